@@ -1,0 +1,160 @@
+/*
+ * spool: every accepted reading and event, on disk, until Kafka has it (DESIGN section 4).
+ *
+ * What: typed rows in one SQLite file (WAL, synchronous=FULL), written in group commits on the runtime's work queue, at
+ * most one in flight; what arrives meanwhile is the next one.  Read back in seq order for the uplink on a connection of
+ * its own.  Acks are a watermark per lane, made durable by the next commit.
+ *
+ * Thread: the loop thread, but for what says otherwise.  Ownership: text and raw bytes are copied by append.
+ * Errors: a commit that fails is retried with growing pauses and nothing is forgotten meanwhile; spool_state() tells.
+ *
+ * seq: per lane from 1, gapless in what is accepted, never reused; `epoch` counts spools.
+ * At every instant, for the samples lane: accepted = delivered + held + dropped.
+ */
+#ifndef MILLRACE_STORE_SPOOL_H
+#define MILLRACE_STORE_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+#include "agent/base/list.h"
+#include "agent/base/reading.h"
+#include "agent/base/rt.h"
+#include "agent/base/schema.h"
+#include "agent/base/tags.h"
+
+struct spool;
+
+enum spool_lane { SPOOL_EVENTS = 0, SPOOL_SAMPLES = 1, SPOOL_LANES };
+
+enum spool_when_full { SPOOL_DROP_OLDEST, SPOOL_DROP_NEWEST, SPOOL_BLOCK };
+
+/* The `spool:` section. */
+struct spool_conf {
+        struct schema_at at;
+        const char *path;
+        uint64_t max_size_bytes; /* hard cap: database + WAL + shm */
+        int when_full;           /* enum spool_when_full */
+        int64_t commit_interval_us;
+        int64_t keep_delivered_us;
+        int64_t batch_rows;        /* most rows gathered in memory */
+        uint64_t batch_bytes;      /* most bytes of text gathered in memory */
+        uint64_t quarantine_bytes; /* most bytes kept of malformed payloads */
+};
+extern const struct schema spool_schema;
+
+enum {
+        SPOOL_E_BUSY = 1, /* append: the batch being gathered is full; wait for on_room */
+        SPOOL_E_FULL = 2, /* append: when_full is block and the disk budget is used up; wait for on_room */
+};
+
+/* All are called on the loop thread. Any may be NULL. */
+struct spool_upcalls {
+        void (*on_room)(void *ctx);      /* appends are taken again after SPOOL_E_BUSY or SPOOL_E_FULL */
+        void (*on_committed)(void *ctx); /* new rows can be fetched, or counters moved */
+        void (*on_pressure)(void *ctx, bool high); /* held bytes passed 90 % / fell under 75 % of the budget */
+        void (*on_fault)(void *ctx, const char *what); /* the disk fails (what), or works again (NULL) */
+        void (*on_dropped)(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason);
+        void *ctx;
+};
+
+/*
+ * Opens or makes the file. Blocking: before the loop runs. `tags` is filled from the file, and new tags are written with
+ * the commit that first needs them. `gateway` is stored; another gateway's file is refused (rename it back or move the
+ * file). Returns 0, or -1 with a sentence.
+ */
+int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf, const char *gateway, struct tags *tags,
+               const struct spool_upcalls *up, struct err *e);
+
+/* Commits what was appended and acked. Blocking: after the loop has ended. False when something could not be committed. */
+bool spool_close(struct spool *s);
+
+/* Forgets all that is in memory, closes the file as it is: what kill -9 would do. For the tests. */
+void spool_abandon(struct spool *s);
+
+/* ---- writing ---- */
+
+/* 0 or SPOOL_E_*. The reading's seq is assigned now; it is durable after a later commit. */
+int spool_append(struct spool *s, const struct reading *r);
+
+/* A reading that can't be taken (memory or disk full) of a source that can't wait: it gets a seq and a line in the ledger. */
+void spool_refuse(struct spool *s, uint64_t n, const char *reason);
+
+/*
+ * An event: `body` is JSON members without braces ("kind":"link","state":"down",…), at most 4 KiB. Events have a share of
+ * the budget that readings can't eat; beyond it the oldest event is dropped and told in the ledger. Never refused.
+ */
+void spool_append_event(struct spool *s, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
+                        const char *body, size_t len);
+enum { SPOOL_NO_TAG = UINT32_MAX };
+
+/* "Call me when all that was appended before now is on disk." Starts a commit at once, or right behind the one in flight. */
+struct spool_sync {
+        void (*on_durable)(struct spool_sync *q);
+        struct list node;     /* the spool's; list_init before first use */
+        uint64_t batch;       /* the spool's */
+};
+void spool_sync(struct spool *s, struct spool_sync *q);
+void spool_sync_cancel(struct spool_sync *q);
+
+/* A malformed payload, kept for inspection in a bounded table (oldest go first). `len` may be cut for keeping. */
+void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
+                      size_t len);
+
+/* ---- for the uplink ---- */
+
+struct spool_row {
+        uint64_t seq;
+        struct reading r; /* samples; text points into the fetch's buffer. Events: r.ts_us, r.tag, r.v.text = body, r.len */
+};
+
+/* One fetch in flight per lane. The rows stay valid until the next fetch with the same struct. */
+struct spool_fetch {
+        enum spool_lane lane;
+        uint64_t after_seq;
+        uint32_t most_rows;  /* capacity of rows; set once by spool_fetch_init */
+        uint32_t most_bytes; /* of text; a single larger row still comes alone */
+        void (*on_rows)(struct spool_fetch *f); /* n_rows 0: nothing there; failed: the file could not be read, try later */
+        uint32_t n_rows;
+        bool failed;
+        struct spool_row *rows;
+        char *text;
+        size_t text_cap;
+        struct spool *spool;
+        struct rt_work work;
+};
+void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most_rows, uint32_t most_bytes);
+void spool_fetch_free(struct spool_fetch *f);
+void spool_fetch(struct spool *s, struct spool_fetch *f);
+
+/* Kafka has everything of the lane up to and including `seq` that was not dropped. Monotonic. */
+void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq);
+
+/* Rows up to `seq` may be on their way to Kafka: drop_oldest leaves them alone. */
+void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
+
+/* Kafka will never take this one: into the dead-letter table with its reason, and into the ledger as dropped. */
+void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, const char *reason);
+
+/* ---- what people see ---- */
+
+struct spool_counts {
+        uint64_t accepted, delivered, held, dropped; /* of the samples lane since the epoch began; durable state */
+        uint64_t events_accepted, events_delivered, events_held, events_dropped;
+        uint64_t acked_seq[SPOOL_LANES], last_seq[SPOOL_LANES]; /* last durable */
+        uint64_t epoch;
+        uint64_t spool_bytes, held_bytes; /* file sizes; estimate of the held rows' part */
+        int64_t oldest_held_ts_us;        /* arrival of the oldest held reading; 0: none held */
+        uint64_t commits, rows_committed; /* since start */
+        uint64_t quarantined, dead_lettered; /* since start */
+        bool failing;                     /* commits do not get through */
+        char fault[200];
+};
+void spool_counts(const struct spool *s, struct spool_counts *out);
+
+/* Readings with a MQTT packet id among the last rows, oldest first; for recognising redeliveries. After open only. */
+void spool_recent(struct spool *s, size_t most, void (*each)(void *ctx, const struct reading *r), void *ctx);
+
+#endif

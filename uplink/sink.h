@@ -1,0 +1,60 @@
+/*
+ * sink: where records go.  Two of them: Kafka (uplink/kafka.c, the only file with rdkafka.h) and a fake one in the tests.
+ *
+ * Thread: the loop thread.  produce copies key, value and headers.  Every record that produce took ends in exactly one
+ * on_report, in any order over partitions, also when the sink is closed.
+ */
+#ifndef MILLRACE_UPLINK_SINK_H
+#define MILLRACE_UPLINK_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+
+struct sink;
+
+enum sink_topic { SINK_SAMPLES, SINK_EVENTS, SINK_STATUS, SINK_BACKFILL, SINK_TOPICS };
+
+enum sink_result {
+        SINK_DELIVERED,
+        SINK_RETRY,   /* not delivered: the topic, the rights, the producer; the same record may go again later */
+        SINK_POISON,  /* Kafka will never take this record */
+};
+
+struct sink_record {
+        enum sink_topic topic;
+        const char *key;
+        size_t key_len;
+        const char *value;
+        size_t value_len;
+        const char *headers; /* NULL: the standard ones; raw passthrough: JSON of the identity */
+        size_t headers_len;
+        int64_t ts_ms;
+        uint64_t opaque; /* given back in the report */
+};
+
+struct sink_upcalls {
+        /* Reports come in batches; end-of-batch is told by n = 0 results after it. */
+        void (*on_report)(void *ctx, uint64_t opaque, enum sink_result result, const char *why);
+        void (*on_reports_end)(void *ctx);
+        /* up: a broker answers; !up: why none does. Also told: rights and authentication, in plain words. */
+        void (*on_state)(void *ctx, bool up, const char *why);
+        void *ctx;
+};
+
+struct sink_ops {
+        /* 0; SINK_E_FULL: not taken, try again after reports; < 0: never (told in *e), it is poison. */
+        int (*produce)(struct sink *k, const struct sink_record *rec, struct err *e);
+        /* Ends: reports what is still out as SINK_RETRY, then calls on_closed. */
+        void (*close)(struct sink *k, void (*on_closed)(void *ctx), void *ctx);
+};
+enum { SINK_E_FULL = 1 };
+
+struct sink {
+        const struct sink_ops *ops;
+        struct sink_upcalls up;
+};
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * uplink: from the spool to a sink, with backpressure (DESIGN section 8).
+ *
+ * Reads each lane in seq order, encodes records, keeps at most a window of them out, and moves the lane's watermark only
+ * over records the sink reported as delivered.  Events have a window of their own and go first.  Nothing is thrown away
+ * here: what can't be sent stays in the spool.  Loop thread only.
+ */
+#ifndef MILLRACE_UPLINK_UPLINK_H
+#define MILLRACE_UPLINK_UPLINK_H
+
+#include "agent/base/rt.h"
+#include "agent/base/schema.h"
+#include "agent/base/tags.h"
+#include "store/spool.h"
+#include "uplink/sink.h"
+
+struct uplink;
+
+/* The `kafka:` section. */
+struct kafka_conf {
+        struct schema_at at;
+        struct schema_list brokers; /* const char *: host:port */
+        int compression;            /* none, gzip, snappy, lz4, zstd */
+        uint64_t rate_limit_bytes_s; /* 0: none */
+        bool live_first;
+        int64_t backfill_after_us; /* with live_first: rows older than this go to the backfill topic */
+        int64_t linger_us;
+        int64_t window_records;
+        uint64_t window_bytes;
+        const char *samples_topic, *events_topic, *status_topic, *backfill_topic;
+        struct schema_list properties; /* const char *: name=value, verbatim */
+        struct schema_list secrets;    /* const char *: name=file:/path or name=credential:NAME */
+        const char *client_id;
+};
+extern const struct schema kafka_schema;
+
+struct uplink_identity {
+        const char *gateway;
+        uint64_t epoch;
+};
+
+struct uplink_status {
+        const char *state; /* connecting, up, down, backoff, paused */
+        uint64_t in_flight;
+        bool paused; /* window full or waiting: nothing is read from the spool */
+        char last_error[200];
+        uint64_t delivered, retried, poisoned; /* records since start */
+        uint64_t bytes_sent;
+};
+
+struct uplink_upcalls {
+        void (*on_state)(void *ctx, bool up, const char *why); /* transitions only */
+        void *ctx;
+};
+
+struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const struct uplink_identity *id,
+                          struct spool *spool, struct tags *tags, struct sink *sink, const struct uplink_upcalls *up);
+void uplink_kick(struct uplink *u); /* the spool has new rows */
+void uplink_status(const struct uplink *u, struct uplink_status *out);
+/* A heartbeat on the status topic: not spooled, lost when Kafka is away. */
+void uplink_heartbeat(struct uplink *u, const char *json, size_t len);
+/* No more fetches or records; on_stopped when nothing is under way. Delivered ones are acked to the spool before. */
+void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx);
+void uplink_free(struct uplink *u);
+
+/* The Kafka sink. Blocking file reads (secrets) happen here: before the loop runs. */
+struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e);
+void kafka_sink_free(struct sink *k); /* after closed */
+
+#endif
