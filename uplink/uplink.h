@@ -21,7 +21,8 @@ struct kafka_conf {
         struct schema_at at;
         struct schema_list brokers; /* const char *: host:port */
         int compression;            /* none, gzip, snappy, lz4, zstd */
-        uint64_t rate_limit_bytes_s; /* 0: none */
+        const char *rate_limit;      /* as written, "256KiB/s" */
+        uint64_t rate_limit_bytes_s; /* from it, by the section's check; 0: none */
         bool live_first;
         int64_t backfill_after_us; /* with live_first: rows older than this go to the backfill topic */
         int64_t linger_us;
