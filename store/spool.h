@@ -79,6 +79,15 @@ void spool_abandon(struct spool *s);
 /* 0 or SPOOL_E_*. The reading's seq is assigned now; it is durable after a later commit. */
 int spool_append(struct spool *s, const struct reading *r);
 
+/*
+ * True when `n` more readings with `text_bytes` of text would be taken now: lets a caller append all of a message or none.
+ * Also true when nothing is gathered: what does not fit then never will, and append says so.
+ */
+bool spool_has_room(const struct spool *s, size_t n, size_t text_bytes);
+
+/* The seq the last append to the lane got; 0: none yet. Not yet durable, see spool_sync. */
+uint64_t spool_appended_seq(const struct spool *s, enum spool_lane lane);
+
 /* A reading that can't be taken (memory or disk full) of a source that can't wait: it gets a seq and a line in the ledger. */
 void spool_refuse(struct spool *s, uint64_t n, const char *reason);
 
