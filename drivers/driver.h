@@ -46,6 +46,7 @@ struct driver_ops {
 struct driver {
         const struct driver_ops *ops;
         const char *name; /* of the configuration's item; unique over all drivers */
+        const char *gateway; /* our own name, for what must differ between gateways */
         const void *conf; /* what ops->schema filled */
         struct rt *rt;
         struct tags *tags;
@@ -57,6 +58,8 @@ struct driver {
         /* Counted by the host's upcalls; status shows them. */
         enum driver_state state;
         uint64_t n_readings, n_errors, n_malformed, n_redelivered, n_overruns;
+        /* Counted by the driver: values a message did not hold, names that had to be changed, readings without room for a tag. */
+        uint64_t n_absent, n_mapped, n_untagged;
         char last_error[200];
         bool paused;
 };
