@@ -1,0 +1,37 @@
+/*
+ * host: runs the drivers.  Poll periods (staggered, with overruns counted), reconnect backoff with jitter, link events,
+ * pausing, and the drivers' upcalls into the pipeline.  Loop thread.
+ *
+ * A driver's life: init → start → (link_up | link_down → backoff → start)* → stop → stopped → fini.
+ */
+#ifndef MILLRACE_AGENT_HOST_H
+#define MILLRACE_AGENT_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/pipeline.h"
+#include "drivers/driver.h"
+
+struct host;
+
+struct host *host_new(struct rt *rt, struct pipeline *pipeline, struct spool *spool, struct tags *tags,
+                      const char *gateway);
+
+/* Makes a driver from one configured item. 0, or -1 with a sentence. */
+int host_add(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e);
+
+void host_start(struct host *h);
+
+/* true: the spool takes nothing more (when_full: block); false: it does again. Also wakes those that were told to wait. */
+void host_pause(struct host *h, bool on);
+void host_room(struct host *h);
+
+void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx);
+void host_free(struct host *h);
+
+/* For status: the i-th driver, NULL behind the last. */
+const struct driver *host_driver(const struct host *h, size_t i);
+const char *host_state_name(const struct driver *d);
+
+#endif
