@@ -26,8 +26,8 @@ struct slot {
         struct backoff backoff;
         int64_t next_poll_us, down_since_us, paused_since_us;
         bool started, stopped;
-        bool waits_for_room; /* emit said so */
-        bool told_down;      /* an event "down" is out that wants its "up" */
+        bool waits_for_room;           /* emit said so */
+        bool told_down;                /* an event "down" is out that wants its "up" */
         char room[TEXT_NAME_MAX + 16]; /* "mqtt plant", for the log */
 };
 

@@ -28,7 +28,7 @@ struct rt_uv {
 };
 
 struct poll {
-        uv_poll_t handle; /* first */
+        uv_poll_t handle;       /* first */
         struct rt_watch *watch; /* NULL: closing */
 };
 
