@@ -72,8 +72,11 @@ class Room:
         return records.of_gateway(self.kafka.read(kafkas.EVENTS, self.since[kafkas.EVENTS]), self.gateway)
 
     def topic(self, source, tag):
-        """Under `factory/`, apart from those of other tests: their sessions may still be in the broker."""
-        return f"factory/{self.gateway}/{source}/{tag}"
+        return f"{self.gateway}/l1/{source}/{tag}"
+
+    def state_topic(self, source):
+        """Of JSON payloads."""
+        return f"state-{self.gateway}/{source}"
 
 
 @pytest.fixture

@@ -53,7 +53,10 @@ def tool(*args, code=0, seconds=20, stdin=None):
 
 
 class Agent:
-    """`settings` is merged into the smallest useful configuration, section by section."""
+    """`settings` is merged into the smallest useful configuration, section by section.
+
+    Topics begin with the gateway's name: sessions of earlier tests stay in the broker and must not gather what others send.
+    """
 
     def __init__(self, folder, kafka, mqtt_url, gateway, settings=None):
         self.folder = str(folder)
@@ -69,8 +72,8 @@ class Agent:
                 "name": "plant",
                 "url": mqtt_url,
                 "subscriptions": [
-                    {"topic": "factory/{line}/{source}/{tag}", "payload": "number"},
-                    {"topic": "sensors/{source}/state", "payload": "json", "time": "/ts", "time_format": "unix_ms",
+                    {"topic": gateway + "/{line}/{source}/{tag}", "payload": "number"},
+                    {"topic": "state-" + gateway + "/{source}", "payload": "json", "time": "/ts", "time_format": "unix_ms",
                      "readings": [{"tag": "temp", "value": "/temp", "unit": "degC"},
                                   {"tag": "vib", "value": "/vibration/rms", "unit": "mm/s"}]},
                 ],

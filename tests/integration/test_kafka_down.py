@@ -1,0 +1,118 @@
+"""Kafka goes away and comes back: the spool holds, nothing is lost, nothing comes twice."""
+
+import time
+
+import pytest
+
+from rig import records
+from test_kill9 import Steady
+
+RATE = 5000
+
+
+@pytest.fixture
+def own_kafka(kafka):
+    """The shared broker, up again for the others whatever happens here."""
+    yield kafka
+    if kafka.process.alive():
+        kafka.thaw()
+    else:
+        kafka.start()
+
+
+def check_all_once(room, agent, acked):
+    status = agent.wait("all to be delivered", lambda s: s["held"] == 0 and s["accepted"] >= len(acked), 120)
+    assert (status["accepted"], status["delivered"], status["dropped"]) == (len(acked), len(acked), 0)
+    mine = room.samples()
+    records.check_gapless(mine)
+    records.check_order(mine)
+    assert sorted(r.data["value"] for r in mine) == sorted(float(v) for v in acked)
+    return status
+
+
+def test_kafka_stopped_for_30_s(room, own_kafka):
+    agent = room.agent().start()
+    steady = Steady(room, RATE)
+    agent.wait("readings to flow", lambda s: s["delivered"] > RATE)
+    own_kafka.stop()
+    stopped = time.monotonic()
+    held = []
+    while time.monotonic() - stopped < 30:
+        time.sleep(3)
+        s = agent.status()
+        held.append(s["held"])
+        assert s["accepted"] == s["delivered"] + s["held"] + s["dropped"]
+        assert s["dropped"] == 0
+    assert held == sorted(held) and held[-1] > 20 * RATE, f"held: {held}"
+    assert s["health"] == "degraded", s
+    assert s["uplink"]["state"] != "up" and s["uplink"]["last_error"], s["uplink"]
+    assert s["oldest_held_age_s"] > 20, s
+    own_kafka.start()
+    back = time.monotonic()
+    agent.wait("the backlog to be gone", lambda s: s["held"] < RATE, 60)
+    print(f"drained {time.monotonic() - back:.1f} s after Kafka was ready")
+    acked = steady.finish()
+    status = check_all_once(room, agent, acked)
+    assert status["health"] == "ok" and status["drain_eta_s"] is None
+    kinds = {e.data["kind"] for e in room.events()}
+    assert "uplink" in kinds, f"the outage is told as an event: {kinds}"
+
+
+def test_kafka_frozen(room, own_kafka):
+    """A broker that hangs with its connections open."""
+    agent = room.agent().start()
+    steady = Steady(room, 2000)
+    agent.wait("readings to flow", lambda s: s["delivered"] > 2000)
+    own_kafka.freeze()
+    time.sleep(8)
+    s = agent.status()
+    assert s["held"] > 5000 and s["dropped"] == 0, s
+    own_kafka.thaw()
+    agent.wait("the backlog to be gone", lambda s: s["held"] < 2000, 60)
+    check_all_once(room, agent, steady.finish())
+
+
+def test_kafka_killed(room, own_kafka):
+    """kill -9 of the broker during steady traffic, twice."""
+    agent = room.agent().start()
+    steady = Steady(room, 2000)
+    for _ in range(2):
+        agent.wait("readings to flow", lambda s: s["held"] < 2000 and s["delivered"] > 2000)
+        own_kafka.kill()
+        time.sleep(2)
+        own_kafka.start()
+    agent.wait("the backlog to be gone", lambda s: s["held"] < 2000, 60)
+    check_all_once(room, agent, steady.finish())
+
+
+def test_the_agent_starts_without_kafka_and_keeps_what_it_holds(room, own_kafka):
+    """Held readings live through restarts of the agent, orderly and not, while Kafka is away."""
+    own_kafka.stop()
+    agent = room.agent().start(links=False)
+    publisher = room.publisher()
+    agent.wait("MQTT", lambda s: s["drivers"][0]["state"] == "up")
+    for i in range(4):
+        publisher.publish((room.topic("p0", "temp"), b"%d" % j, j) for j in range(i * 500, i * 500 + 500))
+        agent.wait("them to be held", lambda s: s["held"] == (i + 1) * 500)
+        agent.stop() if i % 2 else agent.kill()
+        agent.start(links=False)
+        assert agent.wait("an answer", lambda s: True)["held"] == (i + 1) * 500
+    own_kafka.start()
+    check_all_once(room, agent, publisher.acked)
+
+
+def test_rows_leave_the_spool_only_after_kafka_has_them(room, own_kafka):
+    """At any instant: what is neither in Kafka nor held by the spool is lost. There is none."""
+    agent = room.agent().start()
+    steady = Steady(room, 2000)
+    for _ in range(5):
+        time.sleep(0.5)
+        agent.kill()
+        there = {r.data["seq"] for r in room.samples()}
+        held = {row["seq"] for row in agent.listing("spool", "export")}
+        highest = max(there | held)
+        missing = set(range(1, highest + 1)) - there - held
+        assert not missing, f"{len(missing)} readings are in neither: {sorted(missing)[:10]}"
+        agent.start(links=False)
+    acked = steady.finish()
+    agent.wait("all to be delivered", lambda s: s["held"] == 0 and s["accepted"] >= len(acked), 60)
