@@ -1,0 +1,227 @@
+/*
+ * agent: see agent.h.
+ *
+ * Everything that connects two rooms is here, and only that: the spool's upcalls become pauses, kicks and events; the
+ * uplink's become events.  Stopping goes the way the data goes: drivers, then uplink, then the last commit.
+ *
+ * Fails at start with a sentence (spool, driver); afterwards it does not fail: faults are states that status shows.
+ */
+#include "agent/agent.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+
+enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000 };
+
+/* ---- what the spool tells ---- */
+
+static void on_spool_room(void *ctx)
+{
+        struct agent *a = ctx;
+
+        host_room(a->host);
+}
+
+static void on_spool_committed(void *ctx)
+{
+        struct agent *a = ctx;
+
+        uplink_kick(a->uplink);
+}
+
+static void on_spool_pressure(void *ctx, bool high)
+{
+        struct agent *a = ctx;
+
+        if (high)
+                log_warn("spool", "over 90 %% of its budget is held; when it is full: %s",
+                         a->conf->spool.when_full == SPOOL_BLOCK         ? "sources are paused"
+                         : a->conf->spool.when_full == SPOOL_DROP_NEWEST ? "new readings are dropped"
+                                                                         : "the oldest readings are dropped");
+        pipeline_event(&a->pipeline, "spool_pressure", high ? 600 : 100, SPOOL_NO_TAG, "\"state\":\"%s\"",
+                       high ? "high" : "normal");
+        if (a->conf->spool.when_full == SPOOL_BLOCK)
+                host_pause(a->host, high);
+}
+
+static void on_spool_fault(void *ctx, const char *what)
+{
+        struct agent *a = ctx;
+        char words[1024] = "";
+
+        if (what)
+                words[text_put_json(words, what, strnlen(what, sizeof(words) / 6 - 1))] = '\0';
+        pipeline_event(&a->pipeline, "spool_fault", what ? 900 : 100, SPOOL_NO_TAG, "\"state\":\"%s\",\"why\":\"%s\"",
+                       what ? "failing" : "normal", words);
+}
+
+static void tell_dropped(struct agent *a)
+{
+        struct drop_note *d = &a->dropped;
+
+        if (!d->n)
+                return;
+        log_warn("spool", "dropped %llu readings (%s), seq %llu to %llu", (unsigned long long)d->n, d->reason,
+                 (unsigned long long)d->first_seq, (unsigned long long)d->last_seq);
+        pipeline_event(&a->pipeline, "dropped", 800, SPOOL_NO_TAG,
+                       "\"reason\":\"%s\",\"n\":%llu,\"first_seq\":%llu,\"last_seq\":%llu", d->reason,
+                       (unsigned long long)d->n, (unsigned long long)d->first_seq, (unsigned long long)d->last_seq);
+        d->n = 0;
+        a->dropped_told_us = rt_mono_us(a->rt);
+}
+
+static void on_spool_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason)
+{
+        struct agent *a = ctx;
+        struct drop_note *d = &a->dropped;
+
+        if (d->n && strcmp(d->reason, reason))
+                tell_dropped(a);
+        if (!d->n) {
+                d->first_seq = first_seq;
+                snprintf(d->reason, sizeof(d->reason), "%s", reason);
+        }
+        d->n += n;
+        d->last_seq = last_seq;
+}
+
+/* ---- what the uplink tells ---- */
+
+static void on_uplink_state(void *ctx, bool up, const char *why)
+{
+        struct agent *a = ctx;
+        char words[1024] = "";
+
+        if (why)
+                words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
+        pipeline_event(&a->pipeline, "uplink", up ? 100 : 600, SPOOL_NO_TAG, "\"state\":\"%s\",\"why\":\"%s\"",
+                       up ? "up" : "down", words);
+}
+
+/* ---- timers ---- */
+
+static void on_each_second(struct rt_timer *t)
+{
+        struct agent *a = list_entry(t, struct agent, each_second);
+        struct timex clock = {0};
+
+        rt_timer_set(a->rt, t, 1000000);
+        a->pipeline.clock_unsynced = adjtimex(&clock) == TIME_ERROR;
+        status_each_second(a);
+        if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)
+                tell_dropped(a);
+}
+
+static void on_heartbeat(struct rt_timer *t)
+{
+        struct agent *a = list_entry(t, struct agent, heartbeat);
+        char *json = status_heartbeat_json(a);
+
+        rt_timer_set(a->rt, t, HEARTBEAT_US);
+        uplink_heartbeat(a->uplink, json, strlen(json));
+        free(json);
+}
+
+/* ---- life ---- */
+
+static int add_drivers(struct agent *a, struct err *e)
+{
+        for (size_t i = 0; i < a->conf->n_drivers; i++) {
+                const struct config_driver *d = &a->conf->drivers[i];
+
+                if (host_add(a->host, d->ops, d->name, d->conf, e) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct sink *sink, struct err *e)
+{
+        struct spool_upcalls from_spool = {.on_room = on_spool_room,
+                                           .on_committed = on_spool_committed,
+                                           .on_pressure = on_spool_pressure,
+                                           .on_fault = on_spool_fault,
+                                           .on_dropped = on_spool_dropped,
+                                           .ctx = a};
+        struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .ctx = a};
+        struct spool_counts counts;
+
+        *a = (struct agent){.rt = rt, .conf = conf, .sink = sink};
+        a->each_second.on_due = on_each_second;
+        a->heartbeat.on_due = on_heartbeat;
+        a->tags = tags_new((size_t)conf->max_tags);
+        if (spool_open(&a->spool, rt, &conf->spool, conf->gateway, a->tags, &from_spool, e) < 0) {
+                tags_free(a->tags);
+                return -1;
+        }
+        pipeline_init(&a->pipeline, rt, a->tags, a->spool);
+        a->host = host_new(rt, &a->pipeline, a->spool, a->tags, conf->gateway);
+        spool_counts(a->spool, &counts);
+        a->uplink = uplink_new(rt, &conf->kafka,
+                               &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch}, a->spool,
+                               a->tags, sink, &from_uplink);
+        if (add_drivers(a, e) < 0) {
+                agent_close(a);
+                return -1;
+        }
+        return 0;
+}
+
+void agent_start(struct agent *a)
+{
+        a->started_us = rt_mono_us(a->rt);
+        a->dropped_told_us = a->started_us - DROP_NOTE_US;
+        pipeline_event(&a->pipeline, "agent", 100, SPOOL_NO_TAG, "\"state\":\"started\",\"version\":\"%s\"",
+                       MILLRACE_VERSION);
+        rt_timer_set(a->rt, &a->each_second, 0);
+        rt_timer_set(a->rt, &a->heartbeat, 1000000);
+        uplink_kick(a->uplink);
+        host_start(a->host);
+}
+
+static void on_host_stopped(void *ctx)
+{
+        struct agent *a = ctx;
+        int64_t left_us = a->stop_by_us - rt_mono_us(a->rt);
+
+        tell_dropped(a);
+        uplink_stop(a->uplink, left_us > 0 ? left_us : 0, a->on_stopped, a->ctx);
+}
+
+void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx)
+{
+        a->on_stopped = on_stopped;
+        a->ctx = ctx;
+        a->stop_by_us = rt_mono_us(a->rt) + within_us;
+        rt_timer_cancel(a->rt, &a->heartbeat);
+        pipeline_event(&a->pipeline, "agent", 100, SPOOL_NO_TAG, "\"state\":\"stopping\"");
+        host_stop(a->host, on_host_stopped, a);
+}
+
+static void release(struct agent *a)
+{
+        rt_timer_cancel(a->rt, &a->each_second);
+        rt_timer_cancel(a->rt, &a->heartbeat);
+        host_free(a->host);
+        uplink_free(a->uplink);
+        tags_free(a->tags);
+}
+
+bool agent_close(struct agent *a)
+{
+        bool all = spool_close(a->spool);
+
+        release(a);
+        return all;
+}
+
+void agent_abandon(struct agent *a)
+{
+        spool_abandon(a->spool);
+        release(a);
+}

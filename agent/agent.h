@@ -1,0 +1,73 @@
+/*
+ * agent: the wiring of one gateway: drivers → pipeline → spool → uplink.
+ *
+ * Used by the daemon (main.c: libuv, Kafka) and by the simulation (tests/sim: virtual clock, a sink that fails on
+ * purpose), so that both run the same house.  Loop thread; the configuration, runtime and sink outlive it.
+ */
+#ifndef MILLRACE_AGENT_AGENT_H
+#define MILLRACE_AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/config.h"
+#include "agent/host.h"
+#include "agent/pipeline.h"
+#include "uplink/uplink.h"
+
+enum { RATE_SECONDS = 10 };
+
+/* Dropped ranges are told in one event per reason and interval, not one per range. */
+struct drop_note {
+        uint64_t n, first_seq, last_seq;
+        char reason[32];
+};
+
+struct agent {
+        struct rt *rt;
+        const struct config *conf;
+        struct tags *tags;
+        struct spool *spool;
+        struct pipeline pipeline;
+        struct host *host;
+        struct sink *sink;
+        struct uplink *uplink;
+        int64_t started_us; /* monotonic */
+
+        struct rt_timer each_second, heartbeat;
+        struct {
+                uint64_t accepted, delivered;
+                int64_t mono_us;
+        } past[RATE_SECONDS + 1]; /* a ring, one entry a second */
+        unsigned n_past;
+
+        struct drop_note dropped;
+        int64_t dropped_told_us;
+        uint64_t io_bytes_at_start, io_bytes_at_midnight;
+        int64_t day; /* since 1970, of io_bytes_at_midnight */
+
+        void (*on_stopped)(void *ctx);
+        void *ctx;
+        int64_t stop_by_us;
+};
+
+/* Opens the spool, makes drivers and uplink; nothing runs before agent_start. Blocking. */
+int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct sink *sink, struct err *e);
+void agent_start(struct agent *a);
+
+/* Drivers end, what they handed over is committed, the uplink gets up to `within_us` for what is out; then on_stopped. */
+void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx);
+
+/* Commits the rest. Blocking; false when something could not be committed. */
+bool agent_close(struct agent *a);
+
+/* What kill -9 would leave. For the simulation. */
+void agent_abandon(struct agent *a);
+
+/* ---- status.c ---- */
+
+void status_each_second(struct agent *a);
+char *status_json(struct agent *a);           /* contract/README.md's object; free() it */
+char *status_heartbeat_json(struct agent *a); /* flat, for the status topic; free() it */
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * daemon: see daemon.h.
+ *
+ * Requests are small JSON objects; every wrong one is answered with {"error": …}, never by closing.  `send` makes a reading
+ * as a driver would and answers when it is on disk, so that a script may rely on its id.
+ */
+#include "agent/daemon.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/text.h"
+
+struct daemon {
+        struct agent *agent;
+        struct control *control;
+        struct list sending; /* struct send */
+};
+
+struct send {
+        struct daemon *daemon;
+        struct list node;
+        struct spool_sync sync;
+        struct control_client *client;
+        uint64_t seq;
+};
+
+static void refuse(struct control_client *c, const char *why)
+{
+        json_t *o = json_pack("{s:s}", "error", why);
+        char *text = json_dumps(o, JSON_COMPACT);
+
+        control_reply(c, text);
+        free(text);
+        json_decref(o);
+}
+
+static void on_sent(struct spool_sync *q)
+{
+        struct send *s = list_entry(q, struct send, sync);
+        struct spool_counts counts;
+        char text[256];
+
+        spool_counts(s->daemon->agent->spool, &counts);
+        snprintf(text, sizeof(text), "{\"id\":\"%s:%" PRIu64 ":%" PRIu64 "\",\"seq\":%" PRIu64 "}",
+                 s->daemon->agent->conf->gateway, counts.epoch, s->seq, s->seq);
+        list_remove(&s->node);
+        control_reply(s->client, text);
+        free(s);
+}
+
+/* Fills value and type; NULL, or what is wrong. */
+static const char *take_value(struct reading *r, const json_t *value)
+{
+        if (json_is_boolean(value)) {
+                r->type = READING_BOOL;
+                r->v.b = json_is_true(value);
+        } else if (json_is_integer(value)) {
+                r->type = READING_I64;
+                r->v.i64 = json_integer_value(value);
+        } else if (json_is_real(value)) {
+                r->type = READING_F64;
+                r->v.f64 = json_real_value(value);
+        } else if (json_is_string(value)) {
+                r->type = READING_TEXT;
+                r->v.text = json_string_value(value);
+                r->len = (uint32_t)json_string_length(value);
+        } else {
+                return "value: a number, true, false or a text";
+        }
+        return NULL;
+}
+
+static const char *take_reading(struct daemon *d, struct reading *r, const json_t *o)
+{
+        const char *source = json_string_value(json_object_get(o, "source"));
+        const char *tag = json_string_value(json_object_get(o, "tag"));
+        const char *unit = json_string_value(json_object_get(o, "unit"));
+        struct rt_time now;
+
+        if (!source || !text_is_name(source, strlen(source)) || !tag || !text_is_name(tag, strlen(tag)))
+                return "source, tag: 1 to 64 letters, digits, _ - .";
+        if (unit && (strlen(unit) > TEXT_NAME_MAX || !text_is_utf8(unit, strlen(unit))))
+                return "unit: at most 64 bytes";
+        if (tags_intern(d->agent->tags, source, tag, unit ? unit : "", "", "send", &r->tag) != 0)
+                return "the tag table is full (limits.max_tags)";
+        rt_now(d->agent->rt, &now);
+        r->ts_us = r->arrival_us = now.wall_us;
+        return take_value(r, json_object_get(o, "value"));
+}
+
+static void answer_send(struct daemon *d, struct control_client *c, const json_t *o)
+{
+        struct reading r = {0};
+        const char *wrong = take_reading(d, &r, o);
+        struct send *s;
+
+        if (wrong) {
+                refuse(c, wrong);
+                return;
+        }
+        if (pipeline_take(&d->agent->pipeline, &r, 1, true) != 0) {
+                refuse(c, "the spool has no room now, try again");
+                return;
+        }
+        s = mem_alloc(sizeof(*s));
+        s->daemon = d;
+        s->client = c;
+        s->seq = spool_appended_seq(d->agent->spool, SPOOL_SAMPLES);
+        s->sync.on_durable = on_sent;
+        list_init(&s->sync.node);
+        list_append(&d->sending, &s->node);
+        spool_sync(d->agent->spool, &s->sync);
+}
+
+static void answer_status(struct daemon *d, struct control_client *c)
+{
+        char *text = status_json(d->agent);
+
+        control_reply(c, text);
+        free(text);
+}
+
+static void on_request(void *ctx, struct control_client *c, const char *line, size_t len)
+{
+        struct daemon *d = ctx;
+        json_error_t wrong;
+        json_t *o = json_loadb(line, len, JSON_REJECT_DUPLICATES, &wrong);
+        const char *cmd = json_string_value(json_object_get(o, "cmd"));
+
+        if (!o)
+                refuse(c, wrong.text);
+        else if (cmd && !strcmp(cmd, "status"))
+                answer_status(d, c);
+        else if (cmd && !strcmp(cmd, "send"))
+                answer_send(d, c, o);
+        else
+                refuse(c, "cmd: status or send");
+        json_decref(o);
+}
+
+struct daemon *daemon_open(struct agent *a, const char *socket_path, struct err *e)
+{
+        struct daemon *d = mem_alloc(sizeof(*d));
+        struct control_ops ops = {.on_request = on_request, .ctx = d};
+
+        d->agent = a;
+        list_init(&d->sending);
+        d->control = control_open(a->rt, socket_path, &ops, e);
+        if (d->control)
+                return d;
+        free(d);
+        return NULL;
+}
+
+void daemon_close(struct daemon *d)
+{
+        struct list *node;
+
+        while ((node = list_take(&d->sending))) {
+                struct send *s = list_entry(node, struct send, node);
+
+                spool_sync_cancel(&s->sync);
+                free(s);
+        }
+        control_close(d->control);
+        free(d);
+}
