@@ -19,8 +19,8 @@ enum sink_topic { SINK_SAMPLES, SINK_EVENTS, SINK_STATUS, SINK_BACKFILL, SINK_TO
 
 enum sink_result {
         SINK_DELIVERED,
-        SINK_RETRY,   /* not delivered: the topic, the rights, the producer; the same record may go again later */
-        SINK_POISON,  /* Kafka will never take this record */
+        SINK_RETRY,  /* not delivered: the topic, the rights, the producer; the same record may go again later */
+        SINK_POISON, /* Kafka will never take this record */
 };
 
 struct sink_record {
@@ -32,12 +32,12 @@ struct sink_record {
         const char *headers; /* NULL: the standard ones; raw passthrough: JSON of the identity */
         size_t headers_len;
         int64_t ts_ms;
-        uint64_t opaque; /* given back in the report */
+        uint32_t opaque; /* given back in the report; what fits a pointer on every board */
 };
 
 struct sink_upcalls {
-        /* Reports come in batches; end-of-batch is told by n = 0 results after it. */
-        void (*on_report)(void *ctx, uint64_t opaque, enum sink_result result, const char *why);
+        /* Reports come in batches; the end of each is told. */
+        void (*on_report)(void *ctx, uint32_t opaque, enum sink_result result, const char *why);
         void (*on_reports_end)(void *ctx);
         /* up: a broker answers; !up: why none does. Also told: rights and authentication, in plain words. */
         void (*on_state)(void *ctx, bool up, const char *why);
@@ -45,12 +45,15 @@ struct sink_upcalls {
 };
 
 struct sink_ops {
-        /* 0; SINK_E_FULL: not taken, try again after reports; < 0: never (told in *e), it is poison. */
+        /*
+         * 0; SINK_E_FULL: not taken, try again after reports; SINK_E_RETRY: not taken, and trying again needs patience
+         * (told in *e); < 0: never (told in *e), it is poison.
+         */
         int (*produce)(struct sink *k, const struct sink_record *rec, struct err *e);
         /* Ends: reports what is still out as SINK_RETRY, then calls on_closed. */
         void (*close)(struct sink *k, void (*on_closed)(void *ctx), void *ctx);
 };
-enum { SINK_E_FULL = 1 };
+enum { SINK_E_FULL = 1, SINK_E_RETRY = 2 };
 
 struct sink {
         const struct sink_ops *ops;

@@ -12,6 +12,7 @@
 #include "agent/base/schema.h"
 #include "agent/base/tags.h"
 #include "store/spool.h"
+#include "uplink/record.h"
 #include "uplink/sink.h"
 
 struct uplink;
@@ -19,8 +20,8 @@ struct uplink;
 /* The `kafka:` section. */
 struct kafka_conf {
         struct schema_at at;
-        struct schema_list brokers; /* const char *: host:port */
-        int compression;            /* none, gzip, snappy, lz4, zstd */
+        struct schema_list brokers;  /* const char *: host:port */
+        int compression;             /* none, gzip, snappy, lz4, zstd */
         const char *rate_limit;      /* as written, "256KiB/s" */
         uint64_t rate_limit_bytes_s; /* from it, by the section's check; 0: none */
         bool live_first;
@@ -35,13 +36,8 @@ struct kafka_conf {
 };
 extern const struct schema kafka_schema;
 
-struct uplink_identity {
-        const char *gateway;
-        uint64_t epoch;
-};
-
 struct uplink_status {
-        const char *state; /* connecting, up, down, backoff, paused */
+        const char *state; /* connecting, up, down, backoff */
         uint64_t in_flight;
         bool paused; /* window full or waiting: nothing is read from the spool */
         char last_error[200];

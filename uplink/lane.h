@@ -1,0 +1,83 @@
+/*
+ * lane: one lane of the spool on its way to the sink; and what the lanes share.  Private to the uplink.
+ *
+ * Everything stops by itself: a full window, a resting window, an empty spool, an empty bucket; and is started again by
+ * what ends that: reports, the lane's timer, a kick.
+ */
+#ifndef MILLRACE_UPLINK_LANE_H
+#define MILLRACE_UPLINK_LANE_H
+
+#include "uplink/pace.h"
+#include "uplink/uplink.h"
+#include "uplink/window.h"
+
+/* A report's opaque: the slot in the lane's window, and which lane. */
+enum { OPAQUE_LANE_BITS = 2, OPAQUE_LANE_MASK = 3, OPAQUE_HEARTBEAT = 3 };
+
+enum batch_state { BATCH_EMPTY, BATCH_FETCHING, BATCH_READY };
+
+struct lane;
+
+struct batch {
+        struct spool_fetch fetch;
+        struct lane *lane;
+        enum batch_state state;
+        bool stale;    /* the lane went back while it was being read: not to be used */
+        bool kicked;   /* the spool got rows while it was being read */
+        uint32_t next; /* row to produce */
+};
+
+struct lane {
+        struct uplink *u;
+        enum spool_lane id;
+        struct window w;
+        struct pace pace;
+        struct batch batch[2]; /* one is produced, the other read ahead */
+        unsigned at;           /* the one being produced: its rows come before the other's */
+        uint64_t fetch_after;
+        uint64_t pinned;
+        bool idle;        /* the spool has nothing behind fetch_after: until a kick */
+        bool read_failed; /* until the timer */
+        bool resting;     /* until the timer */
+        struct rt_timer wake;
+};
+
+struct uplink {
+        struct rt *rt;
+        const struct kafka_conf *conf;
+        struct spool *spool;
+        struct tags *tags;
+        struct sink *sink;
+        struct uplink_upcalls up;
+        char *gateway;
+        struct record_encoder enc;
+        char *buf; /* of the record being made; grows with the largest text seen */
+        size_t cap;
+        struct lane lane[SPOOL_LANES];
+        struct rt_timer turn, stop_timer;
+        bool stopping, stop_expired, stopped;
+        void (*on_stopped)(void *ctx);
+        void *stop_ctx;
+        enum { LINK_UNKNOWN, LINK_UP, LINK_DOWN } link;
+        char last_error[200];
+        uint64_t delivered, retried, poisoned, bytes_sent;
+};
+
+/* uplink.c */
+void uplink_pump(struct uplink *u);
+void uplink_check_stopped(struct uplink *u);
+
+/* lane.c */
+void lane_init(struct lane *l, struct uplink *u, enum spool_lane id, uint64_t acked_seq);
+void lane_fini(struct lane *l);
+
+/* Produces until something stops it; each row takes one of *budget. True: call again soon. */
+bool lane_pump(struct lane *l, uint32_t *budget);
+void lane_kick(struct lane *l);
+void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const char *why);
+
+/* After a batch of reports: the watermark moves, and a lane that has to rest rests. True when it moved. */
+bool lane_settle(struct lane *l);
+bool lane_is_reading(const struct lane *l);
+
+#endif

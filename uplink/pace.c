@@ -1,0 +1,34 @@
+/* pace: see pace.h.  The clock may stand still between calls; it never runs backwards, and a jump ahead fills one burst. */
+#include "uplink/pace.h"
+
+#include <math.h>
+
+enum { BURST_LEAST = 16384 };
+
+void pace_init(struct pace *p, uint64_t bytes_s, int64_t now_us)
+{
+        *p = (struct pace){.bytes_s = bytes_s, .burst = bytes_s / 2, .at_us = now_us};
+        if (p->burst < BURST_LEAST)
+                p->burst = BURST_LEAST;
+        p->tokens = (double)p->burst;
+}
+
+int64_t pace_wait_us(struct pace *p, int64_t now_us)
+{
+        if (!p->bytes_s)
+                return 0;
+        if (now_us > p->at_us) {
+                p->tokens += (double)(now_us - p->at_us) * (double)p->bytes_s / 1e6;
+                p->tokens = fmin(p->tokens, (double)p->burst);
+                p->at_us = now_us;
+        }
+        if (p->tokens > 0)
+                return 0;
+        return (int64_t)ceil(-p->tokens * 1e6 / (double)p->bytes_s) + 1;
+}
+
+void pace_spend(struct pace *p, uint64_t bytes)
+{
+        if (p->bytes_s)
+                p->tokens -= (double)bytes;
+}

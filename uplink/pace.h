@@ -1,0 +1,26 @@
+/*
+ * pace: a token bucket of bytes a second.  Pure; time is an argument (monotonic).
+ *
+ * A record may go while the bucket is not in debt, whatever its size, and is paid for in full: so one larger than the
+ * burst goes too, and the mean rate holds.
+ */
+#ifndef MILLRACE_UPLINK_PACE_H
+#define MILLRACE_UPLINK_PACE_H
+
+#include <stdint.h>
+
+struct pace {
+        uint64_t bytes_s; /* 0: no limit */
+        uint64_t burst;
+        double tokens;
+        int64_t at_us;
+};
+
+/* The burst is what goes in half a second, at least 16 KiB. */
+void pace_init(struct pace *p, uint64_t bytes_s, int64_t now_us);
+
+/* 0: may go now; else how long to wait. */
+int64_t pace_wait_us(struct pace *p, int64_t now_us);
+void pace_spend(struct pace *p, uint64_t bytes);
+
+#endif

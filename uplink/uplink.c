@@ -1,0 +1,199 @@
+/*
+ * uplink: see uplink.h.  Two lanes with the same parts (lane.c), events pumped first, each with a window and a rest of its
+ * own: a topic that is refused holds up its lane only.  One turn of the loop produces a bounded number of records, then
+ * timers and fds have their turn.
+ *
+ * live_first: rows older than backfill_after go to the backfill topic, in the same order and window as the others.
+ *
+ * Order at the end: uplink_stop, the sink's close (its last reports come here and are still acked), uplink_free.
+ */
+#include "uplink/uplink.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/err.h"
+#include "uplink/lane.h"
+
+enum { TURN_RECORDS = 2000 };
+
+void uplink_pump(struct uplink *u)
+{
+        uint32_t budget = TURN_RECORDS;
+        bool again = false;
+
+        for (int i = 0; i < SPOOL_LANES; i++)
+                again |= lane_pump(&u->lane[i], &budget);
+        if (again && !u->stopping)
+                rt_timer_set(u->rt, &u->turn, 0);
+}
+
+static void on_turn(struct rt_timer *t)
+{
+        uplink_pump(list_entry(t, struct uplink, turn));
+}
+
+/* ---- what the sink tells ---- */
+
+static void on_report(void *ctx, uint32_t opaque, enum sink_result result, const char *why)
+{
+        struct uplink *u = ctx;
+        uint32_t lane = opaque & OPAQUE_LANE_MASK;
+
+        if (lane != OPAQUE_HEARTBEAT)
+                lane_report(&u->lane[lane], opaque >> OPAQUE_LANE_BITS, result, why);
+}
+
+static void on_reports_end(void *ctx)
+{
+        struct uplink *u = ctx;
+
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_settle(&u->lane[i]);
+        if (u->stopping)
+                uplink_check_stopped(u);
+        else
+                uplink_pump(u);
+}
+
+static void on_state(void *ctx, bool up, const char *why)
+{
+        struct uplink *u = ctx;
+        bool changed = u->link != (up ? LINK_UP : LINK_DOWN);
+
+        u->link = up ? LINK_UP : LINK_DOWN;
+        if (!up)
+                snprintf(u->last_error, sizeof(u->last_error), "%s", why);
+        if (changed && u->up.on_state)
+                u->up.on_state(u->up.ctx, up, why);
+}
+
+/* ---- stopping ---- */
+
+static bool is_busy(const struct uplink *u)
+{
+        bool busy = false;
+
+        for (int i = 0; i < SPOOL_LANES; i++)
+                busy |= lane_is_reading(&u->lane[i]) || (u->lane[i].w.n_out && !u->stop_expired);
+        return busy;
+}
+
+void uplink_check_stopped(struct uplink *u)
+{
+        if (u->stopped || is_busy(u))
+                return;
+        u->stopped = true;
+        rt_timer_cancel(u->rt, &u->stop_timer);
+        u->on_stopped(u->stop_ctx);
+}
+
+static void on_stop_expired(struct rt_timer *t)
+{
+        struct uplink *u = list_entry(t, struct uplink, stop_timer);
+
+        u->stop_expired = true;
+        uplink_check_stopped(u);
+}
+
+void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx)
+{
+        BUG_ON(u->stopping);
+        u->stopping = true;
+        u->on_stopped = on_stopped;
+        u->stop_ctx = ctx;
+        rt_timer_cancel(u->rt, &u->turn);
+        for (int i = 0; i < SPOOL_LANES; i++)
+                rt_timer_cancel(u->rt, &u->lane[i].wake);
+        rt_timer_set(u->rt, &u->stop_timer, is_busy(u) ? within_us : 0);
+}
+
+/* ---- making, asking ---- */
+
+struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const struct uplink_identity *id,
+                          struct spool *spool, struct tags *tags, struct sink *sink, const struct uplink_upcalls *up)
+{
+        struct uplink *u = mem_alloc(sizeof(*u));
+        struct spool_counts c;
+
+        u->rt = rt;
+        u->conf = conf;
+        u->spool = spool;
+        u->tags = tags;
+        u->sink = sink;
+        u->up = *up;
+        u->gateway = mem_strdup(id->gateway);
+        u->turn.on_due = on_turn;
+        u->stop_timer.on_due = on_stop_expired;
+        record_encoder_init(&u->enc, id);
+        spool_counts(spool, &c);
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_init(&u->lane[i], u, (enum spool_lane)i, c.acked_seq[i]);
+        sink->up = (struct sink_upcalls){
+                .on_report = on_report, .on_reports_end = on_reports_end, .on_state = on_state, .ctx = u};
+        return u;
+}
+
+void uplink_free(struct uplink *u)
+{
+        if (!u)
+                return;
+        rt_timer_cancel(u->rt, &u->turn);
+        rt_timer_cancel(u->rt, &u->stop_timer);
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_fini(&u->lane[i]);
+        record_encoder_free(&u->enc);
+        free(u->gateway);
+        free(u->buf);
+        free(u);
+}
+
+void uplink_kick(struct uplink *u)
+{
+        if (u->stopping)
+                return;
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_kick(&u->lane[i]);
+        uplink_pump(u);
+}
+
+static const char *state_name(const struct uplink *u)
+{
+        static const char *const names[] = {[LINK_UNKNOWN] = "connecting", [LINK_UP] = "up", [LINK_DOWN] = "down"};
+
+        for (int i = 0; i < SPOOL_LANES && u->link != LINK_DOWN; i++)
+                if (u->lane[i].w.phase != WINDOW_FLOWS)
+                        return "backoff";
+        return names[u->link];
+}
+
+void uplink_status(const struct uplink *u, struct uplink_status *out)
+{
+        *out = (struct uplink_status){.state = state_name(u),
+                                      .paused = !window_is_open(&u->lane[SPOOL_SAMPLES].w),
+                                      .delivered = u->delivered,
+                                      .retried = u->retried,
+                                      .poisoned = u->poisoned,
+                                      .bytes_sent = u->bytes_sent};
+        for (int i = 0; i < SPOOL_LANES; i++)
+                out->in_flight += u->lane[i].w.n_out;
+        snprintf(out->last_error, sizeof(out->last_error), "%s", u->last_error);
+}
+
+void uplink_heartbeat(struct uplink *u, const char *json, size_t len)
+{
+        struct sink_record rec = {.topic = SINK_STATUS,
+                                  .key = u->gateway,
+                                  .key_len = strlen(u->gateway),
+                                  .value = json,
+                                  .value_len = len,
+                                  .opaque = OPAQUE_HEARTBEAT};
+        struct rt_time now;
+
+        if (u->stopping)
+                return;
+        rt_now(u->rt, &now);
+        rec.ts_ms = record_timestamp_ms(now.wall_us, now.wall_us);
+        u->sink->ops->produce(u->sink, &rec, NULL);
+}

@@ -1,0 +1,167 @@
+/*
+ * window: see window.h.  A ring of slots, allocated once.  Slots are named by their place in the ring, which fits the
+ * opaque pointer of a 32-bit board; a slot is not used again before its report is in, so a name is never ambiguous.
+ *
+ * A row that the spool no longer has when it is offered again counts as done: the spool's ledger has it, and a watermark
+ * that waits for it would wait for ever.
+ */
+#include "uplink/window.h"
+
+#include <stdlib.h>
+
+#include "agent/base/err.h"
+
+enum slot_state { SLOT_FREE, SLOT_OUT, SLOT_WAITS, SLOT_DONE };
+
+enum { REST_FIRST_US = 500000, REST_MOST_US = 30000000 };
+
+void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark)
+{
+        *w = (struct window){.cap = most_records,
+                             .most_bytes = most_bytes,
+                             .watermark = watermark,
+                             .rest = {REST_FIRST_US, REST_MOST_US, 0}};
+        w->slot = mem_alloc((unsigned long)most_records * sizeof(*w->slot));
+}
+
+void window_free(struct window *w)
+{
+        free(w->slot);
+        w->slot = NULL;
+}
+
+static uint32_t index_at(const struct window *w, uint32_t from_head)
+{
+        uint32_t i = w->head + from_head;
+
+        return i >= w->cap ? i - w->cap : i;
+}
+
+static struct window_slot *at(const struct window *w, uint32_t from_head)
+{
+        return &w->slot[index_at(w, from_head)];
+}
+
+static bool has_bytes(const struct window *w, uint32_t bytes)
+{
+        return !w->n_out || w->bytes_out + bytes <= w->most_bytes;
+}
+
+static enum window_answer send(struct window *w, uint64_t seq, uint32_t bytes, uint32_t *slot)
+{
+        *slot = index_at(w, w->cursor++);
+        w->slot[*slot] = (struct window_slot){.seq = seq, .bytes = bytes, .state = SLOT_OUT};
+        w->n_out++;
+        w->bytes_out += bytes;
+        return WINDOW_SEND;
+}
+
+/* Slots before `seq` that wait are gone from the spool. */
+static void pass_over(struct window *w, uint64_t seq)
+{
+        for (; w->cursor < w->n && at(w, w->cursor)->seq < seq; w->cursor++)
+                at(w, w->cursor)->state = SLOT_DONE;
+}
+
+enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, uint32_t *slot)
+{
+        if (!window_is_open(w))
+                return WINDOW_WAIT;
+        if (seq <= w->watermark)
+                return WINDOW_SKIP;
+        pass_over(w, seq);
+        if (w->cursor < w->n) {
+                struct window_slot *s = at(w, w->cursor);
+
+                if (s->seq > seq)
+                        return WINDOW_SKIP;
+                if (s->state == SLOT_DONE) {
+                        w->cursor++;
+                        return WINDOW_SKIP;
+                }
+        }
+        if (!has_bytes(w, bytes) || (w->cursor == w->n && w->n == w->cap)) {
+                w->full = true;
+                return WINDOW_WAIT;
+        }
+        if (w->cursor == w->n)
+                w->n++;
+        return send(w, seq, bytes, slot);
+}
+
+static void drain(struct window *w)
+{
+        w->phase = w->n_out ? WINDOW_DRAINS : WINDOW_RESTS;
+}
+
+static struct window_slot *settle(struct window *w, uint32_t slot, enum slot_state state)
+{
+        struct window_slot *s;
+
+        BUG_ON(slot >= w->cap || w->slot[slot].state != SLOT_OUT);
+        s = &w->slot[slot];
+        s->state = state;
+        w->n_out--;
+        w->bytes_out -= s->bytes;
+        return s;
+}
+
+void window_withdraw(struct window *w, uint32_t slot, bool retry)
+{
+        settle(w, slot, SLOT_WAITS);
+        w->cursor--;
+        BUG_ON(index_at(w, w->cursor) != slot);
+        if (retry)
+                drain(w);
+        else if (w->n_out)
+                w->full = true;
+}
+
+uint64_t window_report(struct window *w, uint32_t slot, enum sink_result result)
+{
+        struct window_slot *s = settle(w, slot, result == SINK_RETRY ? SLOT_WAITS : SLOT_DONE);
+
+        if (result == SINK_RETRY || w->phase == WINDOW_DRAINS)
+                drain(w);
+        return s->seq;
+}
+
+bool window_advance(struct window *w)
+{
+        uint32_t n = 0;
+
+        for (; w->n && at(w, 0)->state == SLOT_DONE; n++) {
+                w->watermark = at(w, 0)->seq;
+                at(w, 0)->state = SLOT_FREE;
+                w->head = index_at(w, 1);
+                w->n--;
+                if (w->cursor)
+                        w->cursor--;
+        }
+        if (n)
+                w->rest.n = 0;
+        if (w->full && (!w->n_out || (w->n <= w->cap / 2 && w->bytes_out <= w->most_bytes / 2)))
+                w->full = false;
+        return n != 0;
+}
+
+void window_gone(struct window *w, uint64_t seq)
+{
+        for (uint32_t i = w->cursor; i < w->n; i++)
+                if (at(w, i)->seq > seq)
+                        at(w, i)->state = SLOT_DONE;
+        w->cursor = w->n;
+}
+
+int64_t window_rest_us(struct window *w, double random)
+{
+        return backoff_next_us(&w->rest, random);
+}
+
+void window_resume(struct window *w)
+{
+        BUG_ON(w->phase != WINDOW_RESTS);
+        w->phase = WINDOW_FLOWS;
+        w->cursor = 0;
+        w->full = false;
+}

@@ -1,0 +1,74 @@
+/*
+ * window: the rows of one lane that are on their way to Kafka.  Pure.
+ *
+ * Rows are offered in seq order; each that is sent takes a slot, and its report comes back by slot, in any order.  The
+ * watermark is the last seq up to which every row is done.  A row that was done behind a hole keeps its slot, so nothing
+ * delivered is ever sent twice.  After a RETRY nothing new goes out; when the last report is in, the lane rests, and then
+ * the rows behind the watermark are offered again: those done are skipped, the others go in seq order.
+ *
+ *   FLOWS --RETRY--> DRAINS --none out--> RESTS --window_resume--> FLOWS
+ */
+#ifndef MILLRACE_UPLINK_WINDOW_H
+#define MILLRACE_UPLINK_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/backoff.h"
+#include "uplink/sink.h"
+
+enum window_phase { WINDOW_FLOWS, WINDOW_DRAINS, WINDOW_RESTS };
+
+enum window_answer {
+        WINDOW_SEND, /* it has a slot now: give it to the sink, or withdraw it */
+        WINDOW_SKIP, /* done already */
+        WINDOW_WAIT, /* full, or not flowing: offer it again later */
+};
+
+struct window_slot {
+        uint64_t seq;
+        uint32_t bytes;
+        uint32_t state;
+};
+
+struct window {
+        struct window_slot *slot;
+        uint32_t cap, head, n;
+        uint32_t cursor; /* from head: slots behind it are to be offered again; n: none is */
+        uint32_t n_out;
+        uint64_t bytes_out, most_bytes;
+        uint64_t watermark;
+        enum window_phase phase;
+        bool full; /* until half of it is free */
+        struct backoff rest;
+};
+
+void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark);
+void window_free(struct window *w);
+
+enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, uint32_t *slot);
+
+/* The sink did not take it; `retry`: and wants patience, so the window drains and rests. */
+void window_withdraw(struct window *w, uint32_t slot, bool retry);
+
+/* Returns the row's seq. */
+uint64_t window_report(struct window *w, uint32_t slot, enum sink_result result);
+
+/* Moves the watermark over what is done; true when it moved. Call after a batch of reports or offers. */
+bool window_advance(struct window *w);
+
+/* The spool has no row behind `seq`: rows that wait to be sent again are gone (purged), and done with. */
+void window_gone(struct window *w, uint64_t seq);
+
+/* How long to rest this time: grows until the watermark moves. random is uniform in [0, 1). */
+int64_t window_rest_us(struct window *w, double random);
+
+/* RESTS -> FLOWS. Offer all rows behind the watermark, from the first. */
+void window_resume(struct window *w);
+
+static inline bool window_is_open(const struct window *w)
+{
+        return w->phase == WINDOW_FLOWS && !w->full;
+}
+
+#endif
