@@ -1,0 +1,166 @@
+"""TLS towards mosquitto and SASL/TLS towards Kafka: right ones connect, wrong ones are told in words."""
+
+import subprocess
+
+import pytest
+
+from rig import wait
+from rig.kafka import Kafka
+from rig.mosquitto import Mosquitto, make_certificates
+from rig.room import open_room
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def tls_mosquitto(tmp_path, certificates, request):
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    lines = [f"cafile {certificates}/ca.pem", f"certfile {certificates}/server.pem", f"keyfile {certificates}/server.key"]
+    if request.param == "mutual":
+        lines += ["require_certificate true", "use_identity_as_username true"]
+    if request.param == "password":
+        users = folder / "users"
+        done = subprocess.run(["mosquitto_passwd", "-b", "-c", users, "millrace", "right one"], capture_output=True, text=True,
+                              timeout=20, check=False)
+        assert done.returncode == 0, done.stderr
+        lines.append(f"password_file {users}")
+    broker = Mosquitto(folder, lines=lines, anonymous=request.param != "password").start()
+    yield broker
+    broker.stop()
+
+
+def settings(broker, certificates, **more):
+    return {"mqtt": {"url": f"mqtts://localhost:{broker.port}", "ca_file": f"{certificates}/ca.pem", **more}}
+
+
+def send_one(room, certificates, broker, *args):
+    done = subprocess.run(["mosquitto_pub", "-h", "localhost", "-p", str(broker.port), "--cafile", f"{certificates}/ca.pem", "-q",
+                           "1", "-t", room.topic("press-1", "temp"), "-m", "1.5", *args], capture_output=True, text=True,
+                          timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def told(agent, *words):
+    """The reason stands in the driver's status."""
+    def probe(s):
+        text = (s["drivers"][0].get("last_error") or "").lower()
+        return any(w in text for w in words)
+
+    s = agent.wait(f"the driver to say one of {words}", probe, 20)
+    assert s["drivers"][0]["state"] != "up"
+
+
+@pytest.mark.parametrize("tls_mosquitto", ["server"], indirect=True)
+def test_server_tls(room, tls_mosquitto, certificates):
+    agent = room.agent(settings(tls_mosquitto, certificates)).start()
+    send_one(room, certificates, tls_mosquitto)
+    agent.wait_delivered(1)
+
+
+@pytest.mark.parametrize("tls_mosquitto", ["server"], indirect=True)
+def test_a_wrong_authority_is_told(room, tls_mosquitto, certificates):
+    agent = room.agent(settings(tls_mosquitto, certificates, ca_file=f"{certificates}/stranger.pem")).start(links=False)
+    told(agent, "certificate", "tls")
+
+
+@pytest.mark.parametrize("tls_mosquitto", ["server"], indirect=True)
+def test_a_missing_authority_file_is_told(room, tls_mosquitto, certificates):
+    agent = room.agent(settings(tls_mosquitto, certificates, ca_file=f"{certificates}/nothing.pem"))
+    agent.spawn()
+    wait.until("the missing file to be named", 15, lambda: "nothing.pem" in agent.log(), detail=agent.log_tail)
+
+
+@pytest.mark.parametrize("tls_mosquitto", ["mutual"], indirect=True)
+def test_mutual_tls(room, tls_mosquitto, certificates):
+    pair = {"cert_file": f"{certificates}/client.pem", "key_file": f"{certificates}/client.key"}
+    agent = room.agent(settings(tls_mosquitto, certificates, **pair)).start()
+    send_one(room, certificates, tls_mosquitto, "--cert", pair["cert_file"], "--key", pair["key_file"])
+    agent.wait_delivered(1)
+
+
+@pytest.mark.parametrize("tls_mosquitto", ["mutual"], indirect=True)
+def test_mutual_tls_without_a_certificate_is_told(room, tls_mosquitto, certificates):
+    agent = room.agent(settings(tls_mosquitto, certificates)).start(links=False)
+    agent.wait("an error", lambda s: s["drivers"][0].get("last_error"), 20)
+    assert agent.status()["drivers"][0]["state"] != "up"
+
+
+@pytest.mark.parametrize("tls_mosquitto", ["password"], indirect=True)
+def test_password_file(room, tls_mosquitto, certificates):
+    secret = room.folder / "password"
+    secret.write_text("right one\n")
+    agent = room.agent(settings(tls_mosquitto, certificates, username="millrace", password_file=secret)).start()
+    send_one(room, certificates, tls_mosquitto, "-u", "millrace", "-P", "right one")
+    agent.wait_delivered(1)
+    assert "right one" not in agent.log()
+
+
+@pytest.mark.parametrize("tls_mosquitto", ["password"], indirect=True)
+def test_a_wrong_password_is_told(room, tls_mosquitto, certificates):
+    secret = room.folder / "password"
+    secret.write_text("wrong one\n")
+    agent = room.agent(settings(tls_mosquitto, certificates, username="millrace", password_file=secret)).start(links=False)
+    told(agent, "password", "authori", "refused", "credentials")
+    secret.write_text("right one\n")
+    agent.wait("the corrected file to be read at a next attempt", agent.linked, 40)
+
+
+# ---- Kafka ----
+
+@pytest.fixture(scope="module")
+def safe_kafka(tmp_path_factory, jars, certificates):
+    """SASL_SSL with SCRAM-SHA-512; the server's key as PEM."""
+    folder = tmp_path_factory.mktemp("kafka-tls")
+    with open(f"{certificates}/server.key", encoding="ascii") as key, open(f"{certificates}/server.pem", encoding="ascii") as crt:
+        (folder / "server.both.pem").write_text(key.read() + crt.read())
+    extra = ["sasl.enabled.mechanisms=SCRAM-SHA-512", "sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512",
+             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule "
+             'required username="gw" password="right one";',
+             "ssl.keystore.type=PEM", f"ssl.keystore.location={folder}/server.both.pem",
+             "ssl.truststore.type=PEM", f"ssl.truststore.location={certificates}/ca.pem"]
+    broker = Kafka(folder, jars, extra=extra, listener="SASL_SSL",
+                   start_args=["-S", 'SCRAM-SHA-512=[name=gw,password="right one"]'])
+    broker.client.update({"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "gw",
+                          "sasl.password": "right one", "ssl.ca.location": f"{certificates}/ca.pem"})
+    try:
+        yield broker.start().make_topics()
+    finally:
+        broker.kill()
+
+
+def kafka_settings(room, certificates, password):
+    secret = room.folder / "kafka.password"
+    secret.write_text(password + "\n")
+    return {"kafka": {"properties": ["security.protocol=SASL_SSL", "sasl.mechanism=SCRAM-SHA-512", "sasl.username=gw",
+                                     f"ssl.ca.location={certificates}/ca.pem"],
+                      "secrets": [f"sasl.password=file:{secret}"]}}
+
+
+@pytest.fixture
+def safe_room(tmp_path, safe_kafka, mosquitto):
+    with open_room(tmp_path, safe_kafka, mosquitto) as made:
+        yield made
+
+
+def test_kafka_with_sasl_and_tls(safe_room, safe_kafka, certificates):
+    agent = safe_room.agent(kafka_settings(safe_room, certificates, "right one")).start()
+    safe_room.publisher().publish((safe_room.topic("p0", "temp"), b"%d" % i, i) for i in range(1000))
+    agent.wait_delivered(1000)
+    assert len(safe_room.samples()) == 1000
+    assert "right one" not in agent.log()
+
+
+def test_a_wrong_kafka_password_is_told_and_nothing_is_lost(safe_room, certificates):
+    agent = safe_room.agent(kafka_settings(safe_room, certificates, "wrong one")).start(links=False)
+    agent.wait("MQTT", lambda s: s["drivers"][0]["state"] == "up")
+    safe_room.publisher().publish((safe_room.topic("p0", "temp"), b"%d" % i, i) for i in range(100))
+    s = agent.wait("the reason", lambda s: "authenticat" in (s["uplink"]["last_error"] or "").lower() and s["held"] == 100, 30)
+    assert s["uplink"]["state"] != "up"
+    assert "wrong one" not in agent.log()
+    kafka_settings(safe_room, certificates, "right one")
+    agent.restart()
+    agent.wait_delivered(100)
