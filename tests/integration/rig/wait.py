@@ -1,10 +1,20 @@
 """Bounded waiting, free ports, processes that end: every wait here has an end and says what it waited for."""
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
 import time
+
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    """In the child: no broker outlives a test run that was killed."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Gone(AssertionError):
@@ -59,7 +69,7 @@ class Process:
         assert not self.alive(), f"{self.name} runs already"
         with open(self.log, "ab") as out:
             self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
-                                          start_new_session=True)
+                                          start_new_session=True, preexec_fn=die_with_parent)
 
     def alive(self):
         return self.child is not None and self.child.poll() is None
