@@ -150,13 +150,16 @@ class Agent:
         return json.loads(done.stdout)
 
     def answer(self):
-        """The status, or None while there is no answer."""
+        """The daemon's status; None while only the file answers, or nothing."""
         self.process.must_live()
         done = self.tool("status", "--json", code=None)
+        if done.returncode not in (0, 1):
+            return None
         try:
-            return json.loads(done.stdout) if done.returncode in (0, 1) else None
+            status = json.loads(done.stdout)
         except ValueError:
             raise AssertionError(f"status --json is not JSON: {done.stdout[:500]!r}") from None
+        return status if status["uptime_s"] is not None else None
 
     def wait(self, what, true_of, seconds=30, every=0.1):
         """Waits until true_of(status); returns that status."""
