@@ -45,12 +45,12 @@ struct spool_query_row {
 /* Zeroed: every held and delivered row of the events lane (set .lane = SPOOL_SAMPLES for readings), in seq order. */
 struct spool_filter {
         enum spool_lane lane;
-        bool held_only;                /* above the watermark */
-        uint64_t first_seq, last_seq;  /* 0: open */
-        int64_t from_us, to_us;        /* by ts_us, to_us exclusive; 0: open */
-        const char *source, *name;     /* with * and ?; NULL: any */
-        uint64_t newest;               /* only the newest so many of what matches (still in seq order); 0: all */
-        uint64_t limit;                /* stop after so many; 0: all */
+        bool held_only;               /* above the watermark */
+        uint64_t first_seq, last_seq; /* 0: open */
+        int64_t from_us, to_us;       /* by ts_us, to_us exclusive; 0: open */
+        const char *source, *name;    /* with * and ?; NULL: any */
+        uint64_t newest;              /* only the newest so many of what matches (still in seq order); 0: all */
+        uint64_t limit;               /* stop after so many; 0: all */
 };
 
 /* `tail -f`: call again with first_seq = the last seq seen + 1. */

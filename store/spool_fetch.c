@@ -1,0 +1,205 @@
+/*
+ * spool_fetch: reading rows back, for the uplink and for recognising redeliveries after a start.
+ *
+ * A connection of its own, so that a fetch never waits for a commit; read transactions last one SELECT of at most
+ * most_rows.  Both lanes share it under a lock, which only works on the work queue take.
+ * How it fails: the fetch comes back with failed set, and the caller asks again later.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/spool_impl.h"
+
+enum { RECENT_ROWS = KEEP_ROWS };
+
+void spool_read_row(sqlite3_stmt *st, struct spool_row *row)
+{
+        struct reading *r = &row->r;
+        unsigned flags = (unsigned)sqlite3_column_int(st, 4);
+
+        memset(row, 0, sizeof(*row));
+        row->seq = (uint64_t)sqlite3_column_int64(st, 0);
+        r->ts_us = sqlite3_column_int64(st, 1);
+        r->tag = (uint32_t)sqlite3_column_int(st, 2);
+        r->quality = (uint16_t)sqlite3_column_int(st, 3);
+        r->flags = (uint16_t)(flags & ~(unsigned)FLAG_BOOL);
+        r->arrival_us = r->ts_us + sqlite3_column_int64(st, 6);
+        r->mid = (uint16_t)sqlite3_column_int(st, 7);
+        switch (sqlite3_column_type(st, 5)) {
+        case SQLITE_FLOAT:
+                r->type = READING_F64;
+                r->v.f64 = sqlite3_column_double(st, 5);
+                break;
+        case SQLITE_INTEGER:
+                r->type = flags & FLAG_BOOL ? READING_BOOL : READING_I64;
+                if (r->type == READING_BOOL)
+                        r->v.b = sqlite3_column_int(st, 5) != 0;
+                else
+                        r->v.i64 = sqlite3_column_int64(st, 5);
+                break;
+        case SQLITE_TEXT:
+                r->type = READING_TEXT;
+                r->v.text = (const char *)sqlite3_column_text(st, 5);
+                r->len = (uint32_t)sqlite3_column_bytes(st, 5);
+                break;
+        case SQLITE_BLOB:
+                r->type = READING_RAW;
+                r->v.text = sqlite3_column_blob(st, 5);
+                r->len = (uint32_t)sqlite3_column_bytes(st, 5);
+                break;
+        default:
+                r->type = READING_NONE;
+        }
+}
+
+void spool_read_event(sqlite3_stmt *st, struct spool_row *row)
+{
+        memset(row, 0, sizeof(*row));
+        row->seq = (uint64_t)sqlite3_column_int64(st, 0);
+        row->r.ts_us = row->r.arrival_us = sqlite3_column_int64(st, 1);
+        row->r.tag = sqlite3_column_type(st, 2) == SQLITE_NULL ? SPOOL_NO_TAG : (uint32_t)sqlite3_column_int(st, 2);
+        row->r.type = READING_TEXT;
+        row->r.v.text = (const char *)sqlite3_column_text(st, 3);
+        row->r.len = (uint32_t)sqlite3_column_bytes(st, 3);
+}
+
+int spool_reader_open(struct spool *s, struct err *e)
+{
+        static const char *const sql[SPOOL_LANES] = {
+                [SPOOL_EVENTS] = "SELECT " SPOOL_EVENT_COLUMNS " FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                [SPOOL_SAMPLES] = "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        };
+        int rc = sqlite3_open_v2(s->conf.path, &s->reader, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+        if (rc == SQLITE_OK)
+                rc = sqlite3_exec(s->reader, "PRAGMA busy_timeout=2000; PRAGMA cache_size=-512; PRAGMA mmap_size=0",
+                                  NULL, NULL, NULL);
+        for (int i = 0; i < SPOOL_LANES && rc == SQLITE_OK; i++)
+                rc = sqlite3_prepare_v3(s->reader, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->reader_stmt[i], NULL);
+        if (rc != SQLITE_OK)
+                return err_set(e, "spool %s: cannot be read: %s", s->conf.path, sqlite3_errmsg(s->reader));
+        return 0;
+}
+
+void spool_reader_close(struct spool *s)
+{
+        for (int i = 0; i < SPOOL_LANES; i++)
+                sqlite3_finalize(s->reader_stmt[i]);
+        sqlite3_close(s->reader);
+        memset(s->reader_stmt, 0, sizeof(s->reader_stmt));
+        s->reader = NULL;
+}
+
+void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most_rows, uint32_t most_bytes)
+{
+        memset(f, 0, sizeof(*f));
+        f->lane = lane;
+        f->most_rows = most_rows;
+        f->most_bytes = most_bytes;
+        f->rows = mem_alloc(most_rows * sizeof(*f->rows));
+        f->text_cap = most_bytes;
+        f->text = mem_alloc(most_bytes);
+}
+
+void spool_fetch_free(struct spool_fetch *f)
+{
+        free(f->rows);
+        free(f->text);
+        f->rows = NULL;
+        f->text = NULL;
+}
+
+/* False: it does not fit behind the others. */
+static bool keep_text(struct spool_fetch *f, struct reading *r, size_t *used)
+{
+        if (r->type != READING_TEXT && r->type != READING_RAW)
+                return true;
+        if (f->text_cap - *used < r->len) {
+                if (f->n_rows)
+                        return false;
+                f->text = mem_grow(f->text, r->len, 1);
+                f->text_cap = r->len;
+        }
+        if (r->len)
+                memcpy(f->text + *used, r->v.text, r->len);
+        r->v.text = f->text + *used;
+        *used += r->len;
+        return true;
+}
+
+static void fetch_rows(struct spool_fetch *f, sqlite3_stmt *st)
+{
+        size_t used = 0;
+        int rc;
+
+        sqlite3_bind_int64(st, 1, (int64_t)f->after_seq);
+        sqlite3_bind_int64(st, 2, f->most_rows);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+                struct spool_row *row = &f->rows[f->n_rows];
+
+                if (f->lane == SPOOL_SAMPLES)
+                        spool_read_row(st, row);
+                else
+                        spool_read_event(st, row);
+                if (!keep_text(f, &row->r, &used))
+                        break;
+                f->n_rows++;
+        }
+        if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+                f->failed = true;
+                f->n_rows = 0;
+        }
+        sqlite3_reset(st);
+}
+
+static void run_fetch(struct rt_work *w)
+{
+        struct spool_fetch *f = list_entry(w, struct spool_fetch, work);
+        struct spool *s = f->spool;
+
+        f->n_rows = 0;
+        f->failed = false;
+        pthread_mutex_lock(&s->reader_lock);
+        if (s->reader)
+                fetch_rows(f, s->reader_stmt[f->lane]);
+        else
+                f->failed = true;
+        pthread_mutex_unlock(&s->reader_lock);
+}
+
+static void on_fetched(struct rt_work *w)
+{
+        struct spool_fetch *f = list_entry(w, struct spool_fetch, work);
+
+        f->on_rows(f);
+}
+
+void spool_fetch(struct spool *s, struct spool_fetch *f)
+{
+        f->spool = s;
+        f->work.run = run_fetch;
+        f->work.on_done = on_fetched;
+        rt_work_start(s->rt, &f->work);
+}
+
+void spool_recent(struct spool *s, size_t most, void (*each)(void *ctx, const struct reading *r), void *ctx)
+{
+        static const char sql[] =
+                "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 AND mid <> 0 ORDER BY seq LIMIT -1"
+                " OFFSET max(0, (SELECT count(*) FROM reading WHERE seq > ?1 AND mid <> 0) - ?2)";
+        uint64_t last = s->lanes[SPOOL_SAMPLES].last;
+        struct spool_row row;
+        sqlite3_stmt *st;
+
+        pthread_mutex_lock(&s->reader_lock);
+        if (sqlite3_prepare_v2(s->reader, sql, -1, &st, NULL) == SQLITE_OK) {
+                sqlite3_bind_int64(st, 1, last > RECENT_ROWS ? (int64_t)(last - RECENT_ROWS) : 0);
+                sqlite3_bind_int64(st, 2, (int64_t)most);
+                while (sqlite3_step(st) == SQLITE_ROW) {
+                        spool_read_row(st, &row);
+                        each(ctx, &row.r);
+                }
+                sqlite3_finalize(st);
+        }
+        pthread_mutex_unlock(&s->reader_lock);
+}

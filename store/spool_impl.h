@@ -1,0 +1,272 @@
+/*
+ * spool_impl: what the files of the spool share.  Private to store/.
+ *
+ * The loop side (spool.c, spool_batch.c) owns struct spool and fills batches; the work queue owns struct spool_db and the
+ * batch handed to it while a commit runs; the reader (spool_fetch.c) has a connection of its own.
+ */
+#ifndef MILLRACE_STORE_SPOOL_IMPL_H
+#define MILLRACE_STORE_SPOOL_IMPL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "agent/base/backoff.h"
+#include "store/spool.h"
+#include "store/spool_lane.h"
+
+enum {
+        PAGE_BYTES = 4096,
+        ROW_BYTES = 48,       /* what a reading without text is counted as */
+        KEEP_ROWS = 2048,     /* the newest seqs stay after delivery, for spool_recent */
+        FILE_VERSION = 1,     /* user_version */
+        FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
+        FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
+        REASON_MAX = 48,
+        EVENT_BODY_MAX = 4096,
+};
+
+extern const char *const spool_lane_names[SPOOL_LANES];
+
+/* Derived from max_size once; see spool_plan in spool_db.c for how. */
+struct spool_plan {
+        uint64_t wal_bytes;        /* WAL never larger */
+        uint64_t checkpoint_bytes; /* checkpoint when it is larger */
+        uint64_t db_pages;         /* database never larger */
+        uint64_t event_bytes;      /* of these for events */
+        size_t batch_rows, batch_text, batch_events, batch_quarantine;
+        uint64_t quarantine_bytes, dead_bytes;
+        uint64_t save_rows, save_bytes; /* tag times are saved after so many */
+};
+void spool_plan(struct spool_plan *p, const struct spool_conf *conf);
+
+/* Bytes a reading will take in the file, pages that can't be shared included; rather too much. */
+static inline uint64_t spool_row_cost(size_t text_len)
+{
+        if (text_len < 400)
+                return ROW_BYTES + text_len + text_len / 8;
+        return text_len < PAGE_BYTES ? ROW_BYTES + 2 * text_len : text_len + 2 * PAGE_BYTES;
+}
+
+/* ---- a batch: what one commit writes ---- */
+
+struct spool_drop {
+        enum spool_lane lane;
+        uint64_t first, last;
+        char reason[REASON_MAX];
+};
+
+struct spool_drops {
+        struct spool_drop *v;
+        size_t n, cap;
+};
+/* Joins what is adjacent and has the same reason. */
+void spool_drops_add(struct spool_drops *d, enum spool_lane lane, uint64_t first, uint64_t last, const char *reason);
+
+struct spool_bytes {
+        char *p;
+        size_t n, cap;
+};
+
+struct spool_event_item {
+        uint64_t seq;
+        int64_t ts_us;
+        int severity;
+        uint32_t tag;
+        size_t at, kind_len, len; /* kind, then body, in event_bytes */
+};
+
+struct spool_quarantine_item {
+        int64_t at_us;
+        size_t at, driver_len, origin_len, reason_len, len; /* in quarantine_bytes */
+};
+
+struct spool_dead_item {
+        enum spool_lane lane;
+        uint64_t seq;
+        char reason[200];
+};
+
+struct spool_tag_save {
+        uint32_t id;
+        int64_t last_ts_us;
+};
+
+struct spool_batch {
+        uint64_t no;
+        struct spool_row *rows; /* text points into `text` */
+        char *text;
+        size_t n_rows, text_used;
+        uint64_t cost_bytes; /* of the rows */
+        struct spool_event_item *events;
+        size_t n_events, cap_events;
+        struct spool_quarantine_item *quarantine;
+        size_t n_quarantine, cap_quarantine;
+        struct spool_bytes event_bytes, quarantine_bytes;
+        struct spool_drops refused;
+        struct spool_dead_item *dead;
+        size_t n_dead, cap_dead;
+
+        /* Set when the commit starts. */
+        uint64_t last[SPOOL_LANES], acked[SPOOL_LANES];
+        struct tag *new_tags;
+        size_t n_new_tags, cap_new_tags;
+        uint32_t first_new_tag;
+        struct spool_tag_save *saves;
+        size_t n_saves, cap_saves;
+        bool save; /* tag times are complete up to last[SPOOL_SAMPLES] */
+        int64_t wall_us;
+};
+
+void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan);
+void spool_batch_clear(struct spool_batch *b);
+void spool_batch_free(struct spool_batch *b);
+bool spool_batch_empty(const struct spool_batch *b);
+void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len);
+/* False: no memory for it (the batch's share of events is used up). */
+bool spool_batch_put_event(struct spool_batch *b, const struct spool_plan *plan, uint64_t seq, int64_t ts_us,
+                           const char *kind, int severity, uint32_t tag, const char *body, size_t len);
+bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *plan, int64_t at_us, const char *driver,
+                                const char *origin, const char *reason, const void *payload, size_t len);
+void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t seq, const char *reason);
+
+/* ---- the writer's connection (spool_file.c opens it, spool_db.c writes) ---- */
+
+enum spool_stmt {
+        STMT_PUT_READING,
+        STMT_PUT_TAG,
+        STMT_SAVE_TAG,
+        STMT_PUT_EVENT,
+        STMT_SET_CURSOR,
+        STMT_SET_META,
+        STMT_LEDGER_BEFORE,
+        STMT_LEDGER_EXTEND,
+        STMT_LEDGER_PUT,
+        STMT_LEDGER_OLD,
+        STMT_LEDGER_CUT,
+        STMT_PROBE_READING,
+        STMT_PROBE_EVENT,
+        STMT_WALK_READING,
+        STMT_WALK_EVENT,
+        STMT_CUT_READING,
+        STMT_CUT_EVENT,
+        STMT_DEAD_READING,
+        STMT_DEAD_EVENT,
+        STMT_PUT_QUARANTINE,
+        STMT_OLD_QUARANTINE,
+        STMT_CUT_QUARANTINE,
+        STMT_OLD_DEAD,
+        STMT_CUT_DEAD,
+        STMT_PAGES,
+        STMT_FREE_PAGES,
+        STMT_OLDEST_HELD,
+        STMT_BEGIN,
+        STMT_COMMIT,
+        STMT_ROLLBACK,
+        N_STMTS
+};
+
+struct spool_db {
+        sqlite3 *conn;
+        sqlite3_stmt *stmt[N_STMTS];
+        char *path;
+        int lock_fd;
+        struct spool_plan plan;
+        int when_full;
+        int64_t keep_us;
+        int rc; /* first SQLite code that is not fine in this transaction */
+        int wal_frames;
+        uint64_t max_pages_set;
+
+        /* Follows the transaction: put back when it is rolled back. */
+        struct {
+                uint64_t first[SPOOL_LANES]; /* no row in the file is below */
+                uint64_t ts_saved_seq;       /* tag times are saved up to here: rows above must stay */
+                uint64_t event_bytes, quarantine_bytes, dead_bytes;
+                uint64_t n_ledger;
+        } v;
+        uint64_t epoch;
+        _Atomic uint64_t pin[SPOOL_LANES]; /* written by the loop at any time */
+};
+
+struct spool_result {
+        bool ok;
+        bool rows_left; /* ok, but only acks and dead letters: no room for the rows (block) */
+        bool more;      /* trimming or shrinking goes on */
+        struct spool_drops drops;
+        uint64_t used_pages;
+        uint64_t file_bytes;
+        uint64_t event_bytes;
+        uint64_t first_seq; /* of the readings in the file */
+        int64_t oldest_held_ts_us;
+        uint64_t n_rows;
+        char fault[200];
+};
+
+int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
+                  struct err *e);
+int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e);
+void spool_db_close(struct spool_db *db, bool clean);
+int spool_db_prepare(struct spool_db *db, struct err *e);
+void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);
+void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res);
+/* A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the next step. */
+void spool_read_row(sqlite3_stmt *st, struct spool_row *row);
+void spool_read_event(sqlite3_stmt *st, struct spool_row *row);
+#define SPOOL_COLUMNS       "seq, ts_us, tag, quality, flags, value, delay_us, mid"
+#define SPOOL_EVENT_COLUMNS "seq, ts_us, tag, body, kind, severity"
+
+/* ---- the loop side ---- */
+
+enum commit_state { COMMIT_IDLE, COMMIT_RUNNING, COMMIT_BACKOFF };
+
+struct spool {
+        struct rt *rt;
+        struct spool_conf conf;
+        struct spool_upcalls up;
+        struct tags *tags;
+        struct spool_plan plan;
+        struct lane lanes[SPOOL_LANES];
+
+        struct spool_batch batches[2];
+        struct spool_batch *gather, *committing;
+        enum commit_state state;
+        bool urgent;              /* a commit is wanted now */
+        bool in_upcalls;          /* the end of a commit is being told: no new one yet */
+        bool more;                /* the last commit left trimming to do */
+        bool wants_room;          /* somebody was told to wait */
+        bool full;                /* block: no room on disk */
+        bool high;                /* what on_pressure said last */
+        struct rt_timer interval; /* commit is due */
+        struct rt_timer retry;
+        struct rt_timer kick; /* upcalls that must not come from within a call */
+        struct backoff backoff;
+        struct list syncs;
+        uint64_t pin[SPOOL_LANES];
+
+        /* Tag times as they are on disk once the batch that saves them is. */
+        int64_t *saved_ts;
+        size_t n_tags_sent, cap_saved_ts;
+        uint64_t rows_since_save, bytes_since_save;
+        int64_t save_due_us;
+
+        struct rt_work work;
+        pthread_mutex_t db_lock;
+        bool run_pending, run_done; /* under db_lock */
+        struct spool_db db;
+        struct spool_result result;
+        uint64_t used_pages, file_bytes, event_bytes, first_seq;
+        int64_t oldest_held_ts_us;
+        uint64_t commits, rows_committed, quarantined, dead_lettered;
+        bool failing;
+        char fault[200];
+
+        pthread_mutex_t reader_lock;
+        sqlite3 *reader;
+        sqlite3_stmt *reader_stmt[SPOOL_LANES];
+};
+
+int spool_reader_open(struct spool *s, struct err *e);
+void spool_reader_close(struct spool *s);
+
+#endif
