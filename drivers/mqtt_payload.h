@@ -20,7 +20,7 @@ enum { MQTT_READINGS_MAX = 256, MQTT_POINTER_LEVELS = 16, MQTT_POINTER_BYTES = 2
 /* A JSON pointer (RFC 6901), unescaped and cut into its levels. */
 struct mqtt_pointer {
         char bytes[MQTT_POINTER_BYTES];
-        uint16_t at[MQTT_POINTER_LEVELS]; /* where in bytes each level's NUL-ended text starts */
+        uint16_t at[MQTT_POINTER_LEVELS];   /* where in bytes each level's NUL-ended text starts */
         int32_t index[MQTT_POINTER_LEVELS]; /* as an array index; -1: can't be one */
         int n_levels;
 };
@@ -51,7 +51,8 @@ struct mqtt_decoded {
 /*
  * Fills everything of the readings but `tag` and `mid`.  0 or MQTT_E_MALFORMED.  `now_us` is the wall time of arrival.
  */
-int mqtt_decode(const struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us, struct mqtt_decoded *out);
+int mqtt_decode(const struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us,
+                struct mqtt_decoded *out);
 
 /* The JSON library's memory is ours from now on: a small arena per message. Once, before the first decode. */
 void mqtt_decode_setup(void);

@@ -17,8 +17,9 @@
 
 enum {
         MQTT_LEVELS_MAX = 32,
-        MQTT_LABELS_BYTES = 1024,
-        MQTT_TOPIC_MAX = 65535,
+        MQTT_LABELS_MAX = 16,
+        MQTT_LABELS_BYTES = MQTT_LABELS_MAX * (2 * TEXT_NAME_MAX + 6) + 1,
+        MQTT_CACHED_TOPIC_MAX = 512, /* longer topics are worked out each time */
 };
 
 struct mqtt_level {
@@ -47,21 +48,24 @@ struct mqtt_match {
 bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct mqtt_match *m);
 
 /*
- * Known topics: one lookup gives the subscription and the tags of its readings.  Bounded; when it is full topics are
+ * Known topics: one lookup gives the subscription and the tags of its readings.  Bounded; a topic that found no room is
  * worked out each time.
  */
 struct mqtt_topics;
 
+enum { MQTT_NO_TAG = UINT32_MAX };
+
 struct mqtt_route {
         uint16_t sub;
         uint16_t n_tags;
-        const uint32_t *tags; /* in the order of the subscription's readings; owned by the table */
+        uint32_t tags[]; /* one for each value of the subscription; MQTT_NO_TAG until it is first seen */
 };
 
 struct mqtt_topics *mqtt_topics_new(size_t most);
 void mqtt_topics_free(struct mqtt_topics *t);
-const struct mqtt_route *mqtt_topics_find(struct mqtt_topics *t, const char *topic, size_t len);
-/* False when there is no room. */
-bool mqtt_topics_add(struct mqtt_topics *t, const char *topic, size_t len, const struct mqtt_route *r);
+/* NULL when it is not known. The route lives as long as the table. */
+struct mqtt_route *mqtt_topics_find(const struct mqtt_topics *t, const char *topic, size_t len);
+/* A route without tags; NULL when there is no room. The topic must be new. */
+struct mqtt_route *mqtt_topics_add(struct mqtt_topics *t, const char *topic, size_t len, uint16_t sub, uint16_t n_tags);
 
 #endif

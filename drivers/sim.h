@@ -24,7 +24,7 @@ struct sim_conf {
         struct schema_at at;
         const char *name, *source;
         int64_t period_us, seed;
-        int64_t count; /* sources: `source`, or source-1 … source-N when more than one */
+        int64_t count;           /* sources: `source`, or source-1 … source-N when more than one */
         struct schema_list tags; /* struct sim_tag_conf */
 };
 

@@ -1,0 +1,40 @@
+/*
+ * mqtt_hold: for how long acknowledgements are held, so that one commit covers many messages.
+ *
+ * Pure: times are arguments (monotonic).  Held at most `delay_us` from the first message that waits; less when the broker
+ * has sent all it may (its in-flight window), which is learned from its falling silent.
+ */
+#ifndef MILLRACE_DRIVERS_MQTT_HOLD_H
+#define MILLRACE_DRIVERS_MQTT_HOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mqtt_hold {
+        int64_t delay_us;
+        uint32_t batch;    /* so many are enough at any time */
+        uint32_t pending;  /* received, not acknowledged */
+        int64_t first_us;  /* when the first pending one came */
+        int64_t last_us;   /* when the last one came */
+        uint32_t window;   /* the broker's window as we know it; 0: not known */
+        uint32_t stalled;  /* pending of the last hold that ended in silence */
+        uint32_t n_stalls; /* so many such holds running */
+        uint32_t n_needed; /* so many make us believe it */
+        bool early;        /* the last commit was made because of the window */
+};
+
+void mqtt_hold_init(struct mqtt_hold *h, int64_t delay_us, uint32_t batch);
+
+/* A message that is to be acknowledged has come. */
+void mqtt_hold_add(struct mqtt_hold *h, int64_t now_us);
+
+/*
+ * Commit now?  `dry`: nothing more can be read at the moment.  When not, ask again after *wait_us (-1: nothing waits) or when
+ * more has been read.
+ */
+bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_us);
+
+/* What was pending is durable; `more`: the broker has sent more meanwhile, without an acknowledgement. */
+void mqtt_hold_done(struct mqtt_hold *h, bool more);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * mqtt_intake: a message -> the host: which subscription, which tags, which readings, or the quarantine.
+ *
+ * No I/O of its own; speaks to the host by the driver's upcalls.  Loop thread.
+ */
+#ifndef MILLRACE_DRIVERS_MQTT_INTAKE_H
+#define MILLRACE_DRIVERS_MQTT_INTAKE_H
+
+#include "drivers/mqtt.h"
+#include "drivers/mqtt_link.h"
+#include "drivers/mqtt_payload.h"
+#include "drivers/mqtt_redelivery.h"
+#include "drivers/mqtt_topic.h"
+
+struct mqtt_sub {
+        const struct mqtt_sub_conf *conf;
+        struct mqtt_pattern pattern;
+        struct mqtt_decoder decoder;
+};
+
+struct mqtt_intake {
+        struct driver *d;
+        uint64_t max_payload_bytes;
+        struct mqtt_sub *subs; /* without those this version can't read */
+        size_t n_subs;
+        struct mqtt_topics *topics;
+        struct mqtt_redelivery *again;
+        struct mqtt_decoded *decoded;
+        struct mqtt_route *scratch; /* of a topic the table has no room for */
+        uint64_t n_rows, n_bytes;   /* handed over since the caller last set them to 0 */
+};
+
+int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e);
+void mqtt_intake_release(struct mqtt_intake *in);
+
+/* Before the first message: what the spool holds of the last run. */
+void mqtt_intake_recall(struct mqtt_intake *in);
+
+/* 0: taken care of, it may be acknowledged. DRIVER_E_WAIT: nothing was taken, it must not be. */
+int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m);
+
+#endif
