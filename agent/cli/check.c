@@ -1,0 +1,102 @@
+/*
+ * check: is this configuration right, and what does it amount to?
+ *
+ * The walker's sentences are made for people: "key: found; allowed: … (did you mean …?)".  With --json they are taken apart
+ * along those very words, so that an editor or a rollout script gets the parts; a sentence of another build leaves parts null
+ * and is whole in `text`.
+ *
+ * Faults are the answer here, not an accident: they go to standard error as they are, and the exit status is 78.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cli/cli.h"
+#include "agent/config.h"
+
+static const char allowed_mark[] = "; allowed: ", near_mark[] = "(did you mean ";
+
+static json_t *piece(const char *from, const char *to)
+{
+        return to > from ? json_stringn(from, (size_t)(to - from)) : json_null();
+}
+
+/* "a.b: " in front; a ": " further behind belongs to the sentence, and a key holds no blank. */
+static const char *key_end(const char *text)
+{
+        const char *colon = strstr(text, ": ");
+
+        return colon && strcspn(text, " \"") > (size_t)(colon - text) ? colon : NULL;
+}
+
+static json_t *fault_json(const struct fault *f, const char *level)
+{
+        const char *end = f->text + strlen(f->text), *key = key_end(f->text);
+        const char *found = key ? key + 2 : f->text, *allowed = strstr(found, allowed_mark),
+                   *near = strstr(found, near_mark);
+        const char *allowed_end = near && near > f->text && near[-1] == ' ' ? near - 1 : end;
+        json_t *o = json_object();
+
+        json_object_set_new(o, "level", json_string(level));
+        json_object_set_new(o, "file", json_string(f->at.file));
+        json_object_set_new(o, "line", json_integer(f->at.line));
+        json_object_set_new(o, "column", json_integer(f->at.column));
+        json_object_set_new(o, "key", key ? piece(f->text, key) : json_null());
+        json_object_set_new(o, "found", piece(found, allowed ? allowed : allowed_end));
+        json_object_set_new(o, "allowed", allowed ? piece(allowed + strlen(allowed_mark), allowed_end) : json_null());
+        near = near ? near + strlen(near_mark) : NULL;
+        json_object_set_new(o, "did_you_mean", near ? piece(near, near + strcspn(near, "?")) : json_null());
+        json_object_set_new(o, "text", json_string(f->text));
+        return o;
+}
+
+static void print_json(struct out *out, const struct faults *faults, const char *level)
+{
+        for (size_t i = 0; i < faults->n; i++) {
+                json_t *o = fault_json(&faults->items[i], level);
+
+                json_dumpf(o, out->f, JSON_COMPACT);
+                fputc('\n', out->f);
+                json_decref(o);
+        }
+}
+
+static void print_verdict(struct cli *c, const char *path, const struct config *conf)
+{
+        fprintf(c->out.f, "%s: ok (gateway %s, %zu source%s, %zu Kafka broker%s, spool %s)\n", path, conf->gateway,
+                conf->n_drivers, conf->n_drivers == 1 ? "" : "s", conf->kafka.brokers.n,
+                conf->kafka.brokers.n == 1 ? "" : "s", conf->spool.path);
+        for (size_t i = 0; i < conf->notices.n; i++) {
+                const struct fault *f = &conf->notices.items[i];
+
+                fprintf(c->out.f, "%s:%d:%d: note: %s\n", f->at.file ? f->at.file : path, f->at.line, f->at.column,
+                        f->text);
+        }
+}
+
+int cmd_check(struct cli *c)
+{
+        const char *path = c->n_args > 0 ? c->args[0] : c->config;
+        struct faults faults = {0};
+        struct config *conf;
+
+        if (c->n_args > 0 && cli_has(c, CLI_BIT(CONFIG)))
+                return cli_fail(CLI_USAGE, "two configurations are named: %s and --config %s", path, c->config);
+        if (config_load(path, &conf, &faults) < 0) {
+                if (c->out.json)
+                        print_json(&c->out, &faults, "fault");
+                else
+                        faults_print(&faults, stderr);
+                faults_release(&faults);
+                return CLI_CONFIG;
+        }
+        if (c->out.json)
+                print_json(&c->out, &conf->notices, "note");
+        else if (cli_has(c, CLI_BIT(DUMP)))
+                config_dump(conf, c->out.f);
+        else
+                print_verdict(c, path, conf);
+        config_free(conf);
+        faults_release(&faults);
+        return CLI_OK;
+}

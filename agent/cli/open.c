@@ -1,0 +1,81 @@
+/*
+ * open: from the command line to a configuration, a spool and a socket.
+ *
+ * --spool alone needs no configuration: the daemon's socket is then looked for beside the file.  So the tool works on a copy
+ * of a spool on a laptop as it does on the gateway.  Faults of the configuration are printed as `millrace check` prints them.
+ */
+#include "agent/cli/open.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/config.h"
+
+static char *socket_beside(const char *spool)
+{
+        const char *slash = strrchr(spool, '/');
+        size_t dir_len = slash ? (size_t)(slash - spool) + 1 : 0;
+        char *path = mem_alloc(dir_len + sizeof("millrace.sock"));
+
+        memcpy(path, spool, dir_len);
+        strcpy(path + dir_len, "millrace.sock");
+        return path;
+}
+
+int places_find(const struct cli *c, struct places *p)
+{
+        struct faults faults = {0};
+        struct config *conf;
+
+        *p = (struct places){0};
+        if (c->spool) {
+                p->spool = mem_strdup(c->spool);
+                p->socket = socket_beside(c->spool);
+                return CLI_OK;
+        }
+        if (config_load(c->config, &conf, &faults) < 0) {
+                faults_print(&faults, stderr);
+                faults_release(&faults);
+                return CLI_CONFIG;
+        }
+        p->spool = mem_strdup(conf->spool.path);
+        p->socket = mem_strdup(conf->control_socket);
+        p->spool_max_bytes = conf->spool.max_size_bytes;
+        config_free(conf);
+        faults_release(&faults);
+        return CLI_OK;
+}
+
+void places_release(struct places *p)
+{
+        free(p->spool);
+        free(p->socket);
+}
+
+int open_spool(const struct cli *c, struct spool_query **q)
+{
+        struct places places;
+        struct err e;
+        int r = places_find(c, &places);
+
+        if (r)
+                return r;
+        if (spool_query_open(q, places.spool, &e) < 0)
+                r = cli_fail(CLI_AWAY, "%s", e.text);
+        places_release(&places);
+        return r;
+}
+
+void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f)
+{
+        char *slash;
+
+        if (!tag)
+                return;
+        snprintf(buf, SPLIT_MAX, "%s", tag);
+        slash = strchr(buf, '/');
+        if (slash)
+                *slash = '\0';
+        f->source = buf[0] ? buf : NULL;
+        f->name = slash && slash[1] ? slash + 1 : NULL;
+}

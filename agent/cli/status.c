@@ -1,0 +1,107 @@
+/*
+ * status: the daemon's own words, or without it what the spool's file says.
+ *
+ * Both are the same JSON object (contract/README.md), so that a script need not care who answered; what only a running
+ * daemon knows (rates, uptime, drivers) is null or empty then, and health is failed.
+ */
+#include <jansson.h>
+#include <string.h>
+
+#include "agent/cli/ctl_client.h"
+#include "agent/cli/open.h"
+#include "agent/cli/status_view.h"
+
+static void put_counts(json_t *o, const struct cli *c, const struct places *p, const struct spool_counts *n)
+{
+        int64_t age_us = n->held && n->oldest_held_ts_us ? c->now_us - n->oldest_held_ts_us : 0;
+
+        json_object_set_new(o, "accepted", json_integer((json_int_t)n->accepted));
+        json_object_set_new(o, "delivered", json_integer((json_int_t)n->delivered));
+        json_object_set_new(o, "held", json_integer((json_int_t)n->held));
+        json_object_set_new(o, "dropped", json_integer((json_int_t)n->dropped));
+        json_object_set_new(o, "held_bytes", json_integer((json_int_t)n->held_bytes));
+        json_object_set_new(o, "oldest_held_age_s", json_real(age_us > 0 ? (double)age_us / 1e6 : 0));
+        json_object_set_new(o, "spool_bytes", json_integer((json_int_t)n->spool_bytes));
+        json_object_set_new(o, "spool_max_bytes",
+                            p->spool_max_bytes ? json_integer((json_int_t)p->spool_max_bytes) : json_null());
+}
+
+static json_t *from_file(const struct cli *c, const struct places *p, struct err *e)
+{
+        struct spool_counts n;
+        struct spool_query *q;
+        json_t *o;
+
+        if (spool_query_open(&q, p->spool, e) < 0)
+                return NULL;
+        if (spool_query_counts(q, &n, e) < 0) {
+                spool_query_close(q);
+                return NULL;
+        }
+        o = json_pack("{s:s, s:s, s:I, s:n}", "health", "failed", "gateway", spool_query_gateway(q), "epoch",
+                      (json_int_t)spool_query_epoch(q), "uptime_s");
+        put_counts(o, c, p, &n);
+        json_object_set_new(o, "accept_rate", json_null());
+        json_object_set_new(o, "deliver_rate", json_null());
+        json_object_set_new(o, "drain_eta_s", json_null());
+        json_object_set_new(o, "alarms", json_pack("{s:n, s:n}", "active", "unacked"));
+        json_object_set_new(o, "drivers", json_array());
+        json_object_set_new(
+                o, "uplink",
+                json_pack("{s:s, s:i, s:b, s:s}", "state", "stopped", "in_flight", 0, "paused", 0, "last_error", ""));
+        json_object_set_new(o, "flash", json_pack("{s:n, s:n}", "bytes_today", "bytes_per_reading"));
+        json_object_set_new(o, "fault", json_string("the daemon is not running; this is what the spool's file says"));
+        spool_query_close(q);
+        return o;
+}
+
+static int print(struct cli *c, const json_t *status)
+{
+        const char *health = json_string_value(json_object_get(status, "health"));
+
+        if (c->out.json) {
+                json_dumpf(status, c->out.f, JSON_COMPACT | JSON_REAL_PRECISION(9));
+                fputc('\n', c->out.f);
+        } else {
+                status_print(&c->out, status);
+        }
+        return health && strcmp(health, "ok") == 0 ? CLI_OK : CLI_NO;
+}
+
+/* The daemon is silent for `why`: the file speaks. */
+static int tell_from_file(struct cli *c, const struct places *p, const struct err *why)
+{
+        struct err e;
+        json_t *status = from_file(c, p, &e);
+        int r;
+
+        if (!status)
+                return cli_fail(CLI_AWAY, "%s; %s", why->text, e.text);
+        r = print(c, status);
+        json_decref(status);
+        return r;
+}
+
+int cmd_status(struct cli *c)
+{
+        json_t *request, *reply;
+        struct places places;
+        struct err e;
+        int r = places_find(c, &places);
+
+        if (r)
+                return r;
+        request = json_pack("{s:s}", "cmd", "status");
+        r = ctl_ask(places.socket, request, &reply, &e);
+        if (r == 0) {
+                r = print(c, reply);
+                json_decref(reply);
+        } else if (r == CTL_E_AWAY) {
+                r = tell_from_file(c, &places, &e);
+        } else {
+                r = cli_fail(CLI_AWAY, "%s", e.text);
+        }
+        json_decref(request);
+        places_release(&places);
+        return r;
+}
