@@ -31,8 +31,9 @@ enum schema_type {
 
 enum {
         SCHEMA_REQUIRED = 1,
-        SCHEMA_UNIQUE = 2,  /* in a list: no two items with the same value of this key */
+        SCHEMA_UNIQUE = 2,  /* in a list: no two items with the same text of this key */
         SCHEMA_SCALAR = 4,  /* SCHEMA_TEXT: any scalar is taken as its text (400001, holding:0) */
+        SCHEMA_NAN = 8,     /* SCHEMA_FLOAT: absent is NaN, where 0 would mean something */
 };
 
 struct schema_list {

@@ -1,0 +1,95 @@
+/*
+ * config_floor: the sections of the plant floor that are checked but not yet acted upon: modbus, profiles, devices,
+ * serial, alarms, notify.  Their keys are fixed; a section moves to its module when that is built, with its table.
+ */
+#ifndef MILLRACE_AGENT_CONFIG_FLOOR_H
+#define MILLRACE_AGENT_CONFIG_FLOOR_H
+
+#include "agent/base/schema.h"
+
+struct floor_modbus_conf {
+        struct schema_at at;
+        const char *name, *port;
+        int64_t baud, data_bits, stop_bits, retries;
+        int parity;
+        int64_t timeout_us, pause_us;
+};
+
+struct floor_register_conf {
+        struct schema_at at;
+        const char *tag, *where, *unit;
+        int type;
+        double scale, offset;
+        int64_t length;
+};
+
+struct floor_profile_conf {
+        struct schema_at at;
+        const char *name;
+        int64_t period_us;
+        int word_order;
+        struct schema_list registers; /* struct floor_register_conf */
+};
+
+struct floor_device_conf {
+        struct schema_at at;
+        const char *source, *bus, *profile;
+        int64_t unit;
+        int64_t period_us; /* 0: the profile's */
+};
+
+struct floor_line_reading_conf {
+        struct schema_at at;
+        const char *tag, *value, *unit;
+};
+
+struct floor_serial_conf {
+        struct schema_at at;
+        const char *name, *port, *source, *delimiter, *match, *poll;
+        int64_t baud, data_bits, stop_bits;
+        int parity, frame;
+        int64_t period_us, timeout_us;
+        struct schema_list readings; /* struct floor_line_reading_conf */
+};
+
+enum floor_rule { FLOOR_LIMITS, FLOOR_RATE, FLOOR_DEVIATION, FLOOR_STUCK, FLOOR_SILENT, FLOOR_STATE };
+
+struct floor_alarm_conf {
+        struct schema_at at;
+        const char *name, *match, *normal;
+        int rule;                                /* enum floor_rule */
+        double hihi, hi, lo, lolo, limit, sigma; /* NaN: not said */
+        double deadband;
+        int64_t over_us, half_life_us, warm_up_us, after_us, on_delay_us, off_delay_us, re_alarm_us;
+        int64_t severity;
+        bool latching, ack_required;
+};
+
+struct floor_notify_mqtt_conf {
+        struct schema_at at;
+        const char *connection;
+};
+
+struct floor_notify_exec_conf {
+        struct schema_at at;
+        struct schema_list command; /* const char * */
+        int64_t timeout_us;
+};
+
+struct floor_notify_conf {
+        struct schema_at at;
+        struct floor_notify_mqtt_conf mqtt;
+        struct floor_notify_exec_conf exec;
+};
+
+struct floor_conf {
+        struct schema_list modbus, profiles, devices, serial, alarms;
+        struct floor_notify_conf notify;
+};
+
+enum { FLOOR_SECTIONS = 6 };
+
+/* Rows for a table whose struct has a struct floor_conf; their offsets count from it. */
+extern const struct schema_key floor_keys[FLOOR_SECTIONS + 1];
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * drivers: see drivers.h.  Why a table and no registration at start: the configuration, the manual and the host read the
+ * same list before anything runs, and a kind that is not linked can't be configured by mistake.  A row can't fail.
+ */
+#include "agent/drivers.h"
+
+#include "drivers/mqtt.h"
+#include "drivers/sim.h"
+
+const struct driver_ops *const drivers_known[DRIVERS_MOST + 1] = {
+        &mqtt_ops,
+        &sim_ops,
+};
