@@ -148,7 +148,7 @@ static void producer_destroy(struct kafka *k)
                 if (k->p.topic[i])
                         rd_kafka_topic_destroy(k->p.topic[i]);
         rd_kafka_queue_destroy(k->p.queue);
-        rd_kafka_destroy_flags(k->p.rk, RD_KAFKA_DESTROY_F_IMMEDIATE);
+        rd_kafka_destroy(k->p.rk);
         k->p = (struct producer){0};
 }
 
@@ -158,6 +158,7 @@ static void producer_listen(struct kafka *k)
 
         rd_kafka_queue_io_event_enable(k->p.queue, k->watch.fd, &one, sizeof(one));
         rt_watch_set(k->rt, &k->watch, RT_READ);
+        rt_timer_set(k->rt, &k->turn, 0); /* what came before is not told by the fd */
 }
 
 /* ---- the end of a producer ---- */
@@ -279,17 +280,17 @@ static void on_error(struct kafka *k, rd_kafka_event_t *ev)
 {
         rd_kafka_resp_err_t err = rd_kafka_event_error(ev);
         const char *words = rd_kafka_event_error_string(ev);
-        char text[400];
+        char text[sizeof(k->fault)];
 
         if (err == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev)) {
                 on_fatal(k);
         } else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED) {
-                snprintf(text, sizeof(text), "Kafka refuses %s%s: %s", *k->user ? "user " : "this client", k->user,
-                         words);
-                snprintf(k->fault, sizeof(k->fault), "%s", text);
+                snprintf(text, sizeof(text), "Kafka refuses %s%.64s: %.100s", *k->user ? "user " : "this client",
+                         k->user, words);
+                memcpy(k->fault, text, sizeof(k->fault));
                 tell_state(k, false, text);
         } else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-                snprintf(text, sizeof(text), "no broker answers: %s", *k->fault ? k->fault : words);
+                snprintf(text, sizeof(text), "no broker answers: %.150s", *k->fault ? k->fault : words);
                 tell_state(k, false, text);
         } else {
                 snprintf(k->fault, sizeof(k->fault), "%s", words);

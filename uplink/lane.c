@@ -180,22 +180,21 @@ static enum sink_topic topic_of(const struct lane *l, const struct reading *r, i
 static void encode(struct lane *l, const struct spool_row *row, const struct tag *tag, struct sink_record *rec)
 {
         struct uplink *u = l->u;
-        size_t bound = record_bound(&u->enc, tag, row), len;
+        bool event = l->id == SPOOL_EVENTS;
+        size_t bound = event ? record_event_bound(&u->enc, tag, row) : record_bound(&u->enc, tag, row), len;
 
-        if (l->id == SPOOL_EVENTS)
-                bound += row->r.len;
         if (bound > u->cap) {
                 u->cap = bound + bound / 2;
                 u->buf = mem_grow(u->buf, u->cap, 1);
         }
-        if (l->id == SPOOL_EVENTS)
+        if (event)
                 len = record_encode_event(&u->enc, u->buf, u->cap, tag, row);
         else
                 len = record_encode_sample(&u->enc, u->buf, u->cap, tag, row);
         rec->key = record_key(&u->enc, tag, row->r.tag, &rec->key_len);
         rec->value = u->buf;
         rec->value_len = len;
-        if (l->id == SPOOL_SAMPLES && row->r.type == READING_RAW) {
+        if (!event && row->r.type == READING_RAW) {
                 rec->headers = u->buf;
                 rec->headers_len = len;
                 rec->value = row->r.v.text;
@@ -233,7 +232,7 @@ static bool produce(struct lane *l, struct sink_record *rec, uint64_t seq, uint3
                 return false;
         }
         if (r < 0) {
-                window_report(&l->w, slot, SINK_POISON);
+                window_refuse(&l->w, slot);
                 poison(l, seq, e.text);
                 return true;
         }
@@ -253,7 +252,7 @@ static bool send_row(struct lane *l, const struct spool_row *row, const struct r
 
         if (!tag && l->id == SPOOL_SAMPLES) {
                 if (window_offer(&l->w, row->seq, 0, &slot) == WINDOW_SEND) {
-                        window_report(&l->w, slot, SINK_POISON);
+                        window_refuse(&l->w, slot);
                         poison(l, row->seq, "its tag is not in the table");
                 }
                 return window_is_open(&l->w);
@@ -314,9 +313,9 @@ bool lane_pump(struct lane *l, uint32_t *budget)
 
 void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const char *why)
 {
-        uint64_t seq = window_report(&l->w, slot, result);
+        uint64_t seq;
 
-        switch (result) {
+        switch (window_report(&l->w, slot, result, &seq)) {
         case SINK_DELIVERED:
                 l->u->delivered++;
                 break;

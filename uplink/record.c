@@ -172,16 +172,22 @@ const char *record_key(struct record_encoder *enc, const struct tag *tag_or_null
         return g->text + g->mid_len + g->unit_len + g->labels_len;
 }
 
-size_t record_bound(struct record_encoder *enc, const struct tag *tag, const struct spool_row *row)
+static size_t bound_of(struct record_encoder *enc, const struct tag *tag, uint32_t index)
 {
-        const struct record_tag *g = tag ? tag_of(enc, tag, row->r.tag) : NULL;
+        const struct record_tag *g = tag ? tag_of(enc, tag, index) : NULL;
         size_t n = FIXED_MAX + enc->head_len + enc->event_len + enc->mid_len + enc->tail_len;
 
-        if (g)
-                n += g->mid_len + g->unit_len + g->labels_len;
-        if (row->r.type == READING_TEXT)
-                n += 6 * (size_t)row->r.len;
-        return n;
+        return g ? n + g->mid_len + g->unit_len + g->labels_len : n;
+}
+
+size_t record_bound(struct record_encoder *enc, const struct tag *tag, const struct spool_row *row)
+{
+        return bound_of(enc, tag, row->r.tag) + (row->r.type == READING_TEXT ? 6 * (size_t)row->r.len : 0);
+}
+
+size_t record_event_bound(struct record_encoder *enc, const struct tag *tag_or_null, const struct spool_row *row)
+{
+        return bound_of(enc, tag_or_null, row->r.tag) + row->r.len;
 }
 
 static void render_second(struct record_encoder *enc, int64_t second)
@@ -338,7 +344,7 @@ size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, co
         const struct record_tag *g = tag_or_null ? tag_of(enc, tag_or_null, r->tag) : NULL;
         char *p = put(buf, enc->fixed, enc->head_len);
 
-        BUG_ON(cap < FIXED_MAX || cap - FIXED_MAX < r->len);
+        BUG_ON(cap < record_event_bound(enc, tag_or_null, row));
         *p++ = 'e';
         p = put_u64(p, row->seq);
         p = put_u64(put(p, event_part(enc), enc->event_len), row->seq);

@@ -35,11 +35,12 @@ struct record_encoder {
 void record_encoder_init(struct record_encoder *enc, const struct uplink_identity *id);
 void record_encoder_free(struct record_encoder *enc);
 
-/* The most bytes that the row can need; tag is NULL for an event without one. */
+/* The most bytes that the row can need. */
 size_t record_bound(struct record_encoder *enc, const struct tag *tag, const struct spool_row *row);
+size_t record_event_bound(struct record_encoder *enc, const struct tag *tag_or_null, const struct spool_row *row);
 
 /*
- * Both write one JSON object without a newline and return its length; cap >= record_bound.  A raw reading's object has no
+ * Both write one JSON object without a newline and return its length; cap is at least the bound.  A raw reading's object has no
  * value: the payload is the record, and this goes to its headers.
  */
 size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, const struct tag *tag,

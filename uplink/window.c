@@ -13,11 +13,12 @@
 
 enum slot_state { SLOT_FREE, SLOT_OUT, SLOT_WAITS, SLOT_DONE };
 
-enum { REST_FIRST_US = 500000, REST_MOST_US = 30000000 };
+enum { REST_FIRST_US = 500000, REST_MOST_US = 30000000, SHRINK = 8 };
 
 void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark)
 {
         *w = (struct window){.cap = most_records,
+                             .most_group = most_records,
                              .most_bytes = most_bytes,
                              .watermark = watermark,
                              .rest = {REST_FIRST_US, REST_MOST_US, 0}};
@@ -42,13 +43,26 @@ static struct window_slot *at(const struct window *w, uint32_t from_head)
         return &w->slot[index_at(w, from_head)];
 }
 
-static bool has_bytes(const struct window *w, uint32_t bytes)
+static bool has_room(const struct window *w, uint32_t bytes)
 {
-        return !w->n_out || w->bytes_out + bytes <= w->most_bytes;
+        if (!w->n_out)
+                return true;
+        return w->bytes_out + bytes <= w->most_bytes && (w->most_group == w->cap || w->group < w->most_group);
+}
+
+/* A small group went through as a whole: the next may be larger. */
+static void grow_group(struct window *w)
+{
+        if (w->n_out || w->most_group == w->cap || w->group < w->most_group)
+                return;
+        w->most_group = w->most_group > w->cap / 2 ? w->cap : 2 * w->most_group;
 }
 
 static enum window_answer send(struct window *w, uint64_t seq, uint32_t bytes, uint32_t *slot)
 {
+        if (!w->n_out)
+                w->group = 0;
+        w->group++;
         *slot = index_at(w, w->cursor++);
         w->slot[*slot] = (struct window_slot){.seq = seq, .bytes = bytes, .state = SLOT_OUT};
         w->n_out++;
@@ -80,7 +94,8 @@ enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, 
                         return WINDOW_SKIP;
                 }
         }
-        if (!has_bytes(w, bytes) || (w->cursor == w->n && w->n == w->cap)) {
+        grow_group(w);
+        if (!has_room(w, bytes) || (w->cursor == w->n && w->n == w->cap)) {
                 w->full = true;
                 return WINDOW_WAIT;
         }
@@ -117,13 +132,23 @@ void window_withdraw(struct window *w, uint32_t slot, bool retry)
                 w->full = true;
 }
 
-uint64_t window_report(struct window *w, uint32_t slot, enum sink_result result)
+void window_refuse(struct window *w, uint32_t slot)
 {
-        struct window_slot *s = settle(w, slot, result == SINK_RETRY ? SLOT_WAITS : SLOT_DONE);
+        settle(w, slot, SLOT_DONE);
+        if (w->phase == WINDOW_DRAINS)
+                drain(w);
+}
 
+enum sink_result window_report(struct window *w, uint32_t slot, enum sink_result result, uint64_t *seq)
+{
+        if (result == SINK_POISON && w->group > 1) {
+                w->shrink = true;
+                result = SINK_RETRY;
+        }
+        *seq = settle(w, slot, result == SINK_RETRY ? SLOT_WAITS : SLOT_DONE)->seq;
         if (result == SINK_RETRY || w->phase == WINDOW_DRAINS)
                 drain(w);
-        return s->seq;
+        return result;
 }
 
 bool window_advance(struct window *w)
@@ -155,7 +180,13 @@ void window_gone(struct window *w, uint64_t seq)
 
 int64_t window_rest_us(struct window *w, double random)
 {
-        return backoff_next_us(&w->rest, random);
+        if (!w->shrink)
+                return backoff_next_us(&w->rest, random);
+        w->shrink = false;
+        if (w->group < w->most_group)
+                w->most_group = w->group;
+        w->most_group = w->most_group > SHRINK ? w->most_group / SHRINK : 1;
+        return 0;
 }
 
 void window_resume(struct window *w)
@@ -163,5 +194,6 @@ void window_resume(struct window *w)
         BUG_ON(w->phase != WINDOW_RESTS);
         w->phase = WINDOW_FLOWS;
         w->cursor = 0;
+        w->group = 0;
         w->full = false;
 }

@@ -7,6 +7,9 @@
  * the rows behind the watermark are offered again: those done are skipped, the others go in seq order.
  *
  *   FLOWS --RETRY--> DRAINS --none out--> RESTS --window_resume--> FLOWS
+ *
+ * A broker refuses a whole batch for one record in it.  So POISON is believed of a record that was out alone; of a group it
+ * means RETRY in smaller groups, down to one, and after each group that goes through they may be twice as large again.
  */
 #ifndef MILLRACE_UPLINK_WINDOW_H
 #define MILLRACE_UPLINK_WINDOW_H
@@ -39,7 +42,9 @@ struct window {
         uint64_t bytes_out, most_bytes;
         uint64_t watermark;
         enum window_phase phase;
-        bool full; /* until half of it is free */
+        bool full;                  /* until half of it is free */
+        uint32_t group, most_group; /* sent since none was out, and how many may be; cap: no such bound */
+        bool shrink;
         struct backoff rest;
 };
 
@@ -51,8 +56,11 @@ enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, 
 /* The sink did not take it; `retry`: and wants patience, so the window drains and rests. */
 void window_withdraw(struct window *w, uint32_t slot, bool retry);
 
-/* Returns the row's seq. */
-uint64_t window_report(struct window *w, uint32_t slot, enum sink_result result);
+/* The sink says before sending that Kafka will never take it. */
+void window_refuse(struct window *w, uint32_t slot);
+
+/* Returns what it comes to: SINK_RETRY for a POISON that is not believed yet. *seq is the row's. */
+enum sink_result window_report(struct window *w, uint32_t slot, enum sink_result result, uint64_t *seq);
 
 /* Moves the watermark over what is done; true when it moved. Call after a batch of reports or offers. */
 bool window_advance(struct window *w);
