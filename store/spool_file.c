@@ -1,7 +1,7 @@
 /*
  * spool_file: finding or making the file, and saying in one sentence why it can't be used.
  *
- * One process owns a spool: a flock on `<path>.lock`, which dies with the process; SQLite's own locks stay shared so that
+ * One process owns a spool: a lock on `<path>.lock`, which dies with the process; SQLite's own locks stay shared so that
  * the command-line tool reads beside us.  The epoch of a new file comes from the sidecar `<path>.epoch`, which survives
  * when somebody deletes the spool: gateway:epoch:seq never names two readings.  It is written before the file is made; a
  * cut in between costs a number.  Sidecar and spool both gone: epoch 1 again, nobody can know better.
@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,6 +81,7 @@ static int fail_sql(struct spool_db *db, const char *doing, struct err *e)
 
 static int take_lock(struct spool_db *db, struct err *e)
 {
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         char path[4096], text[32] = "";
         ssize_t n;
 
@@ -91,7 +91,7 @@ static int take_lock(struct spool_db *db, struct err *e)
                 return err_set(e, "spool %s: its directory does not exist; create it, or set spool: path", db->path);
         if (db->lock_fd < 0)
                 return err_errno(e, "spool %s: cannot open the lock file %s", db->path, path);
-        if (flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (fcntl(db->lock_fd, F_OFD_SETLK, &whole) != 0) {
                 n = pread(db->lock_fd, text, sizeof(text) - 1, 0);
                 text[n > 0 ? n : 0] = '\0';
                 text[strcspn(text, "\n")] = '\0';
