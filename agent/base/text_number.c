@@ -69,10 +69,10 @@ size_t text_put_i64(char out[TEXT_DOUBLE_MAX], int64_t v)
         return n;
 }
 
-/* n * 10^q, correctly rounded; n < 2^53, |q| <= EXACT_POWER. */
-static double scale_exactly(uint64_t n, int q)
+/* v * 10^q in one rounding; |q| <= EXACT_POWER. */
+static double scale(double v, int q)
 {
-        return q < 0 ? (double)n / power_of_ten[-q] : (double)n * power_of_ten[q];
+        return q < 0 ? v / power_of_ten[-q] : v * power_of_ten[q];
 }
 
 static void cut_zeros(struct decimal *t)
@@ -81,7 +81,7 @@ static void cut_zeros(struct decimal *t)
                 t->n--;
 }
 
-/* At most 15 digits, without the C library; false: it needs more, or lies outside 1e-7..1e36. */
+/* At most 15 digits, without the C library; false: it needs more, or lies outside 1e-8..1e36. */
 static bool decimal_fast(struct decimal *t, double a)
 {
         int e2, q;
@@ -91,15 +91,13 @@ static bool decimal_fast(struct decimal *t, double a)
 
         frexp(a, &e2);
         q = EXACT_DIGITS - 1 - (int)((e2 - 1) * 1233L >> 12); /* log10(2) is 1233/4096; may be one digit too many */
-        if (q < -EXACT_POWER || q > EXACT_POWER)
+        if (q <= -EXACT_POWER || q > EXACT_POWER)
                 return false;
-        m = q < 0 ? a / power_of_ten[-q] : a * power_of_ten[q];
-        if (m >= 1e15) {
-                q--;
-                m = q < 0 ? a / power_of_ten[-q] : a * power_of_ten[q];
-        }
+        m = scale(a, q);
+        if (m >= 1e15)
+                m = scale(a, --q);
         n = (uint64_t)(m + 0.5);
-        if (q < -EXACT_POWER || n >= 1000000000000000u || scale_exactly(n, -q) != a)
+        if (n >= 1000000000000000u || scale((double)n, -q) != a)
                 return false;
         p = put_digits_before(t->d + EXACT_DIGITS, n);
         t->n = (int)(t->d + EXACT_DIGITS - p);
@@ -190,7 +188,8 @@ static size_t put_plain(char *out, const struct decimal *t)
 
 static size_t put_scientific(char *out, const struct decimal *t)
 {
-        char *o = out;
+        char exponent[TEXT_DOUBLE_MAX], *o = out;
+        size_t n;
 
         *o++ = t->d[0];
         if (t->n > 1) {
@@ -199,7 +198,9 @@ static size_t put_scientific(char *out, const struct decimal *t)
                 o += t->n - 1;
         }
         *o++ = 'e';
-        return (size_t)(o - out) + text_put_i64(o, t->exp);
+        n = text_put_i64(exponent, t->exp);
+        memcpy(o, exponent, n);
+        return (size_t)(o - out) + n;
 }
 
 size_t text_put_double(char out[TEXT_DOUBLE_MAX], double v)
@@ -307,7 +308,7 @@ static double number_value(struct number *num)
         if (num->n_digits == 0)
                 return 0;
         if (num->fits && num->n < (1ull << 53) && num->exp >= -EXACT_POWER && num->exp <= EXACT_POWER)
-                return scale_exactly(num->n, (int)num->exp);
+                return scale((double)num->n, (int)num->exp);
         if (num->exp > 400)
                 return HUGE_VAL;
         if (num->exp < -2000000)
