@@ -54,9 +54,9 @@ struct demo {
         char record[LINE_MAX];    /* the last one consumed */
         struct numbers now, before;
         uint64_t from_mqtt; /* readings the agent took from the sensor */
-        bool down, shown_record;
+        bool down, shown_record, drained;
         uint64_t outage_from_s, outage_to_s; /* 0: none */
-        uint64_t most_held;
+        uint64_t most_held, held_before;     /* in the outage; before it */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -168,8 +168,8 @@ static int start_mosquitto(struct demo *d, struct err *e)
         snprintf(path, sizeof(path), "%s/mosquitto.conf", d->dir);
         snprintf(text, sizeof(text),
                  "listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n"
-                 "max_inflight_messages 1000\nlog_dest stderr\nlog_type error\nlog_type warning\n%s",
-                 d->url.port, geteuid() == 0 ? "user root\n" : "");
+                 "max_inflight_messages 1000\nlog_dest stderr\nlog_type error\nlog_type warning\n",
+                 d->url.port);
         if (part_write_file(path, text, e) < 0)
                 return -1;
         return part_start(&d->mosquitto, "mosquitto", d->dir, argv, SIGKILL, e);
@@ -310,11 +310,22 @@ static void plan_outage(struct demo *d)
         d->outage_to_s = third + length;
 }
 
+/* After the outage: has all that was held gone? Told once. */
+static void watch_drain(struct demo *d, uint64_t second)
+{
+        if (d->drained || !d->outage_to_s || second <= d->outage_to_s || d->now.held > 2 * d->held_before + 100)
+                return;
+        d->drained = true;
+        say(d, "Drained: %" PRIu64 " s after Kafka's return nothing of the outage is held any more.",
+            second - d->outage_to_s);
+}
+
 static void step_outage(struct demo *d, uint64_t second)
 {
         if (d->outage_from_s && second == d->outage_from_s) {
                 tell_kafka(d, "down\n");
                 d->down = true;
+                d->held_before = d->now.held;
                 say(d, "Now Kafka goes away. Nothing stops: readings are held in the spool.");
         } else if (d->outage_to_s && second == d->outage_to_s) {
                 tell_kafka(d, "up\n");
@@ -378,6 +389,7 @@ static int tell_story(struct demo *d, struct err *e)
                         if (!part_runs(&d->millraced) || ask_status(d, e) != 0)
                                 return err_set(e, "millraced has ended or does not answer");
                         print_second(d, second);
+                        watch_drain(d, second);
                 }
                 publish(d, tick);
                 if (!listen_to_kafka(d, 0) || (!d->c->mqtt && !part_runs(&d->mosquitto)))
