@@ -280,7 +280,8 @@ static const char *socket_beside(struct config *c, const char *path)
         char *out = arena_alloc(&c->arena, dir + sizeof("millrace.sock"));
 
         memcpy(out, path, dir);
-        return strcpy(out + dir, "millrace.sock");
+        strcpy(out + dir, "millrace.sock");
+        return out;
 }
 
 /* What the daemon reads, out of what was written. */
