@@ -213,7 +213,7 @@ static void poison(struct lane *l, uint64_t seq, const char *why)
 static void note_error(struct uplink *u, const char *why)
 {
         if (why && *why)
-                snprintf(u->last_error, sizeof(u->last_error), "%s", why);
+                snprintf(u->last_error, sizeof(u->last_error), "%.199s", why);
 }
 
 /* Gives a record that has a slot to the sink. False: it was not taken, and the lane has to wait. */

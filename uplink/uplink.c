@@ -64,7 +64,7 @@ static void on_state(void *ctx, bool up, const char *why)
 
         u->link = up ? LINK_UP : LINK_DOWN;
         if (!up)
-                snprintf(u->last_error, sizeof(u->last_error), "%s", why);
+                snprintf(u->last_error, sizeof(u->last_error), "%.199s", why);
         if (changed && u->up.on_state)
                 u->up.on_state(u->up.ctx, up, why);
 }

@@ -1,0 +1,446 @@
+/*
+ * The uplink on a real spool in virtual time, against a Kafka that goes away, refuses records for a while or for ever,
+ * refuses whole batches for one record, is full at times, and against power cuts.
+ *
+ * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger.
+ * At the end: every row reached Kafka but those; twice only across a cut, and no more of these than the windows hold.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/rt_sim.h"
+#include "uplink/uplink.h"
+
+enum { ROWS_MOST = 200000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MOST = 4096, S = 1000000, MINUTE = 60 * S };
+
+struct scenario {
+        const char *name;
+        uint64_t seed;
+        int minutes;
+        int rows_per_s;
+        uint64_t max_size;
+        uint64_t rate_limit;
+        int text_len;
+        int outage_pct;      /* how much of the time Kafka is away */
+        int retry_permille;  /* of records */
+        int full_permille;   /* of produce calls */
+        int poison_permille; /* of rows */
+        int cuts;
+        bool refuses_rights; /* at the beginning all samples are refused */
+        bool drops;          /* the disk is too small for the outage */
+};
+
+struct out {
+        uint32_t opaque;
+        enum spool_lane lane;
+        uint64_t seq;
+};
+
+struct world {
+        struct sink sink; /* first */
+        const struct scenario *sc;
+        struct rt_sim sim;
+        struct spool *spool;
+        struct tags *tags;
+        struct uplink *uplink;
+        struct spool_conf spool_conf;
+        struct kafka_conf kafka_conf;
+        char path[64];
+        struct rt_timer feed, broker;
+        struct out out[OUT_MOST];
+        int n_out;
+        bool away, ending, stopped;
+        int64_t away_until_us, start_us;
+        uint8_t *times[SPOOL_LANES];   /* by seq: how often Kafka took it */
+        uint8_t *dropped[SPOOL_LANES]; /* by seq: in the ledger */
+        uint64_t checked[SPOOL_LANES];
+        uint64_t n_again, n_again_allowed, n_backfill;
+        int told; /* what the uplink said last: up, down, -1 nothing */
+};
+
+static uint64_t rnd(struct world *w, uint64_t below)
+{
+        return (uint64_t)(rt_random(&w->sim.rt) * (double)below);
+}
+
+static bool is_poison(const struct world *w, enum spool_lane lane, uint64_t seq)
+{
+        return lane == SPOOL_SAMPLES && (seq * 2654435761u >> 7) % 1000 < (uint64_t)w->sc->poison_permille;
+}
+
+/* ---- Kafka ---- */
+
+static void took(struct world *w, enum spool_lane lane, uint64_t seq)
+{
+        assert_false(is_poison(w, lane, seq));
+        assert_false(w->dropped[lane][seq]);
+        w->n_again += w->times[lane][seq] != 0;
+        w->times[lane][seq]++;
+}
+
+static int fake_produce(struct sink *s, const struct sink_record *rec, struct err *e)
+{
+        struct world *w = (struct world *)s;
+        char text[1024];
+        const char *seq;
+
+        if (rec->topic == SINK_STATUS)
+                return 0;
+        if ((int)rnd(w, 1000) < w->sc->full_permille)
+                return rnd(w, 2) ? SINK_E_FULL : SINK_E_RETRY;
+        assert_true(rec->value_len < sizeof(text));
+        memcpy(text, rec->value, rec->value_len);
+        text[rec->value_len] = '\0';
+        seq = strstr(text, ",\"seq\":");
+        assert_non_null(seq);
+        assert_true(w->n_out < OUT_MOST);
+        w->out[w->n_out++] = (struct out){.opaque = rec->opaque,
+                                          .lane = rec->topic == SINK_EVENTS ? SPOOL_EVENTS : SPOOL_SAMPLES,
+                                          .seq = strtoull(seq + 7, NULL, 10)};
+        w->n_backfill += rec->topic == SINK_BACKFILL;
+        return 0;
+}
+
+static void report(struct world *w, const struct out *o, bool refuse_batch)
+{
+        enum sink_result result = SINK_DELIVERED;
+        bool refused = w->sc->refuses_rights && w->sim.now.mono_us < w->start_us + 2 * (int64_t)MINUTE;
+
+        if (o->lane == SPOOL_SAMPLES && refuse_batch)
+                result = SINK_POISON;
+        else if ((int)rnd(w, 1000) < w->sc->retry_permille || (refused && o->lane == SPOOL_SAMPLES))
+                result = SINK_RETRY;
+        if (result == SINK_DELIVERED)
+                took(w, o->lane, o->seq);
+        w->sink.up.on_report(w->sink.up.ctx, o->opaque, result, result == SINK_DELIVERED ? NULL : "refused");
+}
+
+/* Some of what is out, any order; a batch that holds a poisoned record is refused as a whole. */
+static void report_some(struct world *w)
+{
+        struct out batch[OUT_MOST];
+        bool poison = false;
+        int n = 0, most = 1 + (int)rnd(w, (uint64_t)w->n_out);
+
+        while (n < most && w->n_out) {
+                int i = (int)rnd(w, (uint64_t)w->n_out);
+
+                batch[n] = w->out[i];
+                w->out[i] = w->out[--w->n_out];
+                poison |= is_poison(w, batch[n].lane, batch[n].seq);
+                n++;
+        }
+        for (int i = 0; i < n; i++)
+                report(w, &batch[i], poison);
+        w->sink.up.on_reports_end(w->sink.up.ctx);
+}
+
+static void move_outage(struct world *w)
+{
+        if (w->sim.now.mono_us < w->away_until_us)
+                return;
+        w->away = !w->ending && (int)rnd(w, 100) < w->sc->outage_pct;
+        w->away_until_us = w->sim.now.mono_us + 10 * S + (int64_t)rnd(w, 120) * S;
+        w->sink.up.on_state(w->sink.up.ctx, !w->away, w->away ? "no broker answers" : "connected");
+}
+
+static void on_broker(struct rt_timer *t)
+{
+        struct world *w = list_entry(t, struct world, broker);
+
+        move_outage(w);
+        if (!w->away && w->n_out)
+                report_some(w);
+        rt_timer_set(&w->sim.rt, &w->broker, 5000 + (int64_t)rnd(w, 40000));
+}
+
+static void fake_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
+{
+}
+
+static const struct sink_ops fake_ops = {fake_produce, fake_close};
+
+/* ---- the source ---- */
+
+static void append_one(struct world *w)
+{
+        static const char filler[400] = {[0 ... 399] = 'x'};
+        struct reading r = {.ts_us = w->sim.now.wall_us, .arrival_us = w->sim.now.wall_us, .type = READING_F64};
+        char name[8];
+        int tag = (int)rnd(w, 20);
+
+        snprintf(name, sizeof(name), "t%d", tag);
+        assert_int_equal(tags_intern(w->tags, tag % 2 ? "a" : "b", name, "degC", "", "sim", &r.tag), 0);
+        r.v.f64 = (double)rnd(w, 10000) / 10;
+        if (w->sc->text_len) {
+                r.type = READING_TEXT;
+                r.v.text = filler;
+                r.len = (uint32_t)w->sc->text_len;
+        }
+        (void)spool_append(w->spool, &r); /* busy: the source's loss, not the uplink's */
+}
+
+static void on_feed(struct rt_timer *t)
+{
+        struct world *w = list_entry(t, struct world, feed);
+
+        for (int i = 0; i < w->sc->rows_per_s / 10; i++)
+                append_one(w);
+        if (!rnd(w, 20))
+                spool_append_event(w->spool, w->sim.now.wall_us, "link", 500, SPOOL_NO_TAG, "\"state\":\"down\"", 14);
+        if (!w->ending)
+                rt_timer_set(&w->sim.rt, &w->feed, 100000);
+}
+
+/* ---- the house ---- */
+
+static void on_committed(void *ctx)
+{
+        uplink_kick(((struct world *)ctx)->uplink);
+}
+
+static void on_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason)
+{
+        struct world *w = ctx;
+
+        for (uint64_t seq = first_seq; seq <= last_seq; seq++)
+                w->dropped[SPOOL_SAMPLES][seq] = 1;
+}
+
+static void on_uplink_state(void *ctx, bool up, const char *why)
+{
+        struct world *w = ctx;
+
+        assert_non_null(why);
+        assert_int_not_equal(w->told, up); /* transitions only */
+        w->told = up;
+}
+
+static void open_house(struct world *w)
+{
+        struct spool_upcalls from_spool = {.on_committed = on_committed, .on_dropped = on_dropped, .ctx = w};
+        struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .ctx = w};
+        struct spool_counts c;
+        struct err e = {""};
+
+        w->tags = tags_new(1000);
+        if (spool_open(&w->spool, &w->sim.rt, &w->spool_conf, "gw-7", w->tags, &from_spool, &e) < 0)
+                fail_msg("%s", e.text);
+        spool_counts(w->spool, &c);
+        w->sink.ops = &fake_ops;
+        w->told = -1;
+        w->uplink = uplink_new(&w->sim.rt, &w->kafka_conf, &(struct uplink_identity){"gw-7", c.epoch}, w->spool,
+                               w->tags, &w->sink, &from_uplink);
+        w->feed.on_due = on_feed;
+        w->broker.on_due = on_broker;
+        rt_timer_set(&w->sim.rt, &w->feed, 0);
+        rt_timer_set(&w->sim.rt, &w->broker, 0);
+        uplink_kick(w->uplink);
+}
+
+/* What was out may have reached Kafka, and nobody was told. */
+static void cut(struct world *w)
+{
+        for (int i = 0; i < w->n_out; i++)
+                if (!w->away && rnd(w, 2) && !is_poison(w, w->out[i].lane, w->out[i].seq))
+                        took(w, w->out[i].lane, w->out[i].seq);
+        w->n_out = 0;
+        w->n_again_allowed += WINDOW + EVENT_WINDOW;
+        rt_sim_cut(&w->sim);
+        uplink_free(w->uplink);
+        spool_abandon(w->spool);
+        tags_free(w->tags);
+        open_house(w);
+}
+
+static bool is_accounted(const struct world *w, enum spool_lane lane, uint64_t seq)
+{
+        return w->times[lane][seq] || w->dropped[lane][seq] || is_poison(w, lane, seq);
+}
+
+static void check(void *ctx)
+{
+        struct world *w = ctx;
+        struct uplink_status up;
+        struct spool_counts c;
+
+        spool_counts(w->spool, &c);
+        uplink_status(w->uplink, &up);
+        assert_int_equal(up.in_flight, w->n_out);
+        assert_true(c.accepted == c.delivered + c.held + c.dropped);
+        for (int i = 0; i < SPOOL_LANES; i++) {
+                assert_true(c.last_seq[i] < ROWS_MOST);
+                for (; w->checked[i] < c.acked_seq[i]; w->checked[i]++)
+                        if (!is_accounted(w, (enum spool_lane)i, w->checked[i] + 1))
+                                fail_msg("%s: lane %d seq %llu released, and not with Kafka", w->sc->name, i,
+                                         (unsigned long long)w->checked[i] + 1);
+        }
+}
+
+static void run_for(struct world *w, int64_t us)
+{
+        rt_sim_run(&w->sim, w->sim.now.mono_us + us, check, w);
+}
+
+static void on_stopped(void *ctx)
+{
+        ((struct world *)ctx)->stopped = true;
+}
+
+static void remove_files(struct world *w)
+{
+        static const char *const ends[] = {"", "-wal", "-shm", "-lock", ".lock"};
+        char path[128];
+
+        for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+                snprintf(path, sizeof(path), "%s/s.db%s", w->path, ends[i]);
+                unlink(path);
+        }
+        rmdir(w->path);
+}
+
+static void set_up(struct world *w, const struct scenario *sc)
+{
+        static char db[80];
+
+        memset(w, 0, sizeof(*w));
+        w->sc = sc;
+        rt_sim_init(&w->sim, sc->seed, INT64_C(1795428000000000));
+        w->start_us = w->sim.now.mono_us;
+        snprintf(w->path, sizeof(w->path), "/tmp/uplink-sim-XXXXXX");
+        assert_non_null(mkdtemp(w->path));
+        snprintf(db, sizeof(db), "%s/s.db", w->path);
+        for (int i = 0; i < SPOOL_LANES; i++) {
+                w->times[i] = calloc(1, ROWS_MOST);
+                w->dropped[i] = calloc(1, ROWS_MOST);
+        }
+        w->spool_conf = (struct spool_conf){.path = db,
+                                            .max_size_bytes = sc->max_size,
+                                            .commit_interval_us = S,
+                                            .batch_rows = 2000,
+                                            .batch_bytes = 1 << 20,
+                                            .quarantine_bytes = 65536};
+        w->kafka_conf = (struct kafka_conf){.window_records = WINDOW,
+                                            .window_bytes = 1 << 20,
+                                            .rate_limit_bytes_s = sc->rate_limit,
+                                            .live_first = true,
+                                            .backfill_after_us = MINUTE};
+        open_house(w);
+}
+
+static void end_house(struct world *w)
+{
+        struct spool_counts c;
+
+        w->ending = true;
+        for (int i = 0; i < 240; i++) {
+                run_for(w, 10 * S);
+                spool_counts(w->spool, &c);
+                if (!c.held && !c.events_held && i > 2)
+                        break;
+        }
+        assert_int_equal(c.held, 0);
+        assert_int_equal(c.events_held, 0);
+        uplink_stop(w->uplink, 5 * S, on_stopped, w);
+        run_for(w, 6 * S);
+        assert_true(w->stopped);
+        rt_timer_cancel(&w->sim.rt, &w->broker);
+        spool_counts(w->spool, &c);
+        for (int i = 0; i < SPOOL_LANES; i++)
+                for (uint64_t seq = 1; seq <= c.last_seq[i]; seq++)
+                        assert_true(is_accounted(w, (enum spool_lane)i, seq));
+        assert_true(c.last_seq[SPOOL_SAMPLES] > 1000);
+        assert_true(w->n_again <= w->n_again_allowed);
+        uplink_free(w->uplink);
+        assert_true(spool_close(w->spool));
+        tags_free(w->tags);
+        rt_sim_release(&w->sim);
+        remove_files(w);
+        for (int i = 0; i < SPOOL_LANES; i++) {
+                free(w->times[i]);
+                free(w->dropped[i]);
+        }
+}
+
+static void run_scenario(void **state)
+{
+        const struct scenario *sc = *state;
+        struct world *w = calloc(1, sizeof(*w));
+        uint64_t n_dropped = 0;
+        int64_t piece_us = (int64_t)sc->minutes * MINUTE / (sc->cuts + 1);
+
+        assert_non_null(w);
+        set_up(w, sc);
+        for (int i = 0; i <= sc->cuts; i++) {
+                run_for(w, piece_us / 2 + (int64_t)rnd(w, (uint64_t)piece_us));
+                if (i < sc->cuts)
+                        cut(w);
+        }
+        for (uint64_t seq = 1; seq < ROWS_MOST; seq++)
+                n_dropped += w->dropped[SPOOL_SAMPLES][seq] && !is_poison(w, SPOOL_SAMPLES, seq);
+        assert_int_equal(n_dropped != 0, sc->drops);
+        if (sc->outage_pct > 20)
+                assert_true(w->n_backfill > 0);
+        end_house(w);
+        free(w);
+}
+
+static const struct scenario scenarios[] = {
+        {.name = "fair weather", .seed = 1, .minutes = 5, .rows_per_s = 200, .max_size = 64 << 20},
+        {.name = "outages", .seed = 2, .minutes = 30, .rows_per_s = 50, .max_size = 64 << 20, .outage_pct = 50},
+        {.name = "refusals", .seed = 3, .minutes = 20, .rows_per_s = 50, .max_size = 64 << 20, .retry_permille = 2},
+        {.name = "poison", .seed = 4, .minutes = 20, .rows_per_s = 50, .max_size = 64 << 20, .poison_permille = 1},
+        {.name = "no rights at first",
+         .seed = 5,
+         .minutes = 6,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .refuses_rights = true},
+        {.name = "full", .seed = 6, .minutes = 10, .rows_per_s = 50, .max_size = 64 << 20, .full_permille = 5},
+        {.name = "cuts",
+         .seed = 7,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .outage_pct = 30,
+         .cuts = 40},
+        {.name = "all at once",
+         .seed = 8,
+         .minutes = 40,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .outage_pct = 30,
+         .retry_permille = 1,
+         .full_permille = 2,
+         .poison_permille = 1,
+         .cuts = 30},
+        {.name = "slow link", .seed = 9, .minutes = 10, .rows_per_s = 40, .max_size = 64 << 20, .rate_limit = 16384},
+        {.name = "small disk",
+         .seed = 10,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 4 << 20,
+         .text_len = 300,
+         .outage_pct = 85,
+         .cuts = 3,
+         .drops = true},
+};
+
+int main(void)
+{
+        struct CMUnitTest tests[sizeof(scenarios) / sizeof(*scenarios)];
+
+        for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
+                tests[i] = (struct CMUnitTest){
+                        .name = scenarios[i].name, .test_func = run_scenario, .initial_state = (void *)&scenarios[i]};
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
