@@ -279,14 +279,15 @@ int config_scalar(const struct schema_key *key, enum schema_type type, const cha
                   void *field, struct arena *arena, struct err *e)
 {
         struct written w = {s, len, plain, ""};
+        char allowed[256];
         double f64;
 
         config_show(w.shown, sizeof(w.shown), s, len);
         if (memchr(s, '\0', len))
                 return err_set(e, "\"%s\" holds a NUL, which is not allowed", w.shown);
         if (plain && (len == 0 || strcmp(s, "~") == 0 || strcasecmp(s, "null") == 0)) {
-                strcpy(w.shown, len ? w.shown : "");
-                return refuse(key, &w, "is nothing", e);
+                config_allowed(key, allowed, sizeof(allowed));
+                return err_set(e, "nothing is written here; allowed: %s", allowed);
         }
         switch (type) {
         case SCHEMA_BOOL:

@@ -474,12 +474,14 @@ static void check_unique(struct walk *w, const struct schema_key *key, size_t si
                 const char *const *b = (const void *)((const char *)list->items + j * size + key->offset);
 
                 for (size_t i = 0; *b && i < j; i++) {
+                        const struct schema_at *first;
                         const char *const *a = (const void *)((const char *)list->items + i * size + key->offset);
 
                         if (!*a || strcmp(*a, *b) != 0)
                                 continue;
-                        walk_fault(w, b, "\"%.72s\" is used twice, first in line %d; allowed: each once", *b,
-                                   walk_find(w, a)->at.line);
+                        first = &walk_find(w, a)->at;
+                        walk_fault(w, b, "\"%.72s\" is used twice, first in %s:%d; allowed: each once", *b, first->file,
+                                   first->line);
                         break;
                 }
         }
@@ -559,15 +561,16 @@ static void fill_default(struct walk *w, const struct schema_key *key, void *obj
         }
 }
 
-static void fault_unknown(struct walk *w, const struct schema *schema, struct ref r, const char *name)
+static void fault_unknown(struct walk *w, const struct schema *schema, struct ref r)
 {
+        const char *name = (const char *)r.node->data.scalar.value;
         const char *names[KEYS_MOST], *near;
         char text[480], shown[72];
         size_t n = 0, len;
 
         for (; schema->keys[n].name; n++)
                 names[n] = schema->keys[n].name;
-        config_show(shown, sizeof(shown), name, strlen(name));
+        config_show(shown, sizeof(shown), name, r.node->data.scalar.length);
         if (strcmp(name, "<<") == 0) {
                 fault_here(w, r, "a merge key (<<); allowed: the keys, written out");
                 return;
@@ -595,7 +598,7 @@ static const struct schema_key *find_key(struct walk *w, const struct schema *sc
                 if (strcmp(k->name, name) == 0 && strlen(name) == r.node->data.scalar.length)
                         return k;
         }
-        fault_unknown(w, schema, r, name);
+        fault_unknown(w, schema, r);
         return NULL;
 }
 

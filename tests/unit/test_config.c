@@ -1,0 +1,629 @@
+/*
+ * test_config: what a configuration may say, and what is told when it says something else.
+ *
+ * Each fault is compared as a person sees it, line and column included: they are the interface.  "t" is the file's name.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/base/err.h"
+#include "agent/config.h"
+#include "agent/config_scalar.h"
+#include "agent/config_walk.h"
+#include "drivers/mqtt.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof(*(a)))
+
+#define HEAD                             \
+        "gateway: gw-7\n"                \
+        "spool: {path: /var/spool.db}\n" \
+        "kafka: {brokers: [127.0.0.1:9092]}\n"
+
+/* What faults_print says, for free(). */
+static char *told(const struct faults *f)
+{
+        char *text = NULL;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+
+        faults_print(f, out);
+        fclose(out);
+        return text;
+}
+
+static void check_told(const struct faults *f, const char *expected)
+{
+        char *text = told(f);
+
+        if (strcmp(text, expected) != 0)
+                fail_msg("told:\n%sexpected:\n%s", text, expected);
+        free(text);
+}
+
+static void check_faults(const char *yaml, size_t len, const char *expected)
+{
+        struct faults f = {.n = 0};
+        struct config *c;
+
+        assert_int_equal(config_load_text("t", yaml, len, &c, &f), *expected ? -1 : 0);
+        check_told(&f, expected);
+        faults_release(&f);
+        config_free(c);
+}
+
+static struct config *load(const char *yaml)
+{
+        struct faults f = {.n = 0};
+        struct config *c;
+
+        if (config_load_text("t", yaml, strlen(yaml), &c, &f) < 0)
+                check_told(&f, "");
+        faults_release(&f);
+        return c;
+}
+
+static const struct {
+        const char *yaml, *told;
+} structure[] = {
+        {HEAD, ""},
+        {"", "t:1:1: the file is empty; a configuration is needed\n"},
+        {"# nothing\n", "t:1:1: the file is empty; a configuration is needed\n"},
+        {"---\n", "t:1:1: the file is empty; a configuration is needed\n"},
+        {"~\n", "t:1:1: the file is empty; a configuration is needed\n"},
+        {"gateway\n", "t:1:1: the file is a single value; allowed: a map of sections (section: …)\n"},
+        {"- gateway\n", "t:1:1: the file is a list; allowed: a map of sections (section: …)\n"},
+        {"site: a\n", "t:1:1: gateway: missing; it is required\nt:1:1: kafka: missing; it is required\n"},
+        {HEAD "---\n" HEAD, "t:4:1: a second document begins; allowed: one\n"},
+        {HEAD "site: [a\n", "t:5:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']'\n"},
+        {HEAD "\tsite: a\n",
+         "t:4:1: not YAML: while scanning for the next token, found character that cannot start any token\n"},
+        {HEAD "site: \x01\n", "t:4:7: a control character (byte 0x01); allowed: UTF-8 text\n"},
+        {HEAD "site: \"é\xff\"\n", "t:4:9: bytes that are not UTF-8; allowed: UTF-8 text\n"},
+        {HEAD "site: \xed\xa0\x80\n", "t:4:7: bytes that are not UTF-8; allowed: UTF-8 text\n"},
+        {"\xff\xfeg\n", "t:1:1: bytes that are not UTF-8; allowed: UTF-8 text\n"},
+        {HEAD "site: &a plant\n", "t:4:7: an anchor (&a); allowed: plain values only\n"},
+        {HEAD "site: !!str plant\n", "t:4:7: a tag (tag:yaml.org,2002:str); allowed: values without a tag\n"},
+        {"gateway: &g gw-7\nsite: *g\n",
+         "t:1:10: an anchor (&g); allowed: plain values only\nt:2:7: an alias (*g); allowed: the value, written out\n"},
+        {HEAD "<<: {site: a}\n", "t:4:1: a merge key (<<); allowed: the keys, written out\n"},
+        {HEAD "? [a, b]\n: 1\n", "t:4:3: a list or map stands where a key belongs; allowed: key: value\n"},
+        {HEAD "site: [[[[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]]]]\n", "t:4:22: nested too deep; allowed: 16 levels\n"},
+        {HEAD "site: a\nsite: b\n", "t:5:1: site: the key is here twice, first in line 4; allowed: once\n"},
+        {HEAD "log: {levle: info}\n", "t:4:7: log: unknown key \"levle\"; allowed: level (did you mean level?)\n"},
+        {HEAD "log: {x: info}\n", "t:4:7: log: unknown key \"x\"; allowed: level\n"},
+        {HEAD "log:\n", "t:4:5: log: nothing is written here; allowed: a map (key: value)\n"},
+        {HEAD "log: info\n", "t:4:6: log: a single value is written here; allowed: a map (key: value)\n"},
+        {HEAD "log: [info]\n", "t:4:6: log: a list is written here; allowed: a map (key: value)\n"},
+        {HEAD "mqtt: {name: a}\n", "t:4:7: mqtt: a map is written here; allowed: a list of maps (- key: value)\n"},
+        {HEAD "mqtt: [a]\n", "t:4:8: mqtt[0]: a single value is written here; allowed: a map (key: value)\n"},
+        {HEAD "site: {a: b}\n",
+         "t:4:7: site: a map is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
+        {HEAD "site:\n", "t:4:6: site: nothing is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
+        {HEAD "site: null\n",
+         "t:4:7: site: nothing is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
+        {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
+        {HEAD "\"si\\0te\": a\n",
+         "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, limits, mqtt, sim, modbus, "
+         "profiles, devices, serial, alarms, notify (did you mean sim?)\n"},
+};
+
+static void test_structure(void **state)
+{
+        for (size_t i = 0; i < LENGTH(structure); i++)
+                check_faults(structure[i].yaml, strlen(structure[i].yaml), structure[i].told);
+        check_faults("a\0b", 3, "t:1:2: a control character (byte 0x00); allowed: UTF-8 text\n");
+}
+
+static const struct {
+        const char *value, *told; /* what follows "t:4:11: spool.X: " */
+} scalars[] = {
+        {"max_size: 5", "\"5\" has no unit; a size is needed: write 5MiB (B, kB, MB, GB, KiB, MiB, GiB)"},
+        {"max_size: 5GB/s", "\"5GB/s\" is not a size; allowed: a number and B, kB, MB, GB, KiB, MiB or GiB, as 64KiB"},
+        {"max_size: 1KiB", "\"1KiB\" is out of range; allowed: 4MiB to 1TiB"},
+        {"commit_interval: 5", "\"5\" has no unit; a duration is needed: write 5s (us, ms, s, m, h, d)"},
+        {"commit_interval: 0", "\"0\" has no unit; a duration is needed: write 0s (us, ms, s, m, h, d)"},
+        {"commit_interval: soon", "\"soon\" is not a duration; allowed: a number and us, ms, s, m, h or d, as 5s"},
+        {"commit_interval: 1h", "\"1h\" is out of range; allowed: 1ms to 1m"},
+        {"batch_rows: 010", "\"010\" is not a whole decimal number; allowed: 100 to 20000"},
+        {"batch_rows: 5e2", "\"5e2\" is not a whole decimal number; allowed: 100 to 20000"},
+        {"batch_rows: 500.0", "\"500.0\" is not a whole decimal number; allowed: 100 to 20000"},
+        {"batch_rows: 1_000", "\"1_000\" is not a whole decimal number; allowed: 100 to 20000"},
+        {"batch_rows: \"500\"", "\"500\" is a quoted text, not a number; allowed: 100 to 20000"},
+        {"batch_rows: 5", "\"5\" is out of range; allowed: 100 to 20000"},
+        {"batch_rows: 99999999999999999999",
+         "\"99999999999999999999\" is not a whole decimal number; allowed: 100 to 20000"},
+        {"when_full: drop_oldset",
+         "\"drop_oldset\" is not one of the choices; allowed: drop_oldest, drop_newest or block (did you mean "
+         "drop_oldest?)"},
+        {"when_full: explode", "\"explode\" is not one of the choices; allowed: drop_oldest, drop_newest or block"},
+        {"path: spool.db", "\"spool.db\" is not an absolute path; allowed: an absolute path"},
+        {"path: [a]", "a list is written here; allowed: an absolute path"},
+};
+
+static void test_scalars(void **state)
+{
+        for (size_t i = 0; i < LENGTH(scalars); i++) {
+                size_t key = strcspn(scalars[i].value, ":");
+                char yaml[300], expected[400];
+
+                snprintf(yaml, sizeof(yaml), "gateway: g\nkafka: {brokers: [a:1]}\nspool:\n  %s\n", scalars[i].value);
+                snprintf(expected, sizeof(expected), "t:4:%zu: spool.%.*s: %s\n", key + 5, (int)key, scalars[i].value,
+                         scalars[i].told);
+                check_faults(yaml, strlen(yaml), expected);
+        }
+}
+
+static const struct {
+        const char *yaml, *told;
+} sections[] = {
+        {"gateway: gw 7\nkafka: {brokers: [a:1]}\n",
+         "t:1:10: gateway: \"gw 7\" is not a name; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
+        {"gateway: g\nkafka: {brokers: [a:1], live_first: yes}\n",
+         "t:2:37: kafka.live_first: \"yes\" is not a boolean; allowed: true or false\n"},
+        {"gateway: g\nkafka: {brokers: [a:1], live_first: \"true\"}\n",
+         "t:2:37: kafka.live_first: \"true\" is a quoted text, not a boolean; allowed: true or false\n"},
+        {"gateway: g\nkafka: {brokers: 7}\n",
+         "t:2:18: kafka.brokers: a single value is written here; allowed: a list of texts\n"},
+        {"gateway: g\nkafka: {brokers: [a:1, 7, {b: 1}]}\n",
+         "t:2:24: kafka.brokers[1]: 7 is a number; a text is needed: write \"7\" with the quotes\n"
+         "t:2:27: kafka.brokers[2]: a map is written here; allowed: a text\n"},
+        {"gateway: g\nkafka: {borkers: [a:1]}\n",
+         "t:2:8: kafka.brokers: missing; it is required\n"
+         "t:2:9: kafka: unknown key \"borkers\"; allowed: brokers, compression, rate_limit, live_first, "
+         "backfill_after, linger, window_records, window_bytes, samples_topic, events_topic, status_topic, "
+         "backfill_topic, properties, secrets, client_id (did you mean brokers?)\n"},
+        {HEAD "mqtt:\n  - {name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}\n"
+              "  - {name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}\n",
+         "t:6:12: mqtt[1].name: \"a\" is used twice, first in t:5; allowed: each once\n"},
+        {HEAD "mqtt: [{name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}]\n"
+              "sim: [{name: a, source: s, tags: [{tag: t}]}]\n",
+         "t:5:14: sim[0].name: \"a\" is used twice, first by mqtt[0].name in t:4; allowed: once over all drivers\n"},
+        {HEAD "mqtt: [{name: a, url: \"mqtt://h\", username: no, subscriptions: [{topic: \"a/{tag}\"}]}]\n",
+         "t:4:45: mqtt[0].username: no is a boolean; a text is needed: write \"no\" with the quotes\n"},
+        {HEAD "modbus: [{name: b, port: COM1}]\n",
+         "t:4:26: modbus[0].port: \"COM1\" is not a port; allowed: /dev/… or tcp://host:port\n"},
+        {HEAD "modbus: [{name: b, port: \"tcp://h:0\"}]\n",
+         "t:4:26: modbus[0].port: \"tcp://h:0\" has no port number; allowed: tcp://host:port, as tcp://10.0.0.5:502\n"},
+        {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 1}]}]\n",
+         "t:5:47: profiles[0].registers[0].at: \"1\" is not a register; allowed: coil:N, discrete:N, holding:N, "
+         "input:N (N 0 to 65535), or 000001, 100001, 300001, 400001 and up\n"},
+        {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 400001}]}]\n"
+              "devices: [{source: s, bus: bus2, profile: q}]\n",
+         "t:6:28: devices[0].bus: \"bus2\" is not in modbus; allowed: a name from there (did you mean bus1?)\n"
+         "t:6:43: devices[0].profile: \"q\" is not in profiles; allowed: a name from there\n"},
+        {HEAD "notify: {mqtt: {connection: wifi}}\n",
+         "t:4:29: notify.mqtt.connection: \"wifi\" is not in mqtt; allowed: a name from there\n"},
+        {HEAD "notify: {exec: {command: [andon]}}\n",
+         "t:4:26: notify.exec.command: the command needs a program by its absolute path; no shell is used\n"},
+        {HEAD "serial: [{name: s, port: \"tcp://h:1\", source: s, match: x, readings: [{tag: t}]}]\n",
+         "t:4:26: serial[0].port: \"tcp://h:1\" is not a port; allowed: /dev/…\n"},
+        {HEAD "serial: [{name: s, port: /dev/a, source: s}]\n",
+         "t:4:10: serial[0].match: missing; a line needs an expression with named groups, as (?<weight>[0-9.]+)\n"},
+        {HEAD "alarms: [{match: temp, rule: limits, hi: 1}]\n",
+         "t:4:18: alarms[0].match: \"temp\" is not a pattern; allowed: source/tag, with * and ?, as press-*/temp\n"},
+        {HEAD "alarms: [{match: a/b, rule: limits}]\n",
+         "t:4:10: alarms[0]: rule limits without a limit; one of hihi, hi, lo, lolo is needed\n"},
+        {HEAD "alarms: [{match: a/b, rule: limits, hi: 3, hihi: 2}]\n",
+         "t:4:50: alarms[0].hihi: 2 is out of order; allowed: lolo < lo < hi < hihi\n"},
+        {HEAD "alarms: [{match: a/b, rule: limits, hi: .5}]\n",
+         "t:4:41: alarms[0].hi: \".5\" is not a decimal number; allowed: a number\n"},
+        {HEAD "alarms: [{match: a/b, rule: rate, limit: 1}]\n",
+         "t:4:10: alarms[0].over: missing; rule rate needs a span, as 10s\n"},
+        {HEAD "alarms: [{match: a/b, rule: silent}, {match: a/b, rule: deviation}, {match: a/b, rule: state}]\n",
+         "t:4:10: alarms[0].after: missing; the rule needs a time, as 60s\n"
+         "t:4:38: alarms[1].sigma: missing; rule deviation needs it\n"
+         "t:4:69: alarms[2].normal: missing; rule state needs the value that is normal\n"},
+        /* all in one run, sorted by place */
+        {"gatewya: g\nspool: {max_size: 1}\nkafka: {brokers: [a:1], linger: 5}\nmqtt: {}\n",
+         "t:1:1: gateway: missing; it is required\n"
+         "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, mqtt, sim, "
+         "modbus, "
+         "profiles, devices, serial, alarms, notify (did you mean gateway?)\n"
+         "t:2:19: spool.max_size: \"1\" has no unit; a size is needed: write 1MiB (B, kB, MB, GB, KiB, MiB, GiB)\n"
+         "t:3:33: kafka.linger: \"5\" has no unit; a duration is needed: write 5s (us, ms, s, m, h, d)\n"
+         "t:4:7: mqtt: a map is written here; allowed: a list of maps (- key: value)\n"},
+};
+
+static void test_sections(void **state)
+{
+        for (size_t i = 0; i < LENGTH(sections); i++)
+                check_faults(sections[i].yaml, strlen(sections[i].yaml), sections[i].told);
+}
+
+/* What another module's check() finds is told at the key it names. */
+static void test_checks_of_modules(void **state)
+{
+        static const char yaml[] = "gateway: g\nkafka:\n  linger: 5ms\n  brokers: [a]\n";
+        struct faults f = {.n = 0};
+        struct config *c;
+
+        assert_int_equal(config_load_text("t", yaml, strlen(yaml), &c, &f), -1);
+        assert_int_equal(f.n, 1);
+        assert_int_equal(f.items[0].at.line, 4);
+        assert_int_equal(f.items[0].at.column, 12);
+        assert_memory_equal(f.items[0].text, "kafka.brokers: ", 15);
+        faults_release(&f);
+}
+
+static void test_defaults(void **state)
+{
+        struct config *c = load(HEAD);
+
+        assert_string_equal(c->gateway, "gw-7");
+        assert_null(c->site);
+        assert_string_equal(c->spool.path, "/var/spool.db");
+        assert_string_equal(c->control_socket, "/var/millrace.sock");
+        assert_int_equal(c->log_level, LOG_INFO);
+        assert_int_equal(c->max_tags, 50000);
+        assert_int_equal(c->spool.max_size_bytes, 1 << 30);
+        assert_int_equal(c->spool.when_full, SPOOL_DROP_OLDEST);
+        assert_int_equal(c->spool.commit_interval_us, 1000000);
+        assert_int_equal(c->spool.at.line, 2);
+        assert_int_equal(c->spool.at.column, 8);
+        assert_string_equal(c->spool.at.file, "t");
+        assert_int_equal(c->n_drivers, 0);
+        assert_int_equal(c->floor.notify.at.line, 0);
+        assert_int_equal(c->notices.n, 1);
+        config_free(c);
+        c = load("gateway: g\nkafka: {brokers: [a:1]}\ncontrol: {socket: /run/m.sock}\nlog: {level: warn}\n"
+                 "limits: {max_tags: 7}\n");
+        assert_string_equal(c->spool.path, "/var/lib/millrace/spool.db");
+        assert_int_equal(c->spool.at.line, 0);
+        assert_string_equal(c->control_socket, "/run/m.sock");
+        assert_int_equal(c->log_level, LOG_WARN);
+        assert_int_equal(c->max_tags, 7);
+        config_free(c);
+}
+
+static struct config *load_contract(const char *name)
+{
+        char path[512];
+        struct faults f = {.n = 0};
+        struct config *c;
+
+        snprintf(path, sizeof(path), TEST_ROOT "/tests/fuzz/corpus/config/%s", name);
+        if (config_load(path, &c, &f) < 0)
+                check_told(&f, "");
+        faults_release(&f);
+        return c;
+}
+
+static void test_river(void **state)
+{
+        struct config *c = load_contract("river.yaml");
+        const struct mqtt_conf *mqtt = c->drivers[0].conf;
+        const struct mqtt_sub_conf *subs = mqtt->subscriptions.items;
+        const struct mqtt_reading_conf *readings = subs[1].readings.items;
+
+        assert_int_equal(c->n_drivers, 1);
+        assert_string_equal(c->drivers[0].name, "plant");
+        assert_string_equal(c->drivers[0].ops->kind, "mqtt");
+        assert_string_equal(mqtt->url, "mqtt://127.0.0.1:1883");
+        assert_int_equal(mqtt->ack_delay_us, 20000);
+        assert_int_equal(mqtt->subscriptions.n, 2);
+        assert_string_equal(subs[0].topic, "factory/{line}/{source}/{tag}");
+        assert_int_equal(subs[0].payload, MQTT_NUMBER);
+        assert_int_equal(subs[1].payload, MQTT_JSON);
+        assert_int_equal(subs[1].time_format, MQTT_UNIX_MS);
+        assert_int_equal(subs[1].readings.n, 2);
+        assert_string_equal(readings[1].unit, "mm/s");
+        assert_string_equal(((const char **)c->kafka.brokers.items)[0], "127.0.0.1:9092");
+        assert_int_equal(c->notices.n, 0);
+        config_free(c);
+}
+
+static void test_factory(void **state)
+{
+        struct config *c = load_contract("factory.yaml");
+        const struct floor_modbus_conf *modbus = c->floor.modbus.items;
+        const struct floor_profile_conf *profiles = c->floor.profiles.items;
+        const struct floor_register_conf *meter = profiles[1].registers.items;
+        const struct floor_device_conf *devices = c->floor.devices.items;
+        const struct floor_alarm_conf *alarms = c->floor.alarms.items;
+        const struct mqtt_conf *mqtt = c->drivers[0].conf;
+
+        assert_string_equal(c->site, "ulsan1");
+        assert_int_equal(c->kafka.rate_limit_bytes_s, 256 * 1024);
+        assert_true(c->kafka.live_first);
+        assert_int_equal(c->kafka.properties.n, 3);
+        assert_string_equal(((const char **)c->kafka.properties.items)[1], "sasl.mechanism=SCRAM-SHA-512");
+        assert_string_equal(mqtt->password_file, "/etc/millrace/mqtt.password");
+        assert_int_equal(c->floor.modbus.n, 3);
+        assert_int_equal(modbus[0].timeout_us, 300000);
+        assert_int_equal(modbus[1].stop_bits, 2);
+        assert_int_equal(profiles[0].word_order, 1);
+        assert_string_equal(meter[0].where, "300001");
+        assert_true(meter[1].scale == 0.01);
+        assert_int_equal(devices[3].unit, 255);
+        assert_int_equal(devices[3].period_us, 100000);
+        assert_int_equal(devices[0].period_us, 0);
+        assert_int_equal(c->floor.serial.n, 1);
+        assert_true(alarms[0].hihi == 95 && isnan(alarms[0].lo));
+        assert_int_equal(alarms[0].severity, 700);
+        assert_int_equal(alarms[2].warm_up_us, 1800000000);
+        assert_string_equal(c->floor.notify.mqtt.connection, "wifi");
+        assert_int_equal(c->floor.notify.exec.command.n, 1);
+        config_free(c);
+}
+
+/* Six sections nobody acts upon yet; a text in memory has no files to look for. */
+static void test_notices(void **state)
+{
+        struct config *c = load(HEAD "sim: [{name: s, source: s, tags: [{tag: t}]}]\n"
+                                     "serial: [{name: l, port: /dev/a, source: s, match: x, readings: [{tag: t}]}]\n"
+                                     "notify: {exec: {command: [/bin/true]}}\n"
+                                     "mqtt: [{name: a, url: \"mqtt://h\", username: u, password_file: /no/such, "
+                                     "subscriptions: [{topic: \"a/{tag}\"}]}]\n");
+
+        check_told(&c->notices,
+                   "t:5:9: serial: checked, but not supported by this version yet: nothing is done with it\n"
+                   "t:6:9: notify: checked, but not supported by this version yet: nothing is done with it\n");
+        config_free(c);
+}
+
+/* ---- files ---- */
+
+struct folder {
+        char path[64], main[96];
+};
+
+static void put_file(const char *folder, const char *name, const char *text)
+{
+        char path[200];
+        FILE *out;
+
+        snprintf(path, sizeof(path), "%s/%s", folder, name);
+        out = fopen(path, "w");
+        assert_non_null(out);
+        fputs(text, out);
+        fclose(out);
+}
+
+static void folder_make(struct folder *d)
+{
+        char sub[96];
+
+        strcpy(d->path, "/tmp/millrace-test-config-XXXXXX");
+        assert_non_null(mkdtemp(d->path));
+        snprintf(sub, sizeof(sub), "%s/conf.d", d->path);
+        assert_int_equal(mkdir(sub, 0755), 0);
+        snprintf(d->main, sizeof(d->main), "%s/m.yaml", d->path);
+}
+
+static void folder_remove(const struct folder *d, const char *const *names)
+{
+        char path[200];
+
+        for (; *names; names++) {
+                snprintf(path, sizeof(path), "%s/%s", d->path, *names);
+                remove(path);
+        }
+        snprintf(path, sizeof(path), "%s/conf.d", d->path);
+        rmdir(path);
+        assert_int_equal(rmdir(d->path), 0);
+}
+
+static void test_fragments(void **state)
+{
+        static const char *const names[] = {
+                "m.yaml", "conf.d/10-a.yaml", "conf.d/20-b.yaml", "conf.d/30-empty.yaml", "conf.d/ignored.txt", NULL};
+        struct folder d;
+        struct faults f = {.n = 0};
+        struct config *c;
+        char expected[1000];
+
+        folder_make(&d);
+        put_file(d.path, "m.yaml", HEAD "sim:\n  - {name: s0, source: s, tags: [{tag: t}]}\n");
+        put_file(d.path, "conf.d/20-b.yaml", "sim:\n  - {name: s2, source: s, tags: [{tag: t}]}\n");
+        put_file(d.path, "conf.d/10-a.yaml", "site: p\nsim:\n  - {name: s1, source: s, tags: [{tag: t}]}\n");
+        put_file(d.path, "conf.d/30-empty.yaml", "# nothing yet\n");
+        put_file(d.path, "conf.d/ignored.txt", "site: q\n");
+        assert_int_equal(config_load(d.main, &c, &f), 0);
+        assert_string_equal(c->site, "p");
+        assert_int_equal(c->n_drivers, 3);
+        assert_string_equal(c->drivers[0].name, "s0");
+        assert_string_equal(c->drivers[1].name, "s1");
+        assert_string_equal(c->drivers[2].name, "s2");
+        config_free(c);
+
+        put_file(d.path, "conf.d/20-b.yaml", "gateway: g\nspool: {}\nsim:\n  - {name: s0, source: s, tags: 1}\n");
+        assert_int_equal(config_load(d.main, &c, &f), -1);
+        snprintf(expected, sizeof(expected),
+                 "%s/conf.d/20-b.yaml:1:1: gateway: set twice, first in %s:1:1; allowed: in one file\n"
+                 "%s/conf.d/20-b.yaml:2:1: spool: set twice, first in %s:2:1; allowed: in one file\n"
+                 "%s/conf.d/20-b.yaml:4:12: sim[2].name: \"s0\" is used twice, first in %s:5; allowed: each once\n"
+                 "%s/conf.d/20-b.yaml:4:33: sim[2].tags: a single value is written here; allowed: a list of maps (- "
+                 "key: value)\n",
+                 d.path, d.main, d.path, d.main, d.path, d.main, d.path);
+        check_told(&f, expected);
+        faults_release(&f);
+        folder_remove(&d, names);
+}
+
+static void test_files_that_are_none(void **state)
+{
+        static const char *const names[] = {"m.yaml", "large.yaml", NULL};
+        struct folder d;
+        struct faults f = {.n = 0};
+        struct config *c;
+        char expected[300], path[100], *large = mem_alloc((2 << 20) + 1);
+
+        folder_make(&d);
+        assert_int_equal(config_load(d.main, &c, &f), -1);
+        snprintf(expected, sizeof(expected), "%s: can't be read: No such file or directory\n", d.main);
+        check_told(&f, expected);
+        faults_release(&f);
+
+        assert_int_equal(config_load(d.path, &c, &f), -1);
+        snprintf(expected, sizeof(expected), "%s: can't be read: Is a directory\n", d.path);
+        check_told(&f, expected);
+        faults_release(&f);
+
+        memset(large, '#', 2 << 20);
+        put_file(d.path, "large.yaml", large);
+        free(large);
+        snprintf(path, sizeof(path), "%s/large.yaml", d.path);
+        assert_int_equal(config_load(path, &c, &f), -1);
+        snprintf(expected, sizeof(expected), "%s: the file is too large (1048577 bytes); allowed: 1 MiB\n", path);
+        check_told(&f, expected);
+        faults_release(&f);
+        folder_remove(&d, names);
+}
+
+/* ---- bounds ---- */
+
+static char *repeat(const char *head, const char *item, int n, const char *tail)
+{
+        char *s = mem_alloc(strlen(head) + strlen(item) * (size_t)n + strlen(tail) + 1), *o = stpcpy(s, head);
+
+        while (n-- > 0)
+                o = stpcpy(o, item);
+        strcpy(o, tail);
+        return s;
+}
+
+static void test_bounds(void **state)
+{
+        struct faults f = {.n = 0};
+        struct config *c;
+        char *s = repeat(HEAD "sim: [", "{},", 5000, "]\n"), *t;
+
+        check_faults(s, strlen(s), "t:4:6: sim: 5000 items; allowed: at most 4096\n");
+        free(s);
+        s = repeat(HEAD, "x: 1\n", 1000, "");
+        assert_int_equal(config_load_text("t", s, strlen(s), &c, &f), -1);
+        assert_int_equal(f.n, FAULTS_MOST);
+        assert_int_equal(f.n_more, 1000 - FAULTS_MOST);
+        t = told(&f);
+        assert_non_null(strstr(t, "\nand 800 more\n"));
+        free(t);
+        faults_release(&f);
+        free(s);
+        /* shared nodes that would unfold to 10^9 */
+        s = repeat("a: &a [1,1]\n", "b: &b [*a,*a]\n", 500, "");
+        assert_int_equal(config_load_text("t", s, strlen(s), &c, &f), -1);
+        faults_release(&f);
+        free(s);
+        s = repeat(HEAD "site: ", "[", 100000, "");
+        assert_int_equal(config_load_text("t", s, strlen(s), &c, &f), -1);
+        faults_release(&f);
+        free(s);
+}
+
+/* ---- what is printed ---- */
+
+static char *dump(const struct config *c)
+{
+        char *text = NULL;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+
+        config_dump(c, out);
+        fclose(out);
+        return text;
+}
+
+static void test_dump_loads_again(void **state)
+{
+        static const char *const names[] = {"river.yaml", "factory.yaml"};
+
+        for (size_t i = 0; i < LENGTH(names); i++) {
+                struct config *first = load_contract(names[i]), *second;
+                char *a = dump(first), *b;
+
+                second = load(a);
+                b = dump(second);
+                assert_string_equal(a, b);
+                free(a);
+                free(b);
+                config_free(first);
+                config_free(second);
+        }
+}
+
+static void test_dump_keeps_secrets(void **state)
+{
+        struct config *c = load("gateway: g\nkafka: {brokers: [a:1], properties: [sasl.password=hunter2, a.b=c], "
+                                "secrets: [\"ssl.key.password=file:/x\"]}\nsite: \"a-b\"\n");
+        char *text = dump(c);
+
+        assert_null(strstr(text, "hunter2"));
+        assert_non_null(strstr(text, "    - \"sasl.password=<not shown>\"\n    - \"a.b=c\"\n"));
+        assert_non_null(strstr(text, "    - \"ssl.key.password=file:/x\"\n"));
+        assert_non_null(strstr(text, "  keep_delivered: 1h\n"));
+        free(text);
+        config_free(c);
+}
+
+static void test_manual(void **state)
+{
+        char *text = NULL;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+
+        config_manual(out);
+        fclose(out);
+        assert_non_null(strstr(text, "## kafka\n"));
+        assert_non_null(strstr(text, "## mqtt[].subscriptions[].readings[]\n"));
+        assert_non_null(strstr(text, "*max\\_size*: 4MiB to 1TiB; default 1GiB\n"));
+        free(text);
+}
+
+/* Every row of every table: a default that its own row takes, a help, choices where there are some. */
+static void check_table(const struct schema *schema)
+{
+        struct arena arena = {NULL};
+        max_align_t value;
+        struct err e;
+
+        assert_non_null(schema->help);
+        for (const struct schema_key *k = schema->keys; k->name; k++) {
+                if (!k->help || (k->type == SCHEMA_CHOICE && !k->choices))
+                        fail_msg("%s: %s is not complete", schema->name, k->name);
+                if (k->def &&
+                    config_scalar(k, k->type, k->def, strlen(k->def), k->type != SCHEMA_TEXT, &value, &arena, &e) < 0)
+                        fail_msg("%s: %s: its default: %s", schema->name, k->name, e.text);
+                if (k->type == SCHEMA_MAP || k->type == SCHEMA_LIST)
+                        check_table(k->sub);
+                if (k->type != SCHEMA_MAP && k->offset >= schema->size)
+                        fail_msg("%s: %s lies outside its struct", schema->name, k->name);
+        }
+        arena_release(&arena);
+}
+
+static void test_tables(void **state)
+{
+        check_table(config_schema());
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_structure),
+                cmocka_unit_test(test_scalars),
+                cmocka_unit_test(test_sections),
+                cmocka_unit_test(test_checks_of_modules),
+                cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_river),
+                cmocka_unit_test(test_factory),
+                cmocka_unit_test(test_notices),
+                cmocka_unit_test(test_fragments),
+                cmocka_unit_test(test_files_that_are_none),
+                cmocka_unit_test(test_bounds),
+                cmocka_unit_test(test_dump_loads_again),
+                cmocka_unit_test(test_dump_keeps_secrets),
+                cmocka_unit_test(test_manual),
+                cmocka_unit_test(test_tables),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
