@@ -165,7 +165,7 @@ static void on_durable(struct driver *d)
         m->committing = false;
         m->intake.n_rows = m->intake.n_bytes = 0;
         if (m->phase == UP || m->phase == LEAVING) {
-                mqtt_hold_done(&m->hold, m->hold.early && mqtt_link_has_more(m->link));
+                mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
                 if (write_out(m))
                         turn(m);
         } else if (m->phase == ACCEPTING) {

@@ -3,41 +3,46 @@
  *
  * The trap: a broker that lets only 20 messages be under way sends 20 and falls silent until we acknowledge.  Waiting out
  * the hold would make that 20 messages per hold, a thousand a second.  A broker can't be asked for its limit, so it is
- * learned: a hold in whose second half nothing came had all there was.  The same number twice running is taken for the
- * window; from then on that many pending and a dry socket mean "commit now".
+ * learned from what only a used-up window looks like: nothing came in the second half of the hold, nothing while the
+ * commit ran, and then more came right behind the acknowledgements.  The same number twice running is believed; from then
+ * on that many pending and a dry socket mean "commit now".
  *
- * A slow plant can look like a small window.  What tells them apart is what comes while the commit runs: a broker whose
- * window is used up can't send anything then.  If it does, the guess is dropped, and twice as many equal stalls are needed
- * the next time, so that a trickle does not end in commits of one for long.  A guess above the truth corrects itself: the
- * holds run out again.
+ * A wrong belief costs small commits, which cost flash, so it is easily lost: at once when the broker sends more without an
+ * acknowledgement (and then more proof is needed the next time), and when two early commits running were not answered at
+ * once, because then nothing was waiting for them.  A belief above the truth corrects itself: the holds run out again.
  */
 #include "drivers/mqtt_hold.h"
 
-enum { STALLS_FIRST = 2, STALLS_MOST = 64 };
+enum { STALLS_FIRST = 2, STALLS_MOST = 16, MISSES_MOST = 2 };
 
 void mqtt_hold_init(struct mqtt_hold *h, int64_t delay_us, uint32_t batch)
 {
-        *h = (struct mqtt_hold){.delay_us = delay_us, .batch = batch, .n_needed = STALLS_FIRST};
+        *h = (struct mqtt_hold){
+                .delay_us = delay_us, .batch = batch, .n_needed = STALLS_FIRST, .done_us = INT64_MIN / 2};
+}
+
+static void forget(struct mqtt_hold *h)
+{
+        h->window = h->n_stalls = h->n_misses = 0;
+}
+
+static void begin(struct mqtt_hold *h, int64_t now_us)
+{
+        h->first_us = now_us;
+        h->quick = now_us - h->done_us <= h->delay_us / 4;
+        if (!h->proving)
+                return;
+        h->proving = false;
+        h->n_misses = h->quick ? 0 : h->n_misses + 1;
+        if (h->n_misses >= MISSES_MOST)
+                forget(h);
 }
 
 void mqtt_hold_add(struct mqtt_hold *h, int64_t now_us)
 {
         if (h->pending++ == 0)
-                h->first_us = now_us;
+                begin(h, now_us);
         h->last_us = now_us;
-}
-
-/* A hold ran out: did the broker fall silent? */
-static void learn(struct mqtt_hold *h)
-{
-        if (h->last_us - h->first_us >= h->delay_us / 2) {
-                h->n_stalls = 0;
-                return;
-        }
-        h->n_stalls = h->pending == h->stalled ? h->n_stalls + 1 : 1;
-        h->stalled = h->pending;
-        if (h->n_stalls >= h->n_needed)
-                h->window = h->stalled;
 }
 
 bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_us)
@@ -45,7 +50,7 @@ bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_
         int64_t left_us = h->first_us + h->delay_us - now_us;
 
         *wait_us = -1;
-        h->early = false;
+        h->early = h->silent = false;
         if (h->pending == 0)
                 return false;
         if (h->pending >= h->batch)
@@ -55,20 +60,34 @@ bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_
                 return true;
         }
         if (left_us <= 0 && (dry || h->delay_us > 0)) {
-                if (dry && h->delay_us > 0)
-                        learn(h);
+                h->silent = dry && h->last_us - h->first_us < h->delay_us / 2;
                 return true;
         }
         *wait_us = left_us > 0 ? left_us : 0;
         return false;
 }
 
-void mqtt_hold_done(struct mqtt_hold *h, bool more)
+static void learn(struct mqtt_hold *h)
 {
-        h->pending = 0;
-        if (!h->early || !more)
+        h->n_stalls = h->pending == h->stalled ? h->n_stalls + 1 : 1;
+        h->stalled = h->pending;
+        if (h->n_stalls < h->n_needed)
                 return;
-        h->window = h->n_stalls = 0;
-        if (h->n_needed < STALLS_MOST)
+        h->window = h->stalled;
+        h->n_misses = 0;
+}
+
+void mqtt_hold_done(struct mqtt_hold *h, int64_t now_us, bool more)
+{
+        if (more && h->window && h->n_needed < STALLS_MOST)
                 h->n_needed *= 2;
+        if (more)
+                forget(h);
+        else if (h->silent && h->quick)
+                learn(h);
+        else if (!h->early)
+                h->n_stalls = 0;
+        h->proving = h->early && h->window;
+        h->pending = 0;
+        h->done_us = now_us;
 }

@@ -16,11 +16,16 @@ struct mqtt_hold {
         uint32_t pending;  /* received, not acknowledged */
         int64_t first_us;  /* when the first pending one came */
         int64_t last_us;   /* when the last one came */
-        uint32_t window;   /* the broker's window as we know it; 0: not known */
+        int64_t done_us;   /* when the last acknowledgements went out */
+        uint32_t window;   /* the broker's window as we believe it; 0: none */
         uint32_t stalled;  /* pending of the last hold that ended in silence */
-        uint32_t n_stalls; /* so many such holds running */
+        uint32_t n_stalls; /* so many such holds running, with the same number */
         uint32_t n_needed; /* so many make us believe it */
-        bool early;        /* the last commit was made because of the window */
+        uint32_t n_misses; /* early commits running that were not answered at once */
+        bool quick;        /* the first pending one came right behind our acknowledgements */
+        bool silent;       /* the commit under way: the second half of its hold was silent */
+        bool early;        /* the commit under way: made because of the window */
+        bool proving;      /* the last commit was early: what comes next tells whether that was right */
 };
 
 void mqtt_hold_init(struct mqtt_hold *h, int64_t delay_us, uint32_t batch);
@@ -34,7 +39,7 @@ void mqtt_hold_add(struct mqtt_hold *h, int64_t now_us);
  */
 bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_us);
 
-/* What was pending is durable; `more`: the broker has sent more meanwhile, without an acknowledgement. */
-void mqtt_hold_done(struct mqtt_hold *h, bool more);
+/* What was pending is durable; `more`: the broker has sent more meanwhile, though it had no acknowledgement. */
+void mqtt_hold_done(struct mqtt_hold *h, int64_t now_us, bool more);
 
 #endif

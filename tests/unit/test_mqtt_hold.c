@@ -1,0 +1,173 @@
+/*
+ * mqtt_hold against a simulated broker: a queue, an in-flight window, a round trip; and a disk with a commit time.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "drivers/mqtt_hold.h"
+
+enum { MS = 1000, STEP_US = 100, BATCH = 2000 };
+
+struct plant {
+        const char *name;
+        int64_t every_us; /* a message comes so often; 0: there is always one */
+        bool random;      /* intervals are exponential-like instead of regular */
+        unsigned window;  /* 0: as many as there are */
+        int64_t round_trip_us, commit_us, delay_us;
+        unsigned at_least, at_most; /* commits in 10 s */
+        unsigned min_messages;      /* acknowledged in 10 s */
+};
+
+static uint64_t lcg(uint64_t *s)
+{
+        *s = *s * 6364136223846793005u + 1442695040888963407u;
+        return *s >> 33;
+}
+
+struct world {
+        const struct plant *p;
+        uint64_t seed;
+        int64_t now_us, next_us, durable_us, window_open_us;
+        unsigned queued, in_flight, on_wire; /* at the broker; sent, not acknowledged; sent, not read */
+        unsigned commits, acked;
+};
+
+static void broker_step(struct world *w)
+{
+        const struct plant *p = w->p;
+        unsigned room;
+
+        while (p->every_us && w->next_us <= w->now_us) {
+                w->queued++;
+                /* the sum of two uniforms, the mean is every_us */
+                w->next_us += p->random ? (int64_t)(lcg(&w->seed) % (uint64_t)p->every_us +
+                                                    lcg(&w->seed) % (uint64_t)p->every_us)
+                                        : p->every_us;
+        }
+        if (!p->every_us)
+                w->queued = 100;
+        if (w->now_us < w->window_open_us)
+                return;
+        room = p->window ? p->window - w->in_flight : w->queued;
+        room = room < w->queued ? room : w->queued;
+        w->queued -= room;
+        w->in_flight += room;
+        w->on_wire += room;
+}
+
+static void agent_step(struct world *w, struct mqtt_hold *h)
+{
+        int64_t wait_us;
+
+        if (w->durable_us) {
+                if (w->now_us < w->durable_us)
+                        return;
+                w->acked += h->pending;
+                w->in_flight -= h->pending;
+                mqtt_hold_done(h, w->now_us, w->on_wire > 0);
+                w->durable_us = 0;
+                w->window_open_us = w->p->window ? w->now_us + w->p->round_trip_us : 0;
+        }
+        while (w->on_wire && h->pending < BATCH) {
+                mqtt_hold_add(h, w->now_us);
+                w->on_wire--;
+        }
+        if (!mqtt_hold_due(h, w->now_us, w->on_wire == 0, &wait_us))
+                return;
+        w->commits++;
+        w->durable_us = w->now_us + w->p->commit_us;
+}
+
+static void run(const struct plant *p)
+{
+        struct world w = {.p = p, .seed = 7};
+        struct mqtt_hold h;
+
+        mqtt_hold_init(&h, p->delay_us, BATCH);
+        for (w.now_us = STEP_US; w.now_us < 10000 * MS; w.now_us += STEP_US) {
+                broker_step(&w);
+                agent_step(&w, &h);
+        }
+        print_message("%s: %u commits, %u acknowledged\n", p->name, w.commits, w.acked);
+        assert_in_range(w.commits, p->at_least, p->at_most);
+        assert_in_range(w.acked, p->min_messages, 1000000000);
+}
+
+static void test_commits(void **state)
+{
+        static const struct plant plants[] = {
+                /* 20 per (2 ms round trip + 2 ms commit) is 50,000 in 10 s; 20 per hold would be 8,000 */
+                {"window 20, always more", 0, false, 20, 2 * MS, 2 * MS, 20 * MS, 2000, 2600, 45000},
+                {"window 20, slow disk", 0, false, 20, 2 * MS, 25 * MS, 20 * MS, 340, 380, 7000},
+                {"window 5", 0, false, 5, 1 * MS, 1 * MS, 20 * MS, 4000, 5100, 20000},
+                {"no window, flat out", 0, false, 0, 0, 5 * MS, 20 * MS, 300, 2000, 100000},
+                {"a message a second", 1000 * MS, false, 0, 0, 5 * MS, 20 * MS, 9, 10, 9},
+                {"regular, 100/s", 10 * MS, false, 0, 0, 2 * MS, 20 * MS, 300, 500, 990},
+                {"regular, 40/s", 25 * MS, false, 0, 0, 2 * MS, 20 * MS, 390, 400, 390},
+                {"regular, 1000/s", 1 * MS, false, 0, 0, 2 * MS, 20 * MS, 400, 500, 9900},
+                {"random, 100/s", 10 * MS, true, 0, 0, 2 * MS, 20 * MS, 250, 480, 900},
+                {"random, 300/s", 3333, true, 0, 0, 2 * MS, 20 * MS, 350, 480, 2700},
+                {"random, 300/s, slow disk", 3333, true, 0, 0, 25 * MS, 20 * MS, 150, 300, 2700},
+                {"hold 0, 1000/s, slow disk", 1 * MS, false, 0, 0, 25 * MS, 0, 350, 420, 9900},
+        };
+
+        for (size_t i = 0; i < sizeof(plants) / sizeof(*plants); i++)
+                run(&plants[i]);
+}
+
+static void test_batch_is_enough(void **state)
+{
+        struct mqtt_hold h;
+        int64_t wait_us;
+
+        mqtt_hold_init(&h, 20 * MS, 10);
+        for (int i = 0; i < 9; i++)
+                mqtt_hold_add(&h, 1000);
+        assert_false(mqtt_hold_due(&h, 1000, false, &wait_us));
+        assert_int_equal(wait_us, 20 * MS);
+        mqtt_hold_add(&h, 1000);
+        assert_true(mqtt_hold_due(&h, 1000, false, &wait_us));
+        mqtt_hold_done(&h, 2000, true);
+        assert_false(mqtt_hold_due(&h, 99 * MS, true, &wait_us));
+        assert_int_equal(wait_us, -1);
+}
+
+static void test_window_is_forgotten_when_more_comes_unasked(void **state)
+{
+        struct mqtt_hold h;
+        int64_t wait_us, now = 0;
+
+        mqtt_hold_init(&h, 20 * MS, BATCH);
+        for (int i = 0; i < 4; i++) {
+                mqtt_hold_add(&h, now);
+                mqtt_hold_add(&h, now);
+                if (!mqtt_hold_due(&h, now, true, &wait_us)) {
+                        now += 20 * MS;
+                        assert_true(mqtt_hold_due(&h, now, true, &wait_us));
+                }
+                mqtt_hold_done(&h, now, false);
+        }
+        assert_int_equal(h.window, 2);
+        mqtt_hold_add(&h, now);
+        assert_false(mqtt_hold_due(&h, now, true, &wait_us));
+        mqtt_hold_add(&h, now);
+        assert_false(mqtt_hold_due(&h, now, false, &wait_us)); /* more is there to read */
+        assert_true(mqtt_hold_due(&h, now, true, &wait_us));
+        mqtt_hold_done(&h, now, true);
+        assert_int_equal(h.window, 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_commits),
+                cmocka_unit_test(test_batch_is_enough),
+                cmocka_unit_test(test_window_is_forgotten_when_more_comes_unasked),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
