@@ -83,6 +83,7 @@ size_t out_put_cell(char *s, size_t cap, enum out_kind kind, const struct out_ce
                 return (size_t)snprintf(s, cap, "-");
         switch (kind) {
         case OUT_TEXT:
+        case OUT_MEMBERS:
                 out_put_clean(s, cap, cell->text);
                 return strlen(s);
         case OUT_COUNT:
@@ -125,6 +126,8 @@ static void put_json_cell(FILE *f, enum out_kind kind, const struct out_cell *ce
                 fputs("null", f);
         } else if (kind == OUT_TEXT) {
                 put_json_text(f, cell->text);
+        } else if (kind == OUT_MEMBERS) {
+                fprintf(f, "{%s}", cell->text);
         } else if (kind == OUT_COUNT || kind == OUT_SIZE) {
                 fprintf(f, "%" PRIu64, cell->n);
         } else if (kind == OUT_SPAN) {
@@ -209,6 +212,11 @@ static void put_padded(FILE *f, const char *s, size_t to, bool right, bool last)
         fputs(last ? "\n" : "  ", f);
 }
 
+static bool is_right(enum out_kind kind)
+{
+        return kind != OUT_TEXT && kind != OUT_MEMBERS && kind != OUT_TIME;
+}
+
 void out_table_end(struct out *o)
 {
         size_t n = o->n_columns;
@@ -216,7 +224,7 @@ void out_table_end(struct out *o)
         for (size_t row = 0; o->terminal && row < o->n_cells + n; row += n) {
                 for (size_t i = 0; i < n; i++) {
                         size_t to = width(o->columns[i].title);
-                        bool right = o->columns[i].kind != OUT_TEXT && o->columns[i].kind != OUT_TIME;
+                        bool right = is_right(o->columns[i].kind);
 
                         for (size_t k = i; k < o->n_cells; k += n)
                                 to = width(o->cells[k]) > to ? width(o->cells[k]) : to;

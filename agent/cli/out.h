@@ -15,12 +15,13 @@
 #include <stdio.h>
 
 enum out_kind {
-        OUT_TEXT,  /* text */
-        OUT_COUNT, /* n */
-        OUT_SIZE,  /* n, bytes: for people 1.2 GiB */
-        OUT_SPAN,  /* us: for people 3h 12m, in JSON seconds */
-        OUT_TIME,  /* us since 1970: ISO */
-        OUT_REAL,  /* real: one decimal */
+        OUT_TEXT,    /* text */
+        OUT_COUNT,   /* n */
+        OUT_SIZE,    /* n, bytes: for people 1.2 GiB */
+        OUT_SPAN,    /* us: for people 3h 12m, in JSON seconds */
+        OUT_TIME,    /* us since 1970: ISO */
+        OUT_REAL,    /* real: one decimal */
+        OUT_MEMBERS, /* text: members of a JSON object without the braces */
 };
 
 struct out_column {

@@ -9,6 +9,10 @@
 
 #include "agent/base/text.h"
 #include "agent/cli/open.h"
+#include "agent/cli/reading_view.h"
+
+/* Spools up to this size are walked for the last values; that takes under a second. */
+enum { WALK_BYTES_MOST = 64 << 20 };
 
 static const char *const lane_names[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [SPOOL_SAMPLES] = "samples"};
 
@@ -163,11 +167,21 @@ static bool picked(const struct spool_filter *pick, const struct spool_query_tag
 static bool on_tag(void *ctx, const struct spool_query_tag *t)
 {
         struct tag_list *list = ctx;
-        struct out_cell cells[] = {
-                {.text = t->source}, {.text = t->name},   {.text = t->unit},
-                {.text = t->driver}, {.text = t->labels}, {.us = t->last_ts_us, .absent = !t->last_ts_us},
-        };
+        int64_t last_us = t->newest_ts_us ? t->newest_ts_us : t->last_ts_us;
+        bool shown = t->has_last && t->last.type != READING_TEXT && t->last.type != READING_RAW;
+        char value[64] = "";
 
+        if (shown)
+                view_put_value(value, sizeof(value), &t->last);
+        struct out_cell cells[] = {
+                {.text = t->source},
+                {.text = t->name},
+                {.text = t->unit},
+                {.text = t->driver},
+                {.text = t->labels},
+                {.us = last_us, .absent = !last_us},
+                {.text = value, .absent = !value[0]},
+        };
         if (picked(list->pick, t))
                 out_row(list->out, cells);
         return !out_broken(list->out);
@@ -202,7 +216,13 @@ static bool on_tag_stats(void *ctx, const struct spool_query_tag *t)
         return !out_broken(list->out);
 }
 
-static int list_tags(struct cli *c, struct spool_query *q, bool stats, const struct out_column *columns, size_t n)
+struct tag_listing {
+        const struct out_column *columns;
+        size_t n_columns;
+        bool (*each)(void *ctx, const struct spool_query_tag *tag);
+};
+
+static int list_tags(struct cli *c, struct spool_query *q, bool walk, struct tag_listing what)
 {
         struct spool_filter pick = {0};
         struct tag_list list = {.out = &c->out, .pick = &pick};
@@ -211,8 +231,8 @@ static int list_tags(struct cli *c, struct spool_query *q, bool stats, const str
         int r;
 
         split_tag(c->tag, tag, &pick);
-        out_table(&c->out, columns, n);
-        r = spool_query_tags(q, stats, stats ? on_tag_stats : on_tag, &list, &e);
+        out_table(&c->out, what.columns, what.n_columns);
+        r = spool_query_tags(q, walk, what.each, &list, &e);
         out_table_end(&c->out);
         return r < 0 ? cli_fail(CLI_AWAY, "%s", e.text) : CLI_OK;
 }
@@ -220,15 +240,22 @@ static int list_tags(struct cli *c, struct spool_query *q, bool stats, const str
 int cmd_tags(struct cli *c)
 {
         static const struct out_column columns[] = {
-                {"source", "SOURCE", OUT_TEXT}, {"tag", "TAG", OUT_TEXT},       {"unit", "UNIT", OUT_TEXT},
-                {"driver", "DRIVER", OUT_TEXT}, {"labels", "LABELS", OUT_TEXT}, {"last_ts", "LAST", OUT_TIME},
+                {"source", "SOURCE", OUT_TEXT},    {"tag", "TAG", OUT_TEXT},          {"unit", "UNIT", OUT_TEXT},
+                {"driver", "DRIVER", OUT_TEXT},    {"labels", "LABELS", OUT_MEMBERS}, {"last_ts", "LAST", OUT_TIME},
+                {"last_value", "VALUE", OUT_TEXT},
         };
+        struct spool_counts n;
         struct spool_query *q;
+        struct err e;
         int r = open_spool(c, &q);
 
         if (r)
                 return r;
-        r = list_tags(c, q, false, columns, sizeof(columns) / sizeof(*columns));
+        if (spool_query_counts(q, &n, &e) < 0)
+                r = cli_fail(CLI_AWAY, "%s", e.text);
+        else
+                r = list_tags(c, q, n.spool_bytes < WALK_BYTES_MOST,
+                              (struct tag_listing){columns, sizeof(columns) / sizeof(*columns), on_tag});
         spool_query_close(q);
         return r;
 }
@@ -265,7 +292,7 @@ int cmd_spool_stats(struct cli *c)
 
         if (r)
                 return r;
-        r = list_tags(c, q, true, columns, sizeof(columns) / sizeof(*columns));
+        r = list_tags(c, q, true, (struct tag_listing){columns, sizeof(columns) / sizeof(*columns), on_tag_stats});
         if (r == CLI_OK)
                 r = print_totals(c, q);
         spool_query_close(q);
