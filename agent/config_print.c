@@ -32,21 +32,41 @@ static bool is_secret(const char *s, size_t *shown)
         return true;
 }
 
+/* Decodes one character of valid UTF-8; returns its length. */
+static size_t decode(const char *s, uint32_t *out)
+{
+        unsigned char c = (unsigned char)s[0];
+        size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+        *out = n == 1 ? c : c & (0x7fu >> n);
+        for (size_t i = 1; i < n; i++)
+                *out = *out << 6 | ((unsigned char)s[i] & 0x3f);
+        return n;
+}
+
+/* May stand in a quoted text as it is: YAML folds some line ends of other scripts and refuses controls. */
+static bool is_printable(uint32_t c)
+{
+        if (c < 0xa0)
+                return c >= 0x20 && c < 0x7f;
+        return c != 0x2028 && c != 0x2029 && c != 0xfeff && c != 0xfffe && c != 0xffff;
+}
+
 static void print_text(FILE *out, const char *s)
 {
         size_t shown = strlen(s);
         bool secret = is_secret(s, &shown);
+        uint32_t c;
 
         fputc('"', out);
-        for (size_t i = 0; i < shown; i++) {
-                unsigned char c = (unsigned char)s[i];
-
+        for (size_t i = 0, n; i < shown; i += n) {
+                n = decode(s + i, &c);
                 if (c == '"' || c == '\\')
-                        fprintf(out, "\\%c", c);
-                else if (c < 0x20 || c == 0x7f)
-                        fprintf(out, "\\x%02x", c);
+                        fprintf(out, "\\%c", (int)c);
+                else if (is_printable(c))
+                        fwrite(s + i, 1, n, out);
                 else
-                        fputc(c, out);
+                        fprintf(out, "\\u%04x", (unsigned)c);
         }
         fputs(secret ? "<not shown>\"" : "\"", out);
 }
