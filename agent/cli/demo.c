@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -172,7 +173,7 @@ static int start_mosquitto(struct demo *d, struct err *e)
                  d->url.port);
         if (part_write_file(path, text, e) < 0)
                 return -1;
-        return part_start(&d->mosquitto, "mosquitto", d->dir, argv, SIGKILL, e);
+        return part_start(&d->mosquitto, "mosquitto", d->dir, argv, (struct part_kind){SIGKILL, true}, e);
 }
 
 static int connect_sensor(struct demo *d, struct err *e)
@@ -285,7 +286,8 @@ static int start_millraced(struct demo *d, struct err *e)
         if (!part_find("millraced", true, program))
                 return err_set(e, "millraced is neither beside this program nor in $PATH");
         snprintf(path, sizeof(path), "%s/millrace.yaml", d->dir);
-        if (write_factory(d, path, e) < 0 || part_start(&d->millraced, "millraced", d->dir, argv, SIGTERM, e) < 0)
+        if (write_factory(d, path, e) < 0 ||
+            part_start(&d->millraced, "millraced", d->dir, argv, (struct part_kind){SIGTERM, false}, e) < 0)
                 return -1;
         for (int waited = 0; waited < START_WITHIN_MS && !interrupted; waited += TICK_MS) {
                 if (ask_status(d, e) == 0)
@@ -549,12 +551,14 @@ int cmd_demo(struct cli *c)
         snprintf(d->dir, sizeof(d->dir), "%s/millrace-demo-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
         take_signals();
         plan_outage(d);
-        if (!mkdtemp(d->dir)) {
+        if (!mkdtemp(d->dir) || chmod(d->dir, 0711) < 0) {
                 r = cli_fail(CLI_NO, "%s: %s", d->dir, strerror(errno));
         } else {
                 r = play(d);
                 clean_up(d);
         }
+        if (interrupted == SIGPIPE)
+                _exit(r); /* nobody reads any more: no word about that */
         free(d);
         return r;
 }

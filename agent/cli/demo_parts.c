@@ -11,12 +11,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,25 +80,43 @@ pid_t part_fork(int death_signal)
         return 0;
 }
 
-_Noreturn static void become(const char *log, char *const argv[])
+/*
+ * Root is not needed to be a broker. mosquitto would leave root by itself, but the kernel forgets the death signal then, and
+ * it would stay behind when the demo is killed; so it is left here first, and the signal set again.
+ */
+static void leave_root(int death_signal)
+{
+        const struct passwd *nobody = geteuid() == 0 ? getpwnam("nobody") : NULL;
+
+        if (!nobody)
+                return;
+        if (setgroups(0, NULL) < 0 || setgid(nobody->pw_gid) < 0 || setuid(nobody->pw_uid) < 0)
+                _exit(126);
+        prctl(PR_SET_PDEATHSIG, death_signal);
+}
+
+_Noreturn static void become(const char *log, char *const argv[], int leave)
 {
         int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
         dup2(in, STDIN_FILENO);
         dup2(out, STDOUT_FILENO);
         dup2(out, STDERR_FILENO);
+        if (leave)
+                leave_root(leave);
         execv(argv[0], argv);
         dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
         _exit(127);
 }
 
-int part_start(struct part *p, const char *name, const char *dir, char *const argv[], int death_signal, struct err *e)
+int part_start(struct part *p, const char *name, const char *dir, char *const argv[], struct part_kind kind,
+               struct err *e)
 {
         p->name = name;
         snprintf(p->log, sizeof(p->log), "%s/%s.log", dir, name);
-        p->pid = part_fork(death_signal);
+        p->pid = part_fork(kind.death_signal);
         if (p->pid == 0)
-                become(p->log, argv);
+                become(p->log, argv, kind.unprivileged ? kind.death_signal : 0);
         if (p->pid > 0)
                 return 0;
         p->pid = 0;
@@ -169,6 +190,7 @@ int part_write_file(const char *path, const char *text, struct err *e)
         if (!f)
                 return err_errno(e, "%s", path);
         fputs(text, f);
+        fchmod(fileno(f), 0644);
         return fclose(f) == 0 ? 0 : err_errno(e, "%s", path);
 }
 
