@@ -253,6 +253,26 @@ static void join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acke
 
 /* ---- making room ---- */
 
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+/* Removes the oldest delivered readings: at most `most` seqs, none above `upto`. False: there is none. */
+static bool let_go(struct spool_db *db, uint64_t upto, uint64_t most)
+{
+        uint64_t first = db->v.first[SPOOL_SAMPLES];
+
+        if (!first || upto < first || !fine(db))
+                return false;
+        upto = min_u64(upto, first + most - 1);
+        bind(db, STMT_CUT_READING, 1, first);
+        bind(db, STMT_CUT_READING, 2, upto);
+        run(db, STMT_CUT_READING);
+        db->v.first[SPOOL_SAMPLES] = upto + 1;
+        return true;
+}
+
 /*
  * Removes up to `most` rows from (after, upto], oldest first. With `reason` they are drops: each unbroken run of seqs that
  * was there goes to res->drops. Returns how many went.
@@ -297,11 +317,6 @@ static uint64_t cut(struct spool_db *db, enum spool_lane lane, uint64_t after, u
         return n;
 }
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-        return a < b ? a : b;
-}
-
 /* Pages free for rows: what is left of the budget, the events' unused share taken off. */
 static int64_t free_pages(struct spool_db *db)
 {
@@ -323,7 +338,7 @@ static bool make_room(struct spool_db *db, const struct spool_batch *b, int64_t 
         uint64_t saved = db->v.ts_saved_seq;
 
         while (fine(db) && free_pages(db) < need) {
-                if (cut(db, SPOOL_SAMPLES, 0, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS, NULL, res))
+                if (let_go(db, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS))
                         continue;
                 if (db->when_full != SPOOL_DROP_OLDEST)
                         return false;
@@ -387,7 +402,13 @@ static void trim(struct spool_db *db, const struct spool_batch *b, enum spool_la
         upto = min_u64(limit, first + most - 1);
         if (db->keep_us > 0 && used_pages(db) < low_water)
                 upto = probe(db, lane, upto, b->wall_us - db->keep_us);
-        if (upto && cut(db, lane, first - 1, upto, most, NULL, res) && upto < limit)
+        if (!upto)
+                return;
+        if (lane == SPOOL_SAMPLES)
+                let_go(db, upto, most);
+        else
+                cut(db, lane, first - 1, upto, most, NULL, res);
+        if (upto < limit)
                 res->more = true;
 }
 
