@@ -588,7 +588,7 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
         s->event_bytes = s->result.event_bytes;
         s->first_seq = s->result.first_seq;
         s->oldest_held_ts_us = s->result.oldest_held_ts_us;
-        s->more = true;
+        s->more = s->first_seq && s->first_seq <= s->lanes[SPOOL_SAMPLES].acked;
         go_on(s);
         *out = s;
         return 0;

@@ -280,10 +280,569 @@ static void an_append_comes_back(void **state)
         assert_int_equal(spool_appended_seq(h->spool, SPOOL_SAMPLES), 2);
 }
 
+static void every_type_comes_back_as_it_was(void **state)
+{
+        struct house *h = *state;
+        struct reading in[8];
+        struct spool_fetch f;
+        static const char raw[] = {0, 1, (char)0xff, 0};
+
+        for (int i = 0; i < 8; i++) {
+                in[i] = reading(h, "press-1", 0.0);
+                in[i].ts_us += i;
+                in[i].arrival_us += 5000;
+        }
+        in[0].v.f64 = -0.0;
+        in[1].type = READING_I64;
+        in[1].v.i64 = INT64_MIN;
+        in[2].type = READING_BOOL;
+        in[2].v.i64 = 0;
+        in[2].v.b = true;
+        in[3].type = READING_BOOL;
+        in[3].v.i64 = 0;
+        in[4].type = READING_TEXT;
+        in[4].v.text = "grün";
+        in[4].len = 5;
+        in[5].type = READING_RAW;
+        in[5].v.text = raw;
+        in[5].len = sizeof(raw);
+        in[6].type = READING_NONE;
+        in[6].v.i64 = 0;
+        in[6].quality = QUALITY_BAD_COMM_FAILURE;
+        in[7].type = READING_TEXT;
+        in[7].v.text = "";
+        in[7].len = 0;
+        in[7].flags = READING_SOURCE_TIME | READING_RETAINED;
+        in[7].mid = 65535;
+        for (int i = 0; i < 8; i++)
+                assert_int_equal(spool_append(h->spool, &in[i]), 0);
+        commit(h);
+        spool_fetch_init(&f, SPOOL_SAMPLES, 10, 1000);
+        fetch(h, &f, 0);
+        assert_int_equal(f.n_rows, 8);
+        for (int i = 0; i < 8; i++) {
+                const struct reading *r = &f.rows[i].r;
+
+                assert_int_equal(r->ts_us, in[i].ts_us);
+                assert_int_equal(r->arrival_us, in[i].arrival_us);
+                assert_int_equal(r->type, in[i].type);
+                assert_int_equal(r->quality, in[i].quality);
+                assert_int_equal(r->flags, in[i].flags);
+                assert_int_equal(r->mid, in[i].mid);
+                assert_int_equal(r->len, in[i].len);
+                if (r->type == READING_TEXT || r->type == READING_RAW)
+                        assert_memory_equal(r->v.text, in[i].v.text, r->len);
+                else if (r->type == READING_BOOL)
+                        assert_int_equal(r->v.b, in[i].v.b);
+                else if (r->type != READING_NONE)
+                        assert_memory_equal(&r->v, &in[i].v, 8);
+        }
+        spool_fetch_free(&f);
+        assert_int_equal(ask(h,
+                             "SELECT count(*) FROM readings WHERE source = 'press-1' AND tag = 'temp' AND NOT delivered"
+                             " AND time LIKE '2026-11-23T%Z'"),
+                         8);
+}
+
+static void a_large_text_comes_alone(void **state)
+{
+        struct house *h = *state;
+        struct reading r = reading(h, "scale", 0);
+        struct spool_fetch f;
+        char *big = malloc(300000);
+
+        memset(big, 'x', 300000);
+        r.type = READING_TEXT;
+        r.v.text = big;
+        for (int i = 0; i < 3; i++) {
+                r.len = i == 1 ? 300000 : 3;
+                assert_int_equal(spool_append(h->spool, &r), 0);
+        }
+        r.len = (1 << 20) + 1;
+        assert_int_equal(spool_append(h->spool, &r), SPOOL_E_BUSY);
+        commit(h);
+        spool_fetch_init(&f, SPOOL_SAMPLES, 10, 1000);
+        fetch(h, &f, 0);
+        assert_int_equal(f.n_rows, 1);
+        fetch(h, &f, 1);
+        assert_int_equal(f.n_rows, 1);
+        assert_int_equal(f.rows[0].r.len, 300000);
+        assert_memory_equal(f.rows[0].r.v.text, big, 300000);
+        fetch(h, &f, 2);
+        assert_int_equal(f.n_rows, 1);
+        assert_int_equal(f.rows[0].seq, 3);
+        spool_fetch_free(&f);
+        free(big);
+}
+
+static void a_tags_time_only_grows(void **state)
+{
+        struct house *h = *state;
+        int64_t at = h->sim.now.wall_us;
+        struct reading r = reading(h, "press-1", 1);
+        struct spool_fetch f;
+
+        for (int i = 0; i < 3; i++) /* ties */
+                spool_append(h->spool, &r);
+        r.ts_us = at - 5000000; /* moved by more than a tie */
+        spool_append(h->spool, &r);
+        r.flags = READING_HISTORICAL;
+        spool_append(h->spool, &r);
+        commit(h);
+        cut_power(h);
+        open_spool(h);
+        r.flags = 0;
+        r.ts_us = at;
+        spool_append(h->spool, &r);
+        commit(h);
+        spool_fetch_init(&f, SPOOL_SAMPLES, 10, 1000);
+        fetch(h, &f, 0);
+        assert_int_equal(f.n_rows, 6);
+        for (int i = 0; i < 4; i++)
+                assert_int_equal(f.rows[i].r.ts_us, at + i);
+        assert_int_equal(f.rows[2].r.flags, 0);
+        assert_int_equal(f.rows[3].r.flags, READING_TIME_MOVED);
+        assert_int_equal(f.rows[3].r.arrival_us, at);
+        assert_int_equal(f.rows[4].r.ts_us, at - 5000000);
+        assert_int_equal(f.rows[5].r.ts_us, at + 4);
+        close_spool(h); /* now from the tag table */
+        open_spool(h);
+        assert_int_equal(tags_get(h->tags, 0)->last_ts_us, at + 4);
+        spool_fetch_free(&f);
+}
+
+static void the_interval_commits_and_a_sync_at_once(void **state)
+{
+        struct house *h = *state;
+        struct waiter w = {.q.on_durable = on_durable}, late = {.q.on_durable = on_durable};
+
+        put(h, "press-1", 1);
+        run_for(h, 900000);
+        assert_int_equal(h->n_committed, 0);
+        run_for(h, 200000);
+        assert_int_equal(h->n_committed, 1);
+
+        h->sim.work_delay_us = 50000;
+        list_init(&w.q.node);
+        list_init(&late.q.node);
+        put(h, "press-1", 2);
+        spool_sync(h->spool, &w.q);
+        put(h, "press-1", 3);
+        spool_sync(h->spool, &late.q); /* behind the one in flight */
+        run_for(h, 51000);
+        assert_int_equal(w.n, 1);
+        assert_int_equal(late.n, 0);
+        run_for(h, 51000);
+        assert_int_equal(late.n, 1);
+        spool_sync(h->spool, &w.q); /* nothing to wait for: still told, but not from within the call */
+        assert_int_equal(w.n, 1);
+        run_for(h, 1);
+        assert_int_equal(w.n, 2);
+        put(h, "press-1", 4);
+        spool_sync(h->spool, &w.q);
+        spool_sync_cancel(&w.q);
+        run_for(h, 200000);
+        assert_int_equal(w.n, 2);
+        check_counts(h, 4, 0, 4, 0);
+}
+
+static void a_full_batch_says_busy_then_room(void **state)
+{
+        struct house *h = *state;
+
+        h->sim.work_delay_us = 50000;
+        for (int i = 0; i < 2000; i++)
+                assert_int_equal(put(h, "press-1", i), 0);
+        for (int i = 0; i < 2000; i++) /* the first batch is under way */
+                assert_int_equal(put(h, "press-1", i), 0);
+        assert_int_equal(put(h, "press-1", 1), SPOOL_E_BUSY);
+        assert_false(spool_has_room(h->spool, 1, 0));
+        spool_refuse(h->spool, 1, "memory_full");
+        spool_refuse(h->spool, 1, "memory_full");
+        assert_int_equal(h->n_room, 0);
+        run_for(h, 60000);
+        assert_int_equal(h->n_room, 1);
+        assert_true(spool_has_room(h->spool, 2000, 0));
+        assert_int_equal(put(h, "press-1", 1), 0);
+        commit(h);
+        check_counts(h, 4003, 0, 4001, 2);
+        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE first_seq = 4001 AND last_seq = 4002 AND n = 2"),
+                         1);
+        assert_int_equal(h->dropped, 2);
+}
+
+static void the_watermark_steps_over_what_was_dropped(void **state)
+{
+        struct house *h = *state;
+
+        for (int i = 0; i < 5; i++)
+                put(h, "press-1", i);
+        spool_refuse(h->spool, 3, "memory_full"); /* 6..8 */
+        commit(h);
+        spool_refuse(h->spool, 2, "memory_full"); /* 9..10 join */
+        put(h, "press-1", 11);
+        commit(h);
+        assert_int_equal(ask(h, "SELECT count(*) FROM dropped"), 1);
+        spool_ack(h->spool, SPOOL_SAMPLES, 4);
+        run_for(h, 2000000);
+        check_counts(h, 11, 4, 2, 5);
+        spool_ack(h->spool, SPOOL_SAMPLES, 5);
+        run_for(h, 2000000);
+        check_counts(h, 11, 5, 1, 5);
+        assert_int_equal(ask(h, "SELECT acked_seq FROM cursor WHERE lane = 'samples'"), 10);
+        cut_power(h);
+        open_spool(h);
+        check_counts(h, 11, 5, 1, 5);
+        spool_ack(h->spool, SPOOL_SAMPLES, 3);    /* never back */
+        spool_ack(h->spool, SPOOL_SAMPLES, 4000); /* nor beyond what there is */
+        run_for(h, 2000000);
+        check_counts(h, 11, 6, 0, 5);
+}
+
+static void a_poisoned_row_is_set_aside(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+
+        for (int i = 0; i < 5; i++)
+                put(h, "press-1", i);
+        spool_append_event(h->spool, 5, "link", 100, 0, "\"a\":1", 5);
+        commit(h);
+        spool_dead_letter(h->spool, SPOOL_SAMPLES, 3, "too large");
+        spool_dead_letter(h->spool, SPOOL_EVENTS, 1, "too large");
+        spool_ack(h->spool, SPOOL_SAMPLES, 4);
+        run_for(h, 2000000);
+        check_counts(h, 5, 3, 1, 1);
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.dead_lettered, 2);
+        assert_int_equal(c.events_dropped, 1);
+        assert_int_equal(c.events_held, 0);
+        assert_int_equal(ask(h,
+                             "SELECT count(*) FROM dead_letter WHERE lane = 'samples' AND seq = 3 AND value = 2.0 AND"
+                             " reason = 'too large'"),
+                         1);
+        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE reason = 'dead_letter'"), 2);
+}
+
+static void delivered_rows_stay_a_while_then_go(void **state)
+{
+        struct house *h = *state;
+
+        for (int i = 0; i < 6000; i++) {
+                put(h, "press-1", i);
+                if (i % 1000 == 999)
+                        commit(h);
+        }
+        close_spool(h); /* saves tag times: rows may go */
+        open_spool(h);
+        spool_ack(h->spool, SPOOL_SAMPLES, 6000);
+        run_for(h, 5000000);
+        assert_int_equal(ask(h, "SELECT count(*) FROM reading"), 6000);
+        run_for(h, 3600000000);
+        put(h, "press-1", 1);
+        run_for(h, 10000000);
+        assert_int_equal(ask(h, "SELECT count(*) FROM reading"), 2048);
+        check_counts(h, 6001, 6000, 1, 0);
+}
+
+/* Readings with text until the budget is used up several times over. */
+static void flood(struct house *h, int policy)
+{
+        static char text[700];
+        struct reading r;
+
+        cut_power(h);
+        h->conf.when_full = policy;
+        h->conf.max_size_bytes = 4 << 20;
+        open_spool(h);
+        r = reading(h, "press-1", 0);
+        memset(text, 'x', sizeof(text));
+        r.type = READING_TEXT;
+        r.v.text = text;
+        for (int i = 0; i < 12000; i++) {
+                r.len = (uint32_t)(i * 7 % 700);
+                r.ts_us++;
+                if (spool_append(h->spool, &r) != 0)
+                        spool_refuse(h->spool, 1, "spool_full");
+                if (i % 100 == 99) {
+                        commit(h);
+                        assert_true(file_bytes(h->path) <= h->conf.max_size_bytes);
+                }
+        }
+}
+
+static void full_drops_the_oldest_but_for_pinned(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+
+        spool_pin(h->spool, SPOOL_SAMPLES, 0);
+        flood(h, SPOOL_DROP_OLDEST);
+        spool_counts(h->spool, &c);
+        assert_true(c.dropped > 3000);
+        assert_int_equal(c.accepted, 12000);
+        check_counts(h, 12000, 0, c.held, c.dropped);
+        assert_int_equal(ask(h, "SELECT count(*) FROM dropped"), 1);
+        assert_int_equal(ask(h, "SELECT max(seq) FROM reading"), 12000);
+        assert_int_equal(h->n_high, 1);
+        assert_int_equal(h->dropped, c.dropped);
+        assert_true(h->most_bytes > 5 << 19);
+        spool_ack(h->spool, SPOOL_SAMPLES, 12000);
+        run_for(h, 5000000);
+        check_counts(h, 12000, c.held, 0, c.dropped);
+        assert_int_equal(h->n_low, 1);
+}
+
+static void full_drops_the_newest(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+
+        flood(h, SPOOL_DROP_NEWEST);
+        spool_counts(h->spool, &c);
+        assert_true(c.dropped > 3000);
+        check_counts(h, 12000, 0, c.held, c.dropped);
+        assert_int_equal(ask(h, "SELECT min(seq) FROM reading"), 1);
+}
+
+static void full_blocks_until_there_is_room(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+        int before;
+
+        flood(h, SPOOL_BLOCK);
+        spool_counts(h->spool, &c);
+        assert_true(c.dropped > 3000);
+        assert_false(c.failing);
+        check_counts(h, 12000, 0, c.held, c.dropped);
+        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE reason <> 'spool_full'"), 0);
+        assert_int_equal(put(h, "press-1", 1), SPOOL_E_FULL);
+        assert_false(spool_has_room(h->spool, 1, 0));
+        before = h->n_room;
+        spool_ack(h->spool, SPOOL_SAMPLES, c.held / 20); /* not under low water yet */
+        run_for(h, 5000000);
+        assert_int_equal(h->n_room, before);
+        assert_int_equal(put(h, "press-1", 1), SPOOL_E_FULL);
+        spool_ack(h->spool, SPOOL_SAMPLES, c.held);
+        run_for(h, 5000000);
+        assert_int_equal(h->n_room, before + 1);
+        assert_int_equal(put(h, "press-1", 1), 0);
+}
+
+static void events_have_a_share_of_their_own(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+        struct spool_fetch f;
+        char body[1000];
+
+        flood(h, SPOOL_DROP_OLDEST);
+        memset(body, 'x', sizeof(body));
+        for (int i = 0; i < 1000; i++) {
+                spool_append_event(h->spool, i, "alarm", 700, i % 2 ? SPOOL_NO_TAG : 0, body, sizeof(body));
+                if (i % 10 == 9) {
+                        commit(h);
+                        assert_true(file_bytes(h->path) <= h->conf.max_size_bytes);
+                }
+        }
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.events_accepted, 1000);
+        assert_true(c.events_held > 100 && c.events_dropped > 100);
+        assert_int_equal(ask(h, "SELECT count(*) FROM event"), c.events_held);
+        assert_int_equal(ask(h, "SELECT sum(n) FROM dropped WHERE lane = 'events'"), c.events_dropped);
+        spool_fetch_init(&f, SPOOL_EVENTS, 10, 10000);
+        fetch(h, &f, 998);
+        assert_int_equal(f.n_rows, 2);
+        assert_int_equal(f.rows[0].r.tag, 0);
+        assert_int_equal(f.rows[1].r.tag, SPOOL_NO_TAG);
+        assert_int_equal(f.rows[1].r.ts_us, 999);
+        assert_int_equal(f.rows[1].r.len, sizeof(body));
+        spool_fetch_free(&f);
+        spool_append_event(h->spool, 1, "x", 1, SPOOL_NO_TAG, body, 5000);
+        commit(h);
+        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE reason = 'too_large'"), 1);
+}
+
+static void quarantine_is_bounded(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+        static char payload[20000];
+
+        for (int i = 0; i < 300; i++) {
+                spool_quarantine(h->spool, "plant", "a/b", "not a number", payload, sizeof(payload));
+                if (i % 3 == 2)
+                        run_for(h, 1100000);
+        }
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.quarantined, 300);
+        assert_true(ask(h, "SELECT sum(length(payload)) FROM quarantine") <= 1 << 20);
+        assert_true(ask(h, "SELECT count(*) FROM quarantine") > 40);
+        assert_int_equal(ask(h, "SELECT min(id) > 1 AND max(id) = 300 FROM quarantine"), 1);
+}
+
+static void seen(void *ctx, const struct reading *r)
+{
+        int *n = ctx;
+
+        assert_int_equal(r->mid, 91 + *n);
+        (*n)++;
+}
+
+static void recent_packet_ids_are_told(void **state)
+{
+        struct house *h = *state;
+        int n = 0;
+
+        for (int i = 1; i <= 100; i++) {
+                struct reading r = reading(h, "press-1", i);
+
+                r.mid = (uint16_t)i;
+                spool_append(h->spool, &r);
+                put(h, "press-2", i);
+        }
+        commit(h);
+        cut_power(h);
+        open_spool(h);
+        spool_recent(h->spool, 10, seen, &n);
+        assert_int_equal(n, 10);
+}
+
+/* A table in the way makes the transaction fail without any trick on the file system. */
+static void a_failing_disk_loses_nothing(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+        sqlite3 *db;
+
+        put(h, "press-1", 1);
+        commit(h);
+        assert_int_equal(sqlite3_open(h->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db,
+                                      "CREATE TRIGGER no BEFORE INSERT ON reading BEGIN SELECT raise(ABORT, 'no'); END",
+                                      NULL, NULL, NULL),
+                         SQLITE_OK);
+        for (int i = 0; i < 2000; i++)
+                assert_int_equal(put(h, "press-1", i), 0);
+        run_for(h, 100000);
+        for (int i = 0; i < 2000; i++)
+                assert_int_equal(put(h, "press-1", i), 0);
+        assert_int_equal(put(h, "press-1", 1), SPOOL_E_BUSY);
+        run_for(h, 600000000);
+        spool_counts(h->spool, &c);
+        assert_true(c.failing);
+        assert_non_null(strstr(c.fault, "no"));
+        assert_int_equal(h->n_fault, 1);
+        assert_int_equal(h->n_works, 0);
+        check_counts(h, 1, 0, 1, 0);
+        assert_int_equal(sqlite3_exec(db, "DROP TRIGGER no", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        run_for(h, 60000000);
+        assert_int_equal(h->n_works, 1);
+        assert_int_equal(h->n_room, 1);
+        check_counts(h, 4001, 0, 4001, 0);
+        spool_counts(h->spool, &c);
+        assert_false(c.failing);
+}
+
+static void refused_with(struct house *h, const char *gateway, const char *words)
+{
+        struct tags *tags = tags_new(10);
+        struct spool *s = NULL;
+        struct err e = {{0}};
+
+        assert_int_equal(spool_open(&s, &h->sim.rt, &h->conf, gateway, tags, NULL, &e), -1);
+        if (!strstr(e.text, words) || !strstr(e.text, h->conf.path))
+                fail_msg("'%s' does not say '%s'", e.text, words);
+        tags_free(tags);
+}
+
+static void write_file(const char *path, const char *what)
+{
+        FILE *f = fopen(path, "w");
+
+        fputs(what, f);
+        fclose(f);
+}
+
+static void run_sql(const char *path, const char *sql)
+{
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+}
+
+static void a_wrong_file_is_refused_by_name(void **state)
+{
+        struct house *h = *state;
+        char other[128];
+
+        refused_with(h, "gw-7", "in use by process");
+        close_spool(h);
+        refused_with(h, "gw-8", "belongs to gateway gw-7");
+        run_sql(h->path, "PRAGMA user_version=99");
+        refused_with(h, "gw-7", "newer millrace");
+        h->conf.path = other;
+        snprintf(other, sizeof(other), "%s/garbage.db", h->dir);
+        write_file(other, "this is no database at all, but a text");
+        refused_with(h, "gw-7", "not a spool");
+        snprintf(other, sizeof(other), "%s/foreign.db", h->dir);
+        run_sql(other, "CREATE TABLE t(x)");
+        refused_with(h, "gw-7", "another program");
+        snprintf(other, sizeof(other), "%s/none/spool.db", h->dir);
+        refused_with(h, "gw-7", "directory does not exist");
+        snprintf(other, sizeof(other), "%s", h->dir);
+        refused_with(h, "gw-7", "cannot open");
+}
+
+static void an_epoch_is_never_used_twice(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+        struct stat st;
+
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 1);
+        assert_int_equal(stat(h->path, &st), 0);
+        assert_int_equal(st.st_mode & 0777 & ~0640, 0);
+        close_spool(h);
+        open_spool(h);
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 1);
+        close_spool(h);
+        unlink(h->path);
+        open_spool(h);
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 2);
+        assert_int_equal(ask(h, "SELECT value FROM meta WHERE key = 'epoch'"), 2);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(an_append_comes_back, setup, teardown),
+                T(an_append_comes_back),
+                T(every_type_comes_back_as_it_was),
+                T(a_large_text_comes_alone),
+                T(a_tags_time_only_grows),
+                T(the_interval_commits_and_a_sync_at_once),
+                T(a_full_batch_says_busy_then_room),
+                T(the_watermark_steps_over_what_was_dropped),
+                T(a_poisoned_row_is_set_aside),
+                T(delivered_rows_stay_a_while_then_go),
+                T(full_drops_the_oldest_but_for_pinned),
+                T(full_drops_the_newest),
+                T(full_blocks_until_there_is_room),
+                T(events_have_a_share_of_their_own),
+                T(quarantine_is_bounded),
+                T(recent_packet_ids_are_told),
+                T(a_failing_disk_loses_nothing),
+                T(a_wrong_file_is_refused_by_name),
+                T(an_epoch_is_never_used_twice),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
