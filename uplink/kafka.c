@@ -34,6 +34,7 @@ enum {
         REMAKE_AGAIN_US = 5000000,
         SPARE_RECORDS = 1024, /* the events' window and heartbeats, beside window_records */
         QUEUE_KIB_LEAST = 8192,
+        BATCHES = 10, /* a full window is so many batches: it goes out at once, where one larger batch would linger */
 };
 
 enum phase { PHASE_RUNS, PHASE_PURGES, PHASE_REMAKES, PHASE_ENDS };
@@ -466,6 +467,7 @@ static int set_ours(struct kafka *k, const struct kafka_conf *c, const char *gat
         if (set_brokers(k, c, e) < 0 || set(k, "client.id", c->client_id ? c->client_id : id, e) < 0 ||
             set(k, "compression.codec", compressions[c->compression], e) < 0 ||
             set_number(k, "linger.ms", (uint64_t)c->linger_us / 1000, e) < 0 ||
+            set_number(k, "batch.num.messages", (uint64_t)c->window_records / BATCHES, e) < 0 ||
             set_number(k, "queue.buffering.max.messages", (uint64_t)c->window_records + SPARE_RECORDS, e) < 0 ||
             set_number(k, "queue.buffering.max.kbytes", kib > QUEUE_KIB_LEAST ? kib : QUEUE_KIB_LEAST, e) < 0)
                 return -1;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,14 +299,17 @@ static void on_stopped(void *ctx)
 
 static void remove_files(struct world *w)
 {
-        static const char *const ends[] = {"", "-wal", "-shm", "-lock", ".lock"};
-        char path[128];
+        DIR *dir = opendir(w->path);
+        struct dirent *entry;
+        char path[400];
 
-        for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
-                snprintf(path, sizeof(path), "%s/s.db%s", w->path, ends[i]);
+        assert_non_null(dir);
+        while ((entry = readdir(dir))) {
+                snprintf(path, sizeof(path), "%s/%s", w->path, entry->d_name);
                 unlink(path);
         }
-        rmdir(w->path);
+        closedir(dir);
+        assert_int_equal(rmdir(w->path), 0);
 }
 
 static void set_up(struct world *w, const struct scenario *sc)
