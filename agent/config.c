@@ -2,13 +2,13 @@
  * config: see config.h.
  *
  * Why one table for the whole file: the root is put together from the agent's own keys, one list per driver in
- * drivers_known, and the sections of the floor, so a new driver brings its section by being in that list.  What needs two
- * sections (does the bus of a device exist?) is checked here after the walk, and only when each section is right by
- * itself, so that one mistake is told once.
+ * drivers_known, and the sections of the floor, so a new driver brings its section by being in that list.  What
+ * needs two sections (does the bus of a device exist?) is checked here after the walk, and only when each section is
+ * right by itself, so that one mistake is told once.
  *
- * Fails with all faults at once; nothing is half loaded.  What is allowed but should be known (a section that this version
- * does not act upon, a password file that is not there yet) is a notice, because a configuration may be checked on another
- * machine than the one it is for.
+ * Fails with all faults at once; nothing is half loaded.  What is allowed but should be known (a section that this
+ * version does not act upon, a password file that is not there yet) is a notice, because a configuration may be
+ * checked on another machine than the one it is for.
  */
 #include "agent/config.h"
 

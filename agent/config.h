@@ -1,9 +1,9 @@
 /*
  * config: the whole configuration, as the agent and the command-line tool read it.
  *
- * One YAML file and the *.yaml files of conf.d/ beside it, checked against the tables of the modules.  config_load reads
- * files (blocking: before the loop runs); nothing else here does I/O.  A configuration is immutable once loaded and owns
- * all it points to.
+ * One YAML file and the *.yaml files of conf.d/ beside it, checked against the tables of the modules.  config_load
+ * reads files (blocking: before the loop runs); nothing else here does I/O.  A configuration is immutable once
+ * loaded and owns all it points to.
  */
 #ifndef MILLRACE_AGENT_CONFIG_H
 #define MILLRACE_AGENT_CONFIG_H

@@ -1,8 +1,9 @@
 /*
  * config_fault: what is wrong with a configuration, for a person; and the memory a configuration lives in.
  *
- * A struct faults is zeroed before use.  Each fault has its place and one sentence; they are kept up to a bound, counted
- * beyond it, and sorted by place (files in the order they were named) before they are shown.  Any thread, no I/O.
+ * A struct faults is zeroed before use.  Each fault has its place and one sentence; they are kept up to a bound,
+ * counted beyond it, and sorted by place (files in the order they were named) before they are shown.  Any thread, no
+ * I/O.
  */
 #ifndef MILLRACE_AGENT_CONFIG_FAULT_H
 #define MILLRACE_AGENT_CONFIG_FAULT_H

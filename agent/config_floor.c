@@ -1,9 +1,9 @@
 /*
  * config_floor: see config_floor.h.
  *
- * Why tables before the drivers: a configuration is written once for a plant and should be checked whole, and the names of
- * its keys are a promise.  What a table can't say is in the check functions, without I/O; what needs two sections (does
- * the bus exist?) is in config.c.  Fails with a sentence at the key.
+ * Why tables before the drivers: a configuration is written once for a plant and should be checked whole, and the
+ * names of its keys are a promise.  What a table can't say is in the check functions, without I/O; what needs two
+ * sections (does the bus exist?) is in config.c.  Fails with a sentence at the key.
  */
 #include "agent/config_floor.h"
 

@@ -1,9 +1,9 @@
 /*
  * config_print: the configuration and its tables as text, for `millrace check --dump` and for the manual page.
  *
- * Why from the tables: a key that is read is a key that is shown, with the default and the range it really has.  What is
- * dumped loads again to the same values, but for passwords, which are left out.  Writing fails as the stream does; the
- * caller looks at ferror().
+ * Why from the tables: a key that is read is a key that is shown, with the default and the range it really has.
+ * What is dumped loads again to the same values, but for passwords, which are left out.  Writing fails as the stream
+ * does; the caller looks at ferror().
  */
 #include <math.h>
 #include <string.h>

@@ -2,12 +2,14 @@
  * config_walk: see config_walk.h.  The only file with yaml.h.
  *
  * Why two passes over a text: libyaml's documents know the line and column of every node, but have already followed
- * aliases and forgotten anchors, tags and further documents.  So the events are read once for what is not allowed at all
- * (an alias also stops the walk: shared nodes could make a small file endless), then the document is built and compared
- * with the tables, row by row.  The walk goes only where a table leads, so its depth is the tables', not the file's.
+ * aliases and forgotten anchors, tags and further documents.  So the events are read once for what is not allowed at
+ * all (an alias also stops the walk: shared nodes could make a small file endless), then the document is built and
+ * compared with the tables, row by row.  The walk goes only where a table leads, so its depth is the tables', not
+ * the file's.
  *
- * Fails: never half.  Every fault is added to the list and the walk goes on with the next key; a table's own check() runs
- * only for what is otherwise right, so that one mistake is told once.  A struct that was filled with faults is not used.
+ * Fails: never half.  Every fault is added to the list and the walk goes on with the next key; a table's own check()
+ * runs only for what is otherwise right, so that one mistake is told once.  A struct that was filled with faults is
+ * not used.
  */
 #include "agent/config_walk.h"
 

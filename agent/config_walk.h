@@ -1,9 +1,9 @@
 /*
  * config_walk: YAML texts against a table, into structs.
  *
- * One walk takes one or more texts (the file, then those of conf.d) and fills one struct from all of them: a list section
- * is the sum of the texts, any other section may stand in one text only.  Nothing here does I/O.  What it fills lives in
- * the arena; the walk itself is needed only while places are asked for.
+ * One walk takes one or more texts (the file, then those of conf.d) and fills one struct from all of them: a list
+ * section is the sum of the texts, any other section may stand in one text only.  Nothing here does I/O.  What it
+ * fills lives in the arena; the walk itself is needed only while places are asked for.
  */
 #ifndef MILLRACE_AGENT_CONFIG_WALK_H
 #define MILLRACE_AGENT_CONFIG_WALK_H

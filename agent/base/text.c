@@ -1,12 +1,13 @@
 /*
- * text: names, UTF-8, JSON strings, spelling, hash (see text.h; numbers are in text_number.c, times and units in text_unit.c).
+ * text: names, UTF-8, JSON strings, spelling, hash (see text.h; numbers are in text_number.c, times and units in
+ * text_unit.c).
  *
- * Why by hand: isalnum() and friends follow the locale and take an int that must not be negative, and the bytes here come
- * straight from wires.  Every function takes a length, reads nothing behind it, and has an answer for every input; none
- * fails but by its return value.
+ * Why by hand: isalnum() and friends follow the locale and take an int that must not be negative, and the bytes here
+ * come straight from wires.  Every function takes a length, reads nothing behind it, and has an answer for every
+ * input; none fails but by its return value.
  *
- * UTF-8 is checked with the bounds of the second byte as the Unicode standard lists them (table 3-7): that alone keeps
- * out overlong forms, surrogates and what lies above U+10FFFF.
+ * UTF-8 is checked with the bounds of the second byte as the Unicode standard lists them (table 3-7): that alone
+ * keeps out overlong forms, surrogates and what lies above U+10FFFF.
  */
 #include "agent/base/text.h"
 

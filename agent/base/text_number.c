@@ -1,18 +1,19 @@
 /*
  * text_number: numbers to text and back, exactly (see text.h).
  *
- * Why not printf("%.17g"): it writes 0.1 as 0.10000000000000001 and costs most of a record's CPU time.  Nearly every value
- * a sensor sends is a decimal of at most 15 digits, and for those two facts make exactness cheap:
- *  - a decimal of at most 15 digits survives the way through a double, so when one reads back, it is the shortest and the
- *    only one of its length (trailing zeros cut);
- *  - n * 10^q with n < 2^53 and |q| <= 22 is one correctly rounded operation, so reading back can be tried without strtod.
- * So: scale to 15 digits, round, read back; one multiplication and one division.  What does not fit goes through the C
- * library with 16, then 17 digits, where strtod is the judge.  Two corners need care.  At a power of two the gap below is
- * half the gap above, so the nearest text of 16 digits may not read back while its upper neighbour does.  Subnormals have
- * fewer digits than 15, so there every length is tried from one digit up.
+ * Why not printf("%.17g"): it writes 0.1 as 0.10000000000000001 and costs most of a record's CPU time.  Nearly every
+ * value a sensor sends is a decimal of at most 15 digits, and for those two facts make exactness cheap:
+ *  - a decimal of at most 15 digits survives the way through a double, so when one reads back, it is the shortest
+ *    and the only one of its length (trailing zeros cut);
+ *  - n * 10^q with n < 2^53 and |q| <= 22 is one correctly rounded operation, so reading back can be tried without
+ *    strtod.
+ * So: scale to 15 digits, round, read back; one multiplication and one division.  What does not fit goes through the
+ * C library with 16, then 17 digits, where strtod is the judge.  Two corners need care.  At a power of two the gap
+ * below is half the gap above, so the nearest text of 16 digits may not read back while its upper neighbour does.
+ * Subnormals have fewer digits than 15, so there every length is tried from one digit up.
  *
- * The C library may write any decimal point (locale): only digits are taken from its output, and it reads its own text.
- * Nothing here fails but text_number, by saying that the text is no number (or is beyond the doubles).
+ * The C library may write any decimal point (locale): only digits are taken from its output, and it reads its own
+ * text. Nothing here fails but text_number, by saying that the text is no number (or is beyond the doubles).
  */
 #include "agent/base/text.h"
 

@@ -1,9 +1,10 @@
 /*
  * text_unit: durations, sizes and points of time (see text.h).
  *
- * Quantities are read as integers and checked for overflow; a fraction must come out even (1.5us is refused).  Dates are
- * counted from a year that begins in March, so that the leap day is the last of its year and months have a closed form; no
- * libc calendar, so no time zone database, no locale and no time_t.  Failing means false: the text is not one of these.
+ * Quantities are read as integers and checked for overflow; a fraction must come out even (1.5us is refused).  Dates
+ * are counted from a year that begins in March, so that the leap day is the last of its year and months have a
+ * closed form; no libc calendar, so no time zone database, no locale and no time_t.  Failing means false: the text
+ * is not one of these.
  */
 #include "agent/base/text.h"
 

@@ -1,7 +1,8 @@
 /*
  * test_config: what a configuration may say, and what is told when it says something else.
  *
- * Each fault is compared as a person sees it, line and column included: they are the interface.  "t" is the file's name.
+ * Each fault is compared as a person sees it, line and column included: they are the interface.  "t" is the file's
+ * name.
  */
 #include <math.h>
 #include <setjmp.h>
