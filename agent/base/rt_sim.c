@@ -130,10 +130,10 @@ void rt_sim_cut(struct rt_sim *sim)
 {
         struct list *node;
 
-        while ((node = list_take(&sim->works)))
-                free(list_entry(node, struct sim_work, node));
         while (sim->rt.n_timers)
                 rt_timer_cancel(&sim->rt, sim->rt.heap[0]);
+        while ((node = list_take(&sim->works)))
+                free(list_entry(node, struct sim_work, node));
 }
 
 void rt_sim_release(struct rt_sim *sim)
