@@ -23,6 +23,7 @@
 #include "agent/base/err.h"
 #include "agent/base/text.h"
 #include "agent/config_walk.h"
+#include "agent/config_yaml.h"
 
 enum { OWN_KEYS = 7, FILES_MOST = 256 };
 

@@ -1,11 +1,8 @@
 /*
- * config_walk: see config_walk.h.  The only file with yaml.h.
+ * config_walk: see config_walk.h.
  *
- * Why two passes over a text: libyaml's documents know the line and column of every node, but have already followed
- * aliases and forgotten anchors, tags and further documents.  So the events are read once for what is not allowed at
- * all (an alias also stops the walk: shared nodes could make a small file endless), then the document is built and
- * compared with the tables, row by row.  The walk goes only where a table leads, so its depth is the tables', not
- * the file's.
+ * The walk goes only where a table leads, row by row, so its depth is the tables', not the file's.  Texts have become
+ * trees of nodes before (config_yaml.c), without aliases, so nothing is visited twice.
  *
  * Fails: never half.  Every fault is added to the list and the walk goes on with the next key; a table's own check()
  * runs only for what is otherwise right, so that one mistake is told once.  A struct that was filled with faults is
@@ -16,25 +13,24 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
 #include "agent/config_scalar.h"
+#include "agent/config_yaml.h"
 
 enum { KEYS_MOST = 64 };
 
 struct source {
         struct source *next;
         const char *file;
-        yaml_document_t doc;
-        yaml_node_t *root; /* a map; NULL: empty */
+        const struct node *root; /* a map; NULL: empty */
 };
 
 /* A node and the text it is from. */
 struct ref {
         const struct source *src;
-        yaml_node_t *node;
+        const struct node *node;
 };
 
 struct pair {
@@ -69,7 +65,6 @@ void walk_free(struct walk *w)
                 struct source *src = w->sources;
 
                 w->sources = src->next;
-                yaml_document_delete(&src->doc);
                 free(src);
         }
         arena_release(&w->own);
@@ -79,14 +74,9 @@ void walk_free(struct walk *w)
 
 /* ---- places and paths ---- */
 
-static struct schema_at at_mark(const char *file, yaml_mark_t mark)
-{
-        return (struct schema_at){file, (int)mark.line + 1, (int)mark.column + 1};
-}
-
 static struct schema_at at_ref(struct ref r)
 {
-        return at_mark(r.src->file, r.node->start_mark);
+        return (struct schema_at){r.src->file, r.node->line, r.node->column};
 }
 
 __attribute__((format(printf, 2, 3))) static size_t path_push(struct walk *w, const char *fmt, ...)
@@ -164,226 +154,45 @@ static size_t n_faults(const struct walk *w)
         return w->faults->n + w->faults->n_more;
 }
 
-/* ---- a text, before any table ---- */
-
-static struct schema_at at_offset(const char *file, const char *text, size_t offset)
+static bool is_nothing(const struct node *node)
 {
-        struct schema_at at = {file, 1, 1};
-
-        for (size_t i = 0; i < offset; i++) {
-                if (text[i] == '\n') {
-                        at.line++;
-                        at.column = 1;
-                } else if (((unsigned char)text[i] & 0xc0) != 0x80) {
-                        at.column++;
-                }
-        }
-        return at;
-}
-
-static bool is_control(unsigned char c)
-{
-        return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
-}
-
-/* The first byte that belongs to no UTF-8 sequence; len: there is none. */
-static size_t first_not_utf8(const char *text, size_t len)
-{
-        size_t i = 0;
-
-        while (i < len) {
-                size_t n = 1;
-
-                while (n <= 4 && (i + n > len || !text_is_utf8(text + i, n)))
-                        n++;
-                if (n > 4)
-                        break;
-                i += n;
-        }
-        return i;
-}
-
-/* Bytes that no configuration has, told here because libyaml names no line for them. */
-static int check_bytes(struct walk *w, const char *file, const char *text, size_t len)
-{
-        struct schema_at at = {file, 0, 0};
-
-        if (len > CONFIG_BYTES_MOST) {
-                faults_add(w->faults, &at, "", "the file is too large (%zu bytes); allowed: 1 MiB", len);
-                return -1;
-        }
-        for (size_t i = 0; i < len; i++) {
-                if (!is_control((unsigned char)text[i]))
-                        continue;
-                at = at_offset(file, text, i);
-                faults_add(w->faults, &at, "", "a control character (byte 0x%02x); allowed: UTF-8 text",
-                           (unsigned char)text[i]);
-                return -1;
-        }
-        if (text_is_utf8(text, len))
-                return 0;
-        at = at_offset(file, text, first_not_utf8(text, len));
-        faults_add(w->faults, &at, "", "bytes that are not UTF-8; allowed: UTF-8 text");
-        return -1;
-}
-
-static void fault_yaml(struct walk *w, const char *file, const char *text, size_t len, const yaml_parser_t *p)
-{
-        struct schema_at at = at_mark(file, p->problem_mark);
-
-        if (p->error == YAML_READER_ERROR)
-                at = at_offset(file, text, p->problem_offset < len ? p->problem_offset : len);
-        faults_add(w->faults, &at, "", "not YAML: %s%s%s", p->context ? p->context : "", p->context ? ", " : "",
-                   p->problem ? p->problem : "it can't be read");
-}
-
-/* What the events of one text say, while they are read. */
-struct scan {
-        struct walk *w;
-        const char *file;
-        int depth, documents;
-        bool walkable;
-};
-
-__attribute__((format(printf, 4, 5))) static void scan_fault(struct scan *s, yaml_mark_t mark, bool stops,
-                                                             const char *fmt, ...)
-{
-        struct schema_at at = at_mark(s->file, mark);
-        struct err e;
-        va_list ap;
-
-        va_start(ap, fmt);
-        vsnprintf(e.text, sizeof(e.text), fmt, ap);
-        va_end(ap);
-        faults_add(s->w->faults, &at, "", "%s", e.text);
-        s->walkable = s->walkable && !stops;
-}
-
-static void scan_marks(struct scan *s, const yaml_event_t *event, const yaml_char_t *anchor, const yaml_char_t *tag)
-{
-        char shown[72];
-
-        if (anchor)
-                scan_fault(s, event->start_mark, false, "an anchor (&%s); allowed: plain values only",
-                           config_show(shown, sizeof(shown), (const char *)anchor, strlen((const char *)anchor)));
-        if (tag)
-                scan_fault(s, event->start_mark, false, "a tag (%s); allowed: values without a tag",
-                           config_show(shown, sizeof(shown), (const char *)tag, strlen((const char *)tag)));
-}
-
-/* False: no use in reading on. */
-static bool scan_event(struct scan *s, const yaml_event_t *event)
-{
-        char shown[72];
-
-        switch (event->type) {
-        case YAML_DOCUMENT_START_EVENT:
-                if (++s->documents == 2)
-                        scan_fault(s, event->start_mark, true, "a second document begins; allowed: one");
-                return s->documents < 2;
-        case YAML_ALIAS_EVENT:
-                scan_fault(s, event->start_mark, true, "an alias (*%s); allowed: the value, written out",
-                           config_show(shown, sizeof(shown), (const char *)event->data.alias.anchor,
-                                       strlen((const char *)event->data.alias.anchor)));
-                return true;
-        case YAML_SCALAR_EVENT:
-                scan_marks(s, event, event->data.scalar.anchor, event->data.scalar.tag);
-                return true;
-        case YAML_SEQUENCE_START_EVENT:
-                scan_marks(s, event, event->data.sequence_start.anchor, event->data.sequence_start.tag);
-                break;
-        case YAML_MAPPING_START_EVENT:
-                scan_marks(s, event, event->data.mapping_start.anchor, event->data.mapping_start.tag);
-                break;
-        case YAML_SEQUENCE_END_EVENT:
-        case YAML_MAPPING_END_EVENT:
-                s->depth--;
-                return true;
-        default:
-                return true;
-        }
-        if (++s->depth > CONFIG_DEPTH_MOST)
-                scan_fault(s, event->start_mark, true, "nested too deep; allowed: %d levels", CONFIG_DEPTH_MOST);
-        return s->depth <= CONFIG_DEPTH_MOST;
-}
-
-static bool scan_text(struct walk *w, const char *file, const char *text, size_t len)
-{
-        struct scan s = {.w = w, .file = file, .walkable = true};
-        yaml_parser_t parser;
-        bool more = true;
-
-        BUG_ON(!yaml_parser_initialize(&parser));
-        yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-        yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-        while (more) {
-                yaml_event_t event;
-
-                if (!yaml_parser_parse(&parser, &event)) {
-                        fault_yaml(w, file, text, len, &parser);
-                        s.walkable = false;
-                        break;
-                }
-                more = event.type != YAML_STREAM_END_EVENT && scan_event(&s, &event);
-                yaml_event_delete(&event);
-        }
-        yaml_parser_delete(&parser);
-        return s.walkable;
-}
-
-static bool is_nothing(const yaml_node_t *node)
-{
-        const char *s;
-
-        if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
-                return false;
-        s = (const char *)node->data.scalar.value;
-        return !*s || strcmp(s, "~") == 0 || strcasecmp(s, "null") == 0;
+        return node->kind == NODE_SCALAR && node->plain &&
+               (node->len == 0 || strcmp(node->text, "~") == 0 || strcasecmp(node->text, "null") == 0);
 }
 
 static int take_root(struct walk *w, struct source *src, bool may_be_empty)
 {
-        yaml_node_t *root = yaml_document_get_root_node(&src->doc);
+        const struct node *root = src->root;
         struct schema_at at = {src->file, 1, 1};
 
         if (!root || is_nothing(root)) {
+                src->root = NULL;
                 if (may_be_empty)
                         return 0;
                 faults_add(w->faults, &at, "", "the file is empty; a configuration is needed");
                 return -1;
         }
-        at = at_mark(src->file, root->start_mark);
-        if (root->type != YAML_MAPPING_NODE) {
-                faults_add(w->faults, &at, "", "%s; allowed: a map of sections (section: …)",
-                           root->type == YAML_SEQUENCE_NODE ? "the file is a list" : "the file is a single value");
-                return -1;
-        }
-        src->root = root;
-        return 0;
+        if (root->kind == NODE_MAP)
+                return 0;
+        at = (struct schema_at){src->file, root->line, root->column};
+        faults_add(w->faults, &at, "", "%s; allowed: a map of sections (section: …)",
+                   root->kind == NODE_LIST ? "the file is a list" : "the file is a single value");
+        return -1;
 }
 
 int walk_add(struct walk *w, const char *file, const char *text, size_t len, bool may_be_empty)
 {
         struct source *src;
-        yaml_parser_t parser;
+        const struct node *root;
 
         file = faults_file(w->faults, file);
         if (!w->first_file)
                 w->first_file = file;
-        if (check_bytes(w, file, text, len) < 0 || !scan_text(w, file, text, len))
+        if (config_yaml(&w->own, w->faults, file, text, len, &root) < 0)
                 return -1;
         src = mem_alloc(sizeof(*src));
         src->file = arena_text(w->arena, file, strlen(file));
-        BUG_ON(!yaml_parser_initialize(&parser));
-        yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-        yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-        if (!yaml_parser_load(&parser, &src->doc)) {
-                fault_yaml(w, file, text, len, &parser);
-                yaml_parser_delete(&parser);
-                free(src);
-                return -1;
-        }
-        yaml_parser_delete(&parser);
+        src->root = root;
         *w->sources_end = src;
         w->sources_end = &src->next;
         return take_root(w, src, may_be_empty);
@@ -397,10 +206,10 @@ static void fill_map(struct walk *w, const struct schema *schema, void *obj, con
 static void fault_kind(struct walk *w, const struct schema_key *key, struct ref r)
 {
         char allowed[256], text[400];
-        const char *found = r.node->type == YAML_SEQUENCE_NODE  ? "a list is written here"
-                            : r.node->type == YAML_MAPPING_NODE ? "a map is written here"
-                            : is_nothing(r.node)                ? "nothing is written here"
-                                                                : "a single value is written here";
+        const char *found = r.node->kind == NODE_LIST  ? "a list is written here"
+                            : r.node->kind == NODE_MAP ? "a map is written here"
+                            : is_nothing(r.node)       ? "nothing is written here"
+                                                       : "a single value is written here";
 
         config_allowed(key, allowed, sizeof(allowed));
         snprintf(text, sizeof(text), "%s; allowed: %s", found, allowed);
@@ -411,13 +220,12 @@ static void fill_scalar(struct walk *w, const struct schema_key *key, enum schem
 {
         struct err e;
 
-        if (r.node->type != YAML_SCALAR_NODE) {
+        if (r.node->kind != NODE_SCALAR) {
                 fault_kind(w, key, r);
                 return;
         }
         note_place(w, field, key, r);
-        if (config_scalar(key, type, (const char *)r.node->data.scalar.value, r.node->data.scalar.length,
-                          r.node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE, field, w->arena, &e) < 0)
+        if (config_scalar(key, type, r.node->text, r.node->len, r.node->plain, field, w->arena, &e) < 0)
                 fault_here(w, r, e.text);
 }
 
@@ -425,23 +233,17 @@ static void fill_node(struct walk *w, const struct schema *schema, void *obj, co
                       struct ref r)
 {
         struct schema_at at = at_ref(r);
-        yaml_node_pair_t *p;
         struct pair *pairs;
-        size_t n = 0;
+        size_t n = r.node->n / 2;
 
-        if (r.node->type != YAML_MAPPING_NODE) {
+        if (r.node->kind != NODE_MAP) {
                 fault_kind(w, key, r);
                 return;
         }
         note_place(w, obj, key, r);
-        p = r.node->data.mapping.pairs.start;
-        pairs = mem_alloc((size_t)(r.node->data.mapping.pairs.top - p) * sizeof(*pairs));
-        for (; p < r.node->data.mapping.pairs.top; p++) {
-                yaml_document_t *doc = (yaml_document_t *)&r.src->doc;
-
-                pairs[n++] = (struct pair){{r.src, yaml_document_get_node(doc, p->key)},
-                                           {r.src, yaml_document_get_node(doc, p->value)}};
-        }
+        pairs = mem_alloc(n * sizeof(*pairs));
+        for (size_t i = 0; i < n; i++)
+                pairs[i] = (struct pair){{r.src, r.node->items[2 * i]}, {r.src, r.node->items[2 * i + 1]}};
         fill_map(w, schema, obj, &at, pairs, n);
         free(pairs);
 }
@@ -461,7 +263,7 @@ static void fill_item(struct walk *w, const struct schema_key *key, struct schem
 
         if (key->type == SCHEMA_LIST) {
                 fill_node(w, key->sub, item, &as_item, r);
-        } else if (r.node->type != YAML_SCALAR_NODE) {
+        } else if (r.node->kind != NODE_SCALAR) {
                 fault_kind(w, &as_item, r);
         } else {
                 fill_scalar(w, key, SCHEMA_TEXT, item, r);
@@ -494,11 +296,11 @@ static bool is_list_node(struct walk *w, const struct schema_key *key, struct re
         size_t items;
         char text[100];
 
-        if (r.node->type != YAML_SEQUENCE_NODE) {
+        if (r.node->kind != NODE_LIST) {
                 fault_kind(w, key, r);
                 return false;
         }
-        items = (size_t)(r.node->data.sequence.items.top - r.node->data.sequence.items.start);
+        items = r.node->n;
         if (*n + items > CONFIG_ITEMS_MOST) {
                 snprintf(text, sizeof(text), "%zu items; allowed: at most %d", *n + items, CONFIG_ITEMS_MOST);
                 fault_here(w, r, text);
@@ -521,13 +323,8 @@ static void fill_list(struct walk *w, const struct schema_key *key, struct schem
         note_place(w, list, key, values[0]);
         list->items = arena_alloc(w->arena, n * item_bytes(key));
         for (size_t v = 0; v < n_values; v++) {
-                const yaml_node_item_t *item = values[v].node->data.sequence.items.start;
-
-                for (; item < values[v].node->data.sequence.items.top; item++) {
-                        yaml_document_t *doc = (yaml_document_t *)&values[v].src->doc;
-
-                        fill_item(w, key, list, (struct ref){values[v].src, yaml_document_get_node(doc, *item)});
-                }
+                for (size_t i = 0; i < values[v].node->n; i++)
+                        fill_item(w, key, list, (struct ref){values[v].src, values[v].node->items[i]});
         }
         for (const struct schema_key *k = key->sub ? key->sub->keys : NULL; k && k->name; k++) {
                 if (k->flags & SCHEMA_UNIQUE)
@@ -565,14 +362,14 @@ static void fill_default(struct walk *w, const struct schema_key *key, void *obj
 
 static void fault_unknown(struct walk *w, const struct schema *schema, struct ref r)
 {
-        const char *name = (const char *)r.node->data.scalar.value;
+        const char *name = r.node->text;
         const char *names[KEYS_MOST], *near;
         char text[480], shown[72];
         size_t n = 0, len;
 
         for (; schema->keys[n].name; n++)
                 names[n] = schema->keys[n].name;
-        config_show(shown, sizeof(shown), name, r.node->data.scalar.length);
+        config_show(shown, sizeof(shown), name, r.node->len);
         if (strcmp(name, "<<") == 0) {
                 fault_here(w, r, "a merge key (<<); allowed: the keys, written out");
                 return;
@@ -591,13 +388,13 @@ static const struct schema_key *find_key(struct walk *w, const struct schema *sc
 {
         const char *name;
 
-        if (r.node->type != YAML_SCALAR_NODE) {
+        if (r.node->kind != NODE_SCALAR) {
                 fault_here(w, r, "a list or map stands where a key belongs; allowed: key: value");
                 return NULL;
         }
-        name = (const char *)r.node->data.scalar.value;
+        name = r.node->text;
         for (const struct schema_key *k = schema->keys; k->name; k++) {
-                if (strcmp(k->name, name) == 0 && strlen(name) == r.node->data.scalar.length)
+                if (strcmp(k->name, name) == 0 && strlen(name) == r.node->len)
                         return k;
         }
         fault_unknown(w, schema, r);
@@ -606,7 +403,7 @@ static const struct schema_key *find_key(struct walk *w, const struct schema *sc
 
 static void fault_twice(struct walk *w, const struct pair *again, const struct pair *first)
 {
-        size_t before = path_key(w, (const char *)again->key.node->data.scalar.value);
+        size_t before = path_key(w, again->key.node->text);
         struct schema_at at = at_ref(first->key);
         char text[480];
 
@@ -630,7 +427,7 @@ static void check_map(struct walk *w, const struct schema *schema, void *obj, co
         if (schema->check(obj, &key, &e) == 0)
                 return;
         for (size_t i = 0; key && i < n; i++) {
-                if (strcmp((const char *)pairs[i].key.node->data.scalar.value, key) == 0)
+                if (strcmp(pairs[i].key.node->text, key) == 0)
                         where = at_ref(pairs[i].value);
         }
         if (key)
@@ -701,12 +498,9 @@ void walk_fill(struct walk *w, const struct schema *root, void *obj)
         size_t n = 0;
 
         for (struct source *src = w->sources; src; src = src->next) {
-                yaml_node_pair_t *p = src->root ? src->root->data.mapping.pairs.start : NULL;
-
-                for (; p && p < src->root->data.mapping.pairs.top; p++) {
+                for (size_t i = 0; src->root && i < src->root->n; i += 2) {
                         pairs = mem_grow(pairs, n + 1, sizeof(*pairs));
-                        pairs[n++] = (struct pair){{src, yaml_document_get_node(&src->doc, p->key)},
-                                                   {src, yaml_document_get_node(&src->doc, p->value)}};
+                        pairs[n++] = (struct pair){{src, src->root->items[i]}, {src, src->root->items[i + 1]}};
                 }
         }
         fill_map(w, root, obj, &at, pairs, n);

@@ -14,7 +14,7 @@
 #include "agent/base/schema.h"
 #include "agent/config_fault.h"
 
-enum { CONFIG_BYTES_MOST = 1 << 20, CONFIG_DEPTH_MOST = 16, CONFIG_ITEMS_MOST = 4096 };
+enum { CONFIG_ITEMS_MOST = 4096 };
 
 struct walk;
 
