@@ -75,6 +75,16 @@ void out_put_clean(char *s, size_t cap, const char *text)
         s[at] = '\0';
 }
 
+void out_put_members(char *s, size_t cap, const char *members)
+{
+        size_t at = 0;
+
+        for (; *members && at + 1 < cap; members++)
+                if (*members != '"')
+                        s[at++] = *members == ':' ? '=' : *members;
+        s[at] = '\0';
+}
+
 size_t out_put_cell(char *s, size_t cap, enum out_kind kind, const struct out_cell *cell, bool terminal)
 {
         char time[TEXT_TIME_MAX];
@@ -83,8 +93,10 @@ size_t out_put_cell(char *s, size_t cap, enum out_kind kind, const struct out_ce
                 return (size_t)snprintf(s, cap, "-");
         switch (kind) {
         case OUT_TEXT:
-        case OUT_MEMBERS:
                 out_put_clean(s, cap, cell->text);
+                return strlen(s);
+        case OUT_MEMBERS:
+                out_put_members(s, cap, cell->text);
                 return strlen(s);
         case OUT_COUNT:
                 return out_put_count(s, cap, cell->n, terminal);
@@ -209,7 +221,7 @@ static void put_padded(FILE *f, const char *s, size_t to, bool right, bool last)
                 fprintf(f, "%*s%s", (int)pad, "", s);
         else
                 fprintf(f, "%s%*s", s, last ? 0 : (int)pad, "");
-        fputs(last ? "\n" : "  ", f);
+        fputs(last ? "" : "  ", f);
 }
 
 static bool is_right(enum out_kind kind)
@@ -222,16 +234,16 @@ void out_table_end(struct out *o)
         size_t n = o->n_columns;
 
         for (size_t row = 0; o->terminal && row < o->n_cells + n; row += n) {
+                fputs(row == 0 ? out_on(o, OUT_BOLD) : "", o->f);
                 for (size_t i = 0; i < n; i++) {
                         size_t to = width(o->columns[i].title);
                         bool right = is_right(o->columns[i].kind);
 
                         for (size_t k = i; k < o->n_cells; k += n)
                                 to = width(o->cells[k]) > to ? width(o->cells[k]) : to;
-                        fputs(row == 0 ? out_on(o, OUT_BOLD) : "", o->f);
                         put_padded(o->f, row == 0 ? o->columns[i].title : o->cells[row - n + i], to, right, i + 1 == n);
-                        fputs(row == 0 ? out_off(o) : "", o->f);
                 }
+                fprintf(o->f, "%s\n", row == 0 ? out_off(o) : "");
         }
         for (size_t i = 0; i < o->n_cells; i++)
                 free(o->cells[i]);

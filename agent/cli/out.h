@@ -70,6 +70,9 @@ size_t out_put_count(char *s, size_t cap, uint64_t n, bool terminal);
 /* Copies text with every control character as '?'. */
 void out_put_clean(char *s, size_t cap, const char *text);
 
+/* "line":"l1","cell":"3" (names and values without quotes of their own) as line=l1,cell=3. */
+void out_put_members(char *s, size_t cap, const char *members);
+
 /* True as soon as nothing more can be written: a long listing stops. */
 bool out_broken(struct out *o);
 

@@ -66,8 +66,12 @@ static void print_people(struct show *s, const struct spool_query_row *row)
         fprintf(f, "quality  %s\n", quality);
         fprintf(f, "time     %.*s\n", (int)text_put_time(time, row->r.ts_us), time);
         fprintf(f, "arrival  %.*s\n", (int)text_put_time(time, row->r.arrival_us), time);
-        if (row->labels[0])
-                fprintf(f, "labels   %s\n", row->labels);
+        if (row->labels[0]) {
+                char labels[512];
+
+                out_put_members(labels, sizeof(labels), row->labels);
+                fprintf(f, "labels   %s\n", labels);
+        }
         fprintf(f, "flags    ");
         print_flags(f, row->r.flags, "");
         fprintf(f, "%s\nstate    %s\n", row->r.flags ? "" : "-", row->delivered ? "delivered, kept" : "held");

@@ -14,7 +14,7 @@
 
 #include "agent/base/text.h"
 
-enum { BAR_WIDTH = 24, FIELD = 96 };
+enum { BAR_WIDTH = 24, FIELD = 256 };
 
 struct field {
         char s[FIELD];

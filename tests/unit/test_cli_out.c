@@ -150,6 +150,26 @@ static void test_values(void **state)
         }
 }
 
+static void test_members(void **state)
+{
+        static const struct out_column labels = {"labels", "LABELS", OUT_MEMBERS};
+        struct out_cell cell = {.text = "\"line\":\"l1\",\"cell\":\"3\""};
+        char *text, shown[32];
+        size_t len;
+        struct out o = {.f = open_memstream(&text, &len), .json = true};
+
+        out_put_cell(shown, sizeof(shown), OUT_MEMBERS, &cell, true);
+        assert_string_equal(shown, "line=l1,cell=3");
+        out_put_cell(shown, 6, OUT_MEMBERS, &cell, true);
+        assert_string_equal(shown, "line=");
+        out_table(&o, &labels, 1);
+        out_row(&o, &cell);
+        out_row(&o, &(struct out_cell){.text = ""});
+        fclose(o.f);
+        assert_string_equal(text, "{\"labels\":{\"line\":\"l1\",\"cell\":\"3\"}}\n{\"labels\":{}}\n");
+        free(text);
+}
+
 static void test_qualities(void **state)
 {
         char s[48];
@@ -166,9 +186,9 @@ static void test_qualities(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table),     cmocka_unit_test(test_pipe),   cmocka_unit_test(test_json),
-                cmocka_unit_test(test_clean),     cmocka_unit_test(test_counts), cmocka_unit_test(test_values),
-                cmocka_unit_test(test_qualities),
+                cmocka_unit_test(test_table),     cmocka_unit_test(test_pipe),    cmocka_unit_test(test_json),
+                cmocka_unit_test(test_clean),     cmocka_unit_test(test_counts),  cmocka_unit_test(test_values),
+                cmocka_unit_test(test_qualities), cmocka_unit_test(test_members),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
