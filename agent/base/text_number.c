@@ -82,14 +82,18 @@ static void cut_zeros(struct decimal *t)
                 t->n--;
 }
 
-/* At most 15 digits, without the C library; false: it needs more, or lies outside 1e-8..1e36. */
-static bool decimal_fast(struct decimal *t, double a)
+/*
+ * At most 15 digits, without the C library. False: it needs more than *tried digits; that is 15, or 0 when a lies
+ * outside 1e-8..1e36.
+ */
+static bool decimal_fast(struct decimal *t, double a, int *tried)
 {
         int e2, q;
         double m;
         uint64_t n;
         char *p;
 
+        *tried = 0;
         frexp(a, &e2);
         q = EXACT_DIGITS - 1 - (int)((e2 - 1) * 1233L >> 12); /* log10(2) is 1233/4096; may be one digit too many */
         if (q <= -EXACT_POWER || q > EXACT_POWER)
@@ -98,7 +102,10 @@ static bool decimal_fast(struct decimal *t, double a)
         if (m >= 1e15)
                 m = scale(a, --q);
         n = (uint64_t)(m + 0.5);
-        if (n >= 1000000000000000u || scale((double)n, -q) != a)
+        if (n >= 1000000000000000u) /* 999999999999999.9: 1e15 is 15 digits too */
+                return false;
+        *tried = n >= 100000000000000u ? EXACT_DIGITS : 0;
+        if (scale((double)n, -q) != a)
                 return false;
         p = put_digits_before(t->d + EXACT_DIGITS, n);
         t->n = (int)(t->d + EXACT_DIGITS - p);
@@ -108,18 +115,26 @@ static bool decimal_fast(struct decimal *t, double a)
         return true;
 }
 
-/* The nearest text of n digits, and whether it reads back. */
-static bool decimal_nearest(struct decimal *t, double a, int n)
+/* The nearest text of n digits; `buf` keeps it as the C library wrote it. */
+static void decimal_print(struct decimal *t, double a, int n, char buf[40])
 {
-        char buf[40], *p = buf;
+        char *p = buf;
 
-        snprintf(buf, sizeof(buf), "%.*e", n - 1, a);
+        snprintf(buf, 40, "%.*e", n - 1, a);
         t->n = 0;
         for (; *p != 'e'; p++) {
                 if (*p >= '0' && *p <= '9')
                         t->d[t->n++] = *p;
         }
         t->exp = atoi(p + 1);
+}
+
+/* The nearest text of n digits, and whether it reads back. */
+static bool decimal_nearest(struct decimal *t, double a, int n)
+{
+        char buf[40];
+
+        decimal_print(t, a, n, buf);
         return strtod(buf, NULL) == a;
 }
 
@@ -145,8 +160,9 @@ static void decimal_step_up(struct decimal *t)
         t->exp++;
 }
 
-static void decimal_slow(struct decimal *t, double a)
+static void decimal_slow(struct decimal *t, double a, int tried)
 {
+        char buf[40];
         int e2;
 
         if (a < DBL_MIN) {
@@ -154,14 +170,16 @@ static void decimal_slow(struct decimal *t, double a)
                         continue;
                 return;
         }
-        if (decimal_nearest(t, a, EXACT_DIGITS) || decimal_nearest(t, a, EXACT_DIGITS + 1))
+        if (tried < EXACT_DIGITS && decimal_nearest(t, a, EXACT_DIGITS))
+                return;
+        if (decimal_nearest(t, a, EXACT_DIGITS + 1))
                 return;
         if (frexp(a, &e2) == 0.5) { /* a power of two */
                 decimal_step_up(t);
                 if (decimal_reads_back(t, a))
                         return;
         }
-        decimal_nearest(t, a, DIGITS_MOST);
+        decimal_print(t, a, DIGITS_MOST, buf); /* enough for any double */
 }
 
 static size_t put_plain(char *out, const struct decimal *t)
@@ -208,6 +226,7 @@ size_t text_put_double(char out[TEXT_DOUBLE_MAX], double v)
 {
         double a = fabs(v);
         struct decimal t;
+        int tried;
         char *o = out;
 
         if (signbit(v))
@@ -216,8 +235,8 @@ size_t text_put_double(char out[TEXT_DOUBLE_MAX], double v)
                 memcpy(o, "0.0", 3);
                 return (size_t)(o + 3 - out);
         }
-        if (!decimal_fast(&t, a)) {
-                decimal_slow(&t, a);
+        if (!decimal_fast(&t, a, &tried)) {
+                decimal_slow(&t, a, tried);
                 cut_zeros(&t);
         }
         o += a >= 1e-5 && a < 1e16 ? put_plain(o, &t) : put_scientific(o, &t);
