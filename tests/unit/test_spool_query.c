@@ -1,0 +1,325 @@
+/*
+ * test_spool_query: listing a spool beside the one that writes it, and without one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/rt_sim.h"
+#include "store/spool_query.h"
+
+static struct {
+        struct rt_sim sim;
+        char dir[64], path[96];
+        struct tags *tags;
+        struct spool *spool;
+} house;
+
+enum { N = 3000 };
+#define WALL_US 1795428000000000
+
+static void open_spool(void)
+{
+        struct spool_conf conf = {.path = house.path,
+                                  .max_size_bytes = 64 << 20,
+                                  .commit_interval_us = 1000,
+                                  .keep_delivered_us = 3600000000,
+                                  .batch_rows = 5000,
+                                  .batch_bytes = 1 << 20,
+                                  .quarantine_bytes = 1 << 20};
+        struct err e = {{0}};
+
+        house.tags = tags_new(100);
+        if (spool_open(&house.spool, &house.sim.rt, &conf, "gw-7", house.tags, NULL, &e) < 0)
+                fail_msg("%s", e.text);
+}
+
+static void run(void)
+{
+        rt_sim_run(&house.sim, house.sim.now.mono_us + 100000, NULL, NULL);
+}
+
+/* Odd seqs are press-1/temp numbers, even ones press-2/state texts; 1..1000 delivered, 3001 refused, 500 set aside. */
+static int setup(void **state)
+{
+        struct reading num = {.ts_us = WALL_US, .arrival_us = WALL_US, .type = READING_F64};
+        struct reading text = {.ts_us = WALL_US, .arrival_us = WALL_US, .type = READING_TEXT, .len = 4};
+
+        strcpy(house.dir, "/tmp/test_spool_query_XXXXXX");
+        assert_non_null(mkdtemp(house.dir));
+        snprintf(house.path, sizeof(house.path), "%s/spool.db", house.dir);
+        rt_sim_init(&house.sim, 1, WALL_US);
+        open_spool();
+        tags_intern(house.tags, "press-1", "temp", "degC", "\"line\":\"l1\"", "plant", &num.tag);
+        tags_intern(house.tags, "press-2", "state", "", "", "plant", &text.tag);
+        text.v.text = "idle";
+        for (int i = 1; i <= N; i++) {
+                num.ts_us = text.ts_us = WALL_US + i * 1000;
+                num.v.f64 = i;
+                assert_int_equal(spool_append(house.spool, i % 2 ? &num : &text), 0);
+        }
+        spool_refuse(house.spool, 1, "memory_full");
+        spool_append_event(house.spool, 77, "alarm", 700, num.tag, "\"a\":1", 5);
+        spool_append_event(house.spool, 78, "link", 100, SPOOL_NO_TAG, "\"b\":2", 5);
+        spool_quarantine(house.spool, "plant", "a/b", "not a number", "x\0y", 3);
+        run();
+        spool_dead_letter(house.spool, SPOOL_SAMPLES, 500, "too large");
+        spool_ack(house.spool, SPOOL_SAMPLES, 1000);
+        run();
+        return 0;
+}
+
+static void close_spool(void)
+{
+        if (!house.spool)
+                return;
+        rt_sim_cut(&house.sim);
+        assert_true(spool_close(house.spool));
+        tags_free(house.tags);
+        house.spool = NULL;
+}
+
+static int teardown(void **state)
+{
+        static const char *const names[] = {"", "-wal", "-shm", ".lock", ".epoch"};
+        char path[128];
+
+        close_spool();
+        rt_sim_release(&house.sim);
+        for (int i = 0; i < 5; i++) {
+                snprintf(path, sizeof(path), "%s%s", house.path, names[i]);
+                unlink(path);
+        }
+        rmdir(house.dir);
+        return 0;
+}
+
+struct seen {
+        uint64_t n, first, last, stop_after;
+        struct spool_query_row row;
+};
+
+static bool on_row(void *ctx, const struct spool_query_row *row)
+{
+        struct seen *s = ctx;
+
+        assert_true(row->seq > s->last);
+        if (!s->n++)
+                s->first = row->seq;
+        s->last = row->seq;
+        s->row = *row;
+        if (row->r.type == READING_TEXT && row->r.len == 4)
+                assert_memory_equal(row->r.v.text, "idle", 4);
+        return s->n != s->stop_after;
+}
+
+static struct spool_query *open_query(void)
+{
+        struct spool_query *q;
+        struct err e = {{0}};
+
+        if (spool_query_open(&q, house.path, &e) < 0)
+                fail_msg("%s", e.text);
+        assert_string_equal(spool_query_gateway(q), "gw-7");
+        assert_int_equal(spool_query_epoch(q), 1);
+        return q;
+}
+
+static void filters_choose_rows(void **state)
+{
+        static const struct {
+                struct spool_filter f;
+                uint64_t n, first, last;
+        } cases[] = {
+                {{.lane = SPOOL_SAMPLES}, N - 1, 1, N},
+                {{.lane = SPOOL_SAMPLES, .held_only = true}, 2000, 1001, N},
+                {{.lane = SPOOL_SAMPLES, .first_seq = 100, .last_seq = 199}, 100, 100, 199},
+                {{.lane = SPOOL_SAMPLES, .from_us = WALL_US + 10000, .to_us = WALL_US + 20000}, 10, 10, 19},
+                {{.lane = SPOOL_SAMPLES, .source = "press-1"}, 1500, 1, 2999},
+                {{.lane = SPOOL_SAMPLES, .source = "press-*", .name = "st?te"}, 1499, 2, N},
+                {{.lane = SPOOL_SAMPLES, .source = "none"}, 0, 0, 0},
+                {{.lane = SPOOL_SAMPLES, .newest = 5}, 5, 2996, N},
+                {{.lane = SPOOL_SAMPLES, .newest = 1000, .source = "press-1"}, 1000, 1001, 2999},
+                {{.lane = SPOOL_SAMPLES, .newest = 9999}, N - 1, 1, N},
+                {{.lane = SPOOL_SAMPLES, .limit = 7}, 7, 1, 7},
+                {{.lane = SPOOL_SAMPLES, .first_seq = N + 2}, 0, 0, 0},
+                {{.lane = SPOOL_EVENTS}, 2, 1, 2},
+        };
+        struct spool_query *q = open_query();
+        struct err e = {{0}};
+
+        assert_true(spool_query_live(q));
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                struct seen s = {0};
+
+                assert_int_equal(spool_query_rows(q, &cases[i].f, on_row, &s, &e), 0);
+                assert_int_equal(s.n, cases[i].n);
+                assert_int_equal(s.first, cases[i].first);
+                assert_int_equal(s.last, cases[i].last);
+        }
+        spool_query_close(q);
+}
+
+static void a_row_has_its_names(void **state)
+{
+        struct spool_filter f = {.lane = SPOOL_SAMPLES};
+        struct spool_query *q = open_query();
+        struct seen s = {.stop_after = 1};
+        struct err e = {{0}};
+
+        assert_int_equal(spool_query_rows(q, &f, on_row, &s, &e), 0);
+        assert_string_equal(s.row.source, "press-1");
+        assert_string_equal(s.row.name, "temp");
+        assert_string_equal(s.row.unit, "degC");
+        assert_string_equal(s.row.labels, "\"line\":\"l1\"");
+        assert_true(s.row.delivered);
+        assert_true(s.row.r.v.f64 == 1.0);
+        s = (struct seen){.stop_after = 1};
+        f.lane = SPOOL_EVENTS;
+        assert_int_equal(spool_query_rows(q, &f, on_row, &s, &e), 0);
+        assert_string_equal(s.row.source, "press-1");
+        assert_int_equal(s.row.severity, 700);
+        assert_int_equal(s.row.r.len, 5);
+        assert_false(s.row.delivered);
+        s = (struct seen){0};
+        f.first_seq = 2;
+        assert_int_equal(spool_query_rows(q, &f, on_row, &s, &e), 0);
+        assert_string_equal(s.row.source, "");
+        spool_query_close(q);
+}
+
+static void counts_are_the_daemons(void **state)
+{
+        struct spool_query *q = open_query();
+        struct spool_counts mine, theirs;
+        struct err e = {{0}};
+
+        spool_counts(house.spool, &theirs);
+        assert_int_equal(spool_query_counts(q, &mine, &e), 0);
+        assert_int_equal(mine.accepted, N + 1);
+        assert_int_equal(mine.accepted, theirs.accepted);
+        assert_int_equal(mine.delivered, 999);
+        assert_int_equal(mine.delivered, theirs.delivered);
+        assert_int_equal(mine.held, 2000);
+        assert_int_equal(mine.held, theirs.held);
+        assert_int_equal(mine.dropped, 2);
+        assert_int_equal(mine.dropped, theirs.dropped);
+        assert_int_equal(mine.events_held, 2);
+        assert_int_equal(mine.oldest_held_ts_us, theirs.oldest_held_ts_us);
+        assert_int_equal(mine.spool_bytes, theirs.spool_bytes);
+        assert_int_equal(mine.quarantined, 1);
+        assert_int_equal(mine.dead_lettered, 1);
+        spool_query_close(q);
+}
+
+static bool on_tag(void *ctx, const struct spool_query_tag *t)
+{
+        int *n = ctx;
+
+        if (t->id == 0) {
+                assert_string_equal(t->driver, "plant");
+                assert_int_equal(t->n_held, 1000);
+                assert_int_equal(t->n_kept, 500);
+                assert_true(t->has_last && t->last.v.f64 == 2999.0);
+                assert_int_equal(t->newest_ts_us, WALL_US + 2999000);
+                assert_int_equal(t->oldest_ts_us, WALL_US + 1000);
+        }
+        (*n)++;
+        return true;
+}
+
+static bool on_drop(void *ctx, const struct spool_query_drop *d)
+{
+        int *n = ctx;
+
+        assert_int_equal(d->first_seq, *n ? N + 1 : 500);
+        assert_string_equal(d->reason, *n ? "memory_full" : "dead_letter");
+        assert_int_equal(d->n, 1);
+        (*n)++;
+        return true;
+}
+
+static bool on_quarantine(void *ctx, const struct spool_query_quarantine *item)
+{
+        assert_string_equal(item->driver, "plant");
+        assert_string_equal(item->origin, "a/b");
+        assert_string_equal(item->reason, "not a number");
+        assert_int_equal(item->len, 3);
+        assert_memory_equal(item->payload, "x\0y", 3);
+        (*(int *)ctx)++;
+        return true;
+}
+
+static bool on_dead(void *ctx, const struct spool_query_dead *d)
+{
+        assert_int_equal(d->lane, SPOOL_SAMPLES);
+        assert_int_equal(d->row.seq, 500);
+        assert_string_equal(d->row.source, "press-2");
+        assert_string_equal(d->reason, "too large");
+        assert_memory_equal(d->row.r.v.text, "idle", 4);
+        (*(int *)ctx)++;
+        return true;
+}
+
+static void the_small_tables_are_listed_without_a_daemon(void **state)
+{
+        struct spool_query *q;
+        struct err e = {{0}};
+        int n = 0;
+
+        close_spool();
+        q = open_query();
+        assert_false(spool_query_live(q));
+        assert_int_equal(spool_query_tags(q, true, on_tag, &n, &e), 0);
+        assert_int_equal(n, 2);
+        n = 0;
+        assert_int_equal(spool_query_dropped(q, on_drop, &n, &e), 0);
+        assert_int_equal(n, 2);
+        n = 0;
+        assert_int_equal(spool_query_quarantine(q, on_quarantine, &n, &e), 0);
+        assert_int_equal(n, 1);
+        n = 0;
+        assert_int_equal(spool_query_dead_letters(q, on_dead, &n, &e), 0);
+        assert_int_equal(n, 1);
+        spool_query_close(q);
+}
+
+static void a_wrong_file_is_named(void **state)
+{
+        struct spool_query *q;
+        struct err e = {{0}};
+        char path[128];
+        FILE *f;
+
+        snprintf(path, sizeof(path), "%s.none", house.path);
+        assert_int_equal(spool_query_open(&q, path, &e), -1);
+        assert_non_null(strstr(e.text, path));
+        snprintf(path, sizeof(path), "%s.epoch", house.path);
+        f = fopen(path, "w");
+        fprintf(f, "%600s", "this is no database");
+        fclose(f);
+        assert_int_equal(spool_query_open(&q, path, &e), -1);
+        assert_non_null(strstr(e.text, "not a spool"));
+        unlink(path);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                T(filters_choose_rows),    T(a_row_has_its_names),
+                T(counts_are_the_daemons), T(the_small_tables_are_listed_without_a_daemon),
+                T(a_wrong_file_is_named),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
