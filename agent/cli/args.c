@@ -252,11 +252,11 @@ static int unknown_command(const char *group, const char *word, struct err *e)
         size_t n = 0;
 
         for (const struct cli_command *k = cli_commands; k->name && n < 64; k++) {
-                if (group && (!first_word_is(k, group) || !second_word(k)))
+                const char *name = group ? second_word(k) : k->name;
+
+                if (!name || (group && !first_word_is(k, group)))
                         continue;
-                snprintf(firsts[n], sizeof(firsts[n]), "%s", group ? second_word(k) : k->name);
-                if (!group)
-                        firsts[n][strcspn(firsts[n], " ")] = '\0';
+                snprintf(firsts[n], sizeof(firsts[n]), "%.*s", (int)strcspn(name, " "), name);
                 names[n] = firsts[n];
                 n++;
         }

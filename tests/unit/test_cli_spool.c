@@ -1,0 +1,247 @@
+/*
+ * The listings of a spool, from a real file written in virtual time: what each command prints and answers.
+ *
+ * The file: gateway gw-7, epoch 1; readings 1..6 of press-1/temp (odd) and press-1/note (even, text), one a second;
+ * 1 and 2 are acknowledged and kept, 7 was refused, 8 is bad.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/base/rt_sim.h"
+#include "agent/cli/cli.h"
+#include "store/spool.h"
+
+#define WALL_US 1795428000000000
+
+struct house {
+        struct rt_sim sim;
+        char dir[64], path[96];
+        struct tags *tags;
+        struct spool *spool;
+};
+
+static void append(struct house *h, uint32_t tag, const struct reading *like)
+{
+        struct reading r = *like;
+
+        r.tag = tag;
+        r.ts_us = r.arrival_us = h->sim.now.wall_us;
+        assert_int_equal(spool_append(h->spool, &r), 0);
+        rt_sim_run(&h->sim, h->sim.now.mono_us + 1000000, NULL, NULL);
+}
+
+static void fill(struct house *h)
+{
+        uint32_t temp, note;
+
+        tags_intern(h->tags, "press-1", "temp", "degC", "\"line\":\"l1\"", "plant", &temp);
+        tags_intern(h->tags, "press-1", "note", "", "", "plant", &note);
+        for (int i = 1; i <= 6; i++) {
+                if (i % 2)
+                        append(h, temp, &(struct reading){.type = READING_F64, .v.f64 = 70 + i});
+                else
+                        append(h, note, &(struct reading){.type = READING_TEXT, .len = 4, .v.text = "a,\"b"});
+        }
+        spool_ack(h->spool, SPOOL_SAMPLES, 2);
+        spool_refuse(h->spool, 1, "disk_full");
+        append(h, temp, &(struct reading){.type = READING_NONE, .quality = QUALITY_BAD_COMM_FAILURE});
+}
+
+static int setup(void **state)
+{
+        static const struct spool_upcalls none = {0};
+        struct house *h = calloc(1, sizeof(*h));
+        struct spool_conf conf = {.max_size_bytes = 64 << 20,
+                                  .commit_interval_us = 100000,
+                                  .keep_delivered_us = 3600000000,
+                                  .batch_rows = 1000,
+                                  .batch_bytes = 1 << 20,
+                                  .quarantine_bytes = 1 << 20};
+        struct err e;
+
+        strcpy(h->dir, "/tmp/test_cli_spool_XXXXXX");
+        if (!mkdtemp(h->dir))
+                return -1;
+        snprintf(h->path, sizeof(h->path), "%s/spool.db", h->dir);
+        conf.path = h->path;
+        rt_sim_init(&h->sim, 7, WALL_US);
+        h->tags = tags_new(100);
+        if (spool_open(&h->spool, &h->sim.rt, &conf, "gw-7", h->tags, &none, &e) < 0)
+                fail_msg("%s", e.text);
+        fill(h);
+        rt_sim_cut(&h->sim);
+        assert_true(spool_close(h->spool));
+        tags_free(h->tags);
+        *state = h;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct house *h = *state;
+        DIR *d = opendir(h->dir);
+        struct dirent *entry;
+
+        while ((entry = readdir(d)))
+                unlinkat(dirfd(d), entry->d_name, 0);
+        closedir(d);
+        rmdir(h->dir);
+        rt_sim_release(&h->sim);
+        free(h);
+        return 0;
+}
+
+/* Runs a command line on the spool; *text is what it printed. */
+static int run(struct house *h, const char *const *words, char **text)
+{
+        const char *argv[12] = {"millrace", "--spool", h->path};
+        struct cli c = {.now_us = WALL_US + 10000000, .lines = 10};
+        struct err e;
+        size_t len;
+        int argc = 3, r;
+
+        for (; *words; words++)
+                argv[argc++] = *words;
+        if (cli_parse(&c, argc, argv, &e) != 0)
+                fail_msg("%s", e.text);
+        c.out = (struct out){.f = open_memstream(text, &len), .json = cli_has(&c, CLI_BIT(JSON))};
+        r = c.command->run(&c);
+        fclose(c.out.f);
+        return r;
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void check(struct house *h, const char *const *words, int result, const char *expected)
+{
+        char *text;
+
+        assert_int_equal(run(h, words, &text), result);
+        assert_string_equal(text, expected);
+        free(text);
+}
+
+static const char record_3[] = "{\"id\":\"gw-7:1:3\",\"gateway\":\"gw-7\",\"source\":\"press-1\",\"tag\":\"temp\","
+                               "\"ts\":\"2026-11-23T10:00:02.000000Z\",\"ts_us\":1795428002000000,\"value\":73.0,"
+                               "\"unit\":\"degC\",\"quality\":\"good\",\"line\":\"l1\",\"epoch\":1,\"seq\":3}\n";
+
+static void test_export(void **state)
+{
+        struct house *h = *state;
+
+        check(h, WORDS("spool", "export", "--tag", "press-*/temp", "--until", "2026-11-23T10:00:03Z"), 0, record_3);
+        check(h, WORDS("spool", "export", "--csv", "--all"), 0,
+              "seq,ts,source,tag,value,unit,quality,state\n"
+              "1,2026-11-23T10:00:00.000000Z,press-1,temp,71.0,degC,good,delivered\n"
+              "2,2026-11-23T10:00:01.000000Z,press-1,note,\"a,\"\"b\",,good,delivered\n"
+              "3,2026-11-23T10:00:02.000000Z,press-1,temp,73.0,degC,good,held\n"
+              "4,2026-11-23T10:00:03.000000Z,press-1,note,\"a,\"\"b\",,good,held\n"
+              "5,2026-11-23T10:00:04.000000Z,press-1,temp,75.0,degC,good,held\n"
+              "6,2026-11-23T10:00:05.000000Z,press-1,note,\"a,\"\"b\",,good,held\n"
+              "8,2026-11-23T10:00:06.000000Z,press-1,temp,,degC,bad/comm_failure,held\n");
+        check(h, WORDS("spool", "export", "--csv", "--since", "5s"), 0,
+              "seq,ts,source,tag,value,unit,quality,state\n"
+              "6,2026-11-23T10:00:05.000000Z,press-1,note,\"a,\"\"b\",,good,held\n"
+              "8,2026-11-23T10:00:06.000000Z,press-1,temp,,degC,bad/comm_failure,held\n");
+        check(h, WORDS("spool", "export", "--tag", "nobody"), 0, "");
+}
+
+static void test_tail(void **state)
+{
+        struct house *h = *state;
+
+        check(h, WORDS("spool", "tail", "-n", "2"), 0,
+              "SEQ\tTIME\tTAG\tVALUE\tUNIT\tQUALITY\tSTATE\n"
+              "6\t2026-11-23T10:00:05.000000Z\tpress-1/note\ta,\"b\t\tgood\theld\n"
+              "8\t2026-11-23T10:00:06.000000Z\tpress-1/temp\t-\tdegC\tbad/comm_failure\theld\n");
+        check(h, WORDS("spool", "tail", "-n0"), 0, "SEQ\tTIME\tTAG\tVALUE\tUNIT\tQUALITY\tSTATE\n");
+}
+
+static void test_show(void **state)
+{
+        struct house *h = *state;
+        char *text;
+
+        check(h, WORDS("spool", "show", "3"), CLI_OK,
+              "id       gw-7:1:3\nsource   press-1\ntag      temp\nvalue    73.0 degC\nquality  good\n"
+              "time     2026-11-23T10:00:02.000000Z\narrival  2026-11-23T10:00:02.000000Z\nlabels   line=l1\n"
+              "flags    -\nstate    held\n");
+        assert_int_equal(run(h, WORDS("spool", "show", "3", "--json"), &text), CLI_OK);
+        assert_memory_equal(text, record_3, strlen(record_3) - 2);
+        assert_non_null(strstr(text, "\"arrival_us\":1795428002000000,\"flags\":[],\"state\":\"held\"}\n"));
+        free(text);
+        assert_int_equal(run(h, WORDS("spool", "show", "7"), &text), CLI_NO);
+        assert_memory_equal(text, "7: dropped (disk_full)", strlen("7: dropped (disk_full)"));
+        free(text);
+        check(h, WORDS("spool", "show", "9"), CLI_NO, "9: never given out; the last one is 8\n");
+        check(h, WORDS("spool", "show", "0", "--json"), CLI_NO, "{\"seq\":0,\"state\":\"never\"}\n");
+}
+
+static void test_lists(void **state)
+{
+        struct house *h = *state;
+        char *text;
+
+        assert_int_equal(run(h, WORDS("spool", "ls", "--json"), &text), CLI_OK);
+        assert_memory_equal(
+                text,
+                "{\"lane\":\"samples\",\"first_seq\":1,\"first_held_seq\":3,\"last_seq\":8,\"held\":5,"
+                "\"kept\":2,\"accepted\":8,\"delivered\":2,\"dropped\":1,",
+                strlen("{\"lane\":\"samples\",\"first_seq\":1,\"first_held_seq\":3,\"last_seq\":8,\"held\":5,"
+                       "\"kept\":2,\"accepted\":8,\"delivered\":2,\"dropped\":1,"));
+        free(text);
+        assert_int_equal(run(h, WORDS("spool", "dropped", "--json"), &text), CLI_OK);
+        assert_non_null(
+                strstr(text, "{\"lane\":\"samples\",\"first_seq\":7,\"last_seq\":7,\"n\":1,\"reason\":\"disk_full\""));
+        free(text);
+        check(h, WORDS("spool", "stats"), CLI_OK,
+              "SOURCE\tTAG\tUNIT\tHELD\tKEPT\tPER SECOND\tFIRST\tLAST\n"
+              "press-1\ttemp\tdegC\t3\t1\t0.5\t2026-11-23T10:00:00.000000Z\t2026-11-23T10:00:06.000000Z\n"
+              "press-1\tnote\t\t2\t1\t0.5\t2026-11-23T10:00:01.000000Z\t2026-11-23T10:00:05.000000Z\n");
+        check(h, WORDS("tags", "--json", "--tag", "*/temp"), CLI_OK,
+              "{\"source\":\"press-1\",\"tag\":\"temp\",\"unit\":\"degC\",\"driver\":\"plant\",\"labels\":{\"line\":"
+              "\"l1\"},"
+              "\"last_ts\":\"2026-11-23T10:00:06.000000Z\",\"last_value\":null}\n");
+}
+
+/* No daemon: the same keys from the file, and "no" for an answer. */
+static void test_status(void **state)
+{
+        static const char *const keys[] = {
+                "\"health\":\"failed\"", "\"gateway\":\"gw-7\"",   "\"epoch\":1",          "\"uptime_s\":null",
+                "\"accepted\":8",        "\"delivered\":2",        "\"held\":5",           "\"dropped\":1",
+                "\"held_bytes\":",       "\"oldest_held_age_s\":", "\"spool_bytes\":",     "\"spool_max_bytes\":",
+                "\"accept_rate\":null",  "\"deliver_rate\":null",  "\"drain_eta_s\":null", "\"alarms\":{",
+                "\"drivers\":[]",        "\"state\":\"stopped\"",  "\"flash\":{",
+        };
+        char *text;
+
+        assert_int_equal(run(*state, WORDS("status", "--json"), &text), CLI_NO);
+        for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+                if (!strstr(text, keys[i]))
+                        fail_msg("%s is not in %s", keys[i], text);
+        free(text);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_export, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_show, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
