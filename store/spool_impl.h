@@ -134,6 +134,7 @@ void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t 
 
 enum spool_stmt {
         STMT_PUT_READING,
+        STMT_PUT_READINGS, /* INSERT_ROWS of them */
         STMT_PUT_TAG,
         STMT_SAVE_TAG,
         STMT_PUT_EVENT,
