@@ -119,8 +119,10 @@ static bool is_absent(const struct schema_key *key, const void *field)
                 return !*(const char *const *)field;
         case SCHEMA_FLOAT:
                 return isnan(*(const double *)field);
+        case SCHEMA_INT:
+                return (key->flags & SCHEMA_MINUS) && *(const int64_t *)field == -1;
         case SCHEMA_DURATION:
-                return !key->def && *(const int64_t *)field == 0;
+                return !key->def && *(const int64_t *)field == (key->flags & SCHEMA_MINUS ? -1 : 0);
         case SCHEMA_SIZE:
                 return !key->def && *(const uint64_t *)field == 0;
         case SCHEMA_LIST:

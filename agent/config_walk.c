@@ -357,6 +357,8 @@ static void fill_default(struct walk *w, const struct schema_key *key, void *obj
                                      w->arena, &e) < 0);
         } else if (key->flags & SCHEMA_NAN) {
                 *(double *)field = __builtin_nan("");
+        } else if (key->flags & SCHEMA_MINUS) {
+                *(int64_t *)field = -1;
         }
 }
 

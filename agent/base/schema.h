@@ -34,6 +34,7 @@ enum {
         SCHEMA_UNIQUE = 2,  /* in a list: no two items with the same text of this key */
         SCHEMA_SCALAR = 4,  /* SCHEMA_TEXT: any scalar is taken as its text (400001, holding:0) */
         SCHEMA_NAN = 8,     /* SCHEMA_FLOAT: absent is NaN, where 0 would mean something */
+        SCHEMA_MINUS = 16,  /* SCHEMA_INT, SCHEMA_DURATION: absent is -1, likewise */
 };
 
 struct schema_list {

@@ -1,0 +1,278 @@
+/*
+ * The three sections bound together, requests merged as people expect, spread over the period, split when a hole is
+ * refused; and the arithmetic of the scan time against numbers worked out by hand.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/modbus_plan.h"
+
+#define SECOND 1000000
+
+static struct modbus_register_conf reg(const char *tag, enum modbus_table table, unsigned address,
+                                       enum modbus_type type)
+{
+        return (struct modbus_register_conf){.tag = tag,
+                                             .table = table,
+                                             .address = address,
+                                             .type = (int)type,
+                                             .scale = 1,
+                                             .length = type == MODBUS_STRING ? 10 : -1,
+                                             .bit = -1};
+}
+
+struct bench {
+        struct modbus_conf bus;
+        struct modbus_profile_conf profile;
+        struct modbus_device_conf devices[8];
+        int n_faults;
+        const void *fault_at;
+        char fault[400];
+};
+
+static void on_fault(void *ctx, const void *field, const char *sentence)
+{
+        struct bench *b = ctx;
+
+        b->n_faults++;
+        b->fault_at = field;
+        strncpy(b->fault, sentence, sizeof(b->fault) - 1);
+}
+
+static void setup(struct bench *b, struct modbus_register_conf *registers, size_t n, size_t n_devices)
+{
+        memset(b, 0, sizeof(*b));
+        b->bus = (struct modbus_conf){.name = "bus1",
+                                      .port = "/dev/ttyS1",
+                                      .baud = 19200,
+                                      .data_bits = 8,
+                                      .stop_bits = 1,
+                                      .parity = MODBUS_PARITY_EVEN,
+                                      .timeout_us = 300000,
+                                      .silence_us = -1,
+                                      .retries = 1,
+                                      .in_flight = 1,
+                                      .hole_limit = 8,
+                                      .max_registers = 125};
+        b->profile = (struct modbus_profile_conf){
+                .name = "press", .period_us = SECOND, .registers = {.items = registers, .n = n}};
+        for (size_t i = 0; i < n_devices; i++)
+                b->devices[i] = (struct modbus_device_conf){.source = "press-1",
+                                                            .bus = "bus1",
+                                                            .profile = "press",
+                                                            .unit = (int64_t)i + 1,
+                                                            .retries = -1,
+                                                            .pause_us = -1};
+        modbus_link(&b->bus, 1, &b->profile, 1, b->devices, n_devices, on_fault, b);
+}
+
+static void devices_hang_on_their_bus_in_order(void **state)
+{
+        struct modbus_register_conf r[] = {reg("a", MODBUS_HOLDING, 0, MODBUS_INT16)};
+        struct bench b;
+        const struct modbus_device_conf *d;
+
+        setup(&b, r, 1, 3);
+        assert_int_equal(b.n_faults, 0);
+        d = b.bus.devices;
+        for (int i = 0; i < 3; i++, d = d->next) {
+                assert_ptr_equal(d, &b.devices[i]);
+                assert_ptr_equal(d->map, &b.profile);
+        }
+        assert_null(d);
+}
+
+static void links_that_lead_nowhere_are_told(void **state)
+{
+        struct bench b;
+
+        setup(&b, NULL, 0, 0);
+        b.devices[0] = (struct modbus_device_conf){.bus = "bus2", .profile = "press", .unit = 1};
+        modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
+        assert_ptr_equal(b.fault_at, &b.devices[0].bus);
+        assert_non_null(strstr(b.fault, "did you mean bus1?"));
+        b.devices[0] = (struct modbus_device_conf){.bus = "bus1", .profile = "pres", .unit = 1};
+        modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
+        assert_ptr_equal(b.fault_at, &b.devices[0].profile);
+        b.devices[0] = (struct modbus_device_conf){.bus = "bus1", .profile = "press", .unit = 0};
+        modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
+        assert_ptr_equal(b.fault_at, &b.devices[0].unit);
+        assert_int_equal(b.n_faults, 3);
+}
+
+static void addresses(void **state)
+{
+        static const char *const wrong[] = {"ttyS0",     "tcp://",        "tcp://h",    "tcp://h:",       "tcp://:502",
+                                            "tcp://h:0", "tcp://h:65536", "tcp://h:5x", "tcp://[::1:502", "udp://h:1"};
+        struct modbus_address a;
+        struct err e;
+
+        assert_int_equal(modbus_address_parse(&a, "/dev/ttyS0", &e), 0);
+        assert_false(a.tcp);
+        assert_int_equal(modbus_address_parse(&a, "tcp://10.0.0.5:502", &e), 0);
+        assert_string_equal(a.host, "10.0.0.5");
+        assert_string_equal(a.service, "502");
+        assert_int_equal(modbus_address_parse(&a, "tcp://[fe80::1]:1502", &e), 0);
+        assert_string_equal(a.host, "fe80::1");
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+                if (modbus_address_parse(&a, wrong[i], &e) == 0)
+                        fail_msg("\"%s\" was taken", wrong[i]);
+        }
+}
+
+static void neighbours_are_read_together(void **state)
+{
+        struct modbus_register_conf r[] = {
+                reg("far", MODBUS_HOLDING, 300, MODBUS_UINT16),  reg("pressure", MODBUS_HOLDING, 2, MODBUS_FLOAT32),
+                reg("temp", MODBUS_HOLDING, 0, MODBUS_INT16),    reg("hole", MODBUS_HOLDING, 12, MODBUS_INT16),
+                reg("beyond", MODBUS_HOLDING, 22, MODBUS_INT16), reg("running", MODBUS_COIL, 0, MODBUS_BOOL),
+                reg("door", MODBUS_COIL, 100, MODBUS_BOOL),      reg("input", MODBUS_INPUT, 1, MODBUS_INT16),
+        };
+        static const struct {
+                unsigned function, address, count, n;
+        } wanted[] = {{1, 0, 101, 2}, {3, 0, 13, 3}, {3, 22, 1, 1}, {3, 300, 1, 1}, {4, 1, 1, 1}};
+        struct bench b;
+        struct modbus_plan *p;
+
+        setup(&b, r, sizeof(r) / sizeof(*r), 2);
+        p = modbus_plan_new(&b.bus);
+        assert_int_equal(p->n_points, 16);
+        assert_int_equal(p->n_reads, 10);
+        for (size_t i = 0; i < 10; i++) {
+                assert_int_equal(p->reads[i].device, i / 5);
+                assert_int_equal(p->reads[i].function, wanted[i % 5].function);
+                assert_int_equal(p->reads[i].address, wanted[i % 5].address);
+                assert_int_equal(p->reads[i].count, wanted[i % 5].count);
+                assert_int_equal(p->reads[i].n, wanted[i % 5].n);
+                assert_int_equal(p->reads[i].phase_us, i * SECOND / 10);
+        }
+        modbus_plan_free(p);
+}
+
+/* Any registers: every point is whole in exactly one read, no read is too long, none could take its follower too. */
+static void merging_keeps_its_bounds(void **state)
+{
+        srand(2);
+        for (int round = 0; round < 3000; round++) {
+                struct modbus_register_conf r[64];
+                size_t n = 1 + (size_t)rand() % 64, points = 0;
+                struct bench b;
+                struct modbus_plan *p;
+
+                for (size_t i = 0; i < n; i++) {
+                        enum modbus_table table = (enum modbus_table)(rand() % N_MODBUS_TABLES);
+                        enum modbus_type type =
+                                table <= MODBUS_DISCRETE ? MODBUS_BOOL : (enum modbus_type)(rand() % N_MODBUS_TYPES);
+
+                        r[i] = reg("t", table, (unsigned)(rand() % (rand() % 2 ? 600 : 65000)), type);
+                        r[i].period_us = rand() % 3 ? 0 : SECOND * (1 + rand() % 3);
+                }
+                setup(&b, r, n, 2);
+                b.bus.hole_limit = rand() % 125;
+                b.bus.max_registers = 16 + rand() % 110;
+                p = modbus_plan_new(&b.bus);
+                for (size_t i = 0; i < p->n_reads; i++) {
+                        const struct modbus_read *rd = &p->reads[i];
+
+                        assert_int_equal(rd->first, points);
+                        points += rd->n;
+                        assert_true(rd->count >= 1);
+                        assert_true(rd->count <= (rd->function <= 2 ? MODBUS_BITS_MAX : b.bus.max_registers));
+                        assert_true(rd->phase_us >= 0 && rd->phase_us < rd->period_us);
+                        for (uint32_t k = rd->first; k < rd->first + rd->n; k++) {
+                                const struct modbus_point *pt = &p->points[k];
+
+                                assert_int_equal(pt->device, rd->device);
+                                assert_int_equal(pt->table + 1, rd->function);
+                                assert_int_equal(pt->period_us, rd->period_us);
+                                assert_true(pt->address >= rd->address);
+                                assert_true(pt->address + pt->width <= rd->address + rd->count);
+                        }
+                }
+                assert_int_equal(points, 2 * n);
+                for (size_t i = 0; i < p->n_reads; i++) {
+                        while (modbus_plan_split(p, i))
+                                assert_true(p->n_reads <= p->n_points);
+                }
+                modbus_plan_free(p);
+        }
+}
+
+static void a_refused_hole_is_left_out(void **state)
+{
+        struct modbus_register_conf r[] = {
+                reg("a", MODBUS_HOLDING, 0, MODBUS_INT16), reg("b", MODBUS_HOLDING, 1, MODBUS_INT32),
+                reg("c", MODBUS_HOLDING, 5, MODBUS_INT16), reg("d", MODBUS_HOLDING, 12, MODBUS_INT16)};
+        struct bench b;
+        struct modbus_plan *p;
+
+        setup(&b, r, 4, 1);
+        p = modbus_plan_new(&b.bus);
+        assert_int_equal(p->n_reads, 1);
+        assert_true(modbus_plan_split(p, 0));
+        assert_int_equal(p->reads[0].count, 6);
+        assert_int_equal(p->reads[1].address, 12);
+        assert_int_equal(p->reads[1].count, 1);
+        assert_false(modbus_plan_split(p, 1));
+        assert_true(modbus_plan_split(p, 0));
+        assert_int_equal(p->reads[0].count, 3);
+        assert_int_equal(p->reads[0].n, 2);
+        assert_int_equal(p->reads[2].address, 5);
+        assert_false(modbus_plan_split(p, 0));
+        modbus_plan_free(p);
+}
+
+static void the_time_of_a_scan(void **state)
+{
+        struct modbus_register_conf r[] = {reg("temp", MODBUS_HOLDING, 0, MODBUS_INT16),
+                                           reg("pressure", MODBUS_HOLDING, 2, MODBUS_FLOAT32),
+                                           reg("running", MODBUS_COIL, 0, MODBUS_BOOL)};
+        struct modbus_scan s;
+        struct bench b;
+        char text[200];
+
+        /* 19200 8E1: 11 bits, 572.9 us a character. holding: 8 + 5 + 8 = 21 characters, coil: 8 + 5 + 1 = 14;
+         * silence 3.5 characters: 2.006 ms; 5 ms for the answer; pause 5 ms. */
+        setup(&b, r, 3, 2);
+        b.bus.pause_us = 5000;
+        assert_int_equal(modbus_char_ns(&b.bus), 572916);
+        assert_int_equal(modbus_silence_us(&b.bus), 2006);
+        modbus_scan(&b.bus, &s);
+        assert_int_equal(s.n_tags, 6);
+        assert_int_equal(s.n_reads, 4);
+        assert_int_equal(s.n_registers, 2 * (4 + 1));
+        assert_int_equal(s.scan_us, 2 * (12031 + 8020 + 2 * (5000 + 2006 + 5000)));
+        assert_true(s.load > 0.088 && s.load < 0.0882);
+        assert_false(modbus_scan_warning(&b.bus, &s, text, sizeof(text)));
+        modbus_scan_text(&b.bus, &s, text, sizeof(text));
+        assert_string_equal(text,
+                            "bus1: 2 devices, 6 tags in 4 requests, scan 88.1 ms (5 ms per answer assumed), load 9 %");
+        b.profile.period_us = 60000;
+        modbus_scan(&b.bus, &s);
+        assert_true(modbus_scan_warning(&b.bus, &s, text, sizeof(text)));
+        assert_non_null(strstr(text, "can't be met"));
+        b.bus.baud = 115200;
+        assert_int_equal(modbus_silence_us(&b.bus), 1750);
+        b.bus.port = "tcp://h:502";
+        assert_int_equal(modbus_silence_us(&b.bus), 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(devices_hang_on_their_bus_in_order),
+                cmocka_unit_test(links_that_lead_nowhere_are_told),
+                cmocka_unit_test(addresses),
+                cmocka_unit_test(neighbours_are_read_together),
+                cmocka_unit_test(merging_keeps_its_bounds),
+                cmocka_unit_test(a_refused_hole_is_left_out),
+                cmocka_unit_test(the_time_of_a_scan),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
