@@ -30,6 +30,7 @@ enum {
 };
 
 static void start_commit(struct spool *s);
+static bool is_dirty(const struct spool *s);
 
 /* ---- room ---- */
 
@@ -183,7 +184,7 @@ void spool_sync(struct spool *s, struct spool_sync *q)
 {
         list_remove(&q->node);
         list_append(&s->syncs, &q->node);
-        if (!spool_batch_empty(s->gather)) {
+        if (!spool_batch_empty(s->gather) || (s->state == COMMIT_IDLE && is_dirty(s))) {
                 q->batch = s->gather->no;
                 want_commit(s);
         } else if (s->state != COMMIT_IDLE) {

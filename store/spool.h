@@ -99,7 +99,10 @@ void spool_append_event(struct spool *s, int64_t ts_us, const char *kind, int se
                         const char *body, size_t len);
 enum { SPOOL_NO_TAG = UINT32_MAX };
 
-/* "Call me when all that was appended before now is on disk." Starts a commit at once, or right behind the one in flight. */
+/*
+ * "Call me when all that was appended before now is on disk." Starts a commit at once, or right behind the one in flight.
+ * Acks alone are reason enough for one.
+ */
 struct spool_sync {
         void (*on_durable)(struct spool_sync *q);
         struct list node;     /* the spool's; list_init before first use */

@@ -24,6 +24,7 @@
 
 enum {
         CHUNK_ROWS = 512,     /* dropped at once to make room */
+        TRIM_LEAST = 1000,    /* not before so many can go: a trim rewrites pages at the old end */
         TRIM_ROWS = 8000,     /* delivered rows removed per commit */
         TRIM_BYTES = 4 << 20, /* the same, in bytes */
         VACUUM_PAGES = 128,   /* given back to the file system per commit */
@@ -99,7 +100,7 @@ void spool_plan(struct spool_plan *p, const struct spool_conf *conf)
         p->batch_quarantine = (size_t)(p->quarantine_bytes / 2 < (64u << 10) ? p->quarantine_bytes / 2 : 64u << 10);
         p->dead_bytes = part;
         p->save_bytes = p->db_pages * PAGE_BYTES / 16;
-        p->save_rows = p->save_bytes / ROW_BYTES < 50000 ? p->save_bytes / ROW_BYTES : 50000;
+        p->save_rows = p->save_bytes / ROW_BYTES < 20000 ? p->save_bytes / ROW_BYTES : 20000;
 }
 
 static int on_wal(void *ctx, sqlite3 *conn, const char *name, int n_frames)
@@ -402,7 +403,7 @@ static void trim(struct spool_db *db, const struct spool_batch *b, enum spool_la
                 limit = min_u64(limit, db->v.ts_saved_seq);
                 limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
         }
-        if (!first || limit < first)
+        if (!first || limit < first || (lane == SPOOL_SAMPLES && limit - first < TRIM_LEAST))
                 return;
         upto = min_u64(limit, first + most - 1);
         if (db->keep_us > 0 && used_pages(db) < low_water)
