@@ -257,14 +257,12 @@ static int decode_numeral(const char *s, size_t len, struct mqtt_decoded *out)
         bool is_i64, is_integer = true;
 
         if (!text_number(s, len, &f64, &i64, &is_i64))
-                return malformed(out, "neither a number, true, false nor a quoted text");
-        if (!isfinite(f64))
-                return malformed(out, "a number beyond what can be held");
+                return malformed(out, "neither a number (that can be held), true, false nor a quoted text");
         for (size_t i = 0; i < len; i++)
                 is_integer &= s[i] == '-' || (s[i] >= '0' && s[i] <= '9');
-        if (is_integer && !is_i64)
+        if (is_integer && !is_i64 && f64 != 0)
                 return malformed(out, "an integer of more than 64 bits");
-        if (is_i64 && i64 != 0)
+        if (is_i64 && f64 != 0)
                 set_i64(out->r, i64);
         else
                 set_f64(out->r, f64); /* -0 keeps its sign */

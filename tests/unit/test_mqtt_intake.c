@@ -1,0 +1,340 @@
+/*
+ * mqtt_intake and mqtt_redelivery: a message ends with the host, as one we have, in the quarantine, or is not taken.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/rt_sim.h"
+#include "drivers/mqtt_intake.h"
+
+static struct mqtt_reading_conf telemetry[] = {{.tag = "temp", .unit = "degC"}, {.tag = "vib"}};
+static struct mqtt_reading_conf one[] = {{.value = "/v"}};
+static struct mqtt_sub_conf subs[] = {
+        {.topic = "f/{line}/{source}/telemetry",
+         .payload = MQTT_JSON,
+         .time = "/ts",
+         .time_format = MQTT_UNIX_MS,
+         .readings = {telemetry, 2}},
+        {.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B},
+        {.topic = "n/{source}/{tag}", .payload = MQTT_NUMBER, .unit = "bar"},
+        {.topic = "j/{tag}", .payload = MQTT_JSON, .source = "hall", .readings = {one, 1}},
+        {.topic = "b/+", .payload = MQTT_NUMBER, .tag = "level"},
+};
+static const struct mqtt_conf conf = {.name = "plant", .max_payload_bytes = 200, .subscriptions = {subs, 5}};
+
+static struct rt_sim sim;
+static struct driver d;
+static struct mqtt_intake in;
+static struct reading got[4096];
+static size_t n_got;
+static bool full;
+static char origin[100], reason[100];
+static size_t kept;
+
+static int emit(struct driver *dr, const struct reading *r, size_t n, bool may_wait)
+{
+        assert_true(may_wait);
+        if (full)
+                return DRIVER_E_WAIT;
+        memcpy(got + n_got, r, n * sizeof(*r));
+        n_got += n;
+        return 0;
+}
+
+static void quarantine(struct driver *dr, const char *o, const char *why, const void *payload, size_t len)
+{
+        dr->n_malformed++;
+        snprintf(origin, sizeof(origin), "%s", o);
+        snprintf(reason, sizeof(reason), "%s", why);
+        kept = len;
+}
+
+/* The spool of the last run is what was emitted so far. */
+static void recent(struct driver *dr, void (*each)(void *ctx, const struct reading *r), void *ctx)
+{
+        for (size_t i = 0; i < n_got; i++)
+                if (got[i].mid)
+                        each(ctx, &got[i]);
+}
+
+static const struct driver_host host = {.emit = emit, .quarantine = quarantine, .recent = recent};
+
+static void begin(size_t most_tags)
+{
+        struct err e;
+
+        n_got = 0;
+        full = false;
+        rt_sim_init(&sim, 1, 1795428000000000);
+        d = (struct driver){.name = "plant",
+                            .gateway = "gw",
+                            .conf = &conf,
+                            .rt = &sim.rt,
+                            .tags = tags_new(most_tags),
+                            .host = &host};
+        assert_int_equal(mqtt_intake_init(&in, &d, &e), 0);
+}
+
+static void end(void)
+{
+        mqtt_intake_release(&in);
+        tags_free(d.tags);
+        rt_sim_release(&sim);
+}
+
+static int take(const char *topic, const char *payload, uint16_t mid, bool dup)
+{
+        struct mqtt_message m = {.topic = topic, .payload = payload, .len = strlen(payload), .mid = mid, .dup = dup};
+
+        return mqtt_intake_take(&in, &m);
+}
+
+static void check_tag(const struct reading *r, const char *source, const char *name, const char *unit,
+                      const char *labels)
+{
+        const struct tag *t = tags_get(d.tags, r->tag);
+
+        assert_string_equal(t->source, source);
+        assert_string_equal(t->name, name);
+        assert_string_equal(t->unit, unit);
+        assert_string_equal(t->labels, labels);
+        assert_string_equal(t->driver, "plant");
+}
+
+static void test_readings(void **state)
+{
+        begin(100);
+        assert_int_equal(in.n_subs, 4); /* sparkplug_b is left out */
+        for (int i = 0; i < 2; i++) {   /* the second time the topic is known */
+                n_got = 0;
+                assert_int_equal(take("f/l1/p-3/telemetry", "{\"ts\":1795427999000,\"temp\":71,\"vib\":2}", 9, false),
+                                 0);
+                assert_int_equal(n_got, 2);
+                check_tag(&got[0], "p-3", "temp", "degC", "\"line\":\"l1\"");
+                check_tag(&got[1], "p-3", "vib", "", "\"line\":\"l1\"");
+                assert_int_equal(got[1].mid, 9);
+                assert_true(got[1].ts_us == INT64_C(1795427999000000));
+        }
+        take("n/p-3/pressure", "3.5", 0, false);
+        check_tag(&got[2], "p-3", "pressure", "bar", "");
+        assert_int_equal(got[2].mid, 0);
+        take("j/humidity", "{\"v\":40}", 0, false);
+        check_tag(&got[3], "hall", "humidity", "", "");
+        take("b/any", "1", 0, false);
+        check_tag(&got[4], "plant", "level", "", "");
+        take("n/p 3/x", "1", 0, false);
+        check_tag(&got[5], "p_3", "x", "bar", "");
+        assert_int_equal(d.n_mapped, 1);
+        take("n/p 3/x", "1", 0, false);
+        assert_int_equal(d.n_mapped, 1); /* once for a name */
+        assert_int_equal(d.n_malformed, 0);
+        end();
+}
+
+static void test_absent_and_retained(void **state)
+{
+        struct mqtt_message m = {.topic = "n/a/b", .payload = "1", .len = 1, .retained = true};
+
+        begin(100);
+        assert_int_equal(take("f/l1/p-3/telemetry", "{\"vib\":2}", 1, false), 0);
+        assert_int_equal(n_got, 1);
+        check_tag(&got[0], "p-3", "vib", "", "\"line\":\"l1\"");
+        assert_int_equal(d.n_absent, 1);
+        assert_int_equal(tags_count(d.tags), 1); /* what never came is no tag */
+        assert_int_equal(mqtt_intake_take(&in, &m), 0);
+        assert_true(got[1].flags & READING_RETAINED);
+        end();
+}
+
+static void test_quarantine(void **state)
+{
+        char large[300];
+
+        begin(3);
+        memset(large, '1', sizeof(large) - 1);
+        large[sizeof(large) - 1] = '\0';
+        assert_int_equal(take("n/a/b", large, 1, false), 0);
+        assert_string_equal(reason, "longer than max_payload");
+        assert_int_equal(kept, sizeof(large) - 1);
+        assert_int_equal(take("elsewhere", "1", 2, false), 0);
+        assert_string_equal(reason, "no subscription is for this topic");
+        assert_string_equal(origin, "elsewhere");
+        assert_int_equal(take("n/a/b", "nope", 3, false), 0);
+        assert_int_equal(take("f/l1/p-3/telemetry", "{}", 3, false), 0);
+        assert_int_equal(d.n_malformed, 4);
+        assert_int_equal(n_got, 0);
+        assert_int_equal(tags_count(d.tags), 0); /* what can't be read makes no tag */
+
+        take("n/a/1", "1", 4, false);
+        take("n/a/2", "1", 5, false);
+        assert_int_equal(take("f/l1/p-3/telemetry", "{\"temp\":1,\"vib\":2}", 6, false), 0);
+        assert_int_equal(n_got, 3); /* the one there was room for */
+        assert_string_equal(reason, "tag table full");
+        assert_int_equal(d.n_untagged, 1);
+        assert_int_equal(take("n/a/3", "1", 7, false), 0);
+        assert_int_equal(n_got, 3);
+        assert_int_equal(d.n_untagged, 2);
+        take("n/a/1", "2", 8, false); /* known ones go on */
+        assert_int_equal(n_got, 4);
+        end();
+}
+
+static void test_no_room(void **state)
+{
+        begin(100);
+        full = true;
+        assert_int_equal(take("f/l1/p-3/telemetry", "{\"temp\":1}", 6, false), DRIVER_E_WAIT);
+        assert_int_equal(d.n_absent, 0); /* counted when it is taken */
+        full = false;
+        mqtt_redelivery_begin(in.again, true);
+        assert_int_equal(take("f/l1/p-3/telemetry", "{\"temp\":1}", 6, true), 0);
+        assert_int_equal(n_got, 1); /* it was not taken before, so it is new */
+        assert_int_equal(d.n_redelivered, 0);
+        assert_int_equal(d.n_absent, 1);
+        end();
+}
+
+/* What a crash leaves: some of it is in the spool, some is not. */
+static void test_redelivery_after_crash(void **state)
+{
+        char payload[40];
+
+        begin(100);
+        for (int i = 1; i <= 20; i++) {
+                snprintf(payload, sizeof(payload), "{\"temp\":%d,\"vib\":1}", i % 3);
+                take("f/l1/p-3/telemetry", payload, (uint16_t)i, false);
+        }
+        memset(in.again, 0, sizeof(*in.again)); /* a new process */
+        mqtt_intake_recall(&in);
+        mqtt_redelivery_begin(in.again, true);
+        for (int i = 10; i <= 25; i++) {
+                snprintf(payload, sizeof(payload), "{\"temp\":%d,\"vib\":1}", i % 3);
+                take("f/l1/p-3/telemetry", payload, (uint16_t)i, true);
+        }
+        assert_int_equal(d.n_redelivered, 11);
+        assert_int_equal(n_got, 40 + 2 * 5);
+        assert_true(mqtt_redelivery_looking(in.again));
+        take("n/a/b", "1", 26, false);
+        assert_false(mqtt_redelivery_looking(in.again));
+        take("f/l1/p-3/telemetry", "{\"temp\":1,\"vib\":1}", 1, true); /* the phase is over */
+        assert_int_equal(d.n_redelivered, 11);
+        end();
+}
+
+static struct mqtt_print print_of(const struct reading *r)
+{
+        struct mqtt_print p;
+
+        mqtt_print_start(&p);
+        mqtt_print_add(&p, r);
+        return p;
+}
+
+/* A new message must never be taken for an old one. */
+static void test_what_is_not_a_redelivery(void **state)
+{
+        const struct reading old = {
+                .tag = 3, .type = READING_F64, .v.f64 = 5, .ts_us = 1000000, .flags = READING_SOURCE_TIME};
+        const struct {
+                const char *what;
+                uint16_t mid;
+                bool dup, session, known;
+                struct reading r;
+        } rows[] = {
+                {"the same", 7, true, true, true, old},
+                {"not DUP", 7, false, true, false, old},
+                {"new session", 7, true, false, false, old},
+                {"another packet id", 8, true, true, false, old},
+                {"another value",
+                 7,
+                 true,
+                 true,
+                 false,
+                 {.tag = 3, .type = READING_F64, .v.f64 = 6, .ts_us = 1000000, .flags = READING_SOURCE_TIME}},
+                {"another tag",
+                 7,
+                 true,
+                 true,
+                 false,
+                 {.tag = 4, .type = READING_F64, .v.f64 = 5, .ts_us = 1000000, .flags = READING_SOURCE_TIME}},
+                {"another type",
+                 7,
+                 true,
+                 true,
+                 false,
+                 {.tag = 3, .type = READING_BOOL, .v.b = true, .ts_us = 1000000, .flags = READING_SOURCE_TIME}},
+                {"another time",
+                 7,
+                 true,
+                 true,
+                 false,
+                 {.tag = 3, .type = READING_F64, .v.f64 = 5, .ts_us = 1001000, .flags = READING_SOURCE_TIME}},
+                {"a time moved by a tie",
+                 7,
+                 true,
+                 true,
+                 true,
+                 {.tag = 3, .type = READING_F64, .v.f64 = 5, .ts_us = 1000002, .flags = READING_SOURCE_TIME}},
+                {"a time moved far",
+                 7,
+                 true,
+                 true,
+                 true,
+                 {.tag = 3,
+                  .type = READING_F64,
+                  .v.f64 = 5,
+                  .ts_us = 5000000,
+                  .flags = READING_SOURCE_TIME | READING_TIME_MOVED}},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct mqtt_redelivery *q = mem_alloc(sizeof(*q));
+                struct mqtt_print p = print_of(&old);
+
+                print_message("%s\n", rows[i].what);
+                mqtt_redelivery_add(q, 7, &p);
+                mqtt_redelivery_begin(q, rows[i].session);
+                p = print_of(&rows[i].r);
+                assert_int_equal(mqtt_redelivery_known(q, rows[i].mid, &p, rows[i].dup), rows[i].known);
+                assert_false(mqtt_redelivery_known(q, rows[i].mid, &p, true)); /* used once */
+                free(q);
+        }
+}
+
+static void test_ring_forgets_the_oldest(void **state)
+{
+        struct mqtt_redelivery *q = mem_alloc(sizeof(*q));
+        struct reading r = {.tag = 1, .type = READING_TEXT, .v.text = "x", .len = 1};
+        struct mqtt_print p = print_of(&r);
+
+        for (int i = 1; i <= MQTT_RING + 10; i++)
+                mqtt_redelivery_add(q, (uint16_t)i, &p);
+        mqtt_redelivery_begin(q, true);
+        assert_false(mqtt_redelivery_known(q, 10, &p, true));
+        for (int i = 11; i <= MQTT_RING + 9; i++)
+                assert_true(mqtt_redelivery_known(q, (uint16_t)i, &p, true));
+        assert_false(mqtt_redelivery_looking(q)); /* as many as there were have been looked up */
+        free(q);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_readings),
+                cmocka_unit_test(test_absent_and_retained),
+                cmocka_unit_test(test_quarantine),
+                cmocka_unit_test(test_no_room),
+                cmocka_unit_test(test_redelivery_after_crash),
+                cmocka_unit_test(test_what_is_not_a_redelivery),
+                cmocka_unit_test(test_ring_forgets_the_oldest),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
