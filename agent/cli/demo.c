@@ -11,60 +11,21 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "agent/cli/cli.h"
-#include "agent/cli/ctl_client.h"
-#include "agent/cli/demo_kafka.h"
-#include "agent/cli/demo_mqtt.h"
-#include "agent/cli/demo_parts.h"
-#include "drivers/mqtt.h"
-#include "store/spool_query.h"
+#include "agent/cli/demo_stage.h"
 
-enum {
-        TICK_MS = 200,
-        START_WITHIN_MS = 10000,
-        OUTAGE_LEAST_S = 3,
-        OUTAGE_MOST_S = 10,
-        OUTAGE_FROM_S = 12,
-        LINE_MAX = 4096
-};
+enum { OUTAGE_LEAST_S = 3, OUTAGE_MOST_S = 10, OUTAGE_FROM_S = 12 };
 
-static const char topic[] = "edge_samples_v1";
-
-struct numbers {
-        uint64_t accepted, delivered, held, dropped;
-};
-
-struct demo {
-        struct cli *c;
-        char dir[PART_PATH_MAX / 2], gateway[32], brokers[256];
-        struct mqtt_url url;
-        struct part mosquitto, millraced, kafka;
-        int to_kafka, from_kafka;
-        char line[LINE_MAX]; /* of the Kafka side, being read */
-        size_t line_len;
-        struct demo_mqtt sensor;
-        uint64_t distinct, twice; /* consumed */
-        char record[LINE_MAX];    /* the last one consumed */
-        struct numbers now, before;
-        uint64_t from_mqtt; /* readings the agent took from the sensor */
-        bool down, shown_record, drained;
-        uint64_t outage_from_s, outage_to_s; /* 0: none */
-        uint64_t most_held, held_before;     /* in the outage; before it */
-};
-
-static volatile sig_atomic_t interrupted;
+volatile sig_atomic_t stage_interrupted;
 
 static void on_signal(int number)
 {
-        interrupted = number;
+        stage_interrupted = number;
 }
 
 static void say(struct demo *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -80,223 +41,6 @@ static void say(struct demo *d, const char *fmt, ...)
         fputc('\n', d->c->out.f);
         fflush(d->c->out.f);
         va_end(args);
-}
-
-/* ---- Kafka's side ---- */
-
-static void obey_line(struct demo *d, const char *line)
-{
-        int at = 0;
-
-        if (sscanf(line, "n %" SCNu64 " %" SCNu64 " %n", &d->distinct, &d->twice, &at) == 2)
-                snprintf(d->record, sizeof(d->record), "%s", line + at);
-        else if (strncmp(line, "ready ", 6) == 0)
-                snprintf(d->brokers, sizeof(d->brokers), "%s", line + 6);
-        else if (strncmp(line, "failed ", 7) == 0)
-                cli_fail(CLI_NO, "Kafka: %s", line + 7);
-}
-
-/* Takes in what the Kafka side has said within `wait_ms`. False: it has ended. */
-static bool listen_to_kafka(struct demo *d, int wait_ms)
-{
-        struct pollfd p = {.fd = d->from_kafka, .events = POLLIN};
-
-        while (poll(&p, 1, wait_ms) > 0) {
-                ssize_t n = read(d->from_kafka, d->line + d->line_len, sizeof(d->line) - 1 - d->line_len);
-                char *end;
-
-                if (n <= 0)
-                        return false;
-                d->line_len += (size_t)n;
-                d->line[d->line_len] = '\0';
-                while ((end = strchr(d->line, '\n'))) {
-                        *end = '\0';
-                        obey_line(d, d->line);
-                        d->line_len -= (size_t)(end + 1 - d->line);
-                        memmove(d->line, end + 1, d->line_len + 1);
-                }
-                if (d->line_len == sizeof(d->line) - 1)
-                        d->line_len = 0;
-                wait_ms = 0;
-        }
-        return true;
-}
-
-static int start_kafka(struct demo *d, struct err *e)
-{
-        int down[2], up[2];
-        char prefix[40];
-
-        if (pipe(down) < 0 || pipe(up) < 0)
-                return err_errno(e, "pipe");
-        d->kafka.name = "kafka";
-        d->kafka.pid = part_fork(SIGKILL);
-        if (d->kafka.pid < 0)
-                return err_errno(e, "the Kafka side can't be started");
-        if (d->kafka.pid == 0) {
-                close(down[1]);
-                close(up[0]);
-                snprintf(prefix, sizeof(prefix), "%s/", d->gateway);
-                demo_kafka_run(down[0], up[1], d->c->kafka, topic, prefix);
-        }
-        close(down[0]);
-        close(up[1]);
-        d->to_kafka = down[1];
-        d->from_kafka = up[0];
-        for (int waited = 0; !d->brokers[0] && waited < START_WITHIN_MS; waited += TICK_MS)
-                if (!listen_to_kafka(d, TICK_MS) || interrupted)
-                        break;
-        return d->brokers[0] ? 0 : err_set(e, "the Kafka side did not start");
-}
-
-static void tell_kafka(struct demo *d, const char *what)
-{
-        if (write(d->to_kafka, what, strlen(what)) < 0)
-                cli_fail(CLI_NO, "the Kafka side has ended");
-}
-
-/* ---- MQTT's side ---- */
-
-static int start_mosquitto(struct demo *d, struct err *e)
-{
-        char program[PART_PATH_MAX], path[PART_PATH_MAX], text[512];
-        char *argv[] = {program, "-c", path, NULL};
-
-        if (!part_find("mosquitto", false, program))
-                return err_set(e, "mosquitto is not installed: apt install mosquitto, or use yours with --mqtt URL");
-        d->url.port = part_free_port();
-        snprintf(d->url.host, sizeof(d->url.host), "127.0.0.1");
-        snprintf(path, sizeof(path), "%s/mosquitto.conf", d->dir);
-        snprintf(text, sizeof(text),
-                 "listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n"
-                 "max_inflight_messages 1000\nlog_dest stderr\nlog_type error\nlog_type warning\n",
-                 d->url.port);
-        if (part_write_file(path, text, e) < 0)
-                return -1;
-        return part_start(&d->mosquitto, "mosquitto", d->dir, argv, (struct part_kind){SIGKILL, true}, e);
-}
-
-static int connect_sensor(struct demo *d, struct err *e)
-{
-        char id[64];
-
-        snprintf(id, sizeof(id), "%s-sensor", d->gateway);
-        for (int waited = 0; waited < START_WITHIN_MS && !interrupted; waited += TICK_MS) {
-                if (demo_mqtt_open(&d->sensor, d->url.host, d->url.port, id, e) == 0)
-                        return 0;
-                if (d->c->mqtt || !part_runs(&d->mosquitto))
-                        return -1;
-                part_sleep_ms(TICK_MS);
-        }
-        return -1;
-}
-
-/* One message for each of the sensor's values, of a kind that moves. */
-static void publish(struct demo *d, unsigned tick)
-{
-        static const char *const tags[] = {"flow", "level", "ph"};
-        char path[160], payload[32];
-
-        for (unsigned i = 0; i < 3; i++) {
-                double value = 10.0 * (i + 1) + (double)((tick * 7 + i * 13) % 50) / 10.0;
-
-                snprintf(path, sizeof(path), "%s/hall1/basin-1/%s", d->gateway, tags[i]);
-                snprintf(payload, sizeof(payload), "%.1f", value);
-                demo_mqtt_publish(&d->sensor, path, payload);
-        }
-        demo_mqtt_acked(&d->sensor);
-}
-
-/* ---- the gateway ---- */
-
-static const char factory[] = "gateway: %s\n"
-                              "spool: {path: %s/spool.db, max_size: 256MiB, commit_interval: 200ms}\n"
-                              "kafka:\n"
-                              "  brokers: [\"%s\"]\n"
-                              "  samples_topic: %s\n"
-                              "  properties: [reconnect.backoff.max.ms=500]\n"
-                              "mqtt:\n"
-                              "  - name: plant\n"
-                              "    url: mqtt://%s%s%s:%d\n"
-                              "    subscriptions: [{topic: \"%s/{line}/{source}/{tag}\", payload: number}]\n"
-                              "sim:\n"
-                              "  - name: presses\n"
-                              "    source: press\n"
-                              "    count: 3\n"
-                              "    period: 100ms\n"
-                              "    tags:\n"
-                              "      - {tag: temp, wave: sine, min: 60, max: 80, noise: 0.4, cycle: 20s, unit: degC}\n"
-                              "      - {tag: pressure, wave: ramp, min: 1, max: 6, cycle: 4s, unit: bar}\n"
-                              "      - {tag: running, wave: bool, cycle: 12s}\n";
-
-static int write_factory(const struct demo *d, const char *path, struct err *e)
-{
-        const char *left = strchr(d->url.host, ':') ? "[" : "", *right = left[0] ? "]" : "";
-        char text[4096], list[512];
-        size_t at = 0;
-
-        /* "a:1,b:2" as items of a YAML list: the quotes around the list stand in the text above */
-        for (const char *s = d->brokers; *s && at + 5 < sizeof(list); s++) {
-                if (*s == ',')
-                        at += (size_t)snprintf(list + at, sizeof(list) - at, "\", \"");
-                else
-                        list[at++] = *s;
-        }
-        list[at] = '\0';
-        snprintf(text, sizeof(text), factory, d->gateway, d->dir, list, topic, left, d->url.host, right, d->url.port,
-                 d->gateway);
-        return part_write_file(path, text, e);
-}
-
-static uint64_t count_in(const json_t *o, const char *key)
-{
-        return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
-static int ask_status(struct demo *d, struct err *e)
-{
-        char path[PART_PATH_MAX];
-        json_t *request = json_pack("{s:s}", "cmd", "status"), *reply, *drivers;
-        int r;
-
-        snprintf(path, sizeof(path), "%s/millrace.sock", d->dir);
-        r = ctl_ask(path, request, &reply, e);
-        json_decref(request);
-        if (r)
-                return r;
-        d->now = (struct numbers){count_in(reply, "accepted"), count_in(reply, "delivered"), count_in(reply, "held"),
-                                  count_in(reply, "dropped")};
-        drivers = json_object_get(reply, "drivers");
-        for (size_t i = 0; i < json_array_size(drivers); i++) {
-                const json_t *driver = json_array_get(drivers, i);
-                const char *name = json_string_value(json_object_get(driver, "name"));
-
-                if (name && strcmp(name, "plant") == 0)
-                        d->from_mqtt = count_in(driver, "readings");
-        }
-        json_decref(reply);
-        return 0;
-}
-
-static int start_millraced(struct demo *d, struct err *e)
-{
-        char program[PART_PATH_MAX], path[PART_PATH_MAX];
-        char *argv[] = {program, "--config", path, NULL};
-
-        if (!part_find("millraced", true, program))
-                return err_set(e, "millraced is neither beside this program nor in $PATH");
-        snprintf(path, sizeof(path), "%s/millrace.yaml", d->dir);
-        if (write_factory(d, path, e) < 0 ||
-            part_start(&d->millraced, "millraced", d->dir, argv, (struct part_kind){SIGTERM, false}, e) < 0)
-                return -1;
-        for (int waited = 0; waited < START_WITHIN_MS && !interrupted; waited += TICK_MS) {
-                if (ask_status(d, e) == 0)
-                        return 0;
-                if (!part_runs(&d->millraced))
-                        return err_set(e, "millraced did not start");
-                part_sleep_ms(TICK_MS);
-        }
-        return err_set(e, "millraced does not answer");
 }
 
 /* ---- the story ---- */
@@ -325,12 +69,12 @@ static void watch_drain(struct demo *d, uint64_t second)
 static void step_outage(struct demo *d, uint64_t second)
 {
         if (d->outage_from_s && second == d->outage_from_s) {
-                tell_kafka(d, "down\n");
+                stage_tell_kafka(d, "down\n");
                 d->down = true;
                 d->held_before = d->now.held;
                 say(d, "Now Kafka goes away. Nothing stops: readings are held in the spool.");
         } else if (d->outage_to_s && second == d->outage_to_s) {
-                tell_kafka(d, "up\n");
+                stage_tell_kafka(d, "up\n");
                 d->down = false;
                 say(d, "Kafka is back. What was held follows, oldest first.");
         }
@@ -381,20 +125,20 @@ static int tell_story(struct demo *d, struct err *e)
 {
         unsigned per_second = 1000 / TICK_MS;
 
-        for (unsigned tick = 0; !interrupted; tick++) {
+        for (unsigned tick = 0; !stage_interrupted; tick++) {
                 uint64_t second = tick / per_second;
 
                 if (d->c->seconds && second >= d->c->seconds)
                         break;
                 if (tick % per_second == 0) {
                         step_outage(d, second);
-                        if (!part_runs(&d->millraced) || ask_status(d, e) != 0)
+                        if (!part_runs(&d->millraced) || stage_ask(d, e) != 0)
                                 return err_set(e, "millraced has ended or does not answer");
                         print_second(d, second);
                         watch_drain(d, second);
                 }
-                publish(d, tick);
-                if (!listen_to_kafka(d, 0) || (!d->c->mqtt && !part_runs(&d->mosquitto)))
+                stage_publish(d, tick);
+                if (!stage_listen(d, 0) || (!d->c->mqtt && !part_runs(&d->mosquitto)))
                         return err_set(e, "a part of the demo has ended by itself");
                 part_sleep_ms(TICK_MS);
         }
@@ -407,33 +151,16 @@ static void settle(struct demo *d)
         struct err e;
 
         if (d->down)
-                tell_kafka(d, "up\n");
+                stage_tell_kafka(d, "up\n");
         d->down = false;
         for (int waited = 0; waited < START_WITHIN_MS; waited += TICK_MS) {
-                listen_to_kafka(d, 0);
-                if (ask_status(d, &e) != 0)
+                stage_listen(d, 0);
+                if (stage_ask(d, &e) != 0)
                         return;
                 if (d->from_mqtt >= demo_mqtt_acked(&d->sensor) && d->now.held < 1000)
                         return;
                 part_sleep_ms(TICK_MS);
         }
-}
-
-static int read_spool(struct demo *d, struct err *e)
-{
-        char path[PART_PATH_MAX];
-        struct spool_counts counts;
-        struct spool_query *q;
-        int r;
-
-        snprintf(path, sizeof(path), "%s/spool.db", d->dir);
-        if (spool_query_open(&q, path, e) < 0)
-                return -1;
-        r = spool_query_counts(q, &counts, e);
-        spool_query_close(q);
-        if (r == 0)
-                d->now = (struct numbers){counts.accepted, counts.delivered, counts.held, counts.dropped};
-        return r;
 }
 
 static bool complain(const char *what, uint64_t n)
@@ -450,10 +177,10 @@ static int account(struct demo *d)
         bool lost;
         struct err e;
 
-        if (read_spool(d, &e) < 0)
+        if (stage_read_spool(d, &e) < 0)
                 return cli_fail(CLI_NO, "%s", e.text);
         for (int waited = 0; d->distinct < d->now.delivered && waited < START_WITHIN_MS; waited += TICK_MS)
-                if (!listen_to_kafka(d, TICK_MS))
+                if (!stage_listen(d, TICK_MS))
                         break;
         sum = d->now.delivered + d->now.held + d->now.dropped;
         say(d,
@@ -471,21 +198,10 @@ static int account(struct demo *d)
         return lost ? CLI_NO : CLI_OK;
 }
 
-static int start_all(struct demo *d, struct err *e)
-{
-        if (start_kafka(d, e) < 0)
-                return -1;
-        if (!d->c->mqtt && start_mosquitto(d, e) < 0)
-                return -1;
-        if (connect_sensor(d, e) < 0 || start_millraced(d, e) < 0)
-                return -1;
-        return 0;
-}
-
 static int play(struct demo *d)
 {
         struct err e = {"interrupted"};
-        int r = start_all(d, &e);
+        int r = stage_open(d, &e);
 
         if (r == 0) {
                 say(d, "A small factory: three presses (simulated), a basin (MQTT at %s:%d), and Kafka at %s.",
@@ -508,19 +224,6 @@ static int play(struct demo *d)
                 return cli_fail(CLI_NO, "millraced did not end cleanly");
         }
         return account(d);
-}
-
-static void clean_up(struct demo *d)
-{
-        demo_mqtt_close(&d->sensor);
-        part_stop(&d->millraced, START_WITHIN_MS);
-        part_stop(&d->mosquitto, START_WITHIN_MS);
-        if (d->to_kafka >= 0)
-                close(d->to_kafka);
-        part_stop(&d->kafka, START_WITHIN_MS);
-        if (d->from_kafka >= 0)
-                close(d->from_kafka);
-        part_remove_dir(d->dir);
 }
 
 static void take_signals(void)
@@ -555,9 +258,9 @@ int cmd_demo(struct cli *c)
                 r = cli_fail(CLI_NO, "%s: %s", d->dir, strerror(errno));
         } else {
                 r = play(d);
-                clean_up(d);
+                stage_close(d);
         }
-        if (interrupted == SIGPIPE)
+        if (stage_interrupted == SIGPIPE)
                 _exit(r); /* nobody reads any more: no word about that */
         free(d);
         return r;
