@@ -26,6 +26,7 @@ enum {
 
 static void on_wake(struct rt_timer *t);
 static void on_rows(struct spool_fetch *f);
+static void on_acks_durable(struct spool_sync *q);
 
 void lane_init(struct lane *l, struct uplink *u, enum spool_lane id, uint64_t acked_seq)
 {
@@ -35,6 +36,8 @@ void lane_init(struct lane *l, struct uplink *u, enum spool_lane id, uint64_t ac
         l->id = id;
         l->fetch_after = acked_seq;
         l->wake.on_due = on_wake;
+        l->sync.on_durable = on_acks_durable;
+        list_init(&l->sync.node);
         if (samples)
                 window_init(&l->w, (uint32_t)u->conf->window_records, u->conf->window_bytes, acked_seq);
         else
@@ -48,6 +51,12 @@ void lane_init(struct lane *l, struct uplink *u, enum spool_lane id, uint64_t ac
                                  samples ? FETCH_BYTES : EVENT_FETCH_BYTES);
                 b->fetch.on_rows = on_rows;
         }
+}
+
+void lane_stop(struct lane *l)
+{
+        rt_timer_cancel(l->u->rt, &l->wake);
+        spool_sync_cancel(&l->sync);
 }
 
 void lane_fini(struct lane *l)
@@ -141,8 +150,17 @@ static void on_rows(struct spool_fetch *f)
         uplink_pump(l->u);
 }
 
+static void learn_durable(struct lane *l)
+{
+        struct spool_counts c;
+
+        spool_counts(l->u->spool, &c);
+        window_durable(&l->w, c.acked_seq[l->id]);
+}
+
 void lane_kick(struct lane *l)
 {
+        learn_durable(l);
         l->idle = false;
         l->batch[0].kicked = l->batch[1].kicked = true;
 }
@@ -342,12 +360,32 @@ static void rest(struct lane *l)
                          l->u->last_error);
 }
 
+static void on_acks_durable(struct spool_sync *q)
+{
+        struct lane *l = list_entry(q, struct lane, sync);
+
+        l->syncing = false;
+        learn_durable(l);
+        uplink_pump(l->u);
+}
+
+/* Acks are made durable by the next commit, which may be a while off: a window that is full of them asks for it. */
+static void want_durable(struct lane *l)
+{
+        if (l->w.full != WINDOW_FULL_KEPT || !l->w.n_settled || l->syncing)
+                return;
+        l->syncing = true;
+        spool_sync(l->u->spool, &l->sync);
+}
+
 bool lane_settle(struct lane *l)
 {
         bool moved = window_advance(&l->w);
 
         if (moved)
                 spool_ack(l->u->spool, l->id, l->w.watermark);
+        if (!l->u->stopping)
+                want_durable(l);
         if (l->w.phase == WINDOW_RESTS && !l->resting && !l->u->stopping)
                 rest(l);
         return moved;

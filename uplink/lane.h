@@ -40,6 +40,8 @@ struct lane {
         bool read_failed; /* until the timer */
         bool resting;     /* until the timer */
         struct rt_timer wake;
+        struct spool_sync sync; /* the window waits for its acks to be on disk */
+        bool syncing;
 };
 
 struct uplink {
@@ -74,6 +76,9 @@ void lane_fini(struct lane *l);
 /* Produces until something stops it; each row takes one of *budget. True: call again soon. */
 bool lane_pump(struct lane *l, uint32_t *budget);
 void lane_kick(struct lane *l);
+
+/* Ends what can be ended at once. */
+void lane_stop(struct lane *l);
 void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const char *why);
 
 /* After a batch of reports: the watermark moves, and a lane that has to rest rests. True when it moved. */

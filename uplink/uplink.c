@@ -105,7 +105,7 @@ void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *c
         u->stop_ctx = ctx;
         rt_timer_cancel(u->rt, &u->turn);
         for (int i = 0; i < SPOOL_LANES; i++)
-                rt_timer_cancel(u->rt, &u->lane[i].wake);
+                lane_stop(&u->lane[i]);
         rt_timer_set(u->rt, &u->stop_timer, is_busy(u) ? within_us : 0);
 }
 

@@ -96,7 +96,7 @@ enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, 
         }
         grow_group(w);
         if (!has_room(w, bytes) || (w->cursor == w->n && w->n == w->cap)) {
-                w->full = true;
+                w->full = has_room(w, bytes) ? WINDOW_FULL_KEPT : WINDOW_FULL_OUT;
                 return WINDOW_WAIT;
         }
         if (w->cursor == w->n)
@@ -129,7 +129,7 @@ void window_withdraw(struct window *w, uint32_t slot, bool retry)
         if (retry)
                 drain(w);
         else if (w->n_out)
-                w->full = true;
+                w->full = WINDOW_FULL_OUT;
 }
 
 void window_refuse(struct window *w, uint32_t slot)
@@ -151,23 +151,37 @@ enum sink_result window_report(struct window *w, uint32_t slot, enum sink_result
         return result;
 }
 
+static void make_room(struct window *w)
+{
+        bool half = w->n <= w->cap / 2 && w->bytes_out <= w->most_bytes / 2;
+
+        if (half || (w->full == WINDOW_FULL_OUT && !w->n_out))
+                w->full = WINDOW_ROOM;
+}
+
 bool window_advance(struct window *w)
 {
-        uint32_t n = 0;
+        uint32_t before = w->n_settled;
 
-        for (; w->n && at(w, 0)->state == SLOT_DONE; n++) {
-                w->watermark = at(w, 0)->seq;
+        while (w->n_settled < w->n && at(w, w->n_settled)->state == SLOT_DONE)
+                w->watermark = at(w, w->n_settled++)->seq;
+        if (w->cursor < w->n_settled)
+                w->cursor = w->n_settled;
+        if (w->n_settled != before)
+                w->rest.n = 0;
+        make_room(w);
+        return w->n_settled != before;
+}
+
+void window_durable(struct window *w, uint64_t seq)
+{
+        for (; w->n_settled && at(w, 0)->seq <= seq; w->n_settled--) {
                 at(w, 0)->state = SLOT_FREE;
                 w->head = index_at(w, 1);
                 w->n--;
-                if (w->cursor)
-                        w->cursor--;
+                w->cursor--;
         }
-        if (n)
-                w->rest.n = 0;
-        if (w->full && (!w->n_out || (w->n <= w->cap / 2 && w->bytes_out <= w->most_bytes / 2)))
-                w->full = false;
-        return n != 0;
+        make_room(w);
 }
 
 void window_gone(struct window *w, uint64_t seq)
@@ -193,7 +207,7 @@ void window_resume(struct window *w)
 {
         BUG_ON(w->phase != WINDOW_RESTS);
         w->phase = WINDOW_FLOWS;
-        w->cursor = 0;
+        w->cursor = w->n_settled;
         w->group = 0;
-        w->full = false;
+        w->full = WINDOW_ROOM;
 }

@@ -8,6 +8,8 @@
  *
  *   FLOWS --RETRY--> DRAINS --none out--> RESTS --window_resume--> FLOWS
  *
+ * A row keeps its slot until the spool has the ack on disk: so what a power cut can make go twice is one window at most.
+ *
  * A broker refuses a whole batch for one record in it.  So POISON is believed of a record that was out alone; of a group it
  * means RETRY in smaller groups, down to one, and after each group that goes through they may be twice as large again.
  */
@@ -28,6 +30,13 @@ enum window_answer {
         WINDOW_WAIT, /* full, or not flowing: offer it again later */
 };
 
+/* Why nothing more is taken; each lasts until half is free. */
+enum window_full {
+        WINDOW_ROOM,
+        WINDOW_FULL_OUT,  /* until reports come */
+        WINDOW_FULL_KEPT, /* all slots are taken: until the spool's acks are on disk, too */
+};
+
 struct window_slot {
         uint64_t seq;
         uint32_t bytes;
@@ -40,9 +49,10 @@ struct window {
         uint32_t cursor; /* from head: slots behind it are to be offered again; n: none is */
         uint32_t n_out;
         uint64_t bytes_out, most_bytes;
+        uint32_t n_settled; /* from head: done, and at or below the watermark */
         uint64_t watermark;
         enum window_phase phase;
-        bool full;                  /* until half of it is free */
+        enum window_full full;
         uint32_t group, most_group; /* sent since none was out, and how many may be; cap: no such bound */
         bool shrink;
         struct backoff rest;
@@ -65,6 +75,9 @@ enum sink_result window_report(struct window *w, uint32_t slot, enum sink_result
 /* Moves the watermark over what is done; true when it moved. Call after a batch of reports or offers. */
 bool window_advance(struct window *w);
 
+/* The spool has the ack of `seq` on disk. */
+void window_durable(struct window *w, uint64_t seq);
+
 /* The spool has no row behind `seq`: rows that wait to be sent again are gone (purged), and done with. */
 void window_gone(struct window *w, uint64_t seq);
 
@@ -76,7 +89,7 @@ void window_resume(struct window *w);
 
 static inline bool window_is_open(const struct window *w)
 {
-        return w->phase == WINDOW_FLOWS && !w->full;
+        return w->phase == WINDOW_FLOWS && w->full == WINDOW_ROOM;
 }
 
 #endif

@@ -21,7 +21,7 @@
 #include "agent/base/rt_sim.h"
 #include "uplink/uplink.h"
 
-enum { ROWS_MOST = 200000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MOST = 4096, S = 1000000, MINUTE = 60 * S };
+enum { ROWS_MOST = 1000000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MOST = 4096, S = 1000000, MINUTE = 60 * S };
 
 struct scenario {
         const char *name;
@@ -64,7 +64,8 @@ struct world {
         uint8_t *times[SPOOL_LANES];   /* by seq: how often Kafka took it */
         uint8_t *dropped[SPOOL_LANES]; /* by seq: in the ledger */
         uint64_t checked[SPOOL_LANES];
-        uint64_t n_again, n_again_allowed, n_backfill;
+        uint64_t n_again, n_again_allowed; /* since the last cut */
+        uint64_t n_backfill;
         int told; /* what the uplink said last: up, down, -1 nothing */
 };
 
@@ -255,7 +256,9 @@ static void cut(struct world *w)
                 if (!w->away && rnd(w, 2) && !is_poison(w, w->out[i].lane, w->out[i].seq))
                         took(w, w->out[i].lane, w->out[i].seq);
         w->n_out = 0;
-        w->n_again_allowed += WINDOW + EVENT_WINDOW;
+        assert_true(w->n_again <= w->n_again_allowed);
+        w->n_again = 0;
+        w->n_again_allowed = WINDOW + EVENT_WINDOW;
         rt_sim_cut(&w->sim);
         uplink_free(w->uplink);
         spool_abandon(w->spool);
@@ -427,6 +430,13 @@ static const struct scenario scenarios[] = {
          .full_permille = 2,
          .poison_permille = 1,
          .cuts = 30},
+        {.name = "cuts while it drains",
+         .seed = 11,
+         .minutes = 20,
+         .rows_per_s = 400,
+         .max_size = 64 << 20,
+         .outage_pct = 50,
+         .cuts = 20},
         {.name = "slow link", .seed = 9, .minutes = 10, .rows_per_s = 40, .max_size = 64 << 20, .rate_limit = 16384},
         {.name = "small disk",
          .seed = 10,
