@@ -210,6 +210,8 @@ static int play(struct demo *d)
                     (int)d->millraced.pid);
                 r = tell_story(d, &e);
         }
+        if (r < 0 && stage_interrupted)
+                return cli_fail(CLI_NO, "interrupted before the factory ran");
         if (r < 0) {
                 part_print_log(&d->mosquitto);
                 part_print_log(&d->millraced);
