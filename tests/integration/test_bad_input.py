@@ -110,7 +110,7 @@ CONFIG_FAULTS = [  # (replace, by, what has to be named)
     ("payload: number", "payload: nubmer", ["nubmer", "number"]),
     ("gateway: gw-7", "gateway: gw 7", ["gateway"]),
     ("gateway: gw-7", "gateway: gw-7\ngateway: gw-8", ["gateway"]),
-    ("gateway: gw-7", "gateway: &a gw-7", ["gateway"]),
+    ("gateway: gw-7", "gateway: &a gw-7", ["anchor"]),
     ("gateway: gw-7", "gateway: \"g\\0w\"", ["gateway"]),
     ("mqtt:", "mqtt: [", []),
     ("url: mqtt://127.0.0.1:1883", "url: http://127.0.0.1", ["url"]),
@@ -143,8 +143,14 @@ def test_a_wrong_configuration_is_told_with_its_place(tmp_path, fault):
     assert place[place.index(str(path)):] in check.stderr + check.stdout, "check says what the daemon says"
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\x00", b"\xff\xfe\x00", b"\t\t\t\n", b"- 1\n- 2\n", b"[" * 10000, b"a: " * 5000,
-                                     b"gateway: gw-7\n---\ngateway: gw-8\n", b"%YAML 9.9\n", b"just a text\n"])
+NO_CONFIG = {
+    "empty": b"", "nul": b"\x00\x00", "utf-16": b"\xff\xfe\x00", "tabs": b"\t\t\t\n", "a-list": b"- 1\n- 2\n",
+    "brackets": b"[" * 10000, "colons": b"a: " * 5000, "two-documents": b"gateway: gw-7\n---\ngateway: gw-8\n",
+    "yaml-9.9": b"%YAML 9.9\n", "a-text": b"just a text\n",
+}
+
+
+@pytest.mark.parametrize("content", NO_CONFIG.values(), ids=NO_CONFIG.keys())
 def test_a_file_that_is_no_configuration(tmp_path, content):
     path = tmp_path / "millrace.yaml"
     path.write_bytes(content)
