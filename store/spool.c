@@ -30,7 +30,6 @@ enum {
 };
 
 static void start_commit(struct spool *s);
-static bool is_dirty(const struct spool *s);
 
 /* ---- room ---- */
 
@@ -180,11 +179,21 @@ void spool_quarantine(struct spool *s, const char *driver, const char *origin, c
 
 /* ---- syncs ---- */
 
+/* Acks that neither are on disk nor will be with the commit under way. */
+static bool has_new_acks(const struct spool *s)
+{
+        for (int i = 0; i < SPOOL_LANES; i++)
+                if (s->lanes[i].acked !=
+                    (s->state == COMMIT_IDLE ? s->lanes[i].acked_durable : s->committing->acked[i]))
+                        return true;
+        return false;
+}
+
 void spool_sync(struct spool *s, struct spool_sync *q)
 {
         list_remove(&q->node);
         list_append(&s->syncs, &q->node);
-        if (!spool_batch_empty(s->gather) || (s->state == COMMIT_IDLE && is_dirty(s))) {
+        if (!spool_batch_empty(s->gather) || has_new_acks(s)) {
                 q->batch = s->gather->no;
                 want_commit(s);
         } else if (s->state != COMMIT_IDLE) {
@@ -451,10 +460,7 @@ static void tell_dropped(struct spool *s)
 
 static bool is_dirty(const struct spool *s)
 {
-        for (int i = 0; i < SPOOL_LANES; i++)
-                if (s->lanes[i].acked != s->lanes[i].acked_durable)
-                        return true;
-        return !spool_batch_empty(s->gather);
+        return !spool_batch_empty(s->gather) || has_new_acks(s);
 }
 
 static void go_on(struct spool *s)
