@@ -1,0 +1,145 @@
+/*
+ * rules_engine: what the parts of the engine share: rules.c (binding, readings, deadlines), rules_emit.c (a step of an alarm
+ * and who hears of it), rules_state.c (operators, keeping, metrics).  Nobody else includes this.
+ *
+ * A slot is one rule on one tag (or source): a head of 12 bytes, 12 per alarm, then the memory of its judge.  The slots of a
+ * tag lie one behind the other in one arena, so that a reading walks forward through memory; a slot is named by its
+ * place in the arena in words of 8 bytes.  The heap orders slots by the earliest time something could happen by itself;
+ * an entry may be early (then it is put back), never late.
+ */
+#ifndef MILLRACE_RULES_RULES_ENGINE_H
+#define MILLRACE_RULES_RULES_ENGINE_H
+
+#include "agent/rules/flood.h"
+#include "agent/rules/judge.h"
+#include "agent/rules/rules.h"
+
+struct level {
+        double limit;
+        int severity;
+        unsigned char which; /* enum rules_limit */
+        bool high;
+        signed char outer; /* index of the level that replaces it when exclusive; -1: none */
+};
+
+struct rule {
+        const struct rule_conf *conf;
+        enum rule_kind kind;
+        struct alarm_policy policy;
+        struct level levels[4];
+        uint8_t n_levels;
+        uint32_t memory_at, bytes; /* in a slot */
+        char **names;              /* by twin */
+        size_t n_names;
+};
+
+struct slot {
+        uint32_t owner;   /* tag, or OWNER_SOURCE | source */
+        uint32_t heap_at; /* from 1; 0: not in the heap */
+        uint16_t rule;
+        uint8_t n;
+        uint8_t twin; /* how many rules of the same name the tag has before this one */
+        struct alarm alarm[];
+};
+enum { OWNER_SOURCE = 1u << 31 };
+
+struct bound {
+        const char *source_name, *name; /* NULL: not bound */
+        double last;                    /* the last number */
+        uint32_t first;                 /* slot */
+        uint32_t source;
+        uint32_t next; /* tag of the same source + 1; 0: the last */
+        uint16_t n_slots;
+        bool seen, failed; /* a reading came; the last one said the device can't be reached */
+};
+
+struct origin {
+        const char *name;
+        int64_t last_us; /* the device answered; monotonic */
+        uint32_t first;  /* slot of its first device_down rule */
+        uint32_t n_slots;
+        uint32_t first_tag;        /* + 1; 0: none */
+        uint32_t n_seen, n_failed; /* of its tags */
+        bool told_down;            /* by rules_source_down */
+        bool down;                 /* the condition of any of its device rules */
+};
+
+struct heap_entry {
+        uint32_t due_ms, slot;
+};
+
+struct shelved {
+        uint32_t slot, nth;
+        int64_t until_wall_us;
+};
+
+struct rules {
+        struct rules_upcalls up;
+        const char *gateway;
+        struct rule *rules;
+        size_t n_rules;
+        uint64_t *words;
+        size_t n_words, cap_words;
+        struct bound *tags;
+        size_t n_tags; /* capacity: indexes below it exist */
+        struct origin *sources;
+        size_t n_sources, cap_sources;
+        uint32_t *source_table; /* hash: index + 1 */
+        size_t n_source_table;
+        struct heap_entry *heap; /* from 1 */
+        size_t n_heap, cap_heap;
+        size_t n_slots, n_alarms, n_bound;
+        int64_t now_ms;         /* never goes back */
+        int64_t wall_offset_us; /* wall - mono */
+        struct shelved *shelf;
+        size_t n_shelf, cap_shelf;
+        int64_t unshelve_wall_us; /* the earliest on the shelf */
+        struct flood flood;
+        uint64_t ordinal;
+        uint64_t n_readings, n_activated, n_returned, n_historical, n_untyped, n_fleeting, n_grouped;
+};
+
+/* What an input is about: when it is (monotonic), what time is told, what is shown. */
+struct occasion {
+        int64_t mono_ms, ts_us;
+        double value, limit;
+};
+
+static inline struct slot *slot_at(const struct rules *r, uint32_t at)
+{
+        return (struct slot *)(void *)(r->words + at);
+}
+
+static inline void *slot_memory(const struct rules *r, struct slot *s)
+{
+        return (char *)s + r->rules[s->rule].memory_at;
+}
+
+static inline uint32_t slot_next(const struct rules *r, uint32_t at)
+{
+        return at + r->rules[slot_at(r, at)->rule].bytes / 8;
+}
+
+static inline int64_t to_ms_up(int64_t us)
+{
+        return us == INT64_MAX ? INT64_MAX : (us + 999) / 1000;
+}
+
+/* rules.c */
+uint32_t engine_find_source(const struct rules *r, const char *name); /* index + 1; 0: not known */
+void engine_note_time(struct rules *r, const struct rt_time *now);
+void engine_schedule(struct rules *r, uint32_t at, int64_t due_ms);
+void engine_source_is(struct rules *r, uint32_t source, const struct occasion *o);
+
+/* rules_emit.c: one step of an alarm; what changed is told. */
+enum alarm_change emit_step(struct rules *r, uint32_t at, unsigned nth, const struct alarm_policy *policy,
+                            enum alarm_input in, const struct occasion *o);
+void emit_row(const struct rules *r, uint32_t at, unsigned nth, struct rules_row *out);
+void emit_group(struct rules *r, int64_t mono_us);
+uint64_t emit_key(uint32_t at, unsigned nth);
+
+/* rules_state.c */
+int64_t state_unshelve_ms(const struct rules *r); /* monotonic; INT64_MAX: nothing is shelved */
+void state_unshelve(struct rules *r);             /* the first that is due */
+
+#endif
