@@ -110,12 +110,9 @@ static void order_time(struct spool *s, struct reading *r)
         struct tag *tag = tags_get(s->tags, r->tag);
 
         if (r->ts_us <= tag->last_ts_us && !(r->flags & READING_HISTORICAL)) {
-                int64_t arrival_us = r->arrival_us;
-
                 if (tag->last_ts_us + 1 - r->ts_us > 1000)
                         r->flags |= READING_TIME_MOVED;
                 r->ts_us = tag->last_ts_us + 1;
-                r->arrival_us = arrival_us;
         }
         if (r->ts_us > tag->last_ts_us)
                 tag->last_ts_us = r->ts_us;
