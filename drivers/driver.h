@@ -87,6 +87,8 @@ struct driver_host {
         void (*link_up)(struct driver *d);
         void (*link_down)(struct driver *d, const char *why);
         void (*stopped)(struct driver *d);
+        /* One of several devices behind the driver: "up" or "down", why. One event instead of one alarm per tag. */
+        void (*device_event)(struct driver *d, const char *source, const char *state, const char *why);
         /* The driver's readings that were committed last before this start, with mid != 0, oldest first. */
         void (*recent)(struct driver *d, void (*each)(void *ctx, const struct reading *r), void *ctx);
 };

@@ -60,7 +60,8 @@ static void on_log(struct mosquitto *mosq, void *ctx, int level, const char *tex
                 if (at)
                         l->dup = at[19] == '1';
         } else if (level == MOSQ_LOG_ERR && !l->tls_error[0]) {
-                snprintf(l->tls_error, sizeof(l->tls_error), "%s", text);
+                at = strstr(text, "::"); /* OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed */
+                snprintf(l->tls_error, sizeof(l->tls_error), "%s", at ? at + 2 : text);
         }
 }
 
