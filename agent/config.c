@@ -24,8 +24,10 @@
 #include "agent/base/text.h"
 #include "agent/config_walk.h"
 #include "agent/config_yaml.h"
+#include "drivers/modbus.h"
+#include "drivers/modbus_plan.h"
 
-enum { OWN_KEYS = 7, FILES_MOST = 256 };
+enum { OWN_KEYS = 7, SLAVE_KEYS = 2, FILES_MOST = 256 };
 
 static const char *const levels[] = {"error", "warn", "notice", "info", "debug", NULL};
 
@@ -78,9 +80,16 @@ static const struct schema_key own_keys[OWN_KEYS] = {
         {"limits", SCHEMA_MAP, 0, AT(limits), .sub = &limits_schema, .help = "Bounds on memory."},
 };
 
+/* What hangs on the buses of the modbus section; bound to them by modbus_link. */
+static const struct schema_key slave_keys[SLAVE_KEYS] = {
+        {"profiles", SCHEMA_LIST, 0, AT(profiles), .sub = &modbus_profile_schema,
+         .help = "Register maps of Modbus devices."},
+        {"devices", SCHEMA_LIST, 0, AT(devices), .sub = &modbus_device_schema, .help = "Modbus devices."},
+};
+
 const struct schema *config_schema(void)
 {
-        static struct schema_key keys[OWN_KEYS + DRIVERS_MOST + FLOOR_SECTIONS + 1];
+        static struct schema_key keys[OWN_KEYS + DRIVERS_MOST + SLAVE_KEYS + FLOOR_SECTIONS + 1];
         static const struct schema root = {.name = "configuration",
                                            .help = "The whole file.",
                                            .keys = keys,
@@ -97,6 +106,8 @@ const struct schema *config_schema(void)
                                                 .offset = AT(sections) + i * sizeof(struct schema_list),
                                                 .sub = drivers_known[i]->schema,
                                                 .help = drivers_known[i]->schema->help};
+        for (size_t i = 0; i < SLAVE_KEYS; i++)
+                keys[n++] = slave_keys[i];
         for (size_t i = 0; i < FLOOR_SECTIONS; i++) {
                 keys[n] = floor_keys[i];
                 keys[n++].offset += AT(floor);
@@ -178,27 +189,53 @@ static void check_names(struct walk *w, const struct config *c)
 
         for (size_t i = 0; drivers_known[i]; i++)
                 collect(&all, c, drivers_known[i]->kind);
-        collect(&all, c, "modbus");
         collect(&all, c, "serial");
         for (size_t j = 1; j < all.n; j++)
                 check_name(w, &all, j);
         free(all.names);
 }
 
-static void check_across(struct walk *w, const struct config *c)
+static void on_link_fault(void *ctx, const void *field, const char *sentence)
 {
-        const struct floor_device_conf *devices = c->floor.devices.items;
+        walk_fault(ctx, field, "%s", sentence);
+}
 
+static void link_slaves(struct walk *w, struct config *c)
+{
+        struct schema_list *buses = c->sections;
+
+        while (drivers_known[buses - c->sections] != &modbus_ops)
+                buses++;
+        modbus_link(buses->items, buses->n, c->profiles.items, c->profiles.n, c->devices.items, c->devices.n,
+                    on_link_fault, w);
+}
+
+static void check_across(struct walk *w, struct config *c)
+{
         check_names(w, c);
-        for (size_t i = 0; i < c->floor.devices.n; i++) {
-                check_exists(w, c, &devices[i].bus, "modbus");
-                check_exists(w, c, &devices[i].profile, "profiles");
-        }
+        link_slaves(w, c);
         if (c->floor.notify.mqtt.connection)
                 check_exists(w, c, &c->floor.notify.mqtt.connection, "mqtt");
 }
 
 /* ---- notices ---- */
+
+/* A bus that is asked more than it can answer. */
+static void notice_scans(struct config *c)
+{
+        struct modbus_scan scan;
+        char text[400];
+
+        for (size_t i = 0; i < c->n_drivers; i++) {
+                const struct modbus_conf *bus = c->drivers[i].conf;
+
+                if (c->drivers[i].ops != &modbus_ops)
+                        continue;
+                modbus_scan(bus, &scan);
+                if (modbus_scan_warning(bus, &scan, text, sizeof(text)))
+                        faults_add(&c->notices, &bus->at, "modbus", "%s", text);
+        }
+}
 
 static void notice_sections(struct config *c, const struct walk *w)
 {
@@ -212,8 +249,9 @@ static void notice_sections(struct config *c, const struct walk *w)
                         faults_add(&c->notices, &place->at, floor_keys[i].name,
                                    "checked, but not supported by this version yet: nothing is done with it");
         }
+        notice_scans(c);
         if (c->n_drivers == 0)
-                faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt)");
+                faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt, modbus)");
 }
 
 /* The file a value names as a secret or certificate; NULL: it names none. */

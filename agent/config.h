@@ -34,6 +34,7 @@ struct config {
         struct spool_conf spool;
         struct kafka_conf kafka;
         struct schema_list sections[DRIVERS_MOST]; /* as in drivers_known */
+        struct schema_list profiles, devices;      /* of modbus */
         struct config_driver *drivers;             /* all items of all sections */
         size_t n_drivers;
         struct {

@@ -20,9 +20,6 @@
 #define DAY    86400e6
 
 static const char *const parities[] = {"none", "even", "odd", NULL};
-static const char *const word_orders[] = {"ABCD", "CDAB", "BADC", "DCBA", NULL};
-static const char *const register_types[] = {"int16",   "uint16",  "int32", "uint32", "int64", "uint64",
-                                             "float32", "float64", "bool",  "string", NULL};
 static const char *const frames[] = {"line", "nmea", NULL};
 static const char *const rules[] = {"limits", "rate", "deviation", "stuck", "silent", "state", NULL};
 
@@ -32,123 +29,11 @@ static int fault(const char **key, const char *which, struct err *e, const char 
         return err_set(e, "%s", what);
 }
 
-/* A device file, or tcp://host:port where the driver speaks TCP. */
-static int check_port(const char *port, bool tcp, const char **key, struct err *e)
+static int check_port(const char *port, const char **key, struct err *e)
 {
-        const char *colon = strrchr(port, ':');
-        char *end;
-        long number;
-
         *key = "port";
-        if (port[0] == '/')
-                return 0;
-        if (!tcp || strncmp(port, "tcp://", 6) != 0)
-                return err_set(e, "\"%.80s\" is not a port; allowed: /dev/…%s", port, tcp ? " or tcp://host:port" : "");
-        number = colon > port + 6 ? strtol(colon + 1, &end, 10) : 0;
-        if (number < 1 || number > 65535 || colon[1] < '0' || colon[1] > '9' || *end)
-                return err_set(e, "\"%.80s\" has no port number; allowed: tcp://host:port, as tcp://10.0.0.5:502",
-                               port);
-        return 0;
+        return port[0] == '/' ? 0 : err_set(e, "\"%.80s\" is not a port; allowed: /dev/…", port);
 }
-
-static int check_modbus(void *obj, const char **key, struct err *e)
-{
-        const struct floor_modbus_conf *c = obj;
-
-        return check_port(c->port, true, key, e);
-}
-
-#define AT(member) offsetof(struct floor_modbus_conf, member)
-static const struct schema_key modbus_keys[] = {
-        {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name), .help = "Name of this bus."},
-        {"port", SCHEMA_TEXT, SCHEMA_REQUIRED, AT(port),
-         .help = "Serial device (/dev/serial/by-id/… is the one that stays), or tcp://host:port."},
-        {"baud", SCHEMA_INT, 0, AT(baud), 300, 4000000, .def = "19200", .help = "Bits per second of the line."},
-        {"parity", SCHEMA_CHOICE, 0, AT(parity), .choices = parities, .def = "even", .help = "Parity of the line."},
-        {"data_bits", SCHEMA_INT, 0, AT(data_bits), 7, 8, .def = "8", .help = "Data bits of the line."},
-        {"stop_bits", SCHEMA_INT, 0, AT(stop_bits), 1, 2, .def = "1", .help = "Stop bits of the line."},
-        {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 5 * MS, 60 * SECOND, .def = "500ms",
-         .help = "How long an answer may take."},
-        {"pause", SCHEMA_DURATION, 0, AT(pause_us), 0, 10 * SECOND, .def = "0s",
-         .help = "Rest between two requests, for slow slaves."},
-        {"retries", SCHEMA_INT, 0, AT(retries), 0, 10, .def = "1",
-         .help = "How often an unanswered request is repeated."},
-        {NULL},
-};
-#undef AT
-
-/* "holding:0" or the five and six digit numbers of manuals, 400001. */
-static int check_register(void *obj, const char **key, struct err *e)
-{
-        static const char *const spaces[] = {"coil:", "discrete:", "holding:", "input:"};
-        const struct floor_register_conf *c = obj;
-        const char *number = c->where;
-        bool named = false;
-        char *end;
-        long n;
-
-        for (size_t i = 0; i < 4; i++) {
-                if (strncmp(c->where, spaces[i], strlen(spaces[i])) == 0) {
-                        number = c->where + strlen(spaces[i]);
-                        named = true;
-                }
-        }
-        n = strtol(number, &end, 10);
-        *key = "at";
-        if (*number < '0' || *number > '9' || *end || n < 0 || (named && n > 65535) ||
-            (!named && (n % 100000 < 1 || n % 100000 > 65536 || !strchr("0134", number[0]) || strlen(number) != 6)))
-                return err_set(e,
-                               "\"%.80s\" is not a register; allowed: coil:N, discrete:N, holding:N, input:N (N 0 to "
-                               "65535), or 000001, 100001, 300001, 400001 and up",
-                               c->where);
-        return 0;
-}
-
-#define AT(member) offsetof(struct floor_register_conf, member)
-static const struct schema_key register_keys[] = {
-        {"tag", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(tag), .help = "Name of the tag."},
-        {"at", SCHEMA_TEXT, SCHEMA_REQUIRED | SCHEMA_SCALAR, AT(where),
-         .help = "First register: holding:0, input:0, coil:0, discrete:0, or as manuals count, 400001."},
-        {"type", SCHEMA_CHOICE, 0, AT(type), .choices = register_types, .def = "uint16", .help = "How it is read."},
-        {"scale", SCHEMA_FLOAT, 0, AT(scale), .def = "1", .help = "The value is multiplied by this."},
-        {"offset", SCHEMA_FLOAT, 0, AT(offset), .def = "0", .help = "Added after scaling."},
-        {"length", SCHEMA_INT, 0, AT(length), 1, 125, .def = "1", .help = "Registers of a string."},
-        {"unit", SCHEMA_TEXT, 0, AT(unit), .help = "Unit, as it is to be recorded."},
-        {NULL},
-};
-#undef AT
-
-static const struct schema register_schema = {
-        .name = "profile register",
-        .help = "One value of a slave.",
-        .keys = register_keys,
-        .size = sizeof(struct floor_register_conf),
-        .has_at = true,
-        .check = check_register,
-};
-
-#define AT(member) offsetof(struct floor_profile_conf, member)
-static const struct schema_key profile_keys[] = {
-        {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name), .help = "Name of this register map."},
-        {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY, .def = "1s", .help = "How often it is read."},
-        {"word_order", SCHEMA_CHOICE, 0, AT(word_order), .choices = word_orders, .def = "ABCD",
-         .help = "Order of the bytes of 32-bit values: 123.456 is 42F6E979 as ABCD, E97942F6 as CDAB."},
-        {"registers", SCHEMA_LIST, SCHEMA_REQUIRED, AT(registers), .sub = &register_schema, .help = "Its values."},
-        {NULL},
-};
-#undef AT
-
-#define AT(member) offsetof(struct floor_device_conf, member)
-static const struct schema_key device_keys[] = {
-        {"source", SCHEMA_NAME, SCHEMA_REQUIRED, AT(source), .help = "Source of the readings."},
-        {"bus", SCHEMA_NAME, SCHEMA_REQUIRED, AT(bus), .help = "Name of the modbus item it hangs on."},
-        {"unit", SCHEMA_INT, 0, AT(unit), 0, 255, .def = "1", .help = "Unit id (slave address)."},
-        {"profile", SCHEMA_NAME, SCHEMA_REQUIRED, AT(profile), .help = "Name of its register map."},
-        {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY,
-         .help = "How often it is read; default: the profile's."},
-        {NULL},
-};
-#undef AT
 
 #define AT(member) offsetof(struct floor_line_reading_conf, member)
 static const struct schema_key line_reading_keys[] = {
@@ -176,7 +61,7 @@ static int check_serial(void *obj, const char **key, struct err *e)
                              "missing; a line needs an expression with named groups, as (?<weight>[0-9.]+)");
         if (c->frame == 0 && !c->readings.n)
                 return fault(key, "readings", e, "missing; which groups become which tags");
-        return check_port(c->port, false, key, e);
+        return check_port(c->port, key, e);
 }
 
 #define AT(member) offsetof(struct floor_serial_conf, member)
@@ -343,31 +228,6 @@ static const struct schema_key notify_keys[] = {
         {NULL},
 };
 
-static const struct schema modbus_schema = {
-        .name = "modbus",
-        .help = "Modbus lines and gateways.",
-        .keys = modbus_keys,
-        .size = sizeof(struct floor_modbus_conf),
-        .has_at = true,
-        .check = check_modbus,
-};
-
-static const struct schema profile_schema = {
-        .name = "profiles",
-        .help = "Register maps of Modbus devices.",
-        .keys = profile_keys,
-        .size = sizeof(struct floor_profile_conf),
-        .has_at = true,
-};
-
-static const struct schema device_schema = {
-        .name = "devices",
-        .help = "Modbus devices: where, and which register map.",
-        .keys = device_keys,
-        .size = sizeof(struct floor_device_conf),
-        .has_at = true,
-};
-
 static const struct schema serial_schema = {
         .name = "serial",
         .help = "Instruments that send lines of text.",
@@ -396,9 +256,6 @@ static const struct schema notify_schema = {
 
 #define AT(member) offsetof(struct floor_conf, member)
 const struct schema_key floor_keys[FLOOR_SECTIONS + 1] = {
-        {"modbus", SCHEMA_LIST, 0, AT(modbus), .sub = &modbus_schema, .help = "Modbus lines and gateways."},
-        {"profiles", SCHEMA_LIST, 0, AT(profiles), .sub = &profile_schema, .help = "Register maps of Modbus devices."},
-        {"devices", SCHEMA_LIST, 0, AT(devices), .sub = &device_schema, .help = "Modbus devices."},
         {"serial", SCHEMA_LIST, 0, AT(serial), .sub = &serial_schema, .help = "Instruments that send lines of text."},
         {"alarms", SCHEMA_LIST, 0, AT(alarms), .sub = &alarm_schema, .help = "What is watched, and how."},
         {"notify", SCHEMA_MAP, 0, AT(notify), .sub = &notify_schema, .help = "Who is told of alarms, besides Kafka."},

@@ -1,42 +1,10 @@
 /*
- * config_floor: the sections of the plant floor that are checked but not yet acted upon: modbus, profiles, devices,
- * serial, alarms, notify.  Their keys are fixed; a section moves to its module when that is built, with its table.
+ * config_floor: the sections of the plant floor that are checked but not yet acted upon: serial, alarms, notify.  Their keys are fixed; a section moves to its module when that is built, with its table.
  */
 #ifndef MILLRACE_AGENT_CONFIG_FLOOR_H
 #define MILLRACE_AGENT_CONFIG_FLOOR_H
 
 #include "agent/base/schema.h"
-
-struct floor_modbus_conf {
-        struct schema_at at;
-        const char *name, *port;
-        int64_t baud, data_bits, stop_bits, retries;
-        int parity;
-        int64_t timeout_us, pause_us;
-};
-
-struct floor_register_conf {
-        struct schema_at at;
-        const char *tag, *where, *unit;
-        int type;
-        double scale, offset;
-        int64_t length;
-};
-
-struct floor_profile_conf {
-        struct schema_at at;
-        const char *name;
-        int64_t period_us;
-        int word_order;
-        struct schema_list registers; /* struct floor_register_conf */
-};
-
-struct floor_device_conf {
-        struct schema_at at;
-        const char *source, *bus, *profile;
-        int64_t unit;
-        int64_t period_us; /* 0: the profile's */
-};
 
 struct floor_line_reading_conf {
         struct schema_at at;
@@ -83,11 +51,11 @@ struct floor_notify_conf {
 };
 
 struct floor_conf {
-        struct schema_list modbus, profiles, devices, serial, alarms;
+        struct schema_list serial, alarms;
         struct floor_notify_conf notify;
 };
 
-enum { FLOOR_SECTIONS = 6 };
+enum { FLOOR_SECTIONS = 3 };
 
 /* Rows for a table whose struct has a struct floor_conf; their offsets count from it. */
 extern const struct schema_key floor_keys[FLOOR_SECTIONS + 1];

@@ -5,10 +5,12 @@
  */
 #include "agent/drivers.h"
 
+#include "drivers/modbus.h"
 #include "drivers/mqtt.h"
 #include "drivers/sim.h"
 
 const struct driver_ops *const drivers_known[DRIVERS_MOST + 1] = {
         &mqtt_ops,
         &sim_ops,
+        &modbus_ops,
 };

@@ -219,6 +219,22 @@ static void up_stopped(struct driver *d)
                 h->on_stopped(h->ctx);
 }
 
+static void up_device_event(struct driver *d, const char *source, const char *state, const char *why)
+{
+        struct slot *s = slot_of(d);
+        bool down = !strcmp(state, "down");
+        char words[3 * sizeof(d->last_error)];
+
+        words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
+        pipeline_event(s->host->pipeline, "device", down ? 500 : 100, SPOOL_NO_TAG,
+                       "\"driver\":\"%s\",\"source\":\"%s\",\"state\":\"%s\",\"why\":\"%s\"", d->name, source, state,
+                       words);
+        if (down)
+                log_warn(s->room, "%s is down: %s", source, why);
+        else
+                log_info(s->room, "%s is %s: %s", source, state, why);
+}
+
 struct recent_filter {
         struct driver *d;
         void (*each)(void *ctx, const struct reading *r);
@@ -246,6 +262,7 @@ static const struct driver_host upcalls = {.emit = up_emit,
                                            .link_up = up_link_up,
                                            .link_down = up_link_down,
                                            .stopped = up_stopped,
+                                           .device_event = up_device_event,
                                            .recent = up_recent};
 
 /* ---- life ---- */

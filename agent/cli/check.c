@@ -13,6 +13,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/config.h"
+#include "drivers/modbus_plan.h"
 
 static const char allowed_mark[] = "; allowed: ", near_mark[] = "(did you mean ";
 
@@ -61,11 +62,28 @@ static void print_json(struct out *out, const struct faults *faults, const char 
         }
 }
 
+/* How long a Modbus bus needs for all that hangs on it. */
+static void print_scans(struct cli *c, const struct config *conf)
+{
+        char text[256];
+
+        for (size_t i = 0; i < conf->n_drivers; i++) {
+                struct modbus_scan scan;
+
+                if (conf->drivers[i].ops != &modbus_ops)
+                        continue;
+                modbus_scan(conf->drivers[i].conf, &scan);
+                modbus_scan_text(conf->drivers[i].conf, &scan, text, sizeof(text));
+                fprintf(c->out.f, "%s\n", text);
+        }
+}
+
 static void print_verdict(struct cli *c, const char *path, const struct config *conf)
 {
         fprintf(c->out.f, "%s: ok (gateway %s, %zu source%s, %zu Kafka broker%s, spool %s)\n", path, conf->gateway,
                 conf->n_drivers, conf->n_drivers == 1 ? "" : "s", conf->kafka.brokers.n,
                 conf->kafka.brokers.n == 1 ? "" : "s", conf->spool.path);
+        print_scans(c, conf);
         for (size_t i = 0; i < conf->notices.n; i++) {
                 const struct fault *f = &conf->notices.items[i];
 

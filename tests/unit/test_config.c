@@ -20,6 +20,7 @@
 #include "agent/config.h"
 #include "agent/config_scalar.h"
 #include "agent/config_walk.h"
+#include "drivers/modbus.h"
 #include "drivers/mqtt.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
@@ -191,12 +192,25 @@ static const struct {
         {HEAD "mqtt: [{name: a, url: \"mqtt://h\", username: no, subscriptions: [{topic: \"a/{tag}\"}]}]\n",
          "t:4:45: mqtt[0].username: no is a boolean; a text is needed: write \"no\" with the quotes\n"},
         {HEAD "modbus: [{name: b, port: COM1}]\n",
-         "t:4:26: modbus[0].port: \"COM1\" is not a port; allowed: /dev/… or tcp://host:port\n"},
+         "t:4:26: modbus[0].port: \"COM1\" is not a port; allowed: /dev/… or tcp://host:port, as tcp://10.0.0.5:502\n"},
         {HEAD "modbus: [{name: b, port: \"tcp://h:0\"}]\n",
-         "t:4:26: modbus[0].port: \"tcp://h:0\" has no port number; allowed: tcp://host:port, as tcp://10.0.0.5:502\n"},
-        {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 1}]}]\n",
-         "t:5:47: profiles[0].registers[0].at: \"1\" is not a register; allowed: coil:N, discrete:N, holding:N, "
-         "input:N (N 0 to 65535), or 000001, 100001, 300001, 400001 and up\n"},
+         "t:4:26: modbus[0].port: \"tcp://h:0\" is not a port; allowed: /dev/… or tcp://host:port, as "
+         "tcp://10.0.0.5:502\n"},
+        {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 20001}]}]\n",
+         "t:5:47: profiles[0].registers[0].at: \"20001\" is not a register; allowed: coil:N, discrete:N, holding:N, "
+         "input:N (N from 0 to 65535), or as manuals count from 1: 400001 or 40001 (holding), 300001 (input), 100001 "
+         "(discrete), 1 (coil)\n"},
+        {HEAD
+         "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 400001, type: bit}]}]\n",
+         "t:5:34: profiles[0].registers[0].bit: missing; type bit needs which: 0 (lowest) to 15\n"},
+        {HEAD "modbus: [{name: bus1, port: /dev/a, baud: 12345}]\n",
+         "t:4:43: modbus[0].baud: 12345 is no speed of a serial port; allowed: 9600, 19200, 38400, 57600, 115200 and "
+         "the "
+         "like\n"},
+        {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 400001}]}]\n"
+              "devices: [{source: s, bus: bus1, unit: 0, profile: p}]\n",
+         "t:6:40: devices[0].unit: a slave on a serial line has a unit from 1 to 247 (0 is for all at once, nobody "
+         "answers)\n"},
         {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 400001}]}]\n"
               "devices: [{source: s, bus: bus2, profile: q}]\n",
          "t:6:28: devices[0].bus: \"bus2\" is not in modbus; allowed: a name from there (did you mean bus1?)\n"
@@ -325,10 +339,10 @@ static void test_river(void **state)
 static void test_factory(void **state)
 {
         struct config *c = load_contract("factory.yaml");
-        const struct floor_modbus_conf *modbus = c->floor.modbus.items;
-        const struct floor_profile_conf *profiles = c->floor.profiles.items;
-        const struct floor_register_conf *meter = profiles[1].registers.items;
-        const struct floor_device_conf *devices = c->floor.devices.items;
+        const struct modbus_conf *modbus = c->drivers[1].conf;
+        const struct modbus_profile_conf *profiles = c->profiles.items;
+        const struct modbus_register_conf *meter = profiles[1].registers.items;
+        const struct modbus_device_conf *devices = c->devices.items;
         const struct floor_alarm_conf *alarms = c->floor.alarms.items;
         const struct mqtt_conf *mqtt = c->drivers[0].conf;
 
@@ -338,7 +352,11 @@ static void test_factory(void **state)
         assert_int_equal(c->kafka.properties.n, 3);
         assert_string_equal(((const char **)c->kafka.properties.items)[1], "sasl.mechanism=SCRAM-SHA-512");
         assert_string_equal(mqtt->password_file, "/etc/millrace/mqtt.password");
-        assert_int_equal(c->floor.modbus.n, 3);
+        assert_int_equal(c->n_drivers, 4);
+        assert_ptr_equal(c->drivers[1].ops, &modbus_ops);
+        assert_ptr_equal(modbus[0].devices, &devices[0]);
+        assert_ptr_equal(devices[0].next, &devices[1]);
+        assert_ptr_equal(devices[2].map, &profiles[1]);
         assert_int_equal(modbus[0].timeout_us, 300000);
         assert_int_equal(modbus[1].stop_bits, 2);
         assert_int_equal(profiles[0].word_order, 1);
