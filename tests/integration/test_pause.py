@@ -28,7 +28,7 @@ def test_block_pauses_the_source_and_loses_nothing(room, own_kafka):  # noqa: F8
     assert s["spool_bytes"] <= s["spool_max_bytes"] and s["dropped"] == 0, s
     assert 0 < s["held"] < n, s
     own_kafka.start()
-    s = agent.wait_delivered(n, 120)
+    s = agent.wait_delivered(n, 45)
     assert (s["accepted"], s["dropped"]) == (n, 0)
     mine = room.samples()
     records.check_gapless(mine)
@@ -46,7 +46,7 @@ def test_block_survives_kill9_while_paused(room, own_kafka):  # noqa: F811
     agent.start(links=False)
     agent.wait("the source to be paused again", lambda s: s["drivers"][0]["paused"] or s["drivers"][0]["state"] == "paused", 60)
     own_kafka.start()
-    s = agent.wait_delivered(n, 120)
+    s = agent.wait_delivered(n, 45)
     unique, _ = records.by_id(room.samples())
     assert sorted(numbers(unique.values())) == list(range(n))
     assert s["accepted"] == n
@@ -68,7 +68,8 @@ def test_dropped_ranges_are_the_gaps_the_consumer_sees(room, own_kafka, policy):
     agent = room.agent({"spool": {"max_size": SMALL, "when_full": policy}}).start()
     own_kafka.stop()
     fill(room, agent, n)
-    s = agent.wait("all to be accepted", lambda s: s["accepted"] == n, 60)
+    s = agent.wait("all to be accepted", lambda s: s["accepted"] >= n, 45)
+    assert s["accepted"] == n, "redelivered readings were taken again"
     assert s["accepted"] == s["delivered"] + s["held"] + s["dropped"]
     assert s["dropped"] > 0 and s["held"] > 1000, s
     assert s["spool_bytes"] <= s["spool_max_bytes"], s
