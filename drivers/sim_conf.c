@@ -3,6 +3,10 @@
  */
 #include "drivers/sim.h"
 
+#include <string.h>
+
+#include "agent/base/text.h"
+
 #define DAY 86400e6
 
 static const char *const waves[] = {"constant", "sine", "ramp", "step", "noise", "text", "bool", NULL};
@@ -72,10 +76,24 @@ static const struct schema_key item_keys[] = {
         {NULL},
 };
 
+/* source-100000 must still be a name */
+static int check_item(void *obj, const char **key, struct err *e)
+{
+        const struct sim_conf *c = obj;
+
+        *key = "source";
+        if (c->count > 1 && c->source && strlen(c->source) > TEXT_NAME_MAX - 7)
+                return err_set(e, "'%s' is too long for a number behind it: at most %d characters with count",
+                               c->source, TEXT_NAME_MAX - 7);
+        *key = NULL;
+        return 0;
+}
+
 const struct schema sim_schema = {
         .name = "sim",
         .help = "Made-up readings, for trying things out.",
         .keys = item_keys,
         .size = sizeof(struct sim_conf),
         .has_at = true,
+        .check = check_item,
 };
