@@ -20,6 +20,7 @@
 #include "agent/base/log.h"
 #include "agent/config.h"
 #include "agent/daemon.h"
+#include "agent/notify.h"
 #include "agent/rt_uv.h"
 
 enum { EXIT_USAGE = 2, EXIT_UNREACHABLE = 69, EXIT_CONFIG = 78, STOP_WITHIN_US = 3000000, GIVE_UP_US = 4000000 };
@@ -30,6 +31,7 @@ struct process {
         struct sink *sink;
         struct agent agent;
         struct daemon *daemon;
+        struct notify notify;
         struct rt_watch signals;
         struct rt_timer give_up;
         bool stopping, sink_closed;
@@ -87,6 +89,7 @@ static void on_signal(struct rt_watch *w, unsigned events)
         if (p->stopping)
                 return;
         p->stopping = true;
+        notify_stopping();
         log_notice("agent", "ending on %s", strsignal((int)info.ssi_signo));
         rt_timer_set(p->rt, &p->give_up, GIVE_UP_US);
         agent_stop(&p->agent, STOP_WITHIN_US, on_agent_stopped, p);
@@ -156,7 +159,9 @@ static bool run(struct process *p)
         config_log_notices(p->conf);
         rt_watch_set(p->rt, &p->signals, RT_READ);
         agent_start(&p->agent);
+        notify_ready(&p->notify, &p->agent);
         rt_uv_run(p->rt);
+        notify_close(&p->notify);
         rt_watch_set(p->rt, &p->signals, 0);
         rt_timer_cancel(p->rt, &p->give_up);
         daemon_close(p->daemon);

@@ -1,0 +1,113 @@
+/*
+ * notify: see notify.h.
+ *
+ * Why not fed by a timer alone: a loop that turns while no commit ends, or while Kafka's answers are no longer seen, looks
+ * alive and is not.  So the timer only asks; what moved since, or had nothing to move, decides.  A disk that is full, a
+ * broker that is away are no reason for a restart: they are states that `millrace status` shows, and the agent goes on by
+ * itself when they end.  A commit gets half a minute (a flash card may take seconds), a record Kafka has in hand ten minutes
+ * (librdkafka sends it again for as long as there is no answer).
+ *
+ * Fails silently: a service manager that does not listen is not our business.
+ */
+#include "agent/notify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#ifdef MILLRACE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "agent/base/log.h"
+
+enum { STATUS_EVERY_US = 10000000 };
+
+static void tell(const char *words)
+{
+#ifdef MILLRACE_SYSTEMD
+        sd_notify(0, words);
+#else
+        (void)words;
+#endif
+}
+
+/* How often the service manager wants to hear of us; 0: not at all. */
+static uint64_t watchdog_us(void)
+{
+        uint64_t us = 0;
+
+#ifdef MILLRACE_SYSTEMD
+        if (sd_watchdog_enabled(0, &us) <= 0)
+                us = 0;
+#endif
+        return us;
+}
+
+bool notify_may_feed(struct notify_progress *p, const struct notify_seen *now)
+{
+        if (!now->to_commit || now->disk_failing || now->commits != p->commits || !p->committed_us) {
+                p->commits = now->commits;
+                p->committed_us = now->mono_us;
+        }
+        if (!now->to_deliver || now->delivered != p->delivered || !p->delivered_us) {
+                p->delivered = now->delivered;
+                p->delivered_us = now->mono_us;
+        }
+        return now->mono_us - p->committed_us <= NOTIFY_COMMIT_WITHIN_US &&
+               now->mono_us - p->delivered_us <= NOTIFY_DELIVER_WITHIN_US;
+}
+
+static void see(const struct agent *a, const struct spool_counts *c, const struct uplink_status *up,
+                struct notify_seen *seen)
+{
+        *seen = (struct notify_seen){.mono_us = rt_mono_us(a->rt),
+                                     .commits = c->commits,
+                                     .disk_failing = c->failing,
+                                     .delivered = up->delivered + up->retried + up->poisoned,
+                                     .to_deliver = up->in_flight > 0 && !strcmp(up->state, "up")};
+        for (enum spool_lane lane = 0; lane < SPOOL_LANES; lane++)
+                seen->to_commit |= spool_appended_seq(a->spool, lane) > c->last_seq[lane];
+}
+
+static void on_timer(struct rt_timer *t)
+{
+        struct notify *n = list_entry(t, struct notify, timer);
+        struct spool_counts counts;
+        struct uplink_status up;
+        struct notify_seen seen;
+        bool fed;
+        char words[160];
+
+        spool_counts(n->agent->spool, &counts);
+        uplink_status(n->agent->uplink, &up);
+        see(n->agent, &counts, &up, &seen);
+        fed = notify_may_feed(&n->progress, &seen);
+        if (!fed && !n->starved)
+                log_error("agent", "%s: the watchdog is not fed until that moves",
+                          seen.mono_us - n->progress.committed_us > NOTIFY_COMMIT_WITHIN_US
+                                  ? "a commit does not end"
+                                  : "Kafka has records and gives no answer");
+        n->starved = !fed;
+        snprintf(words, sizeof(words), "%sSTATUS=%" PRIu64 " readings held, uplink %s%s",
+                 fed && n->period_us ? "WATCHDOG=1\n" : "", counts.held, up.state,
+                 counts.failing ? ", disk failing" : "");
+        tell(words);
+        rt_timer_set(n->agent->rt, t, n->period_us ? n->period_us : STATUS_EVERY_US);
+}
+
+void notify_ready(struct notify *n, struct agent *a)
+{
+        *n = (struct notify){.agent = a, .timer.on_due = on_timer, .period_us = (int64_t)(watchdog_us() / 4)};
+        tell("READY=1");
+        rt_timer_set(a->rt, &n->timer, 0);
+}
+
+void notify_stopping(void)
+{
+        tell("STOPPING=1");
+}
+
+void notify_close(struct notify *n)
+{
+        rt_timer_cancel(n->agent->rt, &n->timer);
+}
