@@ -31,9 +31,11 @@ static int fault(const char **key, const char *which, struct err *e, const char 
 
 static int check_pointer(const char **key, const char *which, const char *pointer, struct err *e)
 {
-        struct mqtt_pointer p;
+        struct json_paths paths = {0};
+        int slot = pointer ? json_paths_add(&paths, pointer, e) : 0;
 
-        if (!pointer || mqtt_pointer_parse(&p, pointer, e) == 0)
+        json_paths_release(&paths);
+        if (slot >= 0)
                 return 0;
         *key = which;
         return -1;

@@ -43,7 +43,6 @@ int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
         in->again = mem_alloc(sizeof(*in->again));
         in->decoded = mem_alloc(sizeof(*in->decoded));
         in->scratch = mem_alloc(sizeof(*in->scratch) + MQTT_READINGS_MAX * sizeof(uint32_t));
-        mqtt_decode_setup();
         for (size_t i = 0; i < conf->subscriptions.n; i++)
                 if (add_sub(in, &subs[i], e) < 0)
                         return -1;

@@ -2,9 +2,8 @@
  * mqtt_payload: bytes of a message -> readings, and nothing else.
  *
  * A bare payload is one JSON scalar; NaN and the infinities, which sensors do write, become a bad reading without value.
- * JSON goes through jansson, whose memory is a bump arena of 64 KiB that is forgotten as a whole before the next message:
- * no malloc and no free per message.  A message that needs more continues on the heap, and is then freed piece by piece.
- * The arena is of the thread that decodes; other users of the library in the process keep the heap.
+ * JSON is scanned once for what is asked for (json_scan); texts with escapes are unescaped into a buffer that grows to the
+ * longest message seen (max_payload bounds it) and stays.
  *
  * Time: what the payload says is believed when it has a zone, is not before 2020 and at most a minute ahead of us; else
  * the arrival stands and the reading is uncertain.
@@ -15,7 +14,6 @@
  */
 #include "drivers/mqtt_payload.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,132 +26,25 @@
 #define FUTURE_MAX_US INT64_C(60000000)
 #define YEAR_2020_US  INT64_C(1577836800000000)
 
-/* ---- the arena ---- */
-
-static struct {
-        _Alignas(16) char bytes[64 << 10];
-        size_t used;
-        bool spilled;
-} arena;
-static _Thread_local bool in_arena;
-static json_t *held; /* what the last decode returned points into it */
+static char *unescaped; /* texts of the last decode that had escapes */
+static size_t n_unescaped, cap_unescaped;
 static char reason_text[160];
-
-static void *arena_alloc(size_t n)
-{
-        void *p;
-
-        if (!in_arena)
-                return malloc(n);
-        if (n > sizeof(arena.bytes) - arena.used) {
-                arena.spilled = true;
-                return malloc(n);
-        }
-        p = arena.bytes + arena.used;
-        arena.used = (arena.used + n + 15) & ~(size_t)15;
-        return p;
-}
-
-static void arena_free(void *p)
-{
-        uintptr_t at = (uintptr_t)p, start = (uintptr_t)arena.bytes;
-
-        if (at < start || at >= start + sizeof(arena.bytes))
-                free(p);
-}
-
-static void arena_reset(void)
-{
-        if (arena.spilled && held)
-                json_decref(held);
-        held = NULL;
-        arena.used = 0;
-        arena.spilled = false;
-}
-
-void mqtt_decode_setup(void)
-{
-        json_object_seed(0);
-        json_set_alloc_funcs(arena_alloc, arena_free);
-}
-
-/* ---- JSON pointers ---- */
-
-static int32_t as_index(const char *s)
-{
-        size_t len = strspn(s, "0123456789");
-
-        if (len == 0 || len > 9 || s[len] || (*s == '0' && len > 1))
-                return -1;
-        return (int32_t)strtol(s, NULL, 10);
-}
-
-/* One level, unescaped; returns behind it, or NULL at a bad escape. */
-static const char *unescape(char *to, const char *s)
-{
-        for (; *s && *s != '/'; s++) {
-                if (*s == '~') {
-                        s++;
-                        if (*s != '0' && *s != '1')
-                                return NULL;
-                        *to++ = *s == '0' ? '~' : '/';
-                } else {
-                        *to++ = *s;
-                }
-        }
-        *to = '\0';
-        return s;
-}
-
-int mqtt_pointer_parse(struct mqtt_pointer *p, const char *text, struct err *e)
-{
-        char *to = p->bytes;
-
-        p->n_levels = 0;
-        if (*text && *text != '/')
-                return err_set(e, "'%s': a JSON pointer begins with / (like /temp)", text);
-        if (strlen(text) >= sizeof(p->bytes) || !text_is_utf8(text, strlen(text)))
-                return err_set(e, "a JSON pointer is UTF-8 and shorter than %d bytes", MQTT_POINTER_BYTES);
-        while (*text) {
-                if (p->n_levels == MQTT_POINTER_LEVELS)
-                        return err_set(e, "'%s': more than %d levels", text, MQTT_POINTER_LEVELS);
-                text = unescape(to, text + 1);
-                if (!text)
-                        return err_set(e, "in a JSON pointer ~ is written ~0 and / inside a name ~1");
-                p->at[p->n_levels] = (uint16_t)(to - p->bytes);
-                p->index[p->n_levels++] = as_index(to);
-                to += strlen(to) + 1;
-        }
-        return 0;
-}
-
-static const json_t *pointer_get(const struct mqtt_pointer *p, const json_t *j)
-{
-        for (int i = 0; i < p->n_levels && j; i++) {
-                if (json_is_object(j))
-                        j = json_object_get(j, p->bytes + p->at[i]);
-                else if (json_is_array(j) && p->index[i] >= 0)
-                        j = json_array_get(j, (size_t)p->index[i]);
-                else
-                        j = NULL;
-        }
-        return j;
-}
 
 /* ---- decoders ---- */
 
 static int init_values(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, struct err *e)
 {
         const struct mqtt_reading_conf *r = conf->readings.items;
-        char pointer[MQTT_POINTER_BYTES];
+        char pointer[JSON_POINTER_MOST];
 
         d->n_values = conf->readings.n;
         BUG_ON(d->n_values > MQTT_READINGS_MAX);
-        d->values = mem_alloc(d->n_values * sizeof(*d->values));
+        d->slot = mem_alloc(d->n_values * sizeof(*d->slot));
         for (size_t i = 0; i < d->n_values; i++) {
                 if (!r[i].value)
                         snprintf(pointer, sizeof(pointer), "/%s", r[i].tag);
-                if (mqtt_pointer_parse(&d->values[i], r[i].value ? r[i].value : pointer, e) < 0)
+                d->slot[i] = json_paths_add(&d->paths, r[i].value ? r[i].value : pointer, e);
+                if (d->slot[i] < 0)
                         return -1;
         }
         return 0;
@@ -161,19 +52,28 @@ static int init_values(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf,
 
 int mqtt_decoder_init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, struct err *e)
 {
-        *d = (struct mqtt_decoder){.kind = conf->payload, .time_format = conf->time_format, .n_values = 1};
+        *d = (struct mqtt_decoder){
+                .kind = conf->payload, .time_format = conf->time_format, .n_values = 1, .time_slot = -1};
         if (conf->payload != MQTT_JSON)
                 return 0;
-        d->has_time = conf->time;
-        if (conf->time && mqtt_pointer_parse(&d->time, conf->time, e) < 0)
+        if (init_values(d, conf, e) < 0)
                 return -1;
-        return init_values(d, conf, e);
+        if (conf->time) {
+                d->time_slot = json_paths_add(&d->paths, conf->time, e);
+                if (d->time_slot < 0)
+                        return -1;
+        }
+        d->found = mem_alloc((size_t)d->paths.n_slots * sizeof(*d->found));
+        return 0;
 }
 
 void mqtt_decoder_release(struct mqtt_decoder *d)
 {
-        free(d->values);
-        d->values = NULL;
+        json_paths_release(&d->paths);
+        free(d->slot);
+        free(d->found);
+        d->slot = NULL;
+        d->found = NULL;
 }
 
 /* ---- values ---- */
@@ -229,44 +129,75 @@ static bool is_not_finite(const char *s, size_t len)
         return equals(s, len, "nan") || equals(s, len, "inf") || equals(s, len, "infinity");
 }
 
+/*
+ * Takes the escapes out of the texts found in a message of `len` bytes.  They are pieces of it, and none grows by that, so
+ * that together they have room in a buffer as long as the message.
+ */
+static void unescape_found(struct json_value *found, int n, size_t len)
+{
+        char *to;
+
+        for (int i = 0; i < n; i++) {
+                if (found[i].type != SCAN_TEXT || !found[i].escaped)
+                        continue;
+                if (len > cap_unescaped) {
+                        cap_unescaped = len;
+                        unescaped = mem_grow(unescaped, cap_unescaped, 1);
+                }
+                to = unescaped + n_unescaped;
+                found[i].len = (uint32_t)json_unescape(to, &found[i]);
+                found[i].at = to;
+                found[i].escaped = false;
+                n_unescaped += found[i].len;
+        }
+}
+
 /* `s` begins with a quote. */
 static int decode_quoted(const char *s, size_t len, struct mqtt_decoded *out)
 {
-        json_error_t je;
-        bool plain = len >= 2 && s[len - 1] == '"' && !memchr(s, '\\', len) && !memchr(s + 1, '"', len - 2);
+        static const struct json_node whole = {.index = -1, .slot = 0, .child = -1, .next = -1};
+        const struct json_paths paths = {.node = (struct json_node *)&whole, .n_nodes = 1, .n_slots = 1};
+        struct json_wrong wrong;
+        struct json_value v;
 
-        for (size_t i = 0; i < len && plain; i++)
-                plain = (unsigned char)s[i] >= 0x20;
-        if (plain && text_is_utf8(s, len)) {
-                set_text(out->r, s + 1, len - 2);
-                return 0;
-        }
-        in_arena = true;
-        held = json_loadb(s, len, JSON_DECODE_ANY, &je);
-        in_arena = false;
-        if (!held)
+        if (json_scan(&paths, s, len, &v, &wrong) < 0)
                 return malformed(out, "a quoted text that is not valid JSON");
-        set_text(out->r, json_string_value(held), json_string_length(held));
+        unescape_found(&v, 1, len);
+        set_text(out->r, v.at, v.len);
         return 0;
 }
 
-static int decode_numeral(const char *s, size_t len, struct mqtt_decoded *out)
+/* A number's text, known to be one; NULL, or why it can't be held. */
+static const char *set_numeral(struct reading *r, const char *s, size_t len)
 {
         double f64;
         int64_t i64;
         bool is_i64, is_integer = true;
 
-        if (!text_number(s, len, &f64, &i64, &is_i64))
-                return malformed(out, "neither a number (that can be held), true, false nor a quoted text");
+        if (!text_number(s, len, &f64, &i64, &is_i64) || !isfinite(f64))
+                return "a number beyond what can be held";
         for (size_t i = 0; i < len; i++)
                 is_integer &= s[i] == '-' || (s[i] >= '0' && s[i] <= '9');
         if (is_integer && !is_i64 && f64 != 0)
-                return malformed(out, "an integer of more than 64 bits");
-        if (is_i64 && f64 != 0)
-                set_i64(out->r, i64);
+                return "an integer of more than 64 bits";
+        if (is_i64 && i64 != 0)
+                set_i64(r, i64);
         else
-                set_f64(out->r, f64); /* -0 keeps its sign */
-        return 0;
+                set_f64(r, f64); /* -0 keeps its sign */
+        return NULL;
+}
+
+static int decode_numeral(const char *s, size_t len, struct mqtt_decoded *out)
+{
+        const char *why;
+        double f64;
+        int64_t i64;
+        bool is_i64;
+
+        if (!text_number(s, len, &f64, &i64, &is_i64))
+                return malformed(out, "neither a number, true, false nor a quoted text");
+        why = set_numeral(out->r, s, len);
+        return why ? malformed(out, why) : 0;
 }
 
 static bool is_space(char c)
@@ -322,54 +253,43 @@ static bool scale_time(double v, double per_unit, int64_t *us)
         return true;
 }
 
-static bool number_time(const json_t *j, int format, int64_t *us)
+static bool number_time(const struct json_value *v, int format, int64_t *us)
 {
         static const int64_t per_unit[] = {[MQTT_UNIX_S] = 1000000, [MQTT_UNIX_MS] = 1000, [MQTT_UNIX_US] = 1};
         int64_t i64;
         double f64;
         bool is_i64;
 
-        if (json_is_integer(j)) {
-                i64 = json_integer_value(j);
-                is_i64 = true;
-        } else if (json_is_string(j)) {
-                if (!text_number(json_string_value(j), json_string_length(j), &f64, &i64, &is_i64))
-                        return false;
-        } else if (json_is_real(j)) {
-                f64 = json_real_value(j);
-                is_i64 = false;
-        } else {
+        if ((v->type != SCAN_NUMBER && v->type != SCAN_TEXT) || !text_number(v->at, v->len, &f64, &i64, &is_i64))
                 return false;
-        }
         if (is_i64)
                 return !__builtin_mul_overflow(i64, per_unit[format], us);
         return scale_time(f64, (double)per_unit[format], us);
 }
 
-static bool source_time(const json_t *j, int format, int64_t now_us, int64_t *us)
+static bool source_time(const struct json_value *v, int format, int64_t now_us, int64_t *us)
 {
         bool has_zone = true;
 
         if (format == MQTT_ISO8601) {
-                if (!json_is_string(j) || !text_time(json_string_value(j), json_string_length(j), us, &has_zone) ||
-                    !has_zone)
+                if (v->type != SCAN_TEXT || !text_time(v->at, v->len, us, &has_zone) || !has_zone)
                         return false;
-        } else if (!number_time(j, format, us)) {
+        } else if (!number_time(v, format, us)) {
                 return false;
         }
         return *us >= YEAR_2020_US && *us <= now_us + FUTURE_MAX_US;
 }
 
 /* The time that all readings of the message share, as flags, quality and ts_us of a model reading. */
-static void model_time(const struct mqtt_decoder *d, const json_t *root, int64_t now_us, struct reading *model)
+static void model_time(const struct mqtt_decoder *d, int64_t now_us, struct reading *model)
 {
-        const json_t *j = d->has_time ? pointer_get(&d->time, root) : NULL;
+        const struct json_value *v = d->time_slot >= 0 ? &d->found[d->time_slot] : NULL;
         int64_t us;
 
         *model = (struct reading){.ts_us = now_us, .arrival_us = now_us};
-        if (!j || json_is_null(j))
+        if (!v || v->type == SCAN_ABSENT || v->type == SCAN_NULL)
                 return;
-        if (source_time(j, d->time_format, now_us, &us)) {
+        if (source_time(v, d->time_format, now_us, &us)) {
                 model->ts_us = us;
                 model->flags = READING_SOURCE_TIME;
         } else {
@@ -378,81 +298,70 @@ static void model_time(const struct mqtt_decoder *d, const json_t *root, int64_t
         }
 }
 
-static void set_value(struct reading *r, const json_t *j)
+/* NULL, or why it can't be held. */
+static const char *set_value(struct reading *r, const struct json_value *v)
 {
-        switch (json_typeof(j)) {
-        case JSON_REAL:
-                set_f64(r, json_real_value(j));
-                break;
-        case JSON_INTEGER:
-                set_i64(r, json_integer_value(j));
-                break;
-        case JSON_TRUE:
-        case JSON_FALSE:
+        switch (v->type) {
+        case SCAN_NUMBER:
+                return set_numeral(r, v->at, v->len);
+        case SCAN_TRUE:
+        case SCAN_FALSE:
                 r->type = READING_BOOL;
-                r->v.b = json_is_true(j);
+                r->v.b = v->type == SCAN_TRUE;
                 break;
-        case JSON_STRING:
-                set_text(r, json_string_value(j), json_string_length(j));
+        case SCAN_TEXT:
+                set_text(r, v->at, v->len);
                 break;
-        case JSON_NULL:
+        case SCAN_NULL:
                 set_bad(r, QUALITY_BAD_SENSOR);
                 break;
         default:
                 set_bad(r, QUALITY_BAD_CONFIG);
         }
+        return NULL;
 }
 
-static void take_values(const struct mqtt_decoder *d, const json_t *root, int64_t now_us, struct mqtt_decoded *out)
+static const char *take_values(const struct mqtt_decoder *d, int64_t now_us, struct mqtt_decoded *out)
 {
+        const char *why = NULL;
         struct reading model;
 
-        model_time(d, root, now_us, &model);
+        model_time(d, now_us, &model);
         out->n = 0;
-        for (size_t i = 0; i < d->n_values; i++) {
-                const json_t *j = pointer_get(&d->values[i], root);
+        for (size_t i = 0; i < d->n_values && !why; i++) {
+                const struct json_value *v = &d->found[d->slot[i]];
 
-                if (!j) {
+                if (v->type == SCAN_ABSENT) {
                         out->n_absent++;
                         continue;
                 }
                 out->r[out->n] = model;
                 out->value[out->n] = (uint16_t)i;
-                set_value(&out->r[out->n++], j);
+                why = set_value(&out->r[out->n++], v);
         }
-}
-
-/* Without the piece of payload the library quotes: it may hold anything. */
-static const char *json_reason(const json_error_t *je)
-{
-        const char *near = strstr(je->text, " near ");
-        int len = near ? (int)(near - je->text) : (int)strnlen(je->text, sizeof(reason_text) - 40);
-
-        snprintf(reason_text, sizeof(reason_text), "not JSON: %.*s (byte %d)", len > 110 ? 110 : len, je->text,
-                 je->position);
-        return reason_text;
+        return why || out->n ? why : "none of the configured values is in the message";
 }
 
 static int decode_json(const struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
                        struct mqtt_decoded *out)
 {
-        json_error_t je;
+        struct json_wrong wrong;
+        const char *why;
 
         if (!len)
                 return malformed(out, "empty");
-        in_arena = true;
-        held = json_loadb(s, len, 0, &je);
-        in_arena = false;
-        if (!held) {
-                return malformed(out, json_reason(&je));
+        if (json_scan(&d->paths, s, len, d->found, &wrong) < 0) {
+                snprintf(reason_text, sizeof(reason_text), "not JSON: %s (byte %zu)", wrong.why, wrong.byte);
+                return malformed(out, reason_text);
         }
-        take_values(d, held, now_us, out);
-        return out->n ? 0 : malformed(out, "none of the configured values is in the message");
+        unescape_found(d->found, d->paths.n_slots, len);
+        why = take_values(d, now_us, out);
+        return why ? malformed(out, why) : 0;
 }
 
 int mqtt_decode(const struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us, struct mqtt_decoded *out)
 {
-        arena_reset();
+        n_unescaped = 0;
         out->n = 1;
         out->n_absent = 0;
         out->reason = NULL;

@@ -1,8 +1,8 @@
 /*
  * mqtt_payload: the bytes of a message -> readings.
  *
- * Pure; loop thread (one JSON arena).  Text and raw of what is returned points into the payload or into the decoder and is
- * valid until the next call.
+ * Pure; loop thread.  Text and raw of what is returned points into the payload or, where JSON's escapes had to be taken out,
+ * into a buffer of ours, and is valid until the next call.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_PAYLOAD_H
 #define MILLRACE_DRIVERS_MQTT_PAYLOAD_H
@@ -13,27 +13,20 @@
 
 #include "agent/base/err.h"
 #include "agent/base/reading.h"
+#include "drivers/json_scan.h"
 #include "drivers/mqtt.h"
 
-enum { MQTT_READINGS_MAX = 256, MQTT_POINTER_LEVELS = 16, MQTT_POINTER_BYTES = 256 };
-
-/* A JSON pointer (RFC 6901), unescaped and cut into its levels. */
-struct mqtt_pointer {
-        char bytes[MQTT_POINTER_BYTES];
-        uint16_t at[MQTT_POINTER_LEVELS];   /* where in bytes each level's NUL-ended text starts */
-        int32_t index[MQTT_POINTER_LEVELS]; /* as an array index; -1: can't be one */
-        int n_levels;
-};
-int mqtt_pointer_parse(struct mqtt_pointer *p, const char *text, struct err *e);
+enum { MQTT_READINGS_MAX = 256 };
 
 /* How the messages of one subscription are read. */
 struct mqtt_decoder {
         int kind; /* enum mqtt_payload_kind */
         int time_format;
-        bool has_time;
-        struct mqtt_pointer time;
         size_t n_values; /* 1 for all but JSON */
-        struct mqtt_pointer *values;
+        struct json_paths paths;
+        int time_slot; /* -1: the message carries no time */
+        int *slot;     /* of each value */
+        struct json_value *found;
 };
 int mqtt_decoder_init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, struct err *e);
 void mqtt_decoder_release(struct mqtt_decoder *d);
@@ -53,8 +46,5 @@ struct mqtt_decoded {
  */
 int mqtt_decode(const struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us,
                 struct mqtt_decoded *out);
-
-/* The JSON library's memory is ours from now on: a small arena per message. Once, before the first decode. */
-void mqtt_decode_setup(void);
 
 #endif

@@ -47,7 +47,6 @@ int main(void)
                 .payload = MQTT_JSON, .time = "/ts", .time_format = MQTT_UNIX_US, .readings = {&one, 1}};
         struct mqtt_sub_conf number = {.payload = MQTT_NUMBER};
 
-        mqtt_decode_setup();
         printf("json, 117 bytes, 1 value and time: %.0f ns\n",
                measure(&json, "{\"dev\":\"d0042\",\"metric\":\"temperature\",\"ts\":1795427999123456,\"value\":45.123,"
                               "\"seq\":918273,\"unit\":\"C\",\"q\":\"goodgoodgood\"}"));

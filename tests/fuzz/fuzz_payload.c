@@ -95,7 +95,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct mqtt_reading_conf readings[] = {{.tag = "a"}, {.tag = "b", .value = line[3]}};
         struct mqtt_sub_conf conf = {.readings = {readings, 2}};
 
-        mqtt_decode_setup();
         for (int i = 0; i < LINES; i++) {
                 size_t n = take_line(line[i], data, size);
 
