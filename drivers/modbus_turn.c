@@ -7,7 +7,7 @@
  * before the second of another, and slaves in doubt together leave one lane free: a slave that is half dead can't make the
  * others wait.
  *
- * A slave that leaves three requests in a row unanswered, retries included, is given up: from then on one read asks with
+ * A slave that leaves five requests in a row unanswered, retries included, is given up: from then on one read asks with
  * growing pauses, and all given-up slaves of a bus together take at most a twentieth of its time.
  *
  * Fails: never.  Slots that were missed are counted as overruns and skipped.
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_STEP = 4, DOUBT_MOST = 8, DOWN_AFTER = 3 };
+enum { DOUBT_STEP = 4, DOUBT_MOST = 8, DOWN_AFTER = 5 };
 enum { PROBE_FIRST_US = 1000000, PROBE_MOST_US = 60000000, SHARE = 20, BUSY_US = 100000 };
 
 /* ---- a device's heap ---- */
@@ -225,18 +225,24 @@ static void come_back(struct modbus_turns *t, struct modbus_turn_device *d, int6
                 t->reads[d->heap[i]] = (struct modbus_turn_read){.due_us = now_us};
 }
 
+/* How long the rest of the bus has its turn after something in doubt held one lane for `cost_us`. */
+static int64_t others_us(const struct modbus_turns *t, int64_t cost_us)
+{
+        return t->lanes < SHARE ? cost_us * (SHARE - t->lanes) / t->lanes : 0;
+}
+
 static void probe_later(struct modbus_turns *t, struct modbus_turn_device *d, int64_t now_us, int64_t cost_us)
 {
         d->probe_us = now_us + d->probe_pause_us;
         d->probe_pause_us = 2 * d->probe_pause_us < PROBE_MOST_US ? 2 * d->probe_pause_us : PROBE_MOST_US;
-        t->next_probe_us = now_us + (SHARE - 1) * cost_us;
+        t->next_probe_us = now_us + others_us(t, cost_us);
 }
 
 static void note_silence(struct modbus_turns *t, struct modbus_turn_device *d, int64_t now_us, int64_t cost_us)
 {
         d->n_silent++;
         d->doubt = d->doubt + DOUBT_STEP < DOUBT_MOST ? d->doubt + DOUBT_STEP : DOUBT_MOST;
-        t->doubt_turn_us = now_us + (SHARE - 1) * cost_us;
+        t->doubt_turn_us = now_us + others_us(t, cost_us);
 }
 
 static void note_answer(struct modbus_turns *t, struct modbus_turn_device *d, int64_t now_us, int64_t cost_us)
@@ -245,7 +251,7 @@ static void note_answer(struct modbus_turns *t, struct modbus_turn_device *d, in
         if (!d->doubt)
                 return;
         d->doubt--;
-        t->doubt_turn_us = now_us + (SHARE - 1) * cost_us;
+        t->doubt_turn_us = now_us + others_us(t, cost_us);
 }
 
 struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read, enum modbus_answer answer,

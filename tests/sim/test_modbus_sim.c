@@ -1,0 +1,759 @@
+/*
+ * A Modbus bus in virtual time: the real state machine against slaves that are late, dead, noisy or sick.
+ *
+ * Every register of every slave has its own value, so an answer that is taken for another request shows at once.  What a
+ * slave does is the test's; the line carries bytes in pieces, with the time they take.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/modbus_bus.h"
+
+#define MS     1000
+#define SECOND 1000000
+
+enum { EVENTS_MOST = 4096, READS_MOST = 64, DEVICES_MOST = 16 };
+
+struct event {
+        int64_t at_us;
+        uint64_t order;
+        size_t len;
+        uint8_t bytes[MODBUS_TCP_MAX];
+};
+
+struct request {
+        uint16_t transaction, address, count;
+        uint8_t unit, function;
+        int64_t at_us;
+};
+
+struct world {
+        int64_t now_us;
+        struct modbus_conf conf;
+        struct modbus_profile_conf profiles[DEVICES_MOST];
+        struct modbus_device_conf devices[DEVICES_MOST];
+        struct modbus_register_conf registers[DEVICES_MOST][8];
+        size_t n_devices;
+        struct modbus_plan *plan;
+        struct modbus_bus *bus;
+        struct event *events;
+        size_t n_events;
+        uint64_t order;
+        void (*on_request)(struct world *w, const struct request *r);
+        void (*on_values)(struct world *w, size_t read, const uint8_t *data);
+        uint64_t rng;
+
+        long n_data, n_wrong, n_bad, n_down, n_up, n_requests;
+        long data_of[READS_MOST], bad_of[READS_MOST];
+        unsigned quality_of[READS_MOST];
+        long n_late_sent;
+        void *test;
+};
+
+static uint64_t draw(struct world *w, uint64_t n)
+{
+        w->rng = w->rng * 6364136223846793005u + 1442695040888963407u;
+        return (w->rng >> 33) % n;
+}
+
+static uint16_t value_of(unsigned unit, unsigned address)
+{
+        return (uint16_t)(unit * 4099u + address * 31u + 7u);
+}
+
+/* ---- the world's side of the bus ---- */
+
+static void on_data(void *ctx, size_t read, const uint8_t *data)
+{
+        struct world *w = ctx;
+        const struct modbus_read *r = &w->plan->reads[read];
+
+        w->n_data++;
+        w->data_of[read]++;
+        w->quality_of[read] = QUALITY_GOOD;
+        if (w->on_values) {
+                w->on_values(w, read, data);
+                return;
+        }
+        for (unsigned i = 0; i < r->count; i++)
+                w->n_wrong += (data[2 * i] << 8 | data[2 * i + 1]) !=
+                              value_of((unsigned)w->devices[r->device].unit, r->address + i);
+}
+
+static void on_bad(void *ctx, size_t read, enum quality quality, const char *why)
+{
+        struct world *w = ctx;
+
+        w->n_bad++;
+        w->bad_of[read]++;
+        w->quality_of[read] = quality;
+        assert_non_null(why);
+}
+
+static void on_device(void *ctx, size_t device, bool up, const char *why)
+{
+        struct world *w = ctx;
+
+        assert_non_null(why);
+        w->n_up += up;
+        w->n_down += !up;
+}
+
+static void add_register(struct world *w, size_t device, enum modbus_table table, unsigned address,
+                         enum modbus_type type, unsigned length, int64_t period_us)
+{
+        struct modbus_profile_conf *p = &w->profiles[device];
+
+        p->registers.items = w->registers[device];
+        w->registers[device][p->registers.n++] = (struct modbus_register_conf){.tag = "t",
+                                                                               .table = table,
+                                                                               .address = address,
+                                                                               .type = (int)type,
+                                                                               .length = (int64_t)length,
+                                                                               .scale = 1,
+                                                                               .bit = -1,
+                                                                               .period_us = period_us};
+}
+
+static struct world *make(const char *port, size_t n_devices, unsigned first_unit)
+{
+        struct world *w = calloc(1, sizeof(*w));
+
+        w->events = calloc(EVENTS_MOST, sizeof(*w->events));
+        w->now_us = 1000 * SECOND;
+        w->rng = 1;
+        w->n_devices = n_devices;
+        w->conf = (struct modbus_conf){.name = "bus",
+                                       .port = port,
+                                       .baud = 19200,
+                                       .data_bits = 8,
+                                       .stop_bits = 1,
+                                       .parity = MODBUS_PARITY_EVEN,
+                                       .timeout_us = 300 * MS,
+                                       .silence_us = -1,
+                                       .retries = 1,
+                                       .in_flight = 1,
+                                       .hole_limit = 0,
+                                       .max_registers = 125};
+        for (size_t i = 0; i < n_devices; i++) {
+                w->profiles[i] = (struct modbus_profile_conf){.name = "p", .period_us = SECOND};
+                w->devices[i] = (struct modbus_device_conf){.source = "s",
+                                                            .bus = "bus",
+                                                            .profile = "p",
+                                                            .unit = (int64_t)(first_unit + i),
+                                                            .retries = -1,
+                                                            .pause_us = -1};
+        }
+        return w;
+}
+
+static void start(struct world *w)
+{
+        for (size_t i = w->n_devices; i-- > 0;) {
+                w->devices[i].map = &w->profiles[i];
+                w->devices[i].next = w->conf.devices;
+                w->conf.devices = &w->devices[i];
+        }
+        w->plan = modbus_plan_new(&w->conf);
+        w->bus = modbus_bus_new(&w->conf, w->plan, &(struct modbus_outcome){on_data, on_bad, on_device, w});
+        modbus_bus_open(w->bus, w->now_us);
+}
+
+static void finish(struct world *w)
+{
+        modbus_bus_free(w->bus);
+        modbus_plan_free(w->plan);
+        free(w->events);
+        free(w);
+}
+
+/* ---- the line ---- */
+
+static void deliver(struct world *w, int64_t at_us, const uint8_t *p, size_t n)
+{
+        struct event *e = &w->events[w->n_events++];
+
+        assert_true(w->n_events < EVENTS_MOST);
+        *e = (struct event){.at_us = at_us, .order = w->order++, .len = n};
+        memcpy(e->bytes, p, n);
+}
+
+/* In random pieces, each when its last character is through. */
+static void deliver_paced(struct world *w, int64_t at_us, const uint8_t *p, size_t n)
+{
+        int64_t char_ns = modbus_char_ns(&w->conf);
+
+        for (size_t at = 0; at < n;) {
+                size_t part = 1 + (size_t)draw(w, 40);
+
+                part = n - at < part ? n - at : part;
+                deliver(w, at_us + (int64_t)(at + part) * char_ns / 1000, p + at, part);
+                at += part;
+        }
+}
+
+static size_t put_reply(const struct world *w, const struct request *r, uint8_t *out)
+{
+        uint8_t pdu[MODBUS_PDU_MAX] = {r->function, (uint8_t)(2 * r->count)};
+
+        for (unsigned i = 0; i < r->count; i++) {
+                uint16_t v = value_of(r->unit, r->address + i);
+
+                pdu[2 + 2 * i] = (uint8_t)(v >> 8);
+                pdu[3 + 2 * i] = (uint8_t)v;
+        }
+        if (w->conf.port[0] == '/')
+                return modbus_put_rtu(out, r->unit, pdu, 2u + pdu[1]);
+        return modbus_put_tcp(out, r->transaction, r->unit, pdu, 2u + pdu[1]);
+}
+
+static void answer(struct world *w, const struct request *r, int64_t delay_us)
+{
+        uint8_t out[MODBUS_TCP_MAX];
+        size_t n = put_reply(w, r, out);
+
+        deliver_paced(w, w->now_us + 8 * modbus_char_ns(&w->conf) / 1000 + delay_us, out, n);
+}
+
+static void answer_exception(struct world *w, const struct request *r, unsigned code)
+{
+        uint8_t out[MODBUS_TCP_MAX], pdu[2] = {(uint8_t)(r->function | 0x80), (uint8_t)code};
+        size_t n = w->conf.port[0] == '/' ? modbus_put_rtu(out, r->unit, pdu, 2)
+                                          : modbus_put_tcp(out, r->transaction, r->unit, pdu, 2);
+
+        deliver_paced(w, w->now_us + 10 * MS, out, n);
+}
+
+static void take_request(struct world *w, const uint8_t *p, size_t len)
+{
+        struct request r = {.at_us = w->now_us};
+        struct modbus_frame f;
+
+        if (w->conf.port[0] == '/') {
+                struct modbus_rtu rtu = {.len = 0};
+
+                modbus_rtu_push(&rtu, p, len);
+                assert_true(modbus_rtu_next(&rtu, MODBUS_REQUEST, true, &f));
+                r.unit = f.unit;
+                p += 1;
+        } else {
+                struct modbus_tcp tcp = {.len = 0};
+
+                modbus_tcp_push(&tcp, p, len);
+                assert_int_equal(modbus_tcp_next(&tcp, &f), 1);
+                r.unit = f.unit;
+                r.transaction = f.transaction;
+                p += 7;
+        }
+        r.function = p[0];
+        r.address = (uint16_t)(p[1] << 8 | p[2]);
+        r.count = (uint16_t)(p[3] << 8 | p[4]);
+        w->n_requests++;
+        w->on_request(w, &r);
+}
+
+static size_t first_event(const struct world *w)
+{
+        size_t first = 0;
+
+        for (size_t i = 1; i < w->n_events; i++) {
+                if (w->events[i].at_us < w->events[first].at_us ||
+                    (w->events[i].at_us == w->events[first].at_us && w->events[i].order < w->events[first].order))
+                        first = i;
+        }
+        return first;
+}
+
+/* Bytes that are there come before the question, as the driver does it. */
+static void run(struct world *w, int64_t for_us)
+{
+        int64_t until_us = w->now_us + for_us;
+        struct modbus_action a;
+        long idle_steps = 0;
+
+        while (w->now_us < until_us) {
+                int64_t before_us = w->now_us, next_us = until_us;
+                size_t e = first_event(w);
+
+                while (w->n_events && w->events[e].at_us <= w->now_us) {
+                        struct event ev = w->events[e];
+
+                        w->events[e] = w->events[--w->n_events];
+                        assert_int_equal(modbus_bus_input(w->bus, w->now_us, ev.bytes, ev.len), 0);
+                        e = first_event(w);
+                }
+                while (modbus_bus_next(w->bus, w->now_us, &a) == MODBUS_SEND)
+                        take_request(w, a.bytes, a.len);
+                assert_true(a.until_us > w->now_us);
+                next_us = a.until_us < next_us ? a.until_us : next_us;
+                if (w->n_events && w->events[first_event(w)].at_us < next_us)
+                        next_us = w->events[first_event(w)].at_us;
+                w->now_us = next_us > w->now_us ? next_us : w->now_us;
+                idle_steps = w->now_us == before_us ? idle_steps + 1 : 0;
+                assert_true(idle_steps < 1000);
+        }
+}
+
+/* ---- late answers ---- */
+
+/* About half of the answers come 1 ms after the time-out, or anywhere up to the end of the time-out after it. */
+static void sometimes_late(struct world *w, const struct request *r)
+{
+        bool serial = w->conf.port[0] == '/';
+        int64_t reply_us = serial ? (5 + 2 * r->count) * modbus_char_ns(&w->conf) / 1000 : 0;
+        int64_t delay_us = (int64_t)draw(w, 20 * MS);
+
+        if (draw(w, 2)) {
+                delay_us = w->conf.timeout_us + reply_us + MS;
+                if (draw(w, 2))
+                        delay_us += (int64_t)draw(w, (uint64_t)(w->conf.timeout_us - 2 * reply_us - 50 * MS));
+                w->n_late_sent++;
+        } else if (draw(w, 4) == 0) {
+                delay_us = w->conf.timeout_us - (int64_t)draw(w, 3 * MS); /* on the edge */
+        }
+        answer(w, r, delay_us);
+}
+
+static void late_answers(const char *port, int64_t in_flight, unsigned n_devices)
+{
+        struct world *w = make(port, n_devices, 1);
+
+        w->conf.in_flight = in_flight;
+        w->conf.retries = 2;
+        for (size_t i = 0; i < n_devices; i++) {
+                for (unsigned k = 0; k < 6; k++) /* six requests that look the same but for the address */
+                        add_register(w, i, MODBUS_HOLDING, 100 * k, MODBUS_UINT32, 0, 100 * MS);
+        }
+        w->on_request = sometimes_late;
+        start(w);
+        for (int i = 0; i < 40 && w->n_late_sent < 10000; i++)
+                run(w, 1000 * SECOND);
+        printf("%s in flight %d, %u slaves: %ld requests, %ld answers late, %lu discarded, %ld reads, %ld wrong\n",
+               port, (int)in_flight, n_devices, w->n_requests, w->n_late_sent,
+               (unsigned long)modbus_bus_counts(w->bus)->late, w->n_data, w->n_wrong);
+        assert_true(w->n_late_sent >= 10000);
+        assert_true(w->n_data > 5000);
+        assert_true(modbus_bus_counts(w->bus)->late > 0);
+        assert_int_equal(w->n_wrong, 0);
+        finish(w);
+}
+
+static void late_answers_are_never_taken(void **state)
+{
+        late_answers("/dev/ttyS1", 1, 1);
+        late_answers("/dev/ttyS1", 1, 3);
+        late_answers("tcp://gw:502", 1, 1);
+        late_answers("tcp://gw:502", 4, 3);
+}
+
+/* ---- dead slaves ---- */
+
+static void answer_but_the_dead(struct world *w, const struct request *r)
+{
+        if (r->unit > *(unsigned *)w->test)
+                answer(w, r, 8 * MS);
+}
+
+static void dead_slaves_cost_little(void **state)
+{
+        for (unsigned n_dead = 1; n_dead <= 4; n_dead += 3) {
+                struct world *w = make("/dev/ttyS1", 8, 1);
+                unsigned dead = n_dead;
+                int64_t hour_us = 3600ll * SECOND;
+                const struct modbus_counts *c;
+                uint64_t overruns;
+
+                w->test = &dead;
+                w->on_request = answer_but_the_dead;
+                for (size_t i = 0; i < 8; i++) {
+                        add_register(w, i, MODBUS_HOLDING, 0, MODBUS_UINT16, 0, 0);
+                        add_register(w, i, MODBUS_HOLDING, 500, MODBUS_UINT32, 0, 0);
+                }
+                start(w);
+                run(w, hour_us);
+                c = modbus_bus_counts(w->bus);
+                overruns = c->overruns;
+                printf("%u of 8 slaves dead for an hour: %.2f %% of the bus, %ld device events, %lu overruns\n", n_dead,
+                       100.0 * (double)c->dead_us / (double)hour_us, w->n_down, (unsigned long)overruns);
+                assert_true(c->dead_us * 20 <= hour_us);
+                assert_int_equal(w->n_down, n_dead);
+                assert_int_equal(w->n_wrong, 0);
+                for (size_t i = 0; i < w->plan->n_reads; i++) {
+                        bool is_dead = w->plan->reads[i].device < n_dead;
+
+                        assert_int_equal(w->bad_of[i], is_dead);
+                        assert_int_equal(w->quality_of[i], is_dead ? QUALITY_BAD_COMM_FAILURE : QUALITY_GOOD);
+                        assert_true(is_dead ? w->data_of[i] == 0 : w->data_of[i] >= 3600 - 10);
+                }
+                dead = 0;
+                run(w, 70 * SECOND);
+                assert_int_equal(w->n_up, n_dead);
+                for (size_t i = 0; i < w->plan->n_reads; i++)
+                        assert_int_equal(w->quality_of[i], QUALITY_GOOD);
+                run(w, 60 * SECOND);
+                assert_int_equal(w->n_down, n_dead);
+                finish(w);
+        }
+}
+
+/* ---- exceptions ---- */
+
+static void refuse_some(struct world *w, const struct request *r)
+{
+        unsigned end = r->address + r->count;
+
+        if (r->address >= 1000)
+                answer_exception(w, r, 2);
+        else if (r->address < 6 && end > 4) /* 4 and 5 are not there */
+                answer_exception(w, r, 2);
+        else
+                answer(w, r, 5 * MS);
+}
+
+static void an_exception_is_about_its_read_only(void **state)
+{
+        struct world *w = make("tcp://plc:502", 1, 255);
+
+        w->on_request = refuse_some;
+        w->conf.hole_limit = 8;
+        add_register(w, 0, MODBUS_HOLDING, 0, MODBUS_UINT16, 0, 0);
+        add_register(w, 0, MODBUS_HOLDING, 2, MODBUS_UINT32, 0, 0);
+        add_register(w, 0, MODBUS_HOLDING, 6, MODBUS_UINT16, 0, 0);
+        add_register(w, 0, MODBUS_HOLDING, 1000, MODBUS_UINT16, 0, 0);
+        start(w);
+        assert_int_equal(w->plan->n_reads, 2);
+        run(w, 100 * SECOND);
+        assert_int_equal(w->plan->n_reads, 3);
+        assert_int_equal(w->quality_of[0], QUALITY_GOOD);
+        assert_int_equal(w->quality_of[1], QUALITY_BAD_CONFIG);
+        assert_int_equal(w->quality_of[2], QUALITY_GOOD);
+        assert_int_equal(w->n_bad, 1);
+        assert_true(w->data_of[0] >= 100 && w->data_of[2] >= 100);
+        assert_int_equal(w->n_wrong, 0);
+        assert_int_equal(w->n_down, 0);
+        finish(w);
+}
+
+/* ---- noise ---- */
+
+struct noise {
+        int kind;
+        bool next;
+};
+
+static void misbehave(struct world *w, const struct request *r)
+{
+        struct noise *noise = w->test;
+        uint8_t out[MODBUS_TCP_MAX], other[MODBUS_TCP_MAX];
+        struct request wrong = *r;
+        size_t n = put_reply(w, r, out);
+        int64_t at_us = w->now_us + 8 * modbus_char_ns(&w->conf) / 1000 + 5 * MS;
+
+        noise->next = !noise->next;
+        if (!noise->next) {
+                answer(w, r, 5 * MS);
+                return;
+        }
+        switch (noise->kind) {
+        case 0: /* garbage, then the answer */
+                memset(other, 0xa5, 30);
+                deliver_paced(w, at_us - 3 * MS, other, 30);
+                deliver_paced(w, at_us + 20 * MS, out, n);
+                break;
+        case 1: /* half a frame, then nothing */
+                deliver_paced(w, at_us, out, n / 2);
+                break;
+        case 2: /* a broken CRC */
+                out[n - 1] ^= 0x40;
+                deliver_paced(w, at_us, out, n);
+                break;
+        case 3: /* byte by byte, slower than the line */
+                for (size_t i = 0; i < n; i++)
+                        deliver(w, at_us + (int64_t)i * 4 * MS, out + i, 1);
+                break;
+        case 4: /* the answer of another unit */
+                wrong.unit++;
+                deliver_paced(w, at_us, other, put_reply(w, &wrong, other));
+                break;
+        case 5: /* too many registers */
+                wrong.count++;
+                deliver_paced(w, at_us, other, put_reply(w, &wrong, other));
+                break;
+        default: /* garbage behind the answer */
+                memset(out + n, 0x11, 20);
+                deliver_paced(w, at_us, out, n + 20);
+                break;
+        }
+}
+
+/* Every second request goes wrong in some way: the other half is answered, nothing wrong is ever taken. */
+static void noise_costs_one_request(void **state)
+{
+        for (int kind = 0; kind <= 6; kind++) {
+                struct world *w = make("/dev/ttyS1", 1, 9);
+                struct noise noise = {.kind = kind};
+                bool heals = kind == 0 || kind == 3 || kind == 6;
+
+                w->test = &noise;
+                w->conf.retries = 1;
+                w->on_request = misbehave;
+                add_register(w, 0, MODBUS_HOLDING, 0, MODBUS_UINT64, 0, 2 * SECOND);
+                start(w);
+                run(w, 2000 * SECOND);
+                assert_int_equal(w->n_wrong, 0);
+                assert_int_equal(w->n_bad, 0);
+                assert_true(w->n_data >= 1000);
+                assert_int_equal(modbus_bus_counts(w->bus)->timeouts, heals ? 0 : w->n_data);
+                finish(w);
+        }
+}
+
+static void never_quiet(struct world *w, const struct request *r)
+{
+        answer(w, r, 5 * MS);
+}
+
+static void a_babbling_line_makes_tags_bad(void **state)
+{
+        struct world *w = make("/dev/ttyS1", 1, 9);
+
+        w->on_request = never_quiet;
+        add_register(w, 0, MODBUS_HOLDING, 0, MODBUS_UINT16, 0, 0);
+        start(w);
+        run(w, 10 * SECOND);
+        assert_int_equal(w->quality_of[0], QUALITY_GOOD);
+        for (int i = 0; i < 20000; i++) {
+                deliver(w, w->now_us + MS, (const uint8_t *)"U", 1);
+                run(w, MS);
+        }
+        assert_int_equal(w->quality_of[0], QUALITY_BAD_COMM_FAILURE);
+        assert_int_equal(w->n_bad, 1);
+        run(w, 70 * SECOND);
+        assert_int_equal(w->quality_of[0], QUALITY_GOOD);
+        finish(w);
+}
+
+/* ---- the port comes and goes ---- */
+
+static void a_lost_port_is_told_once(void **state)
+{
+        struct world *w = make("tcp://plc:502", 2, 1);
+
+        w->on_request = never_quiet;
+        w->conf.in_flight = 4;
+        add_register(w, 0, MODBUS_HOLDING, 0, MODBUS_UINT16, 0, 0);
+        add_register(w, 1, MODBUS_HOLDING, 0, MODBUS_UINT16, 0, 0);
+        start(w);
+        for (int i = 0; i < 1000; i++) {
+                long data = w->n_data;
+
+                run(w, SECOND + (int64_t)draw(w, SECOND));
+                assert_true(w->n_data >= data + 2);
+                modbus_bus_close(w->bus, w->now_us, "unplugged");
+                assert_int_equal(w->quality_of[0], QUALITY_BAD_NOT_CONNECTED);
+                assert_int_equal(w->n_bad, 2 * (i + 1));
+                w->n_events = 0;
+                run(w, SECOND);
+                assert_int_equal(w->n_bad, 2 * (i + 1));
+                modbus_bus_open(w->bus, w->now_us);
+        }
+        assert_int_equal(w->n_wrong, 0);
+        finish(w);
+}
+
+/* ---- the sick gateway ---- */
+
+struct pair {
+        unsigned unit;
+        uint8_t request[8], reply[64];
+        size_t len; /* 0: it never answered */
+        int64_t latency_us;
+};
+
+struct gateway {
+        struct pair *pairs;
+        size_t n, next[8]; /* by unit */
+        struct {
+                uint16_t transaction;
+                uint8_t reply[64];
+                size_t len;
+        } out[READS_MOST]; /* what the last request of each read is to be answered with */
+        bool stamped;
+        uint32_t stamp;
+        int64_t last_us[READS_MOST], worst_us[READS_MOST], first_us[READS_MOST];
+        long n_sent[READS_MOST], answered[8], silent[8], late[8];
+};
+
+static size_t unhex(const char *hex, uint8_t *out)
+{
+        size_t n = 0;
+        unsigned byte;
+
+        for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+                out[n++] = (uint8_t)byte;
+        return n;
+}
+
+static void load_pairs(struct gateway *g)
+{
+        FILE *in = fopen(TEST_ROOT "/tests/replay/modbus-sick-gateway.csv", "r");
+        char line[512], request[64], reply[128];
+
+        assert_non_null(in);
+        g->pairs = calloc(4096, sizeof(*g->pairs));
+        assert_non_null(fgets(line, sizeof(line), in));
+        while (fgets(line, sizeof(line), in)) {
+                struct pair *p = &g->pairs[g->n++];
+                double latency_ms = 0;
+
+                reply[0] = '\0';
+                if (sscanf(line, "%*[^,],%*[^,],%u,%*[^,],%63[^,],%127[^,],%lf", &p->unit, request, reply,
+                           &latency_ms) < 2)
+                        fail_msg("%s", line);
+                unhex(request, p->request);
+                p->len = unhex(reply, p->reply);
+                p->latency_us = (int64_t)(latency_ms * 1000);
+        }
+        fclose(in);
+        assert_true(g->n > 2000);
+}
+
+/* The unit's next recorded exchange with the same request, from the start again when they are used up. */
+static const struct pair *next_pair(struct gateway *g, const struct request *r)
+{
+        const uint8_t request[5] = {r->function, (uint8_t)(r->address >> 8), (uint8_t)r->address,
+                                    (uint8_t)(r->count >> 8), (uint8_t)r->count};
+
+        for (;;) {
+                const struct pair *p = &g->pairs[g->next[r->unit]++ % g->n];
+
+                if (p->unit == r->unit && memcmp(p->request, request, 5) == 0)
+                        return p;
+        }
+}
+
+static size_t read_of(const struct world *w, const struct request *r)
+{
+        for (size_t i = 0; i < w->plan->n_reads; i++) {
+                const struct modbus_read *rd = &w->plan->reads[i];
+
+                if (w->devices[rd->device].unit == r->unit && rd->function == r->function &&
+                    rd->address == r->address && rd->count == r->count)
+                        return i;
+        }
+        fail_msg("a request that belongs to no read");
+        return 0;
+}
+
+static void on_gateway_request(struct world *w, const struct request *r)
+{
+        struct gateway *g = w->test;
+        const struct pair *p = next_pair(g, r);
+        size_t read = read_of(w, r);
+        int64_t off_us = g->n_sent[read] ? llabs(r->at_us - g->last_us[read] - w->plan->reads[read].period_us) : 0;
+        uint8_t out[MODBUS_TCP_MAX];
+
+        if (g->n_sent[read] > 1 && off_us > g->worst_us[read]) /* the first is at once, then the slots count */
+                g->worst_us[read] = off_us;
+        if (g->n_sent[read] == 1)
+                g->first_us[read] = r->at_us;
+        g->n_sent[read]++;
+        g->last_us[read] = r->at_us;
+        if (p->len == 0) {
+                g->silent[r->unit]++;
+                g->out[read].len = 0;
+                return;
+        }
+        g->answered[r->unit]++;
+        g->late[r->unit] += p->latency_us > w->conf.timeout_us;
+        g->out[read].len = p->len;
+        memcpy(g->out[read].reply, p->reply, p->len);
+        if (g->stamped) /* every answer is one of its kind */
+                memcpy(g->out[read].reply + 2, &(uint32_t){++g->stamp}, p->reply[1] < 4 ? p->reply[1] : 4);
+        deliver(w, w->now_us + p->latency_us, out,
+                modbus_put_tcp(out, r->transaction, r->unit, g->out[read].reply, p->len));
+}
+
+static void on_gateway_values(struct world *w, size_t read, const uint8_t *data)
+{
+        const struct gateway *g = w->test;
+
+        w->n_wrong += g->out[read].len == 0 || memcmp(data, g->out[read].reply + 2, g->out[read].len - 2) != 0;
+}
+
+static void the_sick_gateway(int64_t in_flight, bool stamped)
+{
+        static const unsigned units[] = {1, 2, 3, 7};
+        struct world *w = make("tcp://gateway:502", 4, 1);
+        struct gateway g = {.stamped = stamped};
+
+        load_pairs(&g);
+        w->test = &g;
+        w->conf.in_flight = in_flight;
+        w->conf.timeout_us = SECOND;
+        w->conf.retries = 0;
+        for (size_t i = 0; i < 3; i++) {
+                add_register(w, i, MODBUS_INPUT, 0, MODBUS_UINT32, 0, 3 * SECOND);
+                add_register(w, i, MODBUS_INPUT, 0, MODBUS_STRING, 14, 3001 * MS);
+                add_register(w, i, MODBUS_INPUT, 1, MODBUS_STRING, 14, 3002 * MS);
+        }
+        add_register(w, 3, MODBUS_INPUT, 4, MODBUS_UINT16, 0, 3 * SECOND);
+        add_register(w, 3, MODBUS_HOLDING, 4, MODBUS_UINT32, 0, 20 * SECOND);
+        for (size_t i = 0; i < 4; i++)
+                w->devices[i].unit = units[i];
+        w->on_request = on_gateway_request;
+        w->on_values = on_gateway_values;
+        start(w);
+        run(w, 3600ll * SECOND);
+        printf("sick gateway, in flight %d%s: %ld requests, %ld values, %ld mispaired, %lu late discarded, down %ld, "
+               "up "
+               "%ld\n",
+               (int)in_flight, stamped ? ", stamped" : "", w->n_requests, w->n_data, w->n_wrong,
+               (unsigned long)modbus_bus_counts(w->bus)->late, w->n_down, w->n_up);
+        for (size_t i = 0; i < 4; i++)
+                printf("  unit %u: %ld answered (%ld of them late), %ld not\n", units[i], g.answered[units[i]],
+                       g.late[units[i]], g.silent[units[i]]);
+        assert_int_equal(w->n_wrong, 0);
+        for (size_t i = 0; i < w->plan->n_reads; i++) {
+                double period = (double)w->plan->reads[i].period_us;
+                double mean = (double)(g.last_us[i] - g.first_us[i]) / (double)(g.n_sent[i] - 2);
+
+                if (w->plan->reads[i].device != 3)
+                        continue;
+                printf("  unit 7, every %.0f s: mean %.4f s, worst interval off by %.0f ms, bad %ld times\n",
+                       period / 1e6, mean / 1e6, (double)g.worst_us[i] / 1e3, w->bad_of[i]);
+                assert_true(mean > 0.95 * period && mean < 1.05 * period);
+                assert_int_equal(w->bad_of[i], 0);
+                if (in_flight > 2) /* with fewer its own two reads can meet */
+                        assert_true((double)g.worst_us[i] < 0.05 * period);
+        }
+        free(g.pairs);
+        finish(w);
+}
+
+static void the_sick_gateway_harms_no_healthy_unit(void **state)
+{
+        the_sick_gateway(1, false);
+        the_sick_gateway(1, true);
+        the_sick_gateway(4, false);
+        the_sick_gateway(4, true);
+        the_sick_gateway(2, true);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(late_answers_are_never_taken),           cmocka_unit_test(dead_slaves_cost_little),
+                cmocka_unit_test(an_exception_is_about_its_read_only),    cmocka_unit_test(noise_costs_one_request),
+                cmocka_unit_test(a_babbling_line_makes_tags_bad),         cmocka_unit_test(a_lost_port_is_told_once),
+                cmocka_unit_test(the_sick_gateway_harms_no_healthy_unit),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
