@@ -7,12 +7,8 @@
  */
 #include "agent/config_floor.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "agent/base/err.h"
-#include "agent/base/text.h"
+#include "agent/rules/rules_conf.h"
 
 #define MS     1e3
 #define SECOND 1e6
@@ -21,7 +17,6 @@
 
 static const char *const parities[] = {"none", "even", "odd", NULL};
 static const char *const frames[] = {"line", "nmea", NULL};
-static const char *const rules[] = {"limits", "rate", "deviation", "stuck", "silent", "state", NULL};
 
 static int fault(const char **key, const char *which, struct err *e, const char *what)
 {
@@ -86,99 +81,6 @@ static const struct schema_key serial_keys[] = {
 };
 #undef AT
 
-/* source/tag, where * stands for any run of characters and ? for one. */
-static bool is_match(const char *s)
-{
-        const char *slash = strchr(s, '/');
-
-        if (!slash || slash == s || !slash[1] || strchr(slash + 1, '/'))
-                return false;
-        for (; *s; s++) {
-                if (!strchr("/*?", *s) && !text_is_name(s, 1))
-                        return false;
-        }
-        return true;
-}
-
-static int check_limits(const struct floor_alarm_conf *c, const char **key, struct err *e)
-{
-        static const char *const names[] = {"lolo", "lo", "hi", "hihi"};
-        const double limits[] = {c->lolo, c->lo, c->hi, c->hihi};
-        double last = -HUGE_VAL;
-        int n = 0;
-
-        for (int i = 0; i < 4; i++) {
-                if (isnan(limits[i]))
-                        continue;
-                *key = names[i];
-                if (!(limits[i] > last))
-                        return err_set(e, "%g is out of order; allowed: lolo < lo < hi < hihi", limits[i]);
-                last = limits[i];
-                n++;
-        }
-        return n ? 0 : fault(key, NULL, e, "rule limits without a limit; one of hihi, hi, lo, lolo is needed");
-}
-
-static int check_alarm(void *obj, const char **key, struct err *e)
-{
-        const struct floor_alarm_conf *c = obj;
-
-        if (!is_match(c->match)) {
-                *key = "match";
-                return err_set(e, "\"%.80s\" is not a pattern; allowed: source/tag, with * and ?, as press-*/temp",
-                               c->match);
-        }
-        switch ((enum floor_rule)c->rule) {
-        case FLOOR_LIMITS:
-                return check_limits(c, key, e);
-        case FLOOR_RATE:
-                if (isnan(c->limit))
-                        return fault(key, "limit", e, "missing; rule rate needs how much is too much");
-                return c->over_us ? 0 : fault(key, "over", e, "missing; rule rate needs a span, as 10s");
-        case FLOOR_DEVIATION:
-                return isnan(c->sigma) ? fault(key, "sigma", e, "missing; rule deviation needs it") : 0;
-        case FLOOR_STUCK:
-        case FLOOR_SILENT:
-                return c->after_us ? 0 : fault(key, "after", e, "missing; the rule needs a time, as 60s");
-        case FLOOR_STATE:
-                return c->normal ? 0 : fault(key, "normal", e, "missing; rule state needs the value that is normal");
-        }
-        return 0;
-}
-
-#define AT(member) offsetof(struct floor_alarm_conf, member)
-static const struct schema_key alarm_keys[] = {
-        {"name", SCHEMA_NAME, SCHEMA_UNIQUE, AT(name), .help = "Name of the rule; default: what it does."},
-        {"match", SCHEMA_TEXT, SCHEMA_REQUIRED, AT(match), .help = "Which tags: source/tag, with * and ?."},
-        {"rule", SCHEMA_CHOICE, SCHEMA_REQUIRED, AT(rule), .choices = rules, .help = "What is watched."},
-        {"hihi", SCHEMA_FLOAT, SCHEMA_NAN, AT(hihi), .help = "limits: upper alarm limit."},
-        {"hi", SCHEMA_FLOAT, SCHEMA_NAN, AT(hi), .help = "limits: upper warning limit."},
-        {"lo", SCHEMA_FLOAT, SCHEMA_NAN, AT(lo), .help = "limits: lower warning limit."},
-        {"lolo", SCHEMA_FLOAT, SCHEMA_NAN, AT(lolo), .help = "limits: lower alarm limit."},
-        {"limit", SCHEMA_FLOAT, SCHEMA_NAN, AT(limit), 0, 1e300, .help = "rate: most change within `over`."},
-        {"over", SCHEMA_DURATION, 0, AT(over_us), MS, 31 * DAY, .help = "rate: the span that is looked at."},
-        {"sigma", SCHEMA_FLOAT, SCHEMA_NAN, AT(sigma), 0.1, 1000, .help = "deviation: how many standard deviations."},
-        {"half_life", SCHEMA_DURATION, 0, AT(half_life_us), SECOND, 31 * DAY, .def = "1h",
-         .help = "deviation: how fast the mean forgets."},
-        {"warm_up", SCHEMA_DURATION, 0, AT(warm_up_us), 0, 31 * DAY, .def = "30m",
-         .help = "deviation: no alarm before the mean is known that long."},
-        {"after", SCHEMA_DURATION, 0, AT(after_us), MS, 31 * DAY, .help = "stuck, silent: how long is too long."},
-        {"normal", SCHEMA_TEXT, SCHEMA_SCALAR, AT(normal), .help = "state: any other value is an alarm."},
-        {"deadband", SCHEMA_FLOAT, 0, AT(deadband), 0, 1e300, .def = "0",
-         .help = "How far back a value must go to clear."},
-        {"on_delay", SCHEMA_DURATION, 0, AT(on_delay_us), 0, DAY, .def = "0s",
-         .help = "The condition holds this long first."},
-        {"off_delay", SCHEMA_DURATION, 0, AT(off_delay_us), 0, DAY, .def = "0s",
-         .help = "It is clear this long first."},
-        {"severity", SCHEMA_INT, 0, AT(severity), 1, 1000, .def = "500", .help = "1 to 1000, the higher the worse."},
-        {"re_alarm", SCHEMA_DURATION, 0, AT(re_alarm_us), 0, 31 * DAY, .def = "0s",
-         .help = "An alarm that stays is told again this often; 0s: never."},
-        {"latching", SCHEMA_BOOL, 0, AT(latching), .def = "false", .help = "It stays until acknowledged."},
-        {"ack_required", SCHEMA_BOOL, 0, AT(ack_required), .def = "true", .help = "Somebody has to acknowledge it."},
-        {NULL},
-};
-#undef AT
-
 static const struct schema_key notify_mqtt_keys[] = {
         {"connection", SCHEMA_NAME, SCHEMA_REQUIRED, offsetof(struct floor_notify_mqtt_conf, connection),
          .help = "Name of the mqtt item whose broker gets the retained alarm states."},
@@ -237,15 +139,6 @@ static const struct schema serial_schema = {
         .check = check_serial,
 };
 
-static const struct schema alarm_schema = {
-        .name = "alarms",
-        .help = "What is watched, and how.",
-        .keys = alarm_keys,
-        .size = sizeof(struct floor_alarm_conf),
-        .has_at = true,
-        .check = check_alarm,
-};
-
 static const struct schema notify_schema = {
         .name = "notify",
         .help = "Who is told of alarms, besides Kafka.",
@@ -257,7 +150,7 @@ static const struct schema notify_schema = {
 #define AT(member) offsetof(struct floor_conf, member)
 const struct schema_key floor_keys[FLOOR_SECTIONS + 1] = {
         {"serial", SCHEMA_LIST, 0, AT(serial), .sub = &serial_schema, .help = "Instruments that send lines of text."},
-        {"alarms", SCHEMA_LIST, 0, AT(alarms), .sub = &alarm_schema, .help = "What is watched, and how."},
+        {"alarms", SCHEMA_LIST, 0, AT(alarms), .sub = &rules_schema, .help = "What is watched, and how."},
         {"notify", SCHEMA_MAP, 0, AT(notify), .sub = &notify_schema, .help = "Who is told of alarms, besides Kafka."},
         {NULL},
 };

@@ -20,19 +20,6 @@ struct floor_serial_conf {
         struct schema_list readings; /* struct floor_line_reading_conf */
 };
 
-enum floor_rule { FLOOR_LIMITS, FLOOR_RATE, FLOOR_DEVIATION, FLOOR_STUCK, FLOOR_SILENT, FLOOR_STATE };
-
-struct floor_alarm_conf {
-        struct schema_at at;
-        const char *name, *match, *normal;
-        int rule;                                /* enum floor_rule */
-        double hihi, hi, lo, lolo, limit, sigma; /* NaN: not said */
-        double deadband;
-        int64_t over_us, half_life_us, warm_up_us, after_us, on_delay_us, off_delay_us, re_alarm_us;
-        int64_t severity;
-        bool latching, ack_required;
-};
-
 struct floor_notify_mqtt_conf {
         struct schema_at at;
         const char *connection;
@@ -51,7 +38,8 @@ struct floor_notify_conf {
 };
 
 struct floor_conf {
-        struct schema_list serial, alarms;
+        struct schema_list serial;
+        struct schema_list alarms; /* struct rule_conf */
         struct floor_notify_conf notify;
 };
 

@@ -20,6 +20,7 @@
 #include "agent/config.h"
 #include "agent/config_scalar.h"
 #include "agent/config_walk.h"
+#include "agent/rules/rules_conf.h"
 #include "drivers/modbus.h"
 #include "drivers/mqtt.h"
 
@@ -233,10 +234,11 @@ static const struct {
          "t:4:41: alarms[0].hi: \".5\" is not a decimal number; allowed: a number\n"},
         {HEAD "alarms: [{match: a/b, rule: rate, limit: 1}]\n",
          "t:4:10: alarms[0].over: missing; rule rate needs a span, as 10s\n"},
-        {HEAD "alarms: [{match: a/b, rule: silent}, {match: a/b, rule: deviation}, {match: a/b, rule: state}]\n",
+        {HEAD "alarms: [{match: a/b, rule: silent}, {match: a/b, rule: deviation}, {match: a/b, rule: off_normal}]\n",
          "t:4:10: alarms[0].after: missing; the rule needs a time, as 60s\n"
-         "t:4:38: alarms[1].sigma: missing; rule deviation needs it\n"
-         "t:4:69: alarms[2].normal: missing; rule state needs the value that is normal\n"},
+         "t:4:69: alarms[2].normal: missing; the rule needs the value that is normal\n"},
+        {HEAD "alarms: [{match: a/b, rule: limits, hi: 1, sigma: 3}]\n",
+         "t:4:51: alarms[0].sigma: means nothing in rule limits; leave it out\n"},
         /* all in one run, sorted by place */
         {"gatewya: g\nspool: {max_size: 1}\nkafka: {brokers: [a:1], linger: 5}\nmqtt: {}\n",
          "t:1:1: gateway: missing; it is required\n"
@@ -343,7 +345,7 @@ static void test_factory(void **state)
         const struct modbus_profile_conf *profiles = c->profiles.items;
         const struct modbus_register_conf *meter = profiles[1].registers.items;
         const struct modbus_device_conf *devices = c->devices.items;
-        const struct floor_alarm_conf *alarms = c->floor.alarms.items;
+        const struct rule_conf *alarms = c->floor.alarms.items;
         const struct mqtt_conf *mqtt = c->drivers[0].conf;
 
         assert_string_equal(c->site, "ulsan1");
