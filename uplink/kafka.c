@@ -454,6 +454,7 @@ static int set_ours(struct kafka *k, const struct kafka_conf *c, const char *gat
                 {"message.timeout.ms", "0"},
                 {"partitioner", "murmur2_random"}, /* as Java clients */
                 {"statistics.interval.ms", "0"},
+                {"reconnect.backoff.max.ms", "2000"}, /* its 10 s would add as much to every outage */
                 {"log.queue", "true"},
         };
         static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd"};
