@@ -41,6 +41,7 @@ def test_every_key_with_its_type_and_a_ledger_that_balances(room):
     check(agent.status())
     steady = Steady(room, 3000)
     seen = [agent.wait("a sample", lambda s: True) for _ in range(120)]
+    agent.wait("rates as published", lambda s: 2000 < s["accept_rate"] < 4000 and 2000 < s["deliver_rate"] < 4000)
     acked = steady.finish()
     for s in seen:
         check(s)
@@ -52,7 +53,6 @@ def test_every_key_with_its_type_and_a_ledger_that_balances(room):
     assert last["health"] == "ok"
     assert [d["name"] for d in last["drivers"]] == ["plant"] and last["drivers"][0]["kind"] == "mqtt"
     assert last["drivers"][0]["readings"] == len(acked)
-    assert seen[-1]["accept_rate"] > 1000 and seen[-1]["deliver_rate"] > 1000, seen[-1]
     assert last["flash"]["bytes_today"] > 0 and last["flash"]["bytes_per_reading"] > 0
 
 
