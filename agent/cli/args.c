@@ -49,6 +49,11 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_MQTT] = {"mqtt", 0, VALUE_TEXT, "URL", IN(mqtt), "your MQTT broker instead of one of its own"},
         [CLI_OPT_KAFKA] = {"kafka", 0, VALUE_TEXT, "HOST:PORT", IN(kafka),
                            "your Kafka cluster instead of one of its own"},
+        [CLI_OPT_RULES] = {"rules", 0, VALUE_TEXT, "FILE", IN(rules), "a configuration; only its alarms matter"},
+        [CLI_OPT_INPUT] = {"input", 0, VALUE_TEXT, "FILE", IN(input), "a recording: CSV, or a spool"},
+        [CLI_OPT_SOURCE] = {"source", 0, VALUE_TEXT, "NAME", IN(source),
+                            "the source of a CSV's columns (default: the file's name), or only this one of a spool"},
+        [CLI_OPT_EXPLAIN] = {"explain", 0, VALUE_TEXT, "ID", IN(explain), "show the readings around this alarm"},
         [CLI_OPT_HELP] = {"help", 'h', VALUE_NONE, NULL, 0, "this text"},
         [CLI_OPT_VERSION] = {"version", 'V', VALUE_NONE, NULL, 0, "the version"},
 };

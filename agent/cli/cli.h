@@ -38,6 +38,10 @@ enum cli_option_id {
         CLI_OPT_SECONDS,
         CLI_OPT_MQTT,
         CLI_OPT_KAFKA,
+        CLI_OPT_RULES,
+        CLI_OPT_INPUT,
+        CLI_OPT_SOURCE,
+        CLI_OPT_EXPLAIN,
         CLI_OPT_HELP,
         CLI_OPT_VERSION,
         CLI_OPTIONS
@@ -64,7 +68,7 @@ extern const struct cli_command cli_commands[]; /* ended by a NULL name */
 struct cli {
         const struct cli_command *command; /* NULL: none given (--help, --version) */
         unsigned given;                    /* CLI_BIT()s of the options on the command line */
-        const char *config, *spool, *tag, *unit, *mqtt, *kafka;
+        const char *config, *spool, *tag, *unit, *mqtt, *kafka, *rules, *input, *source, *explain;
         int64_t since_us, until_us; /* when given */
         uint64_t lines, seconds;
         const char *args[CLI_ARGS_MOST];
@@ -99,6 +103,8 @@ int cmd_send(struct cli *c);
 int cmd_demo(struct cli *c);
 int cmd_help(struct cli *c);
 int cmd_version(struct cli *c);
+int cmd_rules_test(struct cli *c);
+int cmd_rules_learn(struct cli *c);
 int cmd_spool_ls(struct cli *c);
 int cmd_spool_show(struct cli *c);
 int cmd_spool_tail(struct cli *c);

@@ -21,8 +21,7 @@ enum alarm_visibility { ALARM_SHOWN, ALARM_SHELVED, ALARM_OUT_OF_SERVICE, ALARM_
 /* 12 bytes, so that four limits of a tag and their place in the engine fit in 64. */
 struct alarm {
         uint32_t phase : 2;
-        uint32_t
-                inside : 1; /* the evaluator's hysteresis: the value is beyond the limit, or not yet out of the deadband */
+        uint32_t inside : 1; /* limits: where the last reading was, for who takes over */
         uint32_t unacked : 1;
         uint32_t latched : 1;
         uint32_t visibility : 2;

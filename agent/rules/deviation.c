@@ -126,16 +126,16 @@ static void begin(struct deviation *m, const struct sample *s)
         m->begun_ts_us = m->last_ts_us = s->ts_us;
 }
 
-static bool is_beyond(const struct rule_conf *c, double d, double sigma, bool inside)
+static bool is_beyond(const struct rule_conf *c, double d, double sigma, bool active)
 {
-        double most = (c->sigma - (inside ? c->deadband : 0)) * sigma;
+        double most = (c->sigma - (active ? c->deadband : 0)) * sigma;
 
         if (sigma == 0)
                 return false;
         return (c->direction != RULE_FALL && d >= most) || (c->direction != RULE_RISE && -d >= most);
 }
 
-struct verdict deviation_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside)
+struct verdict deviation_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         struct deviation *m = memory;
         double w, d, sigma, limit;
@@ -153,7 +153,7 @@ struct verdict deviation_judge(const struct rule_conf *c, void *memory, const st
         d = s->num - m->mean;
         sigma = sigma_of(m);
         limit = m->mean + (d < 0 ? -c->sigma : c->sigma) * sigma;
-        beyond = warm && is_beyond(c, d, sigma, inside);
+        beyond = warm && is_beyond(c, d, sigma, active);
         if (beyond) {
                 watch_away(c, m, d, s->ts_us);
         } else {

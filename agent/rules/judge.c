@@ -59,7 +59,7 @@ bool sample_is(const struct sample *s, const char *written)
         return text_number(written, len, &num, &i64, &is_i64) && num == s->num;
 }
 
-struct verdict off_normal_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside)
+struct verdict off_normal_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         return (struct verdict){sample_is(s, c->normal) ? ALARM_FALSE : ALARM_TRUE, s->num, NAN};
 }
@@ -77,7 +77,7 @@ size_t stuck_bytes(const struct rule_conf *c)
         return sizeof(struct stuck);
 }
 
-struct verdict stuck_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside)
+struct verdict stuck_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         struct stuck *m = memory;
         uint64_t hash = isnan(s->num) ? sample_hash(s) : 0;
@@ -108,13 +108,13 @@ void silent_restart(void *memory, int64_t mono_us)
         *(struct silent *)memory = (struct silent){.last_us = mono_us};
 }
 
-struct verdict silent_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside)
+struct verdict silent_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         silent_restart(memory, s->mono_us);
         return (struct verdict){ALARM_FALSE, s->num, NAN};
 }
 
-struct verdict silent_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool inside)
+struct verdict silent_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool active)
 {
         struct silent *m = memory;
 

@@ -31,10 +31,10 @@ struct verdict {
 
 struct judge {
         size_t (*bytes)(const struct rule_conf *c); /* of memory */
-        /* A reading came. `active`: the alarm is in its condition, so a deadband applies. */
-        struct verdict (*judge)(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
+        /* A reading came. `active`: the alarm is, so a deadband applies. */
+        struct verdict (*judge)(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
         /* Time passed without a reading; NULL where that says nothing. */
-        struct verdict (*pass)(const struct rule_conf *c, void *memory, int64_t mono_us, bool inside);
+        struct verdict (*pass)(const struct rule_conf *c, void *memory, int64_t mono_us, bool active);
         /* When pass() is to be asked again, monotonic; INT64_MAX: when a reading has come. NULL without pass. */
         int64_t (*due)(const struct rule_conf *c, const void *memory);
         bool learns;                       /* its memory is worth keeping over a restart */
@@ -45,19 +45,19 @@ struct judge {
 extern const struct judge judges[RULE_KINDS];
 
 /* What the parts of it are made of. */
-struct verdict rate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
-struct verdict deviation_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
-struct verdict stuck_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
-struct verdict off_normal_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
-struct verdict silent_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
-struct verdict silent_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool inside);
+struct verdict rate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
+struct verdict deviation_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
+struct verdict stuck_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
+struct verdict off_normal_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
+struct verdict silent_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
+struct verdict silent_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool active);
 int64_t silent_due(const struct rule_conf *c, const void *memory);
 /* Begins to wait now; also when the device is back. */
 void silent_restart(void *memory, int64_t mono_us);
-struct verdict count_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
-struct verdict count_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool inside);
+struct verdict count_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
+struct verdict count_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool active);
 int64_t count_due(const struct rule_conf *c, const void *memory);
-struct verdict duplicate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside);
+struct verdict duplicate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active);
 
 size_t rate_bytes(const struct rule_conf *c);
 size_t deviation_bytes(const struct rule_conf *c);

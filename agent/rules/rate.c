@@ -67,7 +67,7 @@ static double change(const struct rule_conf *c, const struct rate *m, double v, 
         return (max - v) * scale;
 }
 
-struct verdict rate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside)
+struct verdict rate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         int64_t width_us = c->over_us / SLICES, slice = s->ts_us / width_us;
         struct rate *m = memory;
@@ -84,5 +84,5 @@ struct verdict rate_judge(const struct rule_conf *c, void *memory, const struct 
         m->last = s->num;
         m->last_ts_us = s->ts_us;
         m->begun = true;
-        return (struct verdict){by >= c->limit - (inside ? c->deadband : 0) ? ALARM_TRUE : ALARM_FALSE, by, c->limit};
+        return (struct verdict){by >= c->limit - (active ? c->deadband : 0) ? ALARM_TRUE : ALARM_FALSE, by, c->limit};
 }

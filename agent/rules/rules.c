@@ -350,24 +350,30 @@ static void hand_over(struct rules *r, uint32_t at, unsigned outer, const struct
         }
 }
 
+/* The deadband is for an alarm that is active, or that another one speaks for; until then the limit is the limit. */
+static bool is_inside(const struct slot *s, const struct level *l, unsigned nth, double deadband, double v)
+{
+        bool active = alarm_is_active(&s->alarm[nth]) || (l->outer >= 0 && alarm_is_active(&s->alarm[(int)l->outer]));
+        double back = active ? deadband : 0;
+
+        return l->high ? v >= l->limit - back : v <= l->limit + back;
+}
+
 static void judge_limits(struct rules *r, uint32_t at, const struct occasion *o)
 {
         struct slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
-        double v = o->value;
+        bool quiet = true;
 
         for (unsigned k = 0; k < s->n; k++) {
-                const struct level *l = &rule->levels[k];
-                struct alarm *a = &s->alarm[k];
-                double back = a->inside ? rule->conf->deadband : 0;
-                bool inside = l->high ? v >= l->limit - back : v <= l->limit + back;
-                bool was_active = alarm_is_active(a);
+                s->alarm[k].inside = is_inside(s, &rule->levels[k], k, rule->conf->deadband, o->value);
+                quiet &= !s->alarm[k].inside && s->alarm[k].phase == ALARM_CLEAR;
+        }
+        for (unsigned k = 0; !quiet && k < s->n; k++) {
+                bool was_active = alarm_is_active(&s->alarm[k]);
 
-                a->inside = inside;
-                if (!inside && a->phase == ALARM_CLEAR)
-                        continue;
                 step_limit(r, at, k, false, o);
-                if (was_active != alarm_is_active(a))
+                if (was_active != alarm_is_active(&s->alarm[k]))
                         hand_over(r, at, k, o);
         }
 }
@@ -410,10 +416,9 @@ static void pass_time(struct rules *r, uint32_t at, struct occasion o)
         if (!j->pass)
                 return;
         if (to_ms_up(j->due(rule->conf, slot_memory(r, s))) <= o.mono_ms) {
-                v = j->pass(rule->conf, slot_memory(r, s), o.mono_ms * 1000, s->alarm[0].inside);
+                v = j->pass(rule->conf, slot_memory(r, s), o.mono_ms * 1000, alarm_is_active(&s->alarm[0]));
                 o.value = v.value;
                 o.limit = v.limit;
-                s->alarm[0].inside = v.in == ALARM_TRUE;
                 if (!is_replaced(r, s))
                         emit_step(r, at, 0, &rule->policy, v.in, &o);
         }
@@ -601,14 +606,13 @@ static void judge_reading(struct rules *r, uint32_t at, const struct sample *sam
         struct slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
         const struct judge *j = &judges[rule->kind];
-        struct verdict v = j->judge(rule->conf, slot_memory(r, s), sample, s->alarm[0].inside);
+        struct verdict v = j->judge(rule->conf, slot_memory(r, s), sample, alarm_is_active(&s->alarm[0]));
 
         if (v.in == ALARM_UNKNOWN) {
                 r->n_untyped += isnan(sample->num);
                 judge_unknown(r, at, &o);
                 return;
         }
-        s->alarm[0].inside = v.in == ALARM_TRUE;
         o.value = v.value;
         o.limit = v.limit;
         if ((v.in == ALARM_TRUE || s->alarm[0].phase != ALARM_CLEAR) && !(v.in == ALARM_TRUE && is_replaced(r, s)))

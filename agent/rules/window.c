@@ -3,14 +3,15 @@
  *
  * The window is sixteen slices; what is counted is the newest one and the fifteen before, so 15/16 to 1 of the window: a
  * count is never told that was spread over more than the window.  Values are told apart by a 64-bit hash.  Memory is fixed:
- * 256 different values for `distinct`, 64 for `per: value` (the rarest makes room), 256 for duplicate (the one seen
- * longest ago makes room).  Times are monotonic: a count is about what happens here, whatever the source's clock says.
+ * 256 different values for `distinct`, 64 for `per: value` (the rarest makes room), 256 in sets of eight for duplicate (the
+ * one of the set seen longest ago makes room).  Times are monotonic: a count is about what happens here, whatever the source's clock says.
  */
 #include <math.h>
+#include <string.h>
 
 #include "agent/rules/judge.h"
 
-enum { SLICES = 16, VALUES = 64, SEEN = 256 };
+enum { SLICES = 16, VALUES = 64, SEEN_SETS = 32, SEEN_WAYS = 8, PLACES = 2 * RULES_DISTINCT_MOST };
 
 struct values {
         uint64_t hash[VALUES];
@@ -18,10 +19,13 @@ struct values {
         uint32_t n[VALUES][SLICES];
 };
 
+/* Open addressing, at most half full; what left the window goes when the window moves. */
 struct distinct {
-        uint64_t hash[RULES_DISTINCT_MOST];
-        int64_t slice[RULES_DISTINCT_MOST]; /* when it was seen last; 0: free */
-        uint32_t n_live;
+        struct {
+                uint64_t hash;
+                int64_t slice; /* when it was seen last; 0: free */
+        } places[PLACES];
+        uint32_t n;
 };
 
 struct count {
@@ -57,11 +61,37 @@ static void forget_values(struct values *v, int64_t slice)
         }
 }
 
-static void count_live(struct distinct *d, int64_t slice)
+static uint32_t place_of(const struct distinct *d, uint64_t hash)
 {
-        d->n_live = 0;
-        for (int i = 0; i < RULES_DISTINCT_MOST; i++)
-                d->n_live += d->slice[i] > slice - SLICES;
+        uint32_t i = hash % PLACES;
+
+        while (d->places[i].slice && d->places[i].hash != hash)
+                i = (i + 1) % PLACES;
+        return i;
+}
+
+static void add_distinct(struct distinct *d, uint64_t hash, int64_t slice)
+{
+        uint32_t i = place_of(d, hash);
+
+        if (!d->places[i].slice) {
+                if (d->n == RULES_DISTINCT_MOST)
+                        return;
+                d->n++;
+        }
+        d->places[i].hash = hash;
+        d->places[i].slice = slice;
+}
+
+static void forget_distinct(struct distinct *d, int64_t slice)
+{
+        struct distinct old = *d;
+
+        *d = (struct distinct){.n = 0};
+        for (int i = 0; i < PLACES; i++) {
+                if (old.places[i].slice && old.places[i].slice > slice - SLICES)
+                        add_distinct(d, old.places[i].hash, old.places[i].slice);
+        }
 }
 
 static void advance(const struct rule_conf *c, struct count *m, int64_t mono_us)
@@ -84,58 +114,35 @@ static void advance(const struct rule_conf *c, struct count *m, int64_t mono_us)
                         forget_values(&m->by->values, m->slice);
         }
         if (c->what == RULE_DISTINCT)
-                count_live(&m->by->distinct, slice);
+                forget_distinct(&m->by->distinct, slice);
 }
 
-static void add_distinct(struct distinct *d, uint64_t hash, int64_t slice)
-{
-        int free = -1;
-
-        for (int i = 0; i < RULES_DISTINCT_MOST; i++) {
-                bool live = d->slice[i] > slice - SLICES;
-
-                if (live && d->hash[i] == hash) {
-                        d->slice[i] = slice;
-                        return;
-                }
-                if (!live)
-                        free = i;
-        }
-        if (free < 0)
-                return;
-        d->hash[free] = hash;
-        d->slice[free] = slice;
-        d->n_live++;
-}
-
-static void add_value(struct values *v, uint64_t hash, int64_t slice)
+/* Returns how often it is now in the window. */
+static uint32_t add_value(struct values *v, uint64_t hash, int64_t slice)
 {
         int at = 0;
 
-        for (int i = 0; i < VALUES; i++) {
-                if (v->hash[i] == hash && v->total[i]) {
-                        at = i;
-                        break;
-                }
-                if (v->total[i] < v->total[at])
-                        at = i;
-        }
-        if (v->hash[at] != hash || !v->total[at]) {
+        while (at < VALUES && v->hash[at] != hash)
+                at++;
+        if (at == VALUES) {
+                at = 0;
+                for (int i = 1; i < VALUES; i++)
+                        at = v->total[i] < v->total[at] ? i : at;
                 v->hash[at] = hash;
                 v->total[at] = 0;
-                for (int i = 0; i < SLICES; i++)
-                        v->n[at][i] = 0;
+                memset(v->n[at], 0, sizeof(v->n[at]));
         }
         v->n[at][slice % SLICES]++;
-        v->total[at]++;
+        return ++v->total[at];
 }
 
+/* Of the values by themselves the most frequent. */
 static double total(const struct rule_conf *c, const struct count *m)
 {
         double all = 0;
 
         if (c->what == RULE_DISTINCT)
-                return m->by->distinct.n_live;
+                return m->by->distinct.n;
         if (c->per == RULE_PER_VALUE) {
                 for (int i = 0; i < VALUES; i++)
                         all = m->by->values.total[i] > all ? m->by->values.total[i] : all;
@@ -146,10 +153,10 @@ static double total(const struct rule_conf *c, const struct count *m)
         return all;
 }
 
-static struct verdict compare(const struct rule_conf *c, struct count *m, int64_t mono_us, bool inside)
+static struct verdict compare(const struct rule_conf *c, struct count *m, double n, int64_t mono_us, bool active)
 {
-        struct verdict v = {ALARM_FALSE, total(c, m), isnan(c->at_least) ? c->at_most : c->at_least};
-        double back = inside ? c->deadband : 0;
+        struct verdict v = {ALARM_FALSE, n, isnan(c->at_least) ? c->at_most : c->at_least};
+        double back = active ? c->deadband : 0;
 
         if (!isnan(c->at_least))
                 m->inside = v.value >= c->at_least - back;
@@ -159,30 +166,33 @@ static struct verdict compare(const struct rule_conf *c, struct count *m, int64_
         return v;
 }
 
-struct verdict count_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside)
+struct verdict count_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         struct count *m = memory;
+        double n = 0; /* of this value */
 
         advance(c, m, s->mono_us);
         if (c->value && !sample_is(s, c->value))
-                return compare(c, m, s->mono_us, inside);
+                return compare(c, m, total(c, m), s->mono_us, active);
         if (c->what == RULE_DISTINCT)
                 add_distinct(&m->by->distinct, sample_hash(s), m->slice);
         else if (c->per == RULE_PER_VALUE)
-                add_value(&m->by->values, sample_hash(s), m->slice);
+                n = add_value(&m->by->values, sample_hash(s), m->slice);
         else if (c->what == RULE_READINGS || !isnan(s->num))
                 m->sum[m->slice % SLICES] += c->what == RULE_READINGS ? 1 : s->num;
-        return compare(c, m, s->mono_us, inside);
+        if (c->per != RULE_PER_VALUE || active)
+                n = total(c, m);
+        return compare(c, m, n, s->mono_us, active);
 }
 
-struct verdict count_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool inside)
+struct verdict count_pass(const struct rule_conf *c, void *memory, int64_t mono_us, bool active)
 {
         struct count *m = memory;
 
         if (!m->begun)
                 return (struct verdict){ALARM_FALSE, NAN, NAN};
         advance(c, m, mono_us);
-        return compare(c, m, mono_us, inside);
+        return compare(c, m, total(c, m), mono_us, active);
 }
 
 int64_t count_due(const struct rule_conf *c, const void *memory)
@@ -196,9 +206,12 @@ int64_t count_due(const struct rule_conf *c, const void *memory)
 
 /* ---- duplicate ---- */
 
+/* Sets of eight: a value is looked for in its own set only. */
 struct duplicate {
-        uint64_t hash[SEEN];
-        int64_t at_us[SEEN]; /* monotonic + 1; 0: free */
+        struct {
+                uint64_t hash;
+                int64_t at_us; /* monotonic + 1; 0: free */
+        } seen[SEEN_SETS][SEEN_WAYS];
 };
 
 size_t duplicate_bytes(const struct rule_conf *c)
@@ -206,23 +219,24 @@ size_t duplicate_bytes(const struct rule_conf *c)
         return sizeof(struct duplicate);
 }
 
-struct verdict duplicate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool inside)
+struct verdict duplicate_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         struct duplicate *m = memory;
         uint64_t hash = sample_hash(s);
+        unsigned set = (hash >> 32) % SEEN_SETS;
         bool again = false;
         int at = 0;
 
-        for (int i = 0; i < SEEN; i++) {
-                if (m->at_us[i] && m->hash[i] == hash) {
-                        again = s->mono_us + 1 - m->at_us[i] <= c->window_us;
+        for (int i = 0; i < SEEN_WAYS; i++) {
+                if (m->seen[set][i].at_us && m->seen[set][i].hash == hash) {
+                        again = s->mono_us + 1 - m->seen[set][i].at_us <= c->window_us;
                         at = i;
                         break;
                 }
-                if (m->at_us[i] < m->at_us[at])
+                if (m->seen[set][i].at_us < m->seen[set][at].at_us)
                         at = i;
         }
-        m->hash[at] = hash;
-        m->at_us[at] = s->mono_us + 1;
+        m->seen[set][at].hash = hash;
+        m->seen[set][at].at_us = s->mono_us + 1;
         return (struct verdict){again ? ALARM_TRUE : ALARM_FALSE, s->num, NAN};
 }

@@ -192,6 +192,32 @@ static void test_delays(void **state)
         end(&s, "lo-returned@33");
 }
 
+/* The deadband is for leaving: it neither helps an on-delay to its end nor an off-delay. */
+static void test_deadband_and_delays(void **state)
+{
+        struct rule_conf c = rule(RULE_LIMITS);
+        struct story s;
+
+        c.hi = 100;
+        c.deadband = 3;
+        c.on_delay_us = c.off_delay_us = 15 * second_us;
+        begin(&s, &c, 1);
+        put(&s, 0, 0, 101, 0);
+        put(&s, 0, 10, 98, 0); /* not over the limit the whole time */
+        put(&s, 0, 14, 101, 0);
+        put(&s, 0, 29, 99, 0); /* nor here: the reading of the last moment counts */
+        tick(&s, 60);
+        expect(&s, "");
+        put(&s, 0, 60, 101, 0);
+        put(&s, 0, 75, 101, 0);
+        expect(&s, "hi-active@75");
+        put(&s, 0, 80, 96, 0);
+        put(&s, 0, 90, 98, 0); /* not clear the whole time */
+        put(&s, 0, 100, 96, 0);
+        tick(&s, 200);
+        end(&s, "hi-returned@115");
+}
+
 static void test_bad_quality(void **state)
 {
         struct rule_conf c = rule(RULE_LIMITS);
@@ -841,6 +867,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_delays),
+                cmocka_unit_test(test_deadband_and_delays),
                 cmocka_unit_test(test_bad_quality),
                 cmocka_unit_test(test_exclusive),
                 cmocka_unit_test(test_realarm_latch_and_hidden),

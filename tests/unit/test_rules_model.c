@@ -175,14 +175,17 @@ static void naive_reading(struct naive *n, long t, double v)
 {
         for (int i = 0; i < LEVELS; i++) {
                 struct naive_alarm *a = &n->a[i];
+                int over = naive_over(n, i);
+                bool stands = a->on || (over >= 0 && n->a[over].on);
 
-                if (!a->there)
-                        continue;
                 if (i < 2)
-                        a->beyond = v >= a->limit || (a->beyond && !(v < a->limit - n->deadband));
+                        a->beyond = v >= a->limit || (stands && !(v < a->limit - n->deadband));
                 else
-                        a->beyond = v <= a->limit || (a->beyond && !(v > a->limit + n->deadband));
-                naive_settle(n, i, t);
+                        a->beyond = v <= a->limit || (stands && !(v > a->limit + n->deadband));
+        }
+        for (int i = 0; i < LEVELS; i++) {
+                if (n->a[i].there)
+                        naive_settle(n, i, t);
         }
 }
 
