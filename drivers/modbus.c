@@ -362,7 +362,11 @@ static void run(struct modbus *m)
 {
         int64_t now_us;
 
-        while (m->room == OPEN && !m->out.len) {
+        for (int i = 0; m->room == OPEN && !m->out.len; i++) {
+                if (i == ROUNDS_MOST) { /* a slave as fast as we are: others have their turn too */
+                        rt_timer_set(m->d->rt, &m->timer, 0);
+                        return;
+                }
                 if (!m->address.tcp && read_all(m) < 0)
                         return;
                 now_us = rt_mono_us(m->d->rt);
