@@ -6,10 +6,12 @@
  * writing nothing is read: the library would queue the new acknowledgement behind the old ones, and they would go out
  * together, before the new reading is on disk.
  *
+ * A message the host has no room for is set aside, and nothing is read or written until it is taken: its acknowledgement
+ * stands in the library's queue already, among those of messages that may be written.
+ *
  * Pause = stop reading.  The broker's PINGRESP would wait behind its messages, so before the keepalive can break we take
- * our leave, and the persistent session at the broker holds what comes.  The same way out is taken when the host had no room
- * for a message: its acknowledgement stands in the queue already, so the link is closed with the queue unwritten, and the
- * broker sends all of it again; what the spool has of it by then is recognised (mqtt_redelivery).
+ * our leave, and the persistent session at the broker holds what comes.  With a message set aside the link is closed with
+ * the queue unwritten, and the broker sends all of it again; what the spool has by then is recognised (mqtt_redelivery).
  *
  * Fails: a lost link is told to the host, which starts us again after a pause; nothing else ever stops the driver.
  */
@@ -46,11 +48,13 @@ struct mqtt {
         struct driver *d;
         enum phase phase;
         bool paused, stopping, stopped;
-        bool away;       /* OFF by our own will: back when the pause is over */
-        bool committing; /* asked for, not yet durable */
-        bool acking;     /* durable, and not all acknowledgements are written */
-        bool no_room;    /* the message in hand was refused */
-        bool subscribed; /* this process did, and the session has it */
+        bool away;                  /* OFF by our own will: back when the pause is over */
+        bool committing;            /* asked for, not yet durable */
+        bool acking;                /* durable, and not all acknowledgements are written */
+        bool no_room;               /* a message came while one is set aside */
+        struct mqtt_message *aside; /* refused by the host, and to be handed over again; owned */
+        unsigned uncommitted;       /* messages handed over since a commit was asked for */
+        bool subscribed;            /* this process did, and the session has it */
         struct mqtt_link *link;
         struct mqtt_intake intake;
         struct mqtt_hold hold;
@@ -86,6 +90,9 @@ static void close_link(struct mqtt *m)
         m->link = NULL;
         m->phase = OFF;
         m->acking = m->no_room = false;
+        m->uncommitted = 0;
+        free(m->aside);
+        m->aside = NULL;
         mqtt_hold_init(&m->hold, conf_of(m)->ack_delay_us, m->hold.batch);
 }
 
@@ -141,11 +148,13 @@ static bool write_out(struct mqtt *m)
         return true;
 }
 
-/* The last acknowledgement is written. */
-static void say_goodbye(struct mqtt *m)
+/* The last acknowledgement that may be written is. */
+static void leave(struct mqtt *m)
 {
-        mqtt_link_goodbye(m->link);
-        mqtt_link_write(m->link);
+        if (!m->aside) {
+                mqtt_link_goodbye(m->link);
+                mqtt_link_write(m->link);
+        }
         go_away(m, "paused for longer than the keepalive allows: disconnecting");
 }
 
@@ -154,6 +163,7 @@ static void say_goodbye(struct mqtt *m)
 static void commit(struct mqtt *m)
 {
         m->committing = true;
+        m->uncommitted = 0;
         rt_timer_cancel(m->d->rt, &m->hold_timer);
         m->d->host->sync(m->d, &m->sync);
 }
@@ -164,11 +174,11 @@ static void on_durable(struct driver *d)
 
         m->committing = false;
         m->intake.n_rows = m->intake.n_bytes = 0;
-        if (m->phase == UP || m->phase == LEAVING) {
+        if ((m->phase == UP || m->phase == LEAVING) && !m->aside) {
                 mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
                 if (write_out(m))
                         turn(m);
-        } else if (m->phase == ACCEPTING) {
+        } else if (m->phase != OFF && m->phase != OPENING) {
                 turn(m);
         }
         finish_stop(m);
@@ -183,14 +193,14 @@ static bool may_read(const struct mqtt *m)
 {
         if (m->phase == ACCEPTING)
                 return true;
-        return m->phase == UP && !m->committing && !m->acking && !m->paused && !m->no_room && !batch_full(m);
+        return m->phase == UP && !m->committing && !m->acking && !m->paused && !m->aside && !batch_full(m);
 }
 
 static void on_no_room(struct mqtt *m)
 {
         char why[160];
 
-        snprintf(why, sizeof(why), "no room for what comes: connection given up, %u messages will be sent again",
+        snprintf(why, sizeof(why), "no room for two messages running: connection given up, %u will be sent again",
                  m->hold.pending);
         m->d->n_errors++;
         if (m->paused || m->stopping)
@@ -221,8 +231,9 @@ static void hold_or_commit(struct mqtt *m, bool dry)
         int64_t wait_us;
         bool over =
                 m->paused || m->phase == LEAVING || m->intake.n_rows >= BATCH_ROWS || m->intake.n_bytes >= BATCH_BYTES;
+        bool due = mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us);
 
-        if (mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us) || (m->hold.pending && over)) {
+        if (m->uncommitted && (due || over || m->aside)) {
                 commit(m);
                 return;
         }
@@ -234,11 +245,48 @@ static void hold_or_commit(struct mqtt *m, bool dry)
                 rt_timer_set(m->d->rt, &m->hold_timer, wait_us);
 }
 
+static bool take(struct mqtt *m, const struct mqtt_message *msg)
+{
+        if (mqtt_intake_take(&m->intake, msg) == DRIVER_E_WAIT)
+                return false;
+        if (msg->mid) {
+                mqtt_hold_add(&m->hold, rt_mono_us(m->d->rt));
+                m->uncommitted++;
+        }
+        return true;
+}
+
+static void take_aside(struct mqtt *m)
+{
+        struct mqtt_message *msg = m->aside;
+
+        if (!msg || m->paused || m->committing || !take(m, msg))
+                return;
+        m->aside = NULL;
+        free(msg);
+}
+
+/* The library's message is gone after the callback. One piece of memory: topic and payload behind the struct. */
+static void set_aside(struct mqtt *m, const struct mqtt_message *msg)
+{
+        size_t topic_size = strlen(msg->topic) + 1;
+        struct mqtt_message *copy = mem_alloc(sizeof(*copy) + topic_size + msg->len);
+        char *topic = (char *)(copy + 1), *payload = topic + topic_size;
+
+        *copy = *msg;
+        copy->topic = memcpy(topic, msg->topic, topic_size);
+        if (msg->len)
+                copy->payload = memcpy(payload, msg->payload, msg->len);
+        m->aside = copy;
+}
+
 /* Whatever happened: does what can be done now, and watches for what can't. */
 static void turn(struct mqtt *m)
 {
-        int r = read_some(m);
+        int r;
 
+        take_aside(m);
+        r = read_some(m);
         if (r == MQTT_LINK_E_LOST)
                 return;
         if (m->phase == ACCEPTING) {
@@ -248,10 +296,10 @@ static void turn(struct mqtt *m)
         }
         if (!m->committing && !m->acking)
                 hold_or_commit(m, r == MQTT_LINK_E_DRY);
-        if (m->hold.pending == 0 && !m->acking && !write_out(m))
+        if (m->hold.pending == 0 && !m->acking && !m->aside && !write_out(m))
                 return;
         if (m->phase == LEAVING && !m->acking && !m->committing)
-                say_goodbye(m);
+                leave(m);
         else
                 watch_for(m, m->acking ? RT_WRITE : may_read(m) ? RT_READ : 0);
 }
@@ -362,14 +410,12 @@ static void on_message(void *ctx, const struct mqtt_message *msg)
         struct mqtt *m = ctx;
         bool looking = mqtt_redelivery_looking(m->intake.again);
 
-        if (m->no_room)
-                return;
-        if (mqtt_intake_take(&m->intake, msg) == DRIVER_E_WAIT) {
+        if (m->aside) {
                 m->no_room = true;
                 return;
         }
-        if (msg->mid)
-                mqtt_hold_add(&m->hold, rt_mono_us(m->d->rt));
+        if (!take(m, msg))
+                set_aside(m, msg);
         if (looking && !mqtt_redelivery_looking(m->intake.again))
                 mqtt_link_watch_dup(m->link, false);
 }

@@ -7,7 +7,7 @@
  *
  * Taking a new message for an old one would lose it; taking an old one for new only doubles it.  So all must agree: the
  * broker says DUP, the packet id, tag, type and value of every reading, and the time if the payload had one.  An entry is
- * used once.  The time is compared in milliseconds: the spool moves a time by a microsecond or few to keep a tag's times
+ * used once in each session: its acknowledgement may be lost with that link, too.  The time is compared in milliseconds: the spool moves a time by a microsecond or few to keep a tag's times
  * apart; where it moved it further, time is left out.
  */
 #include "drivers/mqtt_redelivery.h"
@@ -43,7 +43,7 @@ void mqtt_print_add(struct mqtt_print *p, const struct reading *r)
 
 void mqtt_redelivery_add(struct mqtt_redelivery *q, uint16_t mid, const struct mqtt_print *p)
 {
-        q->ring[q->next] = (struct mqtt_received){*p, mid};
+        q->ring[q->next] = (struct mqtt_received){.print = *p, .mid = mid};
         q->next = (q->next + 1) % MQTT_RING;
         if (q->count < MQTT_RING)
                 q->count++;
@@ -69,6 +69,7 @@ void mqtt_redelivery_begin(struct mqtt_redelivery *q, bool session_present)
 {
         if (!session_present)
                 q->count = 0;
+        q->session++;
         q->left = q->count;
         q->at = q->count;
 }
@@ -87,7 +88,7 @@ static struct mqtt_received *find(struct mqtt_redelivery *q, uint16_t mid, const
                 uint32_t back = i == 0 ? q->at : i;
                 struct mqtt_received *e = &q->ring[(q->next + MQTT_RING - back) % MQTT_RING];
 
-                if (back >= 1 && e->mid == mid && same_print(&e->print, p)) {
+                if (back >= 1 && e->mid == mid && e->seen_in != q->session && same_print(&e->print, p)) {
                         q->at = back - 1;
                         return e;
                 }
@@ -104,6 +105,6 @@ bool mqtt_redelivery_known(struct mqtt_redelivery *q, uint16_t mid, const struct
         q->left = dup ? q->left - 1 : 0;
         e = dup && mid ? find(q, mid, p) : NULL;
         if (e)
-                e->mid = 0;
+                e->seen_in = q->session;
         return e;
 }

@@ -24,13 +24,15 @@ enum { MQTT_TIME_NONE = 0, MQTT_TIME_ANY = -1 };
 
 struct mqtt_received {
         struct mqtt_print print;
-        uint16_t mid; /* 0: recognised once already, or never used */
+        uint16_t mid;     /* 0: never used */
+        uint32_t seen_in; /* the session it was recognised in: once in each */
 };
 
 struct mqtt_redelivery {
         struct mqtt_received ring[MQTT_RING];
         uint32_t next, count; /* where the next one goes; how many are there */
         uint32_t at;          /* how far behind `next` the last recognised one was: the search starts behind it */
+        uint32_t session;     /* counts resumptions */
         uint32_t left;        /* messages that are still to be looked up; 0: that phase is over */
         struct mqtt_received gather; /* recall: the message whose readings are coming one by one */
 };

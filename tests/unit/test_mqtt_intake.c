@@ -304,6 +304,8 @@ static void test_what_is_not_a_redelivery(void **state)
                 p = print_of(&rows[i].r);
                 assert_int_equal(mqtt_redelivery_known(q, rows[i].mid, &p, rows[i].dup), rows[i].known);
                 assert_false(mqtt_redelivery_known(q, rows[i].mid, &p, true)); /* used once */
+                mqtt_redelivery_begin(q, rows[i].session); /* the link was lost again before it was acknowledged */
+                assert_int_equal(mqtt_redelivery_known(q, rows[i].mid, &p, rows[i].dup), rows[i].known);
                 free(q);
         }
 }
