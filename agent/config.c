@@ -189,7 +189,6 @@ static void check_names(struct walk *w, const struct config *c)
 
         for (size_t i = 0; drivers_known[i]; i++)
                 collect(&all, c, drivers_known[i]->kind);
-        collect(&all, c, "serial");
         for (size_t j = 1; j < all.n; j++)
                 check_name(w, &all, j);
         free(all.names);
@@ -251,7 +250,7 @@ static void notice_sections(struct config *c, const struct walk *w)
         }
         notice_scans(c);
         if (c->n_drivers == 0)
-                faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt, modbus)");
+                faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt, modbus, serial)");
 }
 
 /* The file a value names as a secret or certificate; NULL: it names none. */

@@ -7,10 +7,12 @@
 
 #include "drivers/modbus.h"
 #include "drivers/mqtt.h"
+#include "drivers/serial.h"
 #include "drivers/sim.h"
 
 const struct driver_ops *const drivers_known[DRIVERS_MOST + 1] = {
         &mqtt_ops,
         &sim_ops,
         &modbus_ops,
+        &serial_ops,
 };

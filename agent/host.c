@@ -172,7 +172,7 @@ static void up_link_up(struct driver *d)
                                "\"driver\":\"%s\",\"state\":\"up\",\"down_for_ms\":%lld", d->name,
                                (long long)(now_us - s->down_since_us) / 1000);
         s->told_down = false;
-        if (d->ops->poll && !rt_timer_armed(&s->timer)) {
+        if (d->ops->poll && d->period_us > 0 && !rt_timer_armed(&s->timer)) {
                 /* staggered: the first poll falls anywhere in the period */
                 int64_t first_us = (int64_t)((double)d->period_us * rt_random(h->rt));
 

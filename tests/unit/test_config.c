@@ -23,6 +23,7 @@
 #include "agent/rules/rules_conf.h"
 #include "drivers/modbus.h"
 #include "drivers/mqtt.h"
+#include "drivers/serial.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 
@@ -116,7 +117,7 @@ static const struct {
         {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
         {HEAD "\"si\\0te\": a\n",
          "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, limits, mqtt, sim, modbus, "
-         "profiles, devices, serial, alarms, notify (did you mean sim?)\n"},
+         "serial, profiles, devices, alarms, notify (did you mean sim?)\n"},
 };
 
 static void test_structure(void **state)
@@ -244,7 +245,7 @@ static const struct {
          "t:1:1: gateway: missing; it is required\n"
          "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, mqtt, sim, "
          "modbus, "
-         "profiles, devices, serial, alarms, notify (did you mean gateway?)\n"
+         "serial, profiles, devices, alarms, notify (did you mean gateway?)\n"
          "t:2:19: spool.max_size: \"1\" has no unit; a size is needed: write 1MiB (B, kB, MB, GB, KiB, MiB, GiB)\n"
          "t:3:33: kafka.linger: \"5\" has no unit; a duration is needed: write 5s (us, ms, s, m, h, d)\n"
          "t:4:7: mqtt: a map is written here; allowed: a list of maps (- key: value)\n"},
@@ -347,6 +348,7 @@ static void test_factory(void **state)
         const struct modbus_device_conf *devices = c->devices.items;
         const struct rule_conf *alarms = c->floor.alarms.items;
         const struct mqtt_conf *mqtt = c->drivers[0].conf;
+        const struct serial_conf *serial = c->drivers[4].conf;
 
         assert_string_equal(c->site, "ulsan1");
         assert_int_equal(c->kafka.rate_limit_bytes_s, 256 * 1024);
@@ -354,7 +356,7 @@ static void test_factory(void **state)
         assert_int_equal(c->kafka.properties.n, 3);
         assert_string_equal(((const char **)c->kafka.properties.items)[1], "sasl.mechanism=SCRAM-SHA-512");
         assert_string_equal(mqtt->password_file, "/etc/millrace/mqtt.password");
-        assert_int_equal(c->n_drivers, 4);
+        assert_int_equal(c->n_drivers, 5);
         assert_ptr_equal(c->drivers[1].ops, &modbus_ops);
         assert_ptr_equal(modbus[0].devices, &devices[0]);
         assert_ptr_equal(devices[0].next, &devices[1]);
@@ -367,7 +369,9 @@ static void test_factory(void **state)
         assert_int_equal(devices[3].unit, 255);
         assert_int_equal(devices[3].period_us, 100000);
         assert_int_equal(devices[0].period_us, 0);
-        assert_int_equal(c->floor.serial.n, 1);
+        assert_ptr_equal(c->drivers[4].ops, &serial_ops);
+        assert_int_equal(serial->readings.n, 2);
+        assert_int_equal(serial->max_frame, 1024);
         assert_true(alarms[0].hihi == 95 && isnan(alarms[0].lo));
         assert_int_equal(alarms[0].severity, 700);
         assert_int_equal(alarms[2].warm_up_us, 1800000000);
@@ -376,17 +380,17 @@ static void test_factory(void **state)
         config_free(c);
 }
 
-/* Six sections nobody acts upon yet; a text in memory has no files to look for. */
+/* A section nobody acts upon yet; a text in memory has no files to look for. */
 static void test_notices(void **state)
 {
-        struct config *c = load(HEAD "sim: [{name: s, source: s, tags: [{tag: t}]}]\n"
-                                     "serial: [{name: l, port: /dev/a, source: s, match: x, readings: [{tag: t}]}]\n"
-                                     "notify: {exec: {command: [/bin/true]}}\n"
-                                     "mqtt: [{name: a, url: \"mqtt://h\", username: u, password_file: /no/such, "
-                                     "subscriptions: [{topic: \"a/{tag}\"}]}]\n");
+        struct config *c =
+                load(HEAD "sim: [{name: s, source: s, tags: [{tag: t}]}]\n"
+                          "serial: [{name: l, port: /dev/a, source: s, match: \"(?<t>x)\", readings: [{tag: t}]}]\n"
+                          "notify: {exec: {command: [/bin/true]}}\n"
+                          "mqtt: [{name: a, url: \"mqtt://h\", username: u, password_file: /no/such, "
+                          "subscriptions: [{topic: \"a/{tag}\"}]}]\n");
 
         check_told(&c->notices,
-                   "t:5:9: serial: checked, but not supported by this version yet: nothing is done with it\n"
                    "t:6:9: notify: checked, but not supported by this version yet: nothing is done with it\n");
         config_free(c);
 }
