@@ -2,7 +2,8 @@
  * learn: see learn.h.
  *
  * Why quantiles and not mean and deviation: what was recorded may hold a failure or two, and those must not set the limits
- * they are to be caught by.  Why the noise from steps between neighbours: the process itself moves slowly, what is left from
+ * they are to be caught by.  So what is far out counts only when the value went there five times or more: what happened
+ * often is operation, what happened a few times is an incident.  Why the noise from steps between neighbours: the process itself moves slowly, what is left from
  * one reading to the next is the instrument.  Numbers are rounded outwards to two digits: nobody reviews 85.37182.
  */
 #include "agent/rules/learn.h"
@@ -12,7 +13,7 @@
 
 #include "agent/base/err.h"
 
-enum { BLIP_PERIODS = 5, GAP_PERIODS = 30 };
+enum { BLIP_PERIODS = 5, GAP_PERIODS = 30, OFTEN = 5 };
 
 void learn_add(struct learn *l, int64_t ts_us, double v)
 {
@@ -133,23 +134,49 @@ static void propose_delays(const struct learn *l, const double *sorted, double *
         free(e.gaps);
 }
 
-static void propose_limits(const double *sorted, size_t n, struct learned *out)
+/* How many times the value went beyond `edge` on that side, coming back by half of `spread` in between. */
+static size_t episodes(const struct learn *l, double edge, double spread, double sign)
+{
+        bool beyond = false;
+        size_t n = 0;
+
+        for (size_t i = 0; i < l->n; i++) {
+                double by = sign * (l->v[i] - edge);
+
+                n += !beyond && by > 0;
+                beyond = by > 0 || (beyond && by > -spread / 2);
+        }
+        return n;
+}
+
+/* One side. `spread`: from the median to the 95 % quantile; `most`: the 99.9 % quantile. */
+static void propose_side(const struct learn *l, double median, double spread, double most, double sign, double scale,
+                         double *warning, double *alarm)
+{
+        double edge = median + sign * 2.6 * spread; /* 4.3 deviations of a bell curve */
+
+        if (episodes(l, edge, spread, sign) >= OFTEN && sign * (most - edge) > 0)
+                edge = most + sign * spread / 2;
+        *warning = round_out(edge, scale, sign);
+        *alarm = round_out(edge + sign * 0.6 * spread, scale, sign);
+}
+
+static void propose_limits(const struct learn *l, const double *sorted, struct learned *out)
 {
         double up, down, band, scale;
+        size_t n = l->n;
 
         out->median = quantile(sorted, n, 0.5);
         out->low = quantile(sorted, n, 0.001);
         out->high = quantile(sorted, n, 0.999);
-        band = out->high - out->low;
-        up = quantile(sorted, n, 0.99) - out->median;
-        down = out->median - quantile(sorted, n, 0.01);
-        up = up > band / 10 ? up : band / 10; /* a side it never leaves still has a limit apart from it */
-        down = down > band / 10 ? down : band / 10;
-        scale = band + up + down;
-        out->hi = round_out(out->high + up / 2, scale, 1);
-        out->hihi = round_out(out->high + up, scale, 1);
-        out->lo = round_out(out->low - down / 2, scale, -1);
-        out->lolo = round_out(out->low - down, scale, -1);
+        up = quantile(sorted, n, 0.95) - out->median;
+        down = out->median - quantile(sorted, n, 0.05);
+        band = up + down > 0 ? up + down : out->high - out->low;
+        up = up > band / 5 ? up : band / 5; /* a side it hardly leaves still has a limit apart from it */
+        down = down > band / 5 ? down : band / 5;
+        scale = up + down;
+        propose_side(l, out->median, up, out->high, 1, scale, &out->hi, &out->hihi);
+        propose_side(l, out->median, down, out->low, -1, scale, &out->lo, &out->lolo);
         out->deadband = 4 * out->noise > (out->hi - out->lo) / 50 ? 4 * out->noise : (out->hi - out->lo) / 50;
         out->deadband = round_up(out->deadband < (out->hi - out->lo) / 4 ? out->deadband : (out->hi - out->lo) / 4);
 }
@@ -176,7 +203,7 @@ int learn_propose(const struct learn *l, struct learned *out)
                 sorted[i] = l->v[i];
         qsort(sorted, l->n, sizeof(*sorted), by_value);
         if (sorted[0] < sorted[l->n - 1] && quantile(sorted, l->n, 0.001) < quantile(sorted, l->n, 0.999)) {
-                propose_limits(sorted, l->n, out);
+                propose_limits(l, sorted, out);
                 propose_delays(l, sorted, room, out);
         } else {
                 out->median = sorted[0];

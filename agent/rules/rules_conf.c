@@ -173,7 +173,7 @@ static int check_limits(const struct rule_conf *c, const char **key, struct err 
 static int check_deviation(struct rule_conf *c, const char **key, struct err *e)
 {
         if (isnan(c->sigma))
-                c->sigma = 5;
+                c->sigma = 3.5;
         if (isnan(c->deadband))
                 c->deadband = c->sigma / 2;
         if (c->deadband >= c->sigma)
@@ -269,9 +269,9 @@ static const struct schema_key keys[] = {
         {"direction", SCHEMA_CHOICE, 0, AT(direction), .choices = directions, .def = "both",
          .help = "rate, deviation: which way is watched."},
         {"sigma", SCHEMA_FLOAT, SCHEMA_NAN, AT(sigma), 0.5, 1000,
-         .help = "deviation: how many standard deviations from the mean; default: 5."},
+         .help = "deviation: how many standard deviations from the mean; default: 3.5."},
         {"half_life", SCHEMA_DURATION, 0, AT(half_life_us), SECOND, 366 * DAY,
-         .help = "deviation: how fast mean and deviation forget; default: as long as 500 readings take."},
+         .help = "deviation: how fast mean and deviation forget; default: as long as 1,000 readings take."},
         {"warm_up", SCHEMA_DURATION, 0, AT(warm_up_us), SECOND, 366 * DAY,
          .help = "deviation: no alarm before it has learned this long; default: half of half_life."},
         {"after", SCHEMA_DURATION, 0, AT(after_us), MS, 14 * DAY,

@@ -64,7 +64,7 @@ extern const struct schema rules_schema;
 
 enum {
         RULES_DISTINCT_MOST = 256, /* different values a count can tell apart */
-        DEVIATION_READINGS = 500,  /* half-life in readings where no time is given */
+        DEVIATION_READINGS = 1000, /* half-life in readings where no time is given */
 };
 
 const char *rule_kind_name(enum rule_kind kind);
