@@ -397,7 +397,7 @@ static uint64_t probe(struct spool_db *db, enum spool_lane lane, uint64_t upto, 
 static void trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res)
 {
         uint64_t most = trim_rows(db, b), first = db->v.first[lane], limit = b->acked[lane], upto;
-        uint64_t low_water = db->plan.db_pages * 7 / 10;
+        uint64_t low_water = db->plan.db_pages / 2; /* well below where a blocked source may go on (tell_room) */
 
         if (lane == SPOOL_SAMPLES) {
                 limit = min_u64(limit, db->v.ts_saved_seq);
