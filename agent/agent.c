@@ -16,7 +16,8 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
-enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000 };
+/* What is on its way to Kafka can't be dropped from the spool, so it must be a small part of it. */
+enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000, SPOOL_PER_WINDOW = 8 };
 
 /* ---- what the spool tells ---- */
 
@@ -162,7 +163,10 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         pipeline_init(&a->pipeline, rt, a->tags, a->spool);
         a->host = host_new(rt, &a->pipeline, a->spool, a->tags, conf->gateway);
         spool_counts(a->spool, &counts);
-        a->uplink = uplink_new(rt, &conf->kafka,
+        a->kafka = conf->kafka;
+        if (a->kafka.window_bytes > conf->spool.max_size_bytes / SPOOL_PER_WINDOW)
+                a->kafka.window_bytes = conf->spool.max_size_bytes / SPOOL_PER_WINDOW;
+        a->uplink = uplink_new(rt, &a->kafka,
                                &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch}, a->spool,
                                a->tags, sink, &from_uplink);
         if (add_drivers(a, e) < 0) {

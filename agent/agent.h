@@ -32,6 +32,7 @@ struct agent {
         struct host *host;
         struct sink *sink;
         struct uplink *uplink;
+        struct kafka_conf kafka; /* conf->kafka with a window that fits the spool */
         int64_t started_us; /* monotonic */
 
         struct rt_timer each_second, heartbeat;
