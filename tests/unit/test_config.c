@@ -369,6 +369,10 @@ static void test_factory(void **state)
         assert_int_equal(devices[3].unit, 255);
         assert_int_equal(devices[3].period_us, 100000);
         assert_int_equal(devices[0].period_us, 0);
+        assert_int_equal(devices[0].retries, -1);
+        assert_int_equal(devices[0].pause_us, -1);
+        assert_int_equal(modbus[0].silence_us, -1);
+        assert_int_equal(meter[0].bit, -1);
         assert_ptr_equal(c->drivers[4].ops, &serial_ops);
         assert_int_equal(serial->readings.n, 2);
         assert_int_equal(serial->max_frame, 1024);
