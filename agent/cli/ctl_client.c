@@ -138,8 +138,8 @@ static int read_answer(int fd, json_t **reply, struct err *e)
 {
         const char *refusal;
         json_error_t fault;
-        size_t len;
-        char *text;
+        size_t len = 0;
+        char *text = NULL;
 
         if (read_line(fd, &text, &len, e) < 0)
                 return -1;

@@ -487,12 +487,35 @@ static void test_drop_oldest(void **state)
         release();
 }
 
+/* A full spool that blocks, with delivered rows kept for an hour: when Kafka is back the source goes on, and all arrives. */
+static void test_blocked_source_goes_on(void **state)
+{
+        stage_init(6, 1, 60 * S, 4 << 20, SPOOL_BLOCK);
+        T.conf.spool.keep_delivered_us = 3600 * (int64_t)S;
+        power_cut(); /* opens it with that */
+        feed.limit = VALUES_MOST - 1;
+        feed.every_us = 1000;
+        kafka_away(true);
+        run_for(120 * (int64_t)S);
+        assert_true(feed.paused);
+        assert_in_range(feed.acked, 10000, VALUES_MOST / 2);
+        kafka_away(false);
+        for (int i = 0; i < 3600 && feed.acked < feed.limit; i++)
+                run_for(S);
+        assert_int_equal(feed.acked, feed.limit);
+        finish();
+        for (int64_t v = 0; v < feed.acked; v++)
+                assert_true(T.kafka.seq_of[v] != 0);
+        release();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_storms),
                 cmocka_unit_test(test_a_day_away),
                 cmocka_unit_test(test_drop_oldest),
+                cmocka_unit_test(test_blocked_source_goes_on),
         };
 
         log_init(LOG_ERROR);
