@@ -3,7 +3,9 @@
 Kafka is not there in these tests: what was read is held in the spool, and looked at there.
 """
 
+import contextlib
 import os
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -157,13 +159,13 @@ def line(tmp_path):
 
 
 @pytest.mark.parametrize("peer", PEERS)
-@pytest.mark.parametrize("medium", ["tcp", "rtu"])
+@pytest.mark.parametrize("medium", ["tcp", "tcp, 4 in flight", "rtu"])
 def test_every_type_in_every_order(tmp_path, line, peer, medium):
     everything = Map().fill()
-    slave = Slave(str(tmp_path), PEERS[peer], wait.free_port() if medium == "tcp" else line.theirs,
+    slave = Slave(str(tmp_path), PEERS[peer], line.theirs if medium == "rtu" else wait.free_port(),
                   "\n".join(everything.table)).start()
-    conf = {} if medium == "tcp" else {"baud": 115200, "parity": "none"}
-    agent = start_agent(tmp_path, slave.port if medium == "tcp" else line.ours, everything.registers, timeout="2s", **conf)
+    conf = {"tcp": {}, "rtu": {"baud": 115200, "parity": "none"}}.get(medium, {"in_flight": 4})
+    agent = start_agent(tmp_path, line.ours if medium == "rtu" else slave.port, everything.registers, timeout="2s", **conf)
     try:
         agent.wait("all tags to be read three times", lambda s: s["accepted"] >= 3 * len(everything.expected), 40)
         agent.stop()
@@ -243,5 +245,8 @@ def test_a_dead_slave_is_one_event(tmp_path):
         agent.stop()
         bad = [r for r in readings(agent) if r["quality"] == "bad"]
         assert [r["reason"] for r in bad] == ["comm_failure"], bad
+        with contextlib.closing(sqlite3.connect(f"file:{agent.spool}?mode=ro", uri=True)) as db:
+            told = [str(row) for row in db.execute("SELECT * FROM event ORDER BY 1") if '"device"' in str(row)]
+        assert len(told) == 2 and '"down"' in told[0] and '"up"' in told[1], told
     finally:
         slave.stop()
