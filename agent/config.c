@@ -250,7 +250,7 @@ static void notice_sections(struct config *c, const struct walk *w)
         }
         notice_scans(c);
         if (c->n_drivers == 0)
-                faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt, modbus, serial)");
+                faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt, modbus, serial, syslog)");
 }
 
 /* The file a value names as a secret or certificate; NULL: it names none. */

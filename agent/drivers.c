@@ -9,10 +9,12 @@
 #include "drivers/mqtt.h"
 #include "drivers/serial.h"
 #include "drivers/sim.h"
+#include "drivers/syslog.h"
 
 const struct driver_ops *const drivers_known[DRIVERS_MOST + 1] = {
         &mqtt_ops,
         &sim_ops,
         &modbus_ops,
         &serial_ops,
+        &syslog_ops,
 };

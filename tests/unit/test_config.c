@@ -117,7 +117,7 @@ static const struct {
         {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
         {HEAD "\"si\\0te\": a\n",
          "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, limits, mqtt, sim, modbus, "
-         "serial, profiles, devices, alarms, notify (did you mean sim?)\n"},
+         "serial, syslog, profiles, devices, alarms, notify (did you mean sim?)\n"},
 };
 
 static void test_structure(void **state)
@@ -245,7 +245,7 @@ static const struct {
          "t:1:1: gateway: missing; it is required\n"
          "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, mqtt, sim, "
          "modbus, "
-         "serial, profiles, devices, alarms, notify (did you mean gateway?)\n"
+         "serial, syslog, profiles, devices, alarms, notify (did you mean gateway?)\n"
          "t:2:19: spool.max_size: \"1\" has no unit; a size is needed: write 1MiB (B, kB, MB, GB, KiB, MiB, GiB)\n"
          "t:3:33: kafka.linger: \"5\" has no unit; a duration is needed: write 5s (us, ms, s, m, h, d)\n"
          "t:4:7: mqtt: a map is written here; allowed: a list of maps (- key: value)\n"},
