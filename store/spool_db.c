@@ -126,12 +126,16 @@ static bool fine(const struct spool_db *db)
         return db->rc == SQLITE_OK;
 }
 
+/* Nothing runs behind a failure: SQLite may have rolled back by itself, and it would be a transaction of its own. */
 static void run(struct spool_db *db, enum spool_stmt which)
 {
-        int rc = sqlite3_step(db->stmt[which]);
+        int rc;
 
+        if (!fine(db))
+                return;
+        rc = sqlite3_step(db->stmt[which]);
         sqlite3_reset(db->stmt[which]);
-        if (rc != SQLITE_DONE && rc != SQLITE_ROW && fine(db))
+        if (rc != SQLITE_DONE && rc != SQLITE_ROW)
                 db->rc = rc;
 }
 
@@ -397,16 +401,18 @@ static uint64_t probe(struct spool_db *db, enum spool_lane lane, uint64_t upto, 
 static void trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res)
 {
         uint64_t most = trim_rows(db, b), first = db->v.first[lane], limit = b->acked[lane], upto;
-        uint64_t low_water = db->plan.db_pages / 2; /* well below where a blocked source may go on (tell_room) */
+        /* Well below where a blocked source may go on (tell_room): nothing delivered is kept at its expense. */
+        bool crowded = used_pages(db) >= db->plan.db_pages / 2;
 
         if (lane == SPOOL_SAMPLES) {
                 limit = min_u64(limit, db->v.ts_saved_seq);
-                limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
+                if (!crowded)
+                        limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
         }
-        if (!first || limit < first || (lane == SPOOL_SAMPLES && limit - first < TRIM_LEAST))
+        if (!first || limit < first || (lane == SPOOL_SAMPLES && !crowded && limit - first < TRIM_LEAST))
                 return;
         upto = min_u64(limit, first + most - 1);
-        if (db->keep_us > 0 && used_pages(db) < low_water)
+        if (db->keep_us > 0 && !crowded)
                 upto = probe(db, lane, upto, b->wall_us - db->keep_us);
         if (!upto)
                 return;

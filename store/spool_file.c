@@ -161,30 +161,22 @@ static int write_sidecar(const struct spool_db *db, uint64_t epoch, struct err *
 
 /* ---- what kind of file is it ---- */
 
-/* 0: absent or empty, 1: an SQLite file, -1 told. */
+/*
+ * Made when absent. What is in it is SQLite's to judge: after a cut while the file was made its first page may be torn, and
+ * the journal beside it says so.
+ */
 static int look_at_file(struct spool_db *db, struct err *e)
 {
-        char head[16];
         struct stat st;
-        ssize_t n;
-        int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+        int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640), rc;
 
         if (fd < 0)
                 return err_errno(e, "spool %s: cannot open it for writing", db->path);
-        if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-                close(fd);
-                return err_set(e, "spool %s: not a regular file; set spool: path to a file", db->path);
-        }
-        n = pread(fd, head, sizeof(head), 0);
+        rc = fstat(fd, &st);
         close(fd);
-        if (n < 0)
-                return err_errno(e, "spool %s: cannot read it", db->path);
-        if (n == 0)
-                return 0;
-        if (n < (ssize_t)sizeof(head) || memcmp(head, "SQLite format 3", sizeof(head)) != 0)
-                return err_set(e, "spool %s: not a spool (not an SQLite file); move it away, or set spool: path",
-                               db->path);
-        return 1;
+        if (rc != 0 || !S_ISREG(st.st_mode))
+                return err_set(e, "spool %s: not a regular file; set spool: path to a file", db->path);
+        return 0;
 }
 
 static int set_pragmas(struct spool_db *db, struct err *e)
@@ -207,9 +199,12 @@ static int set_pragmas(struct spool_db *db, struct err *e)
 static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
 {
         int64_t n_tables, id;
+        int rc = get_int(db->conn, "SELECT count(*) FROM sqlite_master", &n_tables);
 
-        if (get_int(db->conn, "SELECT count(*) FROM sqlite_master", &n_tables) != SQLITE_OK ||
-            get_int(db->conn, "PRAGMA application_id", &id) != SQLITE_OK ||
+        if (rc == SQLITE_NOTADB)
+                return err_set(e, "spool %s: not a spool (not an SQLite file); move it away, or set spool: path",
+                               db->path);
+        if (rc != SQLITE_OK || get_int(db->conn, "PRAGMA application_id", &id) != SQLITE_OK ||
             get_int(db->conn, "PRAGMA user_version", version) != SQLITE_OK)
                 return fail_sql(db, "cannot be read; move the file away to start a new spool", e);
         if (n_tables == 0 && id == 0 && *version == 0)
