@@ -8,12 +8,13 @@
  *   deviations counts as three.
  * - What stays is no anomaly.  A value that stays beyond for a whole half-life is the new normal: the rule moves there,
  *   with the spread seen there if that is wider, and the alarm returns.
- * - Sigma has a floor: the usual step from reading to reading, and the smallest step ever seen (the resolution), so that a
- *   signal that stood still is not in alarm at the first flicker of its last digit.
+ * - Sigma has a floor: the usual step from reading to reading, and the smallest step ever seen (the resolution), so
+ *   that a signal that stood still is not in alarm at the first flicker of its last digit.
  * - It says nothing before it has learned for `warm_up`.
- * Without a time the half-life is 1,000 readings: a memory in readings suits a tag read every second and one read every five
- * minutes alike.  That and 3.5 deviations were chosen on made-up signals of eight kinds (tests/bench/deviation_choice.c),
- * heavy tails included: the least cost when a shift that is missed weighs as nine false alarms.
+ *
+ * Without a time the half-life is 1,000 readings: a memory in readings suits a tag read every second and one read
+ * every five minutes alike.  That and 3.5 deviations were chosen on made-up signals of eight kinds, heavy tails
+ * included (tests/bench/deviation_choice.c): the least cost when a shift that is missed weighs as nine false alarms.
  * Steady drift is followed, not told: that is what limits are for.
  */
 #include <math.h>

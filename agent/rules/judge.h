@@ -1,9 +1,10 @@
 /*
  * judge: is the condition of a rule true?  One pure function per kind over its own small memory per tag.
  *
- * A judge says ALARM_TRUE, ALARM_FALSE or ALARM_UNKNOWN (it can't tell: warming up, not its type of value); delays, states
- * and who is told are not its business.  Memory is zeroed at first, of the size the kind asks for, and never grows.
- * Limits have no memory but a bit in each alarm: they are in rules.c's path of every reading and stand apart (limits.h).
+ * A judge says ALARM_TRUE, ALARM_FALSE or ALARM_UNKNOWN (it can't tell: warming up, not its type of value); delays,
+ * states and who is told are not its business.  Memory is zeroed at first, of the size the kind asks for, and never
+ * grows. Limits have no memory but a bit in each alarm: they are in rules.c's path of every reading and stand apart
+ * (limits.h).
  */
 #ifndef MILLRACE_RULES_JUDGE_H
 #define MILLRACE_RULES_JUDGE_H

@@ -1,10 +1,11 @@
 /*
  * learn: see learn.h.
  *
- * Why quantiles and not mean and deviation: what was recorded may hold a failure or two, and those must not set the limits
- * they are to be caught by.  So what is far out counts only when the value went there five times or more: what happened
- * often is operation, what happened a few times is an incident.  Why the noise from steps between neighbours: the process itself moves slowly, what is left from
- * one reading to the next is the instrument.  Numbers are rounded outwards to two digits: nobody reviews 85.37182.
+ * Why quantiles and not mean and deviation: what was recorded may hold a failure or two, and those must not set the
+ * limits they are to be caught by.  So what is far out counts only when the value went there five times or more: what
+ * happened often is operation, what happened a few times is an incident.  Why the noise from steps between neighbours:
+ * the process itself moves slowly, what is left from one reading to the next is the instrument.  Numbers are rounded
+ * outwards to two digits: nobody reviews 85.37182.
  */
 #include "agent/rules/learn.h"
 

@@ -1,10 +1,11 @@
 /*
  * learn: limits, deadband and delays proposed from recorded readings of one tag.  A proposal is for a person to review.
  *
- * hi and lo stand 2.6 times as far from the median as the 95 % quantile of that side; or, when the value went beyond that five
- * times or more, half of that distance beyond the 99.9 % quantile.  hihi and lolo stand 0.6 of it further.  The deadband is
- * four times the noise between readings, at least a fiftieth of the band.  The delays come from how the value behaves at its
- * own edges: excursions as short as most of those are waited for, and gaps as short as most of those do not count as gone.
+ * hi and lo stand 2.6 times as far from the median as the 95 % quantile of that side; or, when the value went beyond
+ * that five times or more, half of that distance beyond the 99.9 % quantile.  hihi and lolo stand 0.6 of it further.
+ * The deadband is four times the noise between readings, at least a fiftieth of the band.  The delays come from how
+ * the value behaves at its own edges: excursions as short as most of those are waited for, and gaps as short as most
+ * of those do not count as gone.
  *
  * Pure but for memory, which grows with the recording (16 bytes per reading).  Not for the live agent.
  */

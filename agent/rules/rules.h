@@ -1,20 +1,20 @@
 /*
  * rules: the watchman.  Readings go in, alarm transitions come out.
  *
- * Pure: no I/O, no clock; time comes with every call (monotonic for delays, wall for what is told).  Patterns are matched
- * once per tag (rules_bind); after that a reading costs one walk over the tag's own rules, without allocation.
+ * Pure: no I/O, no clock; time comes with every call (monotonic for delays, wall for what is told).  Patterns are
+ * matched once per tag (rules_bind); after that a reading costs one walk over the tag's own rules, without allocation.
  *
  * How to wire it:
- *      rules_new() at start; rules_bind() for every tag of the table and for each new one; rules_import() for each stored row.
+ *      rules_new() at start; rules_bind() for every tag of the table and each new one; rules_import() for stored rows.
  *      For every accepted reading, before any thinning: rules_eval().
  *      rules_due_us() after each of these calls arms one timer; when it is due: rules_tick().
- *      on_transition runs inside these calls: store its row in the same transaction as the reading, append an event, and
+ *      on_transition runs inside these calls: store its row in the transaction of the reading, append an event, and
  *      when `notify` tell the notifiers.  on_group: tell the notifiers once for many.
- *      Operators: rules_find() and rules_command(); rules_each() for listings and for keeping the state.
+ *      Operators: rules_find() and rules_command(); rules_each() for listings.
  * It must not be called from its own callbacks.
  *
  * Thread: one.  Ownership: `conf` items, and the strings given to rules_bind, outlive the engine.
- * State: a limits rule with four limits is 60 bytes per tag, and 8 more in the queue of deadlines.
+ * State: a limits rule with four limits takes 64 bytes per tag; the queue of deadlines has 8 more for each.
  */
 #ifndef MILLRACE_RULES_RULES_H
 #define MILLRACE_RULES_RULES_H

@@ -1,11 +1,12 @@
 /*
- * rules_engine: what the parts of the engine share: rules.c (binding, readings, deadlines), rules_emit.c (a step of an alarm
- * and who hears of it), rules_state.c (operators, keeping, metrics).  Nobody else includes this.
+ * rules_engine: what the parts of the engine share: rules_bind.c (rules and their slots), rules.c (readings),
+ * rules_time.c (deadlines), rules_emit.c (a step of an alarm and who hears of it), rules_state.c (operators, keeping, metrics).
+ * Nobody else includes this.
  *
- * A slot is one rule on one tag (or source): a head of 12 bytes, 12 per alarm, then the memory of its judge.  The slots of a
- * tag lie one behind the other in one arena, so that a reading walks forward through memory; a slot is named by its
- * place in the arena in words of 8 bytes.  The heap orders slots by the earliest time something could happen by itself;
- * an entry may be early (then it is put back), never late.
+ * A slot is one rule on one tag (or source): a head of 12 bytes, 12 per alarm, then the memory of its judge.  The
+ * slots of a tag lie one behind the other in one arena, so that a reading walks forward through memory; a slot is
+ * named by its place in the arena in words of 8 bytes.  The heap orders slots by the earliest time something could
+ * happen by itself; an entry may be early (then it is put back), never late.
  */
 #ifndef MILLRACE_RULES_RULES_ENGINE_H
 #define MILLRACE_RULES_RULES_ENGINE_H
@@ -125,10 +126,18 @@ static inline int64_t to_ms_up(int64_t us)
         return us == INT64_MAX ? INT64_MAX : (us + 999) / 1000;
 }
 
-/* rules.c */
+/* rules_bind.c */
 uint32_t engine_find_source(const struct rules *r, const char *name); /* index + 1; 0: not known */
+
+/* rules_time.c */
 void engine_note_time(struct rules *r, const struct rt_time *now);
 void engine_schedule(struct rules *r, uint32_t at, int64_t due_ms);
+void engine_run_until(struct rules *r, int64_t until_ms); /* all that happens by itself, each thing at its time */
+bool engine_is_replaced(const struct rules *r, const struct slot *s); /* its device is down, and that is told */
+
+/* rules.c */
+/* The outer alarm moved: the inner one leaves the stage to it, or takes it over without waiting again. */
+void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct occasion *o);
 void engine_source_is(struct rules *r, uint32_t source, const struct occasion *o);
 
 /* rules_emit.c: one step of an alarm; what changed is told. */

@@ -1,11 +1,12 @@
 /*
  * rules_state: operators' commands, what is kept over a restart, and what people see.
  *
- * The times of shelved alarms stand apart, in one small array: few alarms are shelved, and most alarms should not pay for
- * it.  They run on the wall clock, because an operator means "until six", and because they must outlive a restart.
+ * The times of shelved alarms stand apart, in one small array: few alarms are shelved, and most alarms should not pay
+ * for it.  They run on the wall clock, because an operator means "until six", and because they must outlive a restart.
  *
- * A row that is imported is believed as far as it makes sense: delays begin anew, an alarm that was active stays so until a
- * reading says otherwise.  A row of a rule that is gone is not known any more (RULES_E_UNKNOWN): the caller drops it.
+ * A row that is imported is believed as far as it makes sense: delays begin anew, an alarm that was active stays so
+ * until a reading says otherwise.  A row of a rule that is gone is not known any more (RULES_E_UNKNOWN): the caller
+ * drops it.
  */
 #include <math.h>
 #include <string.h>

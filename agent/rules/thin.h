@@ -1,12 +1,13 @@
 /*
  * thin: fewer readings for the uplink, after the rules have seen all of them.
  *
- * Two ways, per tag: by exception (a reading is sent when it left a band around the last one sent; the one before it is sent
- * too, so that a line drawn through what was sent shows when it left), and the swinging door (a reading is sent when a
- * straight line no longer passes all those left out within `band`).  What is sent is always a reading as it was, in order.
+ * Two ways, per tag: by exception (a reading is sent when it left a band around the last one sent; the one before it
+ * is sent too, so that a line drawn through what was sent shows when it left), and the swinging door (a reading is
+ * sent when a straight line no longer passes all those left out within `band`).  What is sent is always a reading as
+ * it was, in order.
  *
- * What was left out differs from the line through what was sent by at most THIN_BOUND(mode) * band; with min_us > 0, a band
- * left for less than min_us may be missed.  Pure; a struct thin is zeroed at first.
+ * What was left out differs from the line through what was sent by at most THIN_BOUND(mode) * band; with min_us > 0, a
+ * band left for less than min_us may be missed.  Pure; a struct thin is zeroed at first.
  */
 #ifndef MILLRACE_RULES_THIN_H
 #define MILLRACE_RULES_THIN_H

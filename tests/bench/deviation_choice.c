@@ -1,7 +1,7 @@
 /*
  * deviation_choice: how the defaults of `deviation` were chosen, without any recorded series: eight kinds of made-up
- * signals, false alarms on them as they are, and how often a shift of three to six of their standard deviations is found,
- * half of them at once and half over thirty readings.
+ * signals, false alarms on them as they are, and how often a shift of three to six of their standard deviations is
+ * found, half of them at once and half over thirty readings.
  *
  * The rule of the choice: the least cost, where a shift that is missed weighs as nine false alarms (the weights of the
  * Numenta benchmark), and there are two shifts in 10,000 readings.

@@ -1,6 +1,6 @@
 /*
- * rules_bench: what a reading costs, per rule.  Readings of 300 tags in turn, each watched by one rule of a kind (and by
- * four at once); noise around a mean, so that limits with two sides compare all and seldom raise.
+ * rules_bench: what a reading costs, per rule.  Readings of 300 tags in turn, each watched by one rule of a kind (and
+ * by four at once); noise around a mean, so that limits with two sides compare all and seldom raise.
  *
  * usage: rules_bench [READINGS]     prints ns per reading and rule, and bytes of state per tag and rule
  */

@@ -1,4 +1,4 @@
-/* Recordings through the rules: what a CSV may look like, the JSON to the letter, the same twice; and what is learned. */
+/* Recordings through the rules: what a CSV may look like, the JSON to the letter, the same twice; what is learned. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
