@@ -630,6 +630,38 @@ static void full_blocks_until_there_is_room(void **state)
         assert_int_equal(put(h, "press-1", 1), 0);
 }
 
+/* Whatever is left of delivered rows when the last ack is in, it does not keep a blocked source waiting. */
+static void room_comes_back_however_the_acks_come(void **state)
+{
+        static char text[700];
+        struct house *h = *state;
+        struct spool_counts c;
+        struct reading r;
+
+        flood(h, SPOOL_BLOCK);
+        r = reading(h, "press-1", 0);
+        r.type = READING_TEXT;
+        r.v.text = text;
+        memset(text, 'x', sizeof(text));
+        for (int i = 0; i < 30; i++) {
+                spool_counts(h->spool, &c);
+                for (uint64_t seq = c.acked_seq[SPOOL_SAMPLES]; seq <= c.last_seq[SPOOL_SAMPLES]; seq += 40) {
+                        spool_ack(h->spool, SPOOL_SAMPLES, seq);
+                        commit(h);
+                }
+                spool_ack(h->spool, SPOOL_SAMPLES, c.last_seq[SPOOL_SAMPLES]);
+                run_for(h, 10000000);
+                r.len = 100 + 20 * (uint32_t)i;
+                assert_true(spool_has_room(h->spool, 1, r.len));
+                for (int n = 0; spool_has_room(h->spool, 1, r.len); n++) {
+                        r.ts_us++;
+                        assert_int_equal(spool_append(h->spool, &r), 0);
+                        if (n % 100 == 99)
+                                commit(h);
+                }
+        }
+}
+
 static void events_have_a_share_of_their_own(void **state)
 {
         struct house *h = *state;
@@ -837,6 +869,7 @@ int main(void)
                 T(full_drops_the_oldest_but_for_pinned),
                 T(full_drops_the_newest),
                 T(full_blocks_until_there_is_room),
+                T(room_comes_back_however_the_acks_come),
                 T(events_have_a_share_of_their_own),
                 T(quarantine_is_bounded),
                 T(recent_packet_ids_are_told),
