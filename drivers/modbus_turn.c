@@ -1,11 +1,11 @@
 /*
  * modbus_turn: see modbus_turn.h.
  *
- * Each read has its slots, epoch + phase + k * period, so that a late answer does not shift the next request.  Among what
- * is due the oldest goes first, but slaves in doubt (that left requests unanswered lately) wait for the others as long as
- * they have had their twentieth of the time.  Where several requests may be in flight, the first of every slave comes
- * before the second of another, and slaves in doubt together leave one lane free: a slave that is half dead can't make the
- * others wait.
+ * Each read has its slots, epoch + phase + k * period, so that a late answer does not shift the next request.  Among
+ * what is due the oldest goes first, but slaves in doubt (that left several requests unanswered lately) go where they
+ * fit between the others without making them wait; one that has waited for two time-outs goes all the same, unless
+ * slaves in doubt have had a twentieth of the time already.  Where several requests may be in flight, the first of every
+ * slave comes before the second of another, and slaves in doubt together leave one lane free.
  *
  * A slave that leaves five requests in a row unanswered, retries included, is given up: from then on one read asks with
  * growing pauses, and all given-up slaves of a bus together take at most a twentieth of its time.
@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_STEP = 4, DOUBT_MOST = 8, DOWN_AFTER = 5 };
-enum { PROBE_FIRST_US = 1000000, PROBE_MOST_US = 60000000, SHARE = 20, BUSY_US = 100000 };
+enum { DOUBT_STEP = 3, DOUBT_MOST = 9, DOWN_AFTER = 5, SHARE = 20, PATIENCE = 2 };
+enum { PROBE_FIRST_US = 1000000, PROBE_MOST_US = 60000000, BUSY_US = 100000 };
 
 /* ---- a device's heap ---- */
 
@@ -79,6 +79,7 @@ void modbus_turns_init(struct modbus_turns *t, const struct modbus_conf *bus, co
         t->heaps = heap = mem_alloc((plan->n_points + 1) * sizeof(*t->heaps));
         for (size_t i = 0; i < plan->n_devices; i++) {
                 t->devices[i].unit = (uint8_t)plan->devices[i]->unit;
+                t->devices[i].timeout_us = modbus_timeout_us(bus, plan->devices[i]);
                 t->devices[i].retries = (unsigned)modbus_retries(bus, plan->devices[i]);
                 t->devices[i].heap = heap;
                 heap += plan->devices[i]->map->registers.n;
@@ -111,9 +112,10 @@ void modbus_turns_open(struct modbus_turns *t, int64_t now_us)
 
 /* ---- whose turn ---- */
 
+/* One request that got lost happens on any line. */
 static bool in_doubt(const struct modbus_turn_device *d)
 {
-        return d->down || d->doubt > 0;
+        return d->down || d->doubt > DOUBT_STEP;
 }
 
 /* What the lanes look like, for the rules of several in flight. */
@@ -158,9 +160,30 @@ static struct modbus_turn_device *earlier(const struct modbus_turns *t, struct m
         return !a || due_of(t, b->heap[0]) < due_of(t, a->heap[0]) ? b : a;
 }
 
+/* A slave in doubt that has waited so long goes, whoever waits behind it. */
+static int64_t impatient_us(const struct modbus_turns *t, const struct modbus_turn_device *d)
+{
+        int64_t at = ready_us(t, d) + PATIENCE * d->timeout_us;
+
+        return at > t->doubt_turn_us ? at : t->doubt_turn_us;
+}
+
+/* On one lane an unanswered request makes the others wait, so it goes where it fits between them. */
+static bool fits_before(const struct modbus_turns *t, const struct modbus_turn_device *d, int64_t now_us,
+                        int64_t healthy_us)
+{
+        return healthy_us > now_us && (t->lanes > 1 || healthy_us > now_us + d->timeout_us);
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+        return a < b ? a : b;
+}
+
 bool modbus_turns_take(struct modbus_turns *t, int64_t now_us, size_t *read, int64_t *wake_us)
 {
         struct modbus_turn_device *healthy = NULL, *doubtful = NULL, *d;
+        int64_t healthy_us = INT64_MAX;
         struct lanes lanes;
 
         *wake_us = INT64_MAX;
@@ -171,14 +194,20 @@ bool modbus_turns_take(struct modbus_turns *t, int64_t now_us, size_t *read, int
                 d = &t->devices[i];
                 if (!d->n_heap || !may_take_lane(t, d, &lanes))
                         continue;
+                if (!in_doubt(d))
+                        healthy_us = earliest(healthy_us, ready_us(t, d));
                 if (ready_us(t, d) > now_us)
-                        *wake_us = ready_us(t, d) < *wake_us ? ready_us(t, d) : *wake_us;
+                        *wake_us = earliest(*wake_us, ready_us(t, d));
                 else if (in_doubt(d))
                         doubtful = earlier(t, doubtful, d);
                 else
                         healthy = earlier(t, healthy, d);
         }
-        d = !healthy || (doubtful && now_us >= t->doubt_turn_us) ? doubtful : healthy;
+        if (doubtful && !fits_before(t, doubtful, now_us, healthy_us) && now_us < impatient_us(t, doubtful)) {
+                *wake_us = earliest(*wake_us, impatient_us(t, doubtful));
+                doubtful = NULL;
+        }
+        d = doubtful ? doubtful : healthy;
         if (!d)
                 return false;
         *read = pop(t, d);
@@ -238,20 +267,17 @@ static void probe_later(struct modbus_turns *t, struct modbus_turn_device *d, in
         t->next_probe_us = now_us + others_us(t, cost_us);
 }
 
-static void note_silence(struct modbus_turns *t, struct modbus_turn_device *d, int64_t now_us, int64_t cost_us)
+static void note(struct modbus_turns *t, struct modbus_turn_device *d, bool answered, int64_t now_us, int64_t cost_us)
 {
-        d->n_silent++;
-        d->doubt = d->doubt + DOUBT_STEP < DOUBT_MOST ? d->doubt + DOUBT_STEP : DOUBT_MOST;
-        t->doubt_turn_us = now_us + others_us(t, cost_us);
-}
-
-static void note_answer(struct modbus_turns *t, struct modbus_turn_device *d, int64_t now_us, int64_t cost_us)
-{
-        d->n_silent = 0;
-        if (!d->doubt)
-                return;
-        d->doubt--;
-        t->doubt_turn_us = now_us + others_us(t, cost_us);
+        if (in_doubt(d))
+                t->doubt_turn_us = now_us + others_us(t, cost_us);
+        if (answered) {
+                d->n_silent = 0;
+                d->doubt -= d->doubt > 0;
+        } else {
+                d->n_silent++;
+                d->doubt = d->doubt + DOUBT_STEP < DOUBT_MOST ? d->doubt + DOUBT_STEP : DOUBT_MOST;
+        }
 }
 
 struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read, enum modbus_answer answer,
@@ -260,13 +286,10 @@ struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read,
         struct modbus_turn_device *d = device_of(t, read);
         struct modbus_turn_result result = {.failed = false};
 
-        if (answer == MODBUS_SILENT) {
-                note_silence(t, d, now_us, cost_us);
-        } else {
-                note_answer(t, d, now_us, cost_us);
-                result.came_back = d->down;
-                if (d->down)
-                        come_back(t, d, now_us);
+        note(t, d, answer != MODBUS_SILENT, now_us, cost_us);
+        if (answer != MODBUS_SILENT && d->down) {
+                result.came_back = true;
+                come_back(t, d, now_us);
         }
         if (answer == MODBUS_BUSY)
                 t->hold_us[d->unit] = now_us + BUSY_US;

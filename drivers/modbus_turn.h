@@ -18,10 +18,11 @@ struct modbus_turn_read {
 struct modbus_turn_device {
         uint8_t unit;
         unsigned retries;
+        int64_t timeout_us;
         uint32_t *heap; /* its reads that are not under way, the earliest first */
         size_t n_heap;
         unsigned in_flight;
-        unsigned doubt;    /* rises by 4 with each unanswered request, falls by 1 with each answer */
+        unsigned doubt;    /* rises by 3 with each unanswered request, falls by 1 with each answer */
         unsigned n_silent; /* unanswered requests in a row */
         bool down;         /* given up: one read now and then asks whether it is back */
         int64_t probe_us, probe_pause_us;
