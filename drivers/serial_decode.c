@@ -317,7 +317,7 @@ static int decode_sentence(const struct serial_decoder *d, const uint8_t *frame,
                 if ((size_t)c[i].field >= s.n)
                         out->n_absent++;
                 else
-                        set_field(add(out, i, model), &c[i], &s, out->text[out->n - 1]);
+                        set_field(add(out, i, model), &c[i], &s, out->text[i]);
         }
         return 0;
 }
