@@ -196,11 +196,24 @@ struct verdict count_pass(const struct rule_conf *c, void *memory, int64_t mono_
         return compare(c, m, total(c, m), mono_us, active);
 }
 
+/* Nothing is left that could leave the window. */
+static bool is_empty(const struct rule_conf *c, const struct count *m)
+{
+        if (c->what == RULE_DISTINCT || c->per == RULE_PER_VALUE)
+                return total(c, m) == 0;
+        for (int i = 0; i < SLICES; i++) {
+                if (m->sum[i] != 0)
+                        return false;
+        }
+        return true;
+}
+
 int64_t count_due(const struct rule_conf *c, const void *memory)
 {
         const struct count *m = memory;
+        bool whole = m->slice - 1 - SLICES >= SLICES; /* a whole window has been seen */
 
-        if (!m->begun || (!m->inside && isnan(c->at_most) && c->what != RULE_SUM))
+        if (!m->begun || (!m->inside && isnan(c->at_most) && c->what != RULE_SUM) || (whole && is_empty(c, m)))
                 return INT64_MAX;
         return m->begun_us + (m->slice - SLICES) * (c->window_us / SLICES);
 }
