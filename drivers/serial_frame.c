@@ -163,7 +163,7 @@ static enum serial_found line_unfinished(struct serial_framer *f, struct serial_
                 drop_garbage(f, have - keep);
                 return SERIAL_MORE;
         }
-        if (have <= f->max_frame) {
+        if (have <= f->max_frame + n_end - 1) {
                 f->seen = have - keep;
                 return SERIAL_MORE;
         }
