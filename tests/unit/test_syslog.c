@@ -1,0 +1,455 @@
+/*
+ * The driver on loopback sockets: tags and labels, times, a spool without room that makes TCP senders wait and loses
+ * nothing, bounds on connections, tags and lengths.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/base/rt_sim.h"
+#include "drivers/syslog.h"
+
+enum { WATCHES = 16, NOW = 1795428000 };
+
+static struct bench {
+        struct rt_sim sim;
+        struct rt_ops ops;
+        struct rt_watch *watches[WATCHES];
+        struct syslog_conf conf;
+        struct driver d;
+        char listen[32], log[1 << 20];
+        int port;
+        size_t room, n_taken; /* readings the spool has room for */
+        bool paused;
+        struct reading last;
+} b;
+
+static void note(const char *fmt, ...)
+{
+        size_t n = strlen(b.log);
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(b.log + n, sizeof(b.log) - n, fmt, ap);
+        va_end(ap);
+}
+
+static void check_log(const char *expected)
+{
+        assert_string_equal(b.log, expected);
+        b.log[0] = '\0';
+}
+
+/* ---- a host with so much room ---- */
+
+static int on_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
+{
+        const struct tag *tag = tags_get(d->tags, r->tag);
+
+        assert_int_equal(n, 1);
+        if (may_wait && b.room == 0) {
+                assert_false(b.paused);
+                b.paused = true;
+                syslog_ops.pause(d, true);
+                return DRIVER_E_WAIT;
+        }
+        b.room -= b.room > 0;
+        b.n_taken++;
+        b.last = *r;
+        note("%s/%s %.*s|", tag->source, tag->name, (int)r->len, r->v.text);
+        return 0;
+}
+
+static void make_room(size_t n)
+{
+        b.room = n;
+        b.paused = false;
+        syslog_ops.pause(&b.d, false);
+}
+
+static void on_quarantine(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len)
+{
+        note("kept(%s)|", reason);
+}
+
+static void on_up(struct driver *d)
+{
+        note("up|");
+}
+
+static void on_down(struct driver *d, const char *why)
+{
+        note("down|");
+}
+
+static void on_stopped(struct driver *d)
+{
+        note("stopped|");
+}
+
+static const struct driver_host host = {
+        .emit = on_emit, .quarantine = on_quarantine, .link_up = on_up, .link_down = on_down, .stopped = on_stopped};
+
+/* ---- fds, polled by hand ---- */
+
+static void on_watch(struct rt *rt, struct rt_watch *w, unsigned events)
+{
+        size_t at = 0;
+
+        while (at < WATCHES && b.watches[at] != w)
+                at++;
+        for (size_t i = 0; i < WATCHES && at == WATCHES; i++)
+                if (!b.watches[i])
+                        at = i;
+        assert_true(at < WATCHES);
+        b.watches[at] = events ? w : NULL;
+}
+
+/* Until no fd has anything more to say. */
+static void turn(void)
+{
+        for (int n = 1, rounds = 0; n > 0 && rounds < 10000; rounds++) {
+                n = 0;
+                for (size_t i = 0; i < WATCHES; i++) {
+                        struct pollfd p = {.fd = b.watches[i] ? b.watches[i]->fd : -1, .events = POLLIN};
+
+                        if (p.fd < 0 || poll(&p, 1, 0) <= 0)
+                                continue;
+                        b.watches[i]->on_event(b.watches[i], RT_READ);
+                        n++;
+                }
+        }
+}
+
+static int sender(int type)
+{
+        struct sockaddr_in to = {
+                .sin_family = AF_INET, .sin_port = htons((uint16_t)b.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, type, 0);
+
+        assert_true(fd >= 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+        return fd;
+}
+
+static void send_all(int fd, const char *text)
+{
+        assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+        turn();
+}
+
+static int free_port(void)
+{
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(at);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+        close(fd);
+        return ntohs(at.sin_port);
+}
+
+static int set_up(void **state)
+{
+        struct err e;
+
+        memset(&b, 0, sizeof(b));
+        rt_sim_init(&b.sim, 1, (int64_t)NOW * 1000000);
+        b.ops = *b.sim.rt.ops;
+        b.ops.watch = on_watch;
+        b.sim.rt.ops = &b.ops;
+        b.port = free_port();
+        b.room = 1000000;
+        snprintf(b.listen, sizeof(b.listen), "127.0.0.1:%d", b.port);
+        b.conf = (struct syslog_conf){
+                .name = "plant", .listen = b.listen, .max_connections = 2, .max_tags = 5, .idle_timeout_us = 60000000};
+        b.d = (struct driver){.ops = &syslog_ops,
+                              .name = "plant",
+                              .conf = &b.conf,
+                              .rt = &b.sim.rt,
+                              .tags = tags_new(300),
+                              .host = &host};
+        assert_int_equal(syslog_ops.init(&b.d, &e), 0);
+        syslog_ops.start(&b.d);
+        check_log("up|");
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        syslog_ops.fini(&b.d);
+        for (size_t i = 0; i < WATCHES; i++)
+                assert_null(b.watches[i]);
+        tags_free(b.d.tags);
+        rt_sim_release(&b.sim);
+        return 0;
+}
+
+/* ---- the tests ---- */
+
+static void both_protocols(void **state)
+{
+        int udp = sender(SOCK_DGRAM), tcp = sender(SOCK_STREAM);
+
+        send_all(udp, "<86>1 2026-11-23T05:20:00Z plc sshd 3 - - hello");
+        check_log("plc/sshd hello|");
+        assert_string_equal(tags_get(b.d.tags, b.last.tag)->labels, "\"facility\":\"authpriv\",\"severity\":\"info\"");
+        assert_int_equal(b.last.ts_us, INT64_C(1795411200) * 1000000);
+        assert_int_equal(b.last.flags, READING_SOURCE_TIME);
+        assert_int_equal(b.last.quality, QUALITY_GOOD);
+        send_all(udp, "no header at all\n");
+        check_log("127.0.0.1/message no header at all|");
+        assert_int_equal(b.last.flags, 0);
+        send_all(udp, "");
+        send_all(udp, "\r\n");
+        check_log("");
+
+        send_all(tcp, "<30>Nov 23 05:20:00 plc dhclient[1]: bound\n5 <13>x<13");
+        check_log("plc/dhclient bound|127.0.0.1/message x|");
+        send_all(tcp, ">y");
+        close(tcp);
+        turn();
+        check_log("127.0.0.1/message y|");
+        close(udp);
+}
+
+static void an_old_time_is_not_believed(void **state)
+{
+        int udp = sender(SOCK_DGRAM);
+
+        send_all(udp, "<30>Nov 23 05:20:00 plc app: x");
+        assert_int_equal(b.last.ts_us, b.last.arrival_us);
+        assert_int_equal(b.last.flags, READING_TIME_UNTRUSTED);
+        assert_int_equal(b.last.quality, QUALITY_UNCERTAIN);
+        send_all(udp, "<30>1 2046-11-23T05:20:00Z plc app - - - x");
+        assert_int_equal(b.last.flags, READING_TIME_UNTRUSTED);
+        send_all(udp, "<30>1 - plc app - - - x");
+        assert_int_equal(b.last.flags, 0);
+        assert_int_equal(b.last.quality, QUALITY_GOOD);
+        close(udp);
+}
+
+/* Three messages of room at a time; nothing is lost, nothing twice, each sender's order is kept. */
+static void senders_wait(void **state)
+{
+        enum { N = 5000 };
+        int tcp[2] = {sender(SOCK_STREAM), sender(SOCK_STREAM)}, udp = sender(SOCK_DGRAM);
+        unsigned next[2] = {0, 0};
+        char text[64];
+
+        turn();
+        b.room = 3;
+        for (int i = 0; i < N; i++) {
+                for (int k = 0; k < 2; k++) {
+                        snprintf(text, sizeof(text), "<13>h%d: %d\n", k, i);
+                        assert_int_equal(send(tcp[k], text, strlen(text), 0), strlen(text));
+                }
+        }
+        turn();
+        assert_true(b.paused);
+        assert_int_equal(b.n_taken, 3);
+        send_all(udp, "<13>1 - u a - - - can not wait");
+        assert_int_equal(b.n_taken, 4);
+        while (b.n_taken < 2 * N + 1) {
+                size_t before = b.n_taken;
+
+                make_room(3);
+                turn();
+                assert_true(b.n_taken > before);
+        }
+        for (const char *p = b.log; *p; p = strchr(p, '|') + 1) {
+                unsigned k, i;
+
+                if (sscanf(p, "127.0.0.1/h%u %u|", &k, &i) == 2)
+                        assert_int_equal(i, next[k]++);
+        }
+        assert_int_equal(next[0], N);
+        assert_int_equal(next[1], N);
+        for (int k = 0; k < 2; k++)
+                close(tcp[k]);
+        close(udp);
+}
+
+static void what_waits_at_the_end_is_handed_over(void **state)
+{
+        int tcp = sender(SOCK_STREAM);
+
+        turn();
+        b.room = 0;
+        send_all(tcp, "<13>a: 1\n<13>a: 2\n<13>a: 3");
+        check_log("");
+        syslog_ops.stop(&b.d);
+        check_log("127.0.0.1/a 1|127.0.0.1/a 2|127.0.0.1/a 3|stopped|");
+        close(tcp);
+}
+
+static bool is_closed(int fd)
+{
+        char c;
+
+        return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+static void connections_are_bounded(void **state)
+{
+        int tcp[3];
+
+        for (int i = 0; i < 3; i++) {
+                tcp[i] = sender(SOCK_STREAM);
+                turn();
+        }
+        assert_false(is_closed(tcp[0]) || is_closed(tcp[1]));
+        assert_true(is_closed(tcp[2]));
+        assert_int_equal(b.d.n_errors, 1);
+        close(tcp[2]);
+        close(tcp[0]);
+        turn();
+        tcp[0] = sender(SOCK_STREAM);
+        send_all(tcp[0], "<13>a: x\n");
+        check_log("127.0.0.1/a x|");
+        /* who says nothing for long makes room */
+        rt_sim_run(&b.sim, b.sim.now.mono_us + 61000000, NULL, NULL);
+        assert_true(is_closed(tcp[0]) && is_closed(tcp[1]));
+        close(tcp[0]);
+        close(tcp[1]);
+}
+
+static void tags_are_bounded(void **state)
+{
+        int udp = sender(SOCK_DGRAM);
+        char text[64];
+
+        for (int i = 0; i < 100; i++) {
+                snprintf(text, sizeof(text), "<13>1 - h app%d - - - %d", i, i);
+                send_all(udp, text);
+        }
+        assert_int_equal(tags_count(b.d.tags), 6);
+        assert_int_equal(b.d.n_mapped, 95);
+        assert_non_null(strstr(b.log, "h/app4 4|plant/other 5|plant/other 6|"));
+        b.log[0] = '\0';
+        send_all(udp, "<13>1 - h app3 - - - known");
+        check_log("h/app3 known|");
+        close(udp);
+}
+
+static void names_and_bytes_are_mended(void **state)
+{
+        int udp = sender(SOCK_DGRAM);
+
+        send_all(udp, "<13>1 - fe80::1 my:app - - - 20\xb0"
+                      "C \xc3\xa4 \xe2\x82");
+        check_log("fe80__1/my_app 20?C \xc3\xa4 ??|");
+        assert_int_equal(b.d.n_mapped, 3);
+        close(udp);
+}
+
+static void long_ones_are_cut(void **state)
+{
+        int udp = sender(SOCK_DGRAM), tcp = sender(SOCK_STREAM);
+        char *text = malloc(20001);
+
+        memset(text, 'x', 20000);
+        text[20000] = '\0';
+        send_all(udp, text);
+        assert_int_equal(b.last.len, SYSLOG_MESSAGE_MAX);
+        assert_int_equal(b.d.n_malformed, 1);
+        text[19999] = '\n';
+        send_all(tcp, text);
+        assert_int_equal(b.last.len, SYSLOG_MESSAGE_MAX);
+        assert_int_equal(b.d.n_malformed, 2);
+        send_all(tcp, "after\n");
+        assert_int_equal(b.last.len, 5);
+        free(text);
+        close(udp);
+        close(tcp);
+}
+
+static void the_whole_line(void **state)
+{
+        int udp = sender(SOCK_DGRAM);
+
+        b.conf.text = SYSLOG_TEXT_LINE;
+        b.conf.source = "servers";
+        b.conf.tag = "log";
+        send_all(udp, "<13>1 - h a 7 - - x");
+        check_log("servers/log <13>1 - h a 7 - - x|");
+        close(udp);
+}
+
+static void a_port_in_use(void **state)
+{
+        struct syslog_conf conf = b.conf;
+        struct driver second = b.d;
+        struct err e;
+
+        second.conf = &conf;
+        assert_int_equal(syslog_ops.init(&second, &e), 0);
+        syslog_ops.start(&second);
+        check_log("down|");
+        syslog_ops.fini(&second);
+}
+
+static void addresses(void **state)
+{
+        static const struct {
+                const char *text;
+                bool right, loopback;
+        } rows[] = {
+                {"127.0.0.1:5514", true, true},
+                {"0.0.0.0:514", true, false},
+                {"[::1]:5514", true, true},
+                {"[::]:5514", true, false},
+                {"localhost:5514", false},
+                {":5514", false},
+                {"127.0.0.1", false},
+                {"127.0.0.1:0", false},
+                {"127.0.0.1:65536", false},
+                {"127.0.0.1:x", false},
+                {"::1:5514", false},
+                {"[127.0.0.1]:5514", false},
+                {"[::1]", false},
+                {"", false},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct syslog_address a;
+                struct err e;
+
+                assert_int_equal(syslog_address_parse(&a, rows[i].text, &e), rows[i].right ? 0 : -1);
+                if (rows[i].right)
+                        assert_int_equal(a.loopback, rows[i].loopback);
+        }
+}
+
+#define AROUND(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                AROUND(both_protocols),
+                AROUND(an_old_time_is_not_believed),
+                AROUND(senders_wait),
+                AROUND(what_waits_at_the_end_is_handed_over),
+                AROUND(connections_are_bounded),
+                AROUND(tags_are_bounded),
+                AROUND(names_and_bytes_are_mended),
+                AROUND(long_ones_are_cut),
+                AROUND(the_whole_line),
+                AROUND(a_port_in_use),
+                cmocka_unit_test(addresses),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
