@@ -91,6 +91,8 @@ static void close_link(struct mqtt *m)
         m->phase = OFF;
         m->acking = m->no_room = false;
         m->uncommitted = 0;
+        if (m->aside)
+                mqtt_intake_give_up(&m->intake);
         free(m->aside);
         m->aside = NULL;
         mqtt_hold_init(&m->hold, conf_of(m)->ack_delay_us, m->hold.batch);
@@ -420,6 +422,13 @@ static void on_message(void *ctx, const struct mqtt_message *msg)
                 mqtt_link_watch_dup(m->link, false);
 }
 
+static int publish(void *ctx, const char *topic, const void *payload, size_t len)
+{
+        struct mqtt *m = ctx;
+
+        return m->link ? mqtt_link_publish(m->link, topic, payload, len) : -1;
+}
+
 static void open_link(struct mqtt *m)
 {
         const struct mqtt_conf *c = m->d->conf;
@@ -534,6 +543,8 @@ static int init(struct driver *d, struct err *e)
                 return -1;
         }
         name_client(m);
+        m->intake.publish = publish;
+        m->intake.publish_ctx = m;
         m->filters = mem_alloc((m->intake.n_subs + 1) * sizeof(*m->filters));
         for (size_t i = 0; i < m->intake.n_subs; i++)
                 m->filters[i] = m->intake.subs[i].pattern.filter;

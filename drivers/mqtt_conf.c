@@ -104,6 +104,26 @@ static int check_bare(const struct mqtt_sub_conf *c, bool topic_has_tag, const c
         return 0;
 }
 
+static int check_sparkplug(const struct mqtt_sub_conf *c, const struct mqtt_pattern *p, const char **key, struct err *e)
+{
+        if (strncmp(c->topic, "spBv1.0/", 8) != 0)
+                return fault(key, "topic", e, "topics of Sparkplug B begin with spBv1.0/");
+        for (int i = 0; i < p->n_levels; i++)
+                if (p->level[i].kind == MQTT_LEVEL_NAME)
+                        return fault(
+                                key, "topic", e,
+                                "no {names} with sparkplug_b: device, group and edge node are known by themselves");
+        if (c->source || c->tag || c->unit || c->time || c->readings.n)
+                return fault(key,
+                             c->source ? "source"
+                             : c->tag  ? "tag"
+                             : c->unit ? "unit"
+                             : c->time ? "time"
+                                       : "readings",
+                             e, "not with sparkplug_b: its births tell names and units, its messages the time");
+        return 0;
+}
+
 static int check_sub(void *obj, const char **key, struct err *e)
 {
         const struct mqtt_sub_conf *c = obj;
@@ -124,7 +144,7 @@ static int check_sub(void *obj, const char **key, struct err *e)
         else if (c->payload == MQTT_JSON)
                 r = check_json(c, has_tag, key, e);
         else if (c->payload == MQTT_SPARKPLUG_B)
-                r = 0;
+                r = check_sparkplug(c, &p, key, e);
         else
                 r = check_bare(c, has_tag, key, e);
         mqtt_pattern_release(&p);

@@ -5,26 +5,28 @@
  * quarantine with topic and reason; or the host has no room, and then nothing of it was taken.  The first three may be
  * acknowledged: a message that can't be read today can't be read when it is sent again, either.
  *
+ * Sparkplug is the exception: what its messages say follows from those before, so each is read once; they can hold more than
+ * the host has room for at once, and most come at QoS 0 and never again.  So they are handed over in pieces, and what found
+ * no room is kept until the message is handed in again, or given up.
+ *
  * A known topic costs one lookup; tags are made when their first value comes, so a value that never comes makes no tag.
  */
 #include "drivers/mqtt_intake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/log.h"
 
-enum { TOPICS_MOST = 65536, KEPT_BYTES = 4096 };
+enum { TOPICS_MOST = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100 };
 
 static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
 {
         struct mqtt_sub *s = &in->subs[in->n_subs];
 
-        if (conf->payload == MQTT_SPARKPLUG_B) {
-                log_warn("mqtt", "%s: %s is not subscribed: payload sparkplug_b is not supported by this version yet",
-                         in->d->name, conf->topic);
-                return 0;
-        }
+        if (conf->payload == MQTT_SPARKPLUG_B && !in->sparkplug)
+                in->sparkplug = sparkplug_new(in->d->tags, in->d->name);
         in->n_subs++;
         s->conf = conf;
         if (mqtt_pattern_init(&s->pattern, conf->topic, e) < 0)
@@ -56,6 +58,7 @@ void mqtt_intake_release(struct mqtt_intake *in)
                 mqtt_decoder_release(&in->subs[i].decoder);
         }
         mqtt_topics_free(in->topics);
+        sparkplug_free(in->sparkplug);
         free(in->subs);
         free(in->again);
         free(in->decoded);
@@ -172,6 +175,99 @@ static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m)
         return 0;
 }
 
+/* ---- Sparkplug ---- */
+
+/* False: there was no room for all. */
+static bool give(struct mqtt_intake *in, bool may_wait)
+{
+        const struct sparkplug_turn *t = &in->turn;
+
+        while (in->n_given < t->n) {
+                const struct reading *r = t->r + in->n_given;
+                size_t left = t->n - in->n_given, n = left < PIECE_READINGS ? left : PIECE_READINGS;
+
+                if (driver_emit(in->d, r, n, may_wait) == DRIVER_E_WAIT)
+                        return false;
+                in->n_given += n;
+                in->n_rows += n;
+                for (size_t i = 0; i < n; i++)
+                        in->n_bytes += r[i].len;
+        }
+        if (t->n && in->mid)
+                mqtt_redelivery_add(in->again, in->mid, &in->print);
+        in->n_given = in->turn.n = 0;
+        return true;
+}
+
+void mqtt_intake_give_up(struct mqtt_intake *in)
+{
+        give(in, false);
+}
+
+static void ask_for_rebirth(struct mqtt_intake *in)
+{
+        const struct sparkplug_turn *t = &in->turn;
+
+        if (!in->publish || in->publish(in->publish_ctx, t->command_topic, t->command, t->command_len) < 0)
+                return;
+        log_notice("mqtt", "%s: %s: %s", in->d->name, t->command_topic, t->gap ? t->gap : t->reason ? t->reason : "");
+}
+
+/* What the message came to beside readings. */
+static void tell(struct mqtt_intake *in, const struct mqtt_message *m)
+{
+        const struct sparkplug_turn *t = &in->turn;
+        struct driver *d = in->d;
+
+        d->n_absent += t->n_absent;
+        d->n_mapped += t->n_mapped;
+        d->n_untagged += t->n_untagged;
+        if (t->gap) {
+                d->n_errors++;
+                snprintf(d->last_error, sizeof(d->last_error), "%.100s: %s", m->topic, t->gap);
+        }
+        if (t->rebirth)
+                ask_for_rebirth(in);
+        if (t->reason)
+                quarantine(in, m, t->reason);
+        if (t->source)
+                d->host->device_event(d, t->source, t->state, t->why);
+}
+
+static bool is_known(struct mqtt_intake *in, const struct mqtt_message *m)
+{
+        mqtt_print_start(&in->print);
+        for (size_t i = 0; i < in->turn.n; i++)
+                mqtt_print_add(&in->print, &in->turn.r[i]);
+        return mqtt_redelivery_known(in->again, m->mid, &in->print, m->dup);
+}
+
+static void read_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)
+{
+        struct sparkplug_turn *t = &in->turn;
+
+        sparkplug_take(in->sparkplug, m->topic, m->payload, m->len, now, t);
+        tell(in, m);
+        for (size_t i = 0; i < t->n; i++) {
+                t->r[i].mid = m->mid;
+                if (m->retained)
+                        t->r[i].flags |= READING_RETAINED;
+        }
+        in->n_given = 0;
+        in->mid = m->mid;
+        if (t->n && m->mid && is_known(in, m)) {
+                in->d->n_redelivered++;
+                t->n = 0;
+        }
+}
+
+static int take_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)
+{
+        if (!in->turn.n)
+                read_sparkplug(in, m, now);
+        return give(in, true) ? 0 : DRIVER_E_WAIT;
+}
+
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
 {
         struct mqtt_decoded *out = in->decoded;
@@ -186,6 +282,8 @@ int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
         if (!route)
                 return quarantine(in, m, "no subscription is for this topic");
         rt_now(in->d->rt, &now);
+        if (in->subs[route->sub].conf->payload == MQTT_SPARKPLUG_B)
+                return take_sparkplug(in, m, &now);
         if (mqtt_decode(&in->subs[route->sub].decoder, m->payload, m->len, now.wall_us, out) == MQTT_E_MALFORMED)
                 return quarantine(in, m, out->reason);
         n_wanted = out->n;

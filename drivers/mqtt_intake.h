@@ -11,6 +11,7 @@
 #include "drivers/mqtt_payload.h"
 #include "drivers/mqtt_redelivery.h"
 #include "drivers/mqtt_topic.h"
+#include "drivers/sparkplug.h"
 
 struct mqtt_sub {
         const struct mqtt_sub_conf *conf;
@@ -21,13 +22,22 @@ struct mqtt_sub {
 struct mqtt_intake {
         struct driver *d;
         uint64_t max_payload_bytes;
-        struct mqtt_sub *subs; /* without those this version can't read */
+        struct mqtt_sub *subs;
         size_t n_subs;
         struct mqtt_topics *topics;
         struct mqtt_redelivery *again;
         struct mqtt_decoded *decoded;
         struct mqtt_route *scratch; /* of a topic the table has no room for */
         uint64_t n_rows, n_bytes;   /* handed over since the caller last set them to 0 */
+        /* Sparkplug: NULL and unused when no subscription is. */
+        struct sparkplug *sparkplug;
+        struct sparkplug_turn turn;
+        size_t n_given;          /* of the turn's readings, the host has so many; the others wait */
+        struct mqtt_print print; /* of the message they came in */
+        uint16_t mid;
+        /* Asks a node to be born again; the link's. NULL: nobody can be asked. 0, or -1: it could not be sent. */
+        int (*publish)(void *ctx, const char *topic, const void *payload, size_t len);
+        void *publish_ctx;
 };
 
 int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e);
@@ -38,5 +48,11 @@ void mqtt_intake_recall(struct mqtt_intake *in);
 
 /* 0: taken care of, it may be acknowledged. DRIVER_E_WAIT: nothing was taken, it must not be. */
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m);
+
+/*
+ * The message that had to wait will not be handed in again: what the host has not taken of it is given to it now, for it
+ * to drop and to name when there is no room.
+ */
+void mqtt_intake_give_up(struct mqtt_intake *in);
 
 #endif

@@ -422,6 +422,11 @@ int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qo
         return rc ? lost(l, rc) : 0;
 }
 
+int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len)
+{
+        return mosquitto_publish(l->mosq, NULL, topic, (int)len, payload, 0, false) ? -1 : 0;
+}
+
 void mqtt_link_goodbye(struct mqtt_link *l)
 {
         mosquitto_disconnect_v5(l->mosq, 0, NULL);
