@@ -15,6 +15,7 @@
 #include "agent/config_fault.h"
 #include "agent/config_floor.h"
 #include "agent/drivers.h"
+#include "agent/metrics.h"
 #include "store/spool.h"
 #include "uplink/uplink.h"
 
@@ -46,6 +47,7 @@ struct config {
         struct {
                 int64_t max_tags;
         } limits;
+        struct metrics_conf metrics;
         struct floor_conf floor;
 
         const char *control_socket; /* control.socket, or millrace.sock beside the spool */

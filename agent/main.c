@@ -20,6 +20,7 @@
 #include "agent/base/log.h"
 #include "agent/config.h"
 #include "agent/daemon.h"
+#include "agent/metrics_http.h"
 #include "agent/notify.h"
 #include "agent/rt_uv.h"
 
@@ -31,6 +32,7 @@ struct process {
         struct sink *sink;
         struct agent agent;
         struct daemon *daemon;
+        struct metrics_http *metrics;
         struct notify notify;
         struct rt_watch signals;
         struct rt_timer give_up;
@@ -129,6 +131,32 @@ static int fail(const char *room, const struct err *e)
         return EXIT_UNREACHABLE;
 }
 
+static char *on_metrics(void *ctx)
+{
+        struct process *p = ctx;
+        char *json = status_json(&p->agent), *page;
+        json_t *status = json_loads(json, 0, NULL);
+
+        page = metrics_text(status);
+        json_decref(status);
+        free(json);
+        return page;
+}
+
+static int open_metrics(struct process *p)
+{
+        struct err e;
+
+        if (!p->conf->metrics.listen)
+                return 0;
+        p->metrics = metrics_http_open(p->rt, p->conf->metrics.listen, on_metrics, p, &e);
+        if (p->metrics)
+                return 0;
+        daemon_close(p->daemon);
+        agent_close(&p->agent);
+        return fail("metrics", &e);
+}
+
 /* 0 when all is open, else the exit code; what was opened is closed. */
 static int open_all(struct process *p)
 {
@@ -146,7 +174,7 @@ static int open_all(struct process *p)
                 agent_close(&p->agent);
                 return fail("control", &e);
         }
-        return 0;
+        return open_metrics(p);
 }
 
 /* True when the last commit got through. */
@@ -164,6 +192,7 @@ static bool run(struct process *p)
         notify_close(&p->notify);
         rt_watch_set(p->rt, &p->signals, 0);
         rt_timer_cancel(p->rt, &p->give_up);
+        metrics_http_close(p->metrics);
         daemon_close(p->daemon);
         committed = agent_close(&p->agent);
         log_notice("agent", committed ? "ended, everything committed" : "ended; the last commit failed");

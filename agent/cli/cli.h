@@ -97,6 +97,7 @@ void cli_print_help(const struct cli_command *command, FILE *f); /* NULL: the ov
 int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 int cmd_status(struct cli *c);
+int cmd_metrics(struct cli *c);
 int cmd_check(struct cli *c);
 int cmd_tags(struct cli *c);
 int cmd_send(struct cli *c);
