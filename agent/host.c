@@ -253,7 +253,7 @@ static void up_recent(struct driver *d, void (*each)(void *ctx, const struct rea
 {
         struct recent_filter f = {.d = d, .each = each, .ctx = ctx};
 
-        spool_recent(slot_of(d)->host->spool, 4096, on_recent, &f);
+        spool_recent(slot_of(d)->host->spool, UINT16_MAX, on_recent, &f);
 }
 
 static const struct driver_host upcalls = {.emit = up_emit,

@@ -43,6 +43,7 @@ int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
         in->subs = mem_alloc(conf->subscriptions.n * sizeof(*in->subs) + 1);
         in->topics = mqtt_topics_new(TOPICS_MOST);
         in->again = mem_alloc(sizeof(*in->again));
+        mqtt_redelivery_init(in->again);
         in->decoded = mem_alloc(sizeof(*in->decoded));
         in->scratch = mem_alloc(sizeof(*in->scratch) + MQTT_READINGS_MAX * sizeof(uint32_t));
         for (size_t i = 0; i < conf->subscriptions.n; i++)

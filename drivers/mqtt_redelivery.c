@@ -1,9 +1,14 @@
 /*
- * mqtt_redelivery: a ring of the messages received last, looked up when a session is resumed (see mqtt_redelivery.h).
+ * mqtt_redelivery: what was received last under each packet id, looked up when a session is resumed (see
+ * mqtt_redelivery.h).
  *
  * Why: QoS 1 means "at least once", and each repetition would become a reading with a sequence number of its own, which
- * nothing downstream could recognise.  The packet id survives in the spool with the reading, so the ring can be filled
+ * nothing downstream could recognise.  The packet id survives in the spool with the reading, so the table can be filled
  * again after a crash.
+ *
+ * Why all 65,535 ids: mosquitto 2.0.11 sends a resumed session's backlog in bulk, whatever the limit on what may be under
+ * way, and does not read acknowledgements meanwhile; ended in that moment, it sent 10,000 messages again that we had
+ * acknowledged.  An id is free for another message only when the first one is acknowledged, so the last one counts.
  *
  * Taking a new message for an old one would lose it; taking an old one for new only doubles it.  So all must agree: the
  * broker says DUP, the packet id, tag, type and value of every reading, and the time if the payload had one.  An entry is
@@ -41,37 +46,42 @@ void mqtt_print_add(struct mqtt_print *p, const struct reading *r)
                 p->time_ms = r->flags & (READING_TIME_MOVED | READING_TIME_REPAIRED) ? MQTT_TIME_ANY : r->ts_us / 1000;
 }
 
+void mqtt_redelivery_init(struct mqtt_redelivery *q)
+{
+        q->session = q->resumption = 1;
+}
+
 void mqtt_redelivery_add(struct mqtt_redelivery *q, uint16_t mid, const struct mqtt_print *p)
 {
-        q->ring[q->next] = (struct mqtt_received){.print = *p, .mid = mid};
-        q->next = (q->next + 1) % MQTT_RING;
-        if (q->count < MQTT_RING)
+        struct mqtt_received *e = &q->by_mid[mid];
+
+        if (e->session != q->session)
                 q->count++;
+        *e = (struct mqtt_received){.print = *p, .session = q->session};
 }
 
 void mqtt_redelivery_recall(struct mqtt_redelivery *q, const struct reading *r)
 {
-        struct mqtt_received *g = &q->gather;
-
-        if (g->mid && (!r || r->mid != g->mid)) {
-                mqtt_redelivery_add(q, g->mid, &g->print);
-                g->mid = 0;
+        if (q->gather_mid && (!r || r->mid != q->gather_mid)) {
+                mqtt_redelivery_add(q, q->gather_mid, &q->gather);
+                q->gather_mid = 0;
         }
         if (!r || !r->mid)
                 return;
-        if (!g->mid)
-                mqtt_print_start(&g->print);
-        g->mid = r->mid;
-        mqtt_print_add(&g->print, r);
+        if (!q->gather_mid)
+                mqtt_print_start(&q->gather);
+        q->gather_mid = r->mid;
+        mqtt_print_add(&q->gather, r);
 }
 
 void mqtt_redelivery_begin(struct mqtt_redelivery *q, bool session_present)
 {
-        if (!session_present)
+        q->resumption++;
+        if (!session_present) {
+                q->session++;
                 q->count = 0;
-        q->session++;
+        }
         q->left = q->count;
-        q->at = q->count;
 }
 
 static bool same_print(const struct mqtt_print *a, const struct mqtt_print *b)
@@ -81,30 +91,15 @@ static bool same_print(const struct mqtt_print *a, const struct mqtt_print *b)
         return a->time_ms == b->time_ms || a->time_ms == MQTT_TIME_ANY || b->time_ms == MQTT_TIME_ANY;
 }
 
-/* Redelivered in order, so the one behind the last hit is nearly always it; else all are searched, newest first. */
-static struct mqtt_received *find(struct mqtt_redelivery *q, uint16_t mid, const struct mqtt_print *p)
-{
-        for (uint32_t i = 0; i <= q->count; i++) {
-                uint32_t back = i == 0 ? q->at : i;
-                struct mqtt_received *e = &q->ring[(q->next + MQTT_RING - back) % MQTT_RING];
-
-                if (back >= 1 && e->mid == mid && e->seen_in != q->session && same_print(&e->print, p)) {
-                        q->at = back - 1;
-                        return e;
-                }
-        }
-        return NULL;
-}
-
 bool mqtt_redelivery_known(struct mqtt_redelivery *q, uint16_t mid, const struct mqtt_print *p, bool dup)
 {
-        struct mqtt_received *e;
+        struct mqtt_received *e = &q->by_mid[mid];
 
         if (!q->left)
                 return false;
         q->left = dup ? q->left - 1 : 0;
-        e = dup && mid ? find(q, mid, p) : NULL;
-        if (e)
-                e->seen_in = q->session;
-        return e;
+        if (!dup || e->session != q->session || e->seen_in == q->resumption || !same_print(&e->print, p))
+                return false;
+        e->seen_in = q->resumption;
+        return true;
 }

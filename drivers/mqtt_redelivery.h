@@ -2,7 +2,7 @@
  * mqtt_redelivery: which of the first messages of a resumed session we have already.
  *
  * After a crash between our commit and the acknowledgement, or a lost link, the broker sends the same messages again.  A
- * ring of what was received last, by packet id and content, tells them apart from new ones.  Pure.
+ * table of what was received last under each packet id tells them apart from new ones.  Pure.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_REDELIVERY_H
 #define MILLRACE_DRIVERS_MQTT_REDELIVERY_H
@@ -13,8 +13,6 @@
 
 #include "agent/base/reading.h"
 
-enum { MQTT_RING = 4096 }; /* more than a broker may have under way by default */
-
 /* What identifies a message beside its packet id. */
 struct mqtt_print {
         uint64_t hash;   /* of tag, type and value of its readings */
@@ -22,20 +20,25 @@ struct mqtt_print {
 };
 enum { MQTT_TIME_NONE = 0, MQTT_TIME_ANY = -1 };
 
+enum { MQTT_MIDS = 65536 };
+
 struct mqtt_received {
         struct mqtt_print print;
-        uint16_t mid;     /* 0: never used */
-        uint32_t seen_in; /* the session it was recognised in: once in each */
+        uint32_t session; /* the broker's session it came in */
+        uint32_t seen_in; /* the resumption it was recognised in: once in each */
 };
 
+/* 1.5 MiB, of which only what was used is ever touched: allocate it zeroed. */
 struct mqtt_redelivery {
-        struct mqtt_received ring[MQTT_RING];
-        uint32_t next, count; /* where the next one goes; how many are there */
-        uint32_t at;          /* how far behind `next` the last recognised one was: the search starts behind it */
-        uint32_t session;     /* counts resumptions */
-        uint32_t left;        /* messages that are still to be looked up; 0: that phase is over */
-        struct mqtt_received gather; /* recall: the message whose readings are coming one by one */
+        struct mqtt_received by_mid[MQTT_MIDS];
+        uint32_t session, resumption; /* both count from 1 */
+        uint32_t count;               /* entries of this session */
+        uint32_t left;                /* messages that are still to be looked up; 0: that phase is over */
+        struct mqtt_print gather;     /* recall: the message whose readings are coming one by one */
+        uint16_t gather_mid;
 };
+
+void mqtt_redelivery_init(struct mqtt_redelivery *q);
 
 void mqtt_print_start(struct mqtt_print *p);
 void mqtt_print_add(struct mqtt_print *p, const struct reading *r);

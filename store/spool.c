@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "agent/base/log.h"
+#include "agent/base/text.h"
 #include "store/spool_impl.h"
 
 enum {
@@ -27,6 +28,7 @@ enum {
         RETRY_FIRST_US = 100000,
         RETRY_MOST_US = 30000000,
         CLOSE_TRIES = 3,
+        MOST_DAMAGED = 4,
 };
 
 static void start_commit(struct spool *s);
@@ -486,12 +488,28 @@ static void settle_acks(struct spool *s)
         b->n_dead = 0;
 }
 
+/*
+ * Ends the program when the file answers wrongly time and again (once may be a failing read): the next start finds the mark,
+ * moves the file aside and goes on.
+ */
+void spool_note_damage(struct spool *s, int *in_a_row, bool damaged)
+{
+        *in_a_row = damaged ? *in_a_row + 1 : 0;
+        if (*in_a_row < MOST_DAMAGED)
+                return;
+        spool_rescue_mark(s->conf.path);
+        log_error("spool", "%s is damaged (%s); ending, the next start will rescue it", s->conf.path,
+                  s->result.damaged ? s->result.fault : "it cannot be read");
+        abort();
+}
+
 static void on_commit_done(struct rt_work *w)
 {
         struct spool *s = list_entry(w, struct spool, work);
 
         s->run_done = false;
         s->in_upcalls = true;
+        spool_note_damage(s, &s->writer_damaged, s->result.damaged);
         if (!s->result.ok) {
                 fail(s, s->result.fault);
         } else if (s->result.rows_left) {
@@ -568,15 +586,74 @@ static struct spool *make(struct rt *rt, const struct spool_conf *conf, struct t
         return s;
 }
 
+/* Where the rescued file lies, without its directory, as the event tells it. */
+static void tell_rescue(struct spool *s, const struct spool_rescue *r)
+{
+        const char *slash = strrchr(r->aside, '/'), *name = slash ? slash + 1 : r->aside;
+        char file[1024], body[2600];
+        int n;
+
+        file[text_put_json(file, name, strnlen(name, sizeof(file) / 6 - 1))] = '\0';
+        n = snprintf(body, sizeof(body),
+                     "\"kind\":\"spool_rescue\",\"severity\":900,\"file\":\"%s\",\"old_epoch\":%" PRIu64
+                     ",\"readings\":%" PRIu64 ",\"events\":%" PRIu64 ",\"lost\":%" PRIu64
+                     ",\"lost_seq\":\"%s\",\"stopped\":\"%s\"",
+                     file, r->old_epoch, r->n_readings, r->n_events, r->n_lost, r->lost, r->stopped ? r->stopped : "");
+        spool_append_event(s, r->at_us, "spool_rescue", 900, SPOOL_NO_TAG, body, (size_t)n);
+}
+
+static void forget_lanes(struct spool *s)
+{
+        spool_reader_close(s);
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_release(&s->lanes[i]);
+}
+
+static int try_open(struct spool *s, const char *gateway, int64_t wall_us, struct err *e)
+{
+        forget_lanes(s);
+        if (spool_db_open(&s->db, &s->conf, gateway, wall_us, e) < 0 || spool_db_load(&s->db, s->tags, s->lanes, e) < 0)
+                return -1;
+        return spool_reader_open(s, e);
+}
+
+/* Damage is believed when a second connection sees it too: a failing read can look like it. */
+static int open_file(struct spool *s, const char *gateway, int64_t wall_us, struct spool_rescue *r, struct err *e)
+{
+        struct spool_db *db = &s->db;
+
+        if (try_open(s, gateway, wall_us, e) == 0)
+                return 0;
+        if (!db->damaged || !spool_rescue_is_ours(s->conf.path))
+                return -1;
+        spool_db_forget(db);
+        if (try_open(s, gateway, wall_us, e) == 0)
+                return 0;
+        if (!db->damaged)
+                return -1;
+        log_error("spool", "%s", e->text);
+        forget_lanes(s);
+        spool_db_forget(db);
+        if (spool_rescue_begin(r, s->conf.path, wall_us, e) < 0)
+                return -1;
+        db->fresh = true;
+        if (spool_db_open(db, &s->conf, gateway, wall_us, e) < 0 || spool_rescue_carry(r, db, gateway, e) < 0 ||
+            spool_db_load(db, s->tags, s->lanes, e) < 0)
+                return -1;
+        return spool_reader_open(s, e);
+}
+
 int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf, const char *gateway, struct tags *tags,
                const struct spool_upcalls *up, struct err *e)
 {
         struct spool *s = make(rt, conf, tags, up);
+        struct spool_rescue rescue = {0};
         struct rt_time now;
+        struct err mine;
 
+        e = e ? e : &mine;
         rt_now(rt, &now);
-        if (spool_db_open(&s->db, conf, gateway, now.wall_us, e) < 0 || spool_db_load(&s->db, tags, s->lanes, e) < 0 ||
-            spool_reader_open(s, e) < 0) {
+        if (open_file(s, gateway, now.wall_us, &rescue, e) < 0) {
                 dispose(s, false);
                 return -1;
         }
@@ -594,6 +671,8 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
         s->oldest_held_ts_us = s->result.oldest_held_ts_us;
         s->more = s->first_seq && s->first_seq <= s->lanes[SPOOL_SAMPLES].acked;
         go_on(s);
+        if (*rescue.aside)
+                tell_rescue(s, &rescue);
         *out = s;
         return 0;
 }

@@ -698,6 +698,8 @@ static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_re
         db->v = before;
         res->drops.n = 0;
         return false;
+        res->damaged = ((db->rc & 0xff) == SQLITE_CORRUPT || (db->rc & 0xff) == SQLITE_NOTADB) &&
+                       spool_rescue_can_read(db->path);
 }
 
 static uint64_t wal_bytes(const struct spool_db *db)
@@ -750,7 +752,7 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
 {
         bool done = false;
 
-        res->ok = false;
+        res->ok = res->damaged = false;
         res->n_rows = 0;
         res->fault[0] = '\0';
         set_max_pages(db);

@@ -148,6 +148,8 @@ static void fetch_rows(struct spool_fetch *f, sqlite3_stmt *st)
         if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
                 f->failed = true;
                 f->n_rows = 0;
+                f->spool->reader_says_damaged = ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB) &&
+                                                spool_rescue_can_read(f->spool->conf.path);
         }
         sqlite3_reset(st);
 }
@@ -171,6 +173,7 @@ static void on_fetched(struct rt_work *w)
 {
         struct spool_fetch *f = list_entry(w, struct spool_fetch, work);
 
+        spool_note_damage(f->spool, &f->spool->reader_damaged, f->failed && f->spool->reader_says_damaged);
         f->on_rows(f);
 }
 

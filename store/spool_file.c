@@ -6,7 +6,8 @@
  * when somebody deletes the spool: gateway:epoch:seq never names two readings.  It is written before the file is made; a
  * cut in between costs a number.  Sidecar and spool both gone: epoch 1 again, nobody can know better.
  *
- * The schema grows by user_version, one step per row of `steps`, in one transaction.  Nothing is moved or deleted here.
+ * The schema grows by user_version, one step per row of `steps`, in one transaction.  A file that SQLite or we find damaged is
+ * told as such (db->damaged): spool_rescue.c then moves it aside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -83,6 +84,10 @@ static int take_lock(struct spool_db *db, struct err *e)
 {
         struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         char path[4096], text[32] = "";
+        int rc = sqlite3_errcode(db->conn) & 0xff;
+
+        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+                db->damaged = true;
         ssize_t n;
 
         snprintf(path, sizeof(path), "%s.lock", db->path);
@@ -122,7 +127,7 @@ static uint64_t read_sidecar(const struct spool_db *db)
         return strtoull(text, NULL, 10);
 }
 
-static int sync_directory(const char *path)
+int spool_sync_directory(const char *path)
 {
         char dir[4096];
         char *slash;
@@ -154,7 +159,7 @@ static int write_sidecar(const struct spool_db *db, uint64_t epoch, struct err *
                 return err_errno(e, "spool %s: cannot write %s", db->path, tmp);
         ok = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
         close(fd);
-        if (!ok || rename(tmp, path) != 0 || sync_directory(path) != 0)
+        if (!ok || rename(tmp, path) != 0 || spool_sync_directory(path) != 0)
                 return err_errno(e, "spool %s: cannot write %s", db->path, path);
         return 0;
 }
@@ -209,7 +214,10 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
                 return fail_sql(db, "cannot be read; move the file away to start a new spool", e);
         if (n_tables == 0 && id == 0 && *version == 0)
                 return 1;
-        if (id != FILE_ID)
+        if (id != FILE_ID) {
+                db->damaged = spool_rescue_is_ours(db->path); /* another database's WAL lies beside it */
+        if (rc == SQLITE_NOTADB)
+                db->damaged = true;
                 return err_set(e,
                                "spool %s: an SQLite file of another program, not a spool; move it away, or set spool: "
                                "path",
@@ -223,6 +231,7 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
 }
 
 static int migrate(struct spool_db *db, int64_t from, struct err *e)
+        }
 {
         char sql[128];
 
@@ -284,10 +293,11 @@ static int check_gateway(struct spool_db *db, const char *gateway, struct err *e
 {
         sqlite3_stmt *st = NULL;
         const char *owner = NULL;
-        int rc = 0;
+        int rc = sqlite3_prepare_v2(db->conn, "SELECT value FROM meta WHERE key='gateway'", -1, &st, NULL);
 
-        if (sqlite3_prepare_v2(db->conn, "SELECT value FROM meta WHERE key='gateway'", -1, &st, NULL) == SQLITE_OK &&
-            sqlite3_step(st) == SQLITE_ROW)
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(st);
+        if (rc == SQLITE_ROW)
                 owner = (const char *)sqlite3_column_text(st, 0);
         if (!owner)
                 rc = fail_sql(db, "has no gateway name in it; move the file away to start a new spool", e);
@@ -298,6 +308,9 @@ static int check_gateway(struct spool_db *db, const char *gateway, struct err *e
         sqlite3_finalize(st);
         return rc;
 }
+        else if (rc == SQLITE_DONE)
+                db->damaged = true;
+        rc = 0;
 
 static int use_old(struct spool_db *db, const char *gateway, int64_t version, struct err *e)
 {
@@ -311,7 +324,11 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
         }
         if (check_gateway(db, gateway, e) < 0)
                 return -1;
-        if (get_int(db->conn, "SELECT value FROM meta WHERE key='epoch'", &epoch) != SQLITE_OK || epoch < 1)
+        int rc;
+        rc = get_int(db->conn, "SELECT value FROM meta WHERE key='epoch'", &epoch);
+        if (rc == SQLITE_NOTFOUND || (rc == SQLITE_OK && epoch < 1))
+                db->damaged = true;
+        if (rc != SQLITE_OK || epoch < 1)
                 return fail_sql(db, "has no epoch in it; move the file away to start a new spool", e);
         db->epoch = (uint64_t)epoch;
         return read_sidecar(db) < db->epoch ? write_sidecar(db, db->epoch, e) : 0;
@@ -323,14 +340,31 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
         int64_t version;
         int kind;
 
-        db->lock_fd = -1;
         db->path = mem_strdup(conf->path);
         db->when_full = conf->when_full;
+/* A database cut to nothing beside a WAL that is not: SQLite would throw the WAL away. */
+static bool lost_its_head(const struct spool_db *db)
+{
+        char wal[4200];
+        struct stat st;
+
+        if (stat(db->path, &st) != 0 || st.st_size > 0)
+                return false;
+        snprintf(wal, sizeof(wal), "%s-wal", db->path);
+        return stat(wal, &st) == 0 && st.st_size > 0;
+}
+
         db->keep_us = conf->keep_delivered_us;
         spool_plan(&db->plan, conf);
         if (strlen(conf->path) > 4000)
                 return err_set(e, "spool: the path is too long");
-        if (take_lock(db, e) < 0 || look_at_file(db, e) < 0)
+        if (db->lock_fd < 0 && take_lock(db, e) < 0)
+                return -1;
+        if (!db->fresh && (spool_rescue_is_marked(db->path) || lost_its_head(db))) {
+                db->damaged = true;
+                return err_set(e, "spool %s: damaged", db->path);
+        }
+        if (look_at_file(db, e) < 0)
                 return -1;
         if (sqlite3_open_v2(db->path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
                 return fail_sql(db, "cannot be opened", e);
@@ -370,14 +404,43 @@ static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
         int rc;
 
         if (sqlite3_prepare_v2(db->conn,
+/* Closed to be opened again: the lock stays ours. */
+void spool_db_forget(struct spool_db *db)
+{
+        int lock_fd = db->lock_fd;
+
+        db->lock_fd = -1;
+        spool_db_close(db, false);
+        db->lock_fd = lock_fd;
+}
+
                                "SELECT id, source, name, unit, labels, driver, last_ts_us FROM tag ORDER BY id", -1,
                                &st, NULL) != SQLITE_OK)
+/* All of it can be read, and ids are what interning will make of them: a rescue must find `tags` as it was. */
+static int look_at_tags(struct spool_db *db, struct err *e)
+{
+        int64_t fine;
+
+        if (get_int(db->conn,
+                    "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 AND count(*) = (SELECT"
+                    " count(*) FROM (SELECT DISTINCT source, name FROM tag)) FROM tag",
+                    &fine) != SQLITE_OK)
+                return fail_sql(db, "cannot read its tags", e);
+        if (fine)
+                return 0;
+        db->damaged = true;
+        return err_set(e, "spool %s: its tag table was changed", db->path);
+}
+
                 return fail_sql(db, "cannot read its tags", e);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 const char *text[5];
                 int64_t id = sqlite3_column_int64(st, 0);
 
                 for (int i = 0; i < 5; i++) {
+        if (look_at_tags(db, e) < 0)
+                return -1;
+
                         const char *s = (const char *)sqlite3_column_text(st, i + 1);
 
                         text[i] = s ? s : "";
@@ -398,6 +461,7 @@ static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
         return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot read its tags", e);
 }
 
+                        db->damaged = true;
 /* Only what came after the last save of tag times: the rest is in the tag table. */
 static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
 {
@@ -421,6 +485,7 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
         }
         sqlite3_finalize(st);
         return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot read its readings", e);
+                        db->damaged = true;
 }
 
 static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)

@@ -9,6 +9,7 @@
  *
  *   powercut [CUTS [FIRST_SEED]]      without arguments: the short run of the test suite
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ struct world {
 
 static struct {
         uint64_t cuts, in_open, in_wal, in_db, in_names, in_sync, in_truncate;
-        uint64_t drops, vacuums, lost_unpromised;
+        uint64_t drops, vacuums, lost_unpromised, migrations;
 } seen;
 
 #define CHECK(w, cond)                             \
@@ -191,9 +192,24 @@ static void check_promises(struct world *w)
         w->epoch = n.epoch;
 }
 
+static int ask_aside(struct world *w)
+{
+        struct dirent *d;
+        DIR *all = opendir(w->dir);
+        int n = 0;
+
+        while ((d = readdir(all)))
+                n += strstr(d->d_name, ".corrupt") || strstr(d->d_name, ".damaged");
+        closedir(all);
+        return n;
+}
+
 static void check_file(struct world *w)
 {
         sqlite3 *c;
+
+        /* A cut is never damage: nothing was moved aside. */
+        CHECK(w, ask_aside(w) == 0);
 
         CHECK(w, sqlite3_open_v2(w->path, &c, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK);
         check_integrity(w, c);
@@ -473,11 +489,34 @@ static void prepare_world(struct world *w, uint64_t seed, const char *dir)
         w->cuts_left = below(w, 2) ? 2 : 40;
 }
 
+/* As the first version left it: the next open migrates. */
+static void make_first_version(struct world *w)
+{
+        sqlite3 *c;
+
+        choose_conf(w);
+        CHECK(w, open_spool(w));
+        for (int i = 0; i < 20; i++) {
+                append(w);
+                rt_sim_run(&w->sim, w->sim.now.mono_us + 2000000, NULL, NULL);
+        }
+        w->durable = spool_appended_seq(w->spool, SPOOL_SAMPLES);
+        rt_sim_cut(&w->sim);
+        CHECK(w, spool_close(w->spool));
+        tags_free(w->tags);
+        CHECK(w, sqlite3_open(w->path, &c) == SQLITE_OK);
+        CHECK(w, sqlite3_exec(c, "DROP TABLE rescue; PRAGMA user_version=1", NULL, NULL, NULL) == SQLITE_OK);
+        sqlite3_close(c);
+        seen.migrations++;
+}
+
 static void one_file(uint64_t seed, const char *dir, uint64_t most_cuts)
 {
         struct world *w = calloc(1, sizeof(*w));
 
         prepare_world(w, seed, dir);
+        if (seed % 2)
+                make_first_version(w);
         disk_begin(dir);
         while (seen.cuts < most_cuts) {
                 power_on(w);
@@ -505,9 +544,10 @@ static void report(void)
         printf("  while opening %" PRIu64 ", in the WAL %" PRIu64 ", in the database %" PRIu64 ", at a sync %" PRIu64
                ", at a truncate %" PRIu64 ", at a change of a name %" PRIu64 "\n",
                seen.in_open, seen.in_wal, seen.in_db, seen.in_sync, seen.in_truncate, seen.in_names);
-        printf("  %" PRIu64 " drops for room told, the file cut shorter %" PRIu64 " times, %" PRIu64
+        printf("  %" PRIu64 " files migrated from the first version, %" PRIu64
+               " drops for room told, the file cut shorter %" PRIu64 " times, %" PRIu64
                " readings gone that nobody was promised\n",
-               seen.drops, seen.vacuums, seen.lost_unpromised);
+               seen.migrations, seen.drops, seen.vacuums, seen.lost_unpromised);
 }
 
 int main(int argc, char **argv)

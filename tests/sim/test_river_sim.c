@@ -227,6 +227,7 @@ static int feed_init(struct driver *d, struct err *e)
         feed.timer = (struct rt_timer){.on_due = on_feed_timer};
         memset(&feed.sync, 0, sizeof(feed.sync));
         memset(&feed.known, 0, sizeof(feed.known));
+        mqtt_redelivery_init(&feed.known);
         feed.paused = feed.stopping = false;
         feed.got = feed.acked;
         return tags_intern(d->tags, "feed", "n", "", "", d->name, &feed.tag);

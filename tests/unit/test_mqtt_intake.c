@@ -210,6 +210,7 @@ static void test_redelivery_after_crash(void **state)
                 take("f/l1/p-3/telemetry", payload, (uint16_t)i, false);
         }
         memset(in.again, 0, sizeof(*in.again)); /* a new process */
+        mqtt_redelivery_init(in.again);
         mqtt_intake_recall(&in);
         mqtt_redelivery_begin(in.again, true);
         for (int i = 10; i <= 25; i++) {
@@ -297,6 +298,7 @@ static void test_what_is_not_a_redelivery(void **state)
                 struct mqtt_print p = print_of(&old);
 
                 print_message("%s\n", rows[i].what);
+                mqtt_redelivery_init(q);
                 mqtt_redelivery_add(q, 7, &p);
                 mqtt_redelivery_begin(q, rows[i].session);
                 p = print_of(&rows[i].r);
@@ -308,19 +310,32 @@ static void test_what_is_not_a_redelivery(void **state)
         }
 }
 
-static void test_ring_forgets_the_oldest(void **state)
+/* More than a broker should ever have under way, all of them acknowledged in vain. */
+static void test_every_packet_id_is_remembered(void **state)
 {
         struct mqtt_redelivery *q = mem_alloc(sizeof(*q));
-        struct reading r = {.tag = 1, .type = READING_TEXT, .v.text = "x", .len = 1};
-        struct mqtt_print p = print_of(&r);
+        struct reading r = {.tag = 1, .type = READING_F64};
+        struct mqtt_print p;
 
-        for (int i = 1; i <= MQTT_RING + 10; i++)
-                mqtt_redelivery_add(q, (uint16_t)i, &p);
+        mqtt_redelivery_init(q);
+        for (int i = 1; i < 3 * MQTT_MIDS; i++) {
+                r.v.f64 = i;
+                p = print_of(&r);
+                if (i % MQTT_MIDS)
+                        mqtt_redelivery_add(q, (uint16_t)i, &p);
+        }
         mqtt_redelivery_begin(q, true);
-        assert_false(mqtt_redelivery_known(q, 10, &p, true));
-        for (int i = 11; i <= MQTT_RING + 9; i++)
+        for (int i = 2 * MQTT_MIDS + 1; i < 3 * MQTT_MIDS; i++) {
+                assert_true(mqtt_redelivery_looking(q));
+                r.v.f64 = i;
+                p = print_of(&r);
                 assert_true(mqtt_redelivery_known(q, (uint16_t)i, &p, true));
+        }
         assert_false(mqtt_redelivery_looking(q)); /* as many as there were have been looked up */
+        mqtt_redelivery_begin(q, true);
+        r.v.f64 = MQTT_MIDS + 5; /* what had this id before */
+        p = print_of(&r);
+        assert_false(mqtt_redelivery_known(q, 5, &p, true));
         free(q);
 }
 
@@ -333,7 +348,7 @@ int main(void)
                 cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_redelivery_after_crash),
                 cmocka_unit_test(test_what_is_not_a_redelivery),
-                cmocka_unit_test(test_ring_forgets_the_oldest),
+                cmocka_unit_test(test_every_packet_id_is_remembered),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

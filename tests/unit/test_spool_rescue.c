@@ -1,0 +1,531 @@
+/*
+ * test_spool_rescue: files damaged on purpose; what is readable goes on in a fresh spool, the file itself is kept, and what
+ * is not ours is not touched.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/base/log.h"
+#include "agent/base/rt_sim.h"
+#include "store/spool.h"
+
+enum { ROWS = 6000, ACKED = 1000, LONG_EVERY = 50, LONG_BYTES = 9000, N_TAGS = 5 };
+
+struct house {
+        struct rt_sim sim;
+        char dir[64], path[96];
+        struct spool_conf conf;
+        struct tags *tags;
+        struct spool *spool;
+        struct err e;
+};
+
+static bool try_open(struct house *h)
+{
+        h->tags = tags_new(1000);
+        h->e.text[0] = '\0';
+        if (spool_open(&h->spool, &h->sim.rt, &h->conf, "gw-7", h->tags, NULL, &h->e) == 0)
+                return true;
+        tags_free(h->tags);
+        h->spool = NULL;
+        return false;
+}
+
+static void run_for(struct house *h, int64_t us)
+{
+        rt_sim_run(&h->sim, h->sim.now.mono_us + us, NULL, NULL);
+}
+
+static void leave(struct house *h, bool clean)
+{
+        rt_sim_cut(&h->sim);
+        if (clean)
+                assert_true(spool_close(h->spool));
+        else
+                spool_abandon(h->spool);
+        tags_free(h->tags);
+        h->spool = NULL;
+}
+
+/* Row `seq` holds seq: as a number, or at the head of a text that needs overflow pages. */
+static void append_all(struct house *h)
+{
+        static char text[LONG_BYTES];
+
+        for (uint64_t seq = 1; seq <= ROWS; seq++) {
+                struct reading r = {.ts_us = h->sim.now.wall_us, .arrival_us = h->sim.now.wall_us, .type = READING_I64};
+                char name[16];
+
+                snprintf(name, sizeof(name), "tag-%d", (int)(seq % N_TAGS));
+                assert_int_equal(tags_intern(h->tags, "press-1", name, "degC", "", "sim", &r.tag), 0);
+                r.v.i64 = (int64_t)seq;
+                if (seq % LONG_EVERY == 0) {
+                        memset(text, 'x', sizeof(text));
+                        text[sprintf(text, "%" PRIu64, seq)] = ' ';
+                        r.type = READING_TEXT;
+                        r.v.text = text;
+                        r.len = sizeof(text);
+                }
+                assert_int_equal(spool_append(h->spool, &r), 0);
+                if (seq % 500 == 0)
+                        run_for(h, 2000000);
+        }
+}
+
+/* ACKED delivered, two seqs in the ledger, an event, and the rest held; in the database and in the WAL. */
+static void fill(struct house *h, bool clean)
+{
+        static const char body[] = "\"kind\":\"link\",\"state\":\"down\"";
+
+        assert_true(try_open(h));
+        append_all(h);
+        spool_append_event(h->spool, h->sim.now.wall_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
+        spool_ack(h->spool, SPOOL_SAMPLES, ACKED);
+        spool_dead_letter(h->spool, SPOOL_SAMPLES, 3000, "too large");
+        run_for(h, 3000000);
+        leave(h, clean);
+}
+
+static int setup(void **state)
+{
+        struct house *h = calloc(1, sizeof(*h));
+
+        strcpy(h->dir, "/tmp/test_rescue_XXXXXX");
+        assert_non_null(mkdtemp(h->dir));
+        snprintf(h->path, sizeof(h->path), "%s/spool.db", h->dir);
+        rt_sim_init(&h->sim, 7, 1795428000000000);
+        h->conf = (struct spool_conf){.path = h->path,
+                                      .max_size_bytes = 64 << 20,
+                                      .commit_interval_us = 1000000,
+                                      .keep_delivered_us = 3600000000,
+                                      .batch_rows = 2000,
+                                      .batch_bytes = 1 << 20,
+                                      .quarantine_bytes = 1 << 20};
+        log_init((enum log_level)0);
+        *state = h;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct house *h = *state;
+        struct dirent *d;
+        char name[400];
+        DIR *dir;
+
+        if (h->spool)
+                leave(h, false);
+        rt_sim_release(&h->sim);
+        dir = opendir(h->dir);
+        while ((d = readdir(dir)))
+                if (d->d_name[0] != '.') {
+                        snprintf(name, sizeof(name), "%s/%s", h->dir, d->d_name);
+                        unlink(name);
+                }
+        closedir(dir);
+        rmdir(h->dir);
+        free(h);
+        return 0;
+}
+
+/* ---- damage ---- */
+
+static off_t size_of(const char *path)
+{
+        struct stat st;
+
+        return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static void overwrite(const char *path, off_t at, int byte, size_t n)
+{
+        char *junk = malloc(n);
+        int fd = open(path, O_WRONLY);
+
+        memset(junk, byte, n);
+        assert_int_equal(pwrite(fd, junk, n, at), n);
+        close(fd);
+        free(junk);
+}
+
+static char *beside(const struct house *h, const char *suffix)
+{
+        static char name[200];
+
+        snprintf(name, sizeof(name), "%s%s", h->path, suffix);
+        return name;
+}
+
+static void run_sql(const char *path, const char *sql)
+{
+        sqlite3 *c;
+
+        assert_int_equal(sqlite3_open(path, &c), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(c, sql, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sqlite3_close(c);
+}
+
+static int64_t ask(const char *path, const char *sql)
+{
+        sqlite3 *c;
+        sqlite3_stmt *st;
+        int64_t v;
+
+        assert_int_equal(sqlite3_open_v2(path, &c, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(c, sql, -1, &st, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+        v = sqlite3_column_int64(st, 0);
+        sqlite3_finalize(st);
+        sqlite3_close(c);
+        return v;
+}
+
+static void copy(const char *from, const char *to)
+{
+        char buf[65536];
+        int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0640);
+        ssize_t n;
+
+        assert_true(in >= 0 && out >= 0);
+        while ((n = read(in, buf, sizeof(buf))) > 0)
+                assert_int_equal(write(out, buf, (size_t)n), n);
+        close(in);
+        close(out);
+}
+
+static void garbage_header(struct house *h)
+{
+        overwrite(h->path, 0, 0xa5, 100);
+}
+
+static void zeroed_first_page(struct house *h)
+{
+        overwrite(h->path, 0, 0, 4096);
+}
+
+static void torn_first_page(struct house *h)
+{
+        overwrite(h->path, 512, 0xff, 3000);
+}
+
+/* The root of `reading`: SQLite can't reach a single row any more. */
+static void no_root(struct house *h)
+{
+        off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'reading'");
+
+        overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
+        unlink(beside(h, "-shm"));
+}
+
+static void no_tags(struct house *h)
+{
+        off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'tag'");
+
+        overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
+}
+
+static void cut_in_half(struct house *h)
+{
+        assert_int_equal(truncate(h->path, size_of(h->path) / 2 / 4096 * 4096 + 1000), 0);
+}
+
+static void cut_to_nothing(struct house *h)
+{
+        assert_int_equal(truncate(h->path, 0), 0);
+}
+
+static void foreign_wal(struct house *h)
+{
+        char other[200];
+
+        snprintf(other, sizeof(other), "%s-other", h->path);
+        run_sql(other, "PRAGMA page_size=4096; PRAGMA application_id=99; PRAGMA journal_mode=WAL;"
+                       "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+        snprintf(other, sizeof(other), "%s-other-wal", h->path);
+        copy(other, beside(h, "-wal"));
+        unlink(beside(h, "-shm"));
+        unlink(beside(h, "-other"));
+        unlink(beside(h, "-other-wal"));
+        unlink(beside(h, "-other-shm"));
+}
+
+static void marked(struct house *h)
+{
+        int fd = open(beside(h, ".damaged"), O_WRONLY | O_CREAT, 0640);
+
+        close(fd);
+}
+
+static void swapped_tags(struct house *h)
+{
+        run_sql(h->path, "UPDATE tag SET id = 90 WHERE id = 2");
+}
+
+static void no_meta(struct house *h)
+{
+        run_sql(h->path, "DELETE FROM meta WHERE key = 'epoch'");
+}
+
+/* ---- what must come of it ---- */
+
+static char *aside_of(const struct house *h)
+{
+        static char name[400];
+        struct dirent *d;
+        DIR *dir = opendir(h->dir);
+
+        name[0] = '\0';
+        while ((d = readdir(dir)))
+                if (strstr(d->d_name, ".corrupt-") && !strstr(d->d_name, "-wal") && !strstr(d->d_name, "-shm"))
+                        snprintf(name, sizeof(name), "%s/%s", h->dir, d->d_name);
+        closedir(dir);
+        return name;
+}
+
+struct damage {
+        const char *what;
+        void (*make)(struct house *h);
+        bool clean;     /* all in the database, no WAL */
+        uint64_t least; /* readings that can be carried over */
+};
+
+/* In order, each what it was under its old seq, nothing delivered, dropped or twice; lost + carried = held. */
+static void check_carried(struct house *h, const struct damage *d)
+{
+        int64_t n = ask(h->path, "SELECT count(*) FROM reading"), lost = ask(h->path, "SELECT lost_n FROM rescue");
+        struct spool_counts c;
+
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 2);
+        assert_int_equal(c.held, n);
+        assert_int_equal(c.accepted, n);
+        assert_true((uint64_t)n >= d->least);
+        assert_int_equal(ask(h->path, "SELECT readings FROM rescue"), n);
+        assert_int_equal(ask(h->path,
+                             "SELECT count(*) FROM (SELECT cast(value AS INTEGER) v, lag(cast(value AS INTEGER))"
+                             " OVER (ORDER BY seq) p FROM reading) WHERE v <= p"),
+                         0);
+        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading WHERE cast(value AS INTEGER) = 3000"), 0);
+        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading WHERE typeof(value) = 'text' AND (length(value) <>"
+                                      " 9000 OR cast(value AS INTEGER) % 50 <> 0)"),
+                         0);
+        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading WHERE cast(value AS INTEGER) % 5 <> (tag + 1) % 5"),
+                         0);
+        if (d->least == ROWS - ACKED - 1)
+                assert_int_equal(lost, 0);
+        assert_int_equal(access(beside(h, ".damaged"), F_OK), -1);
+        assert_int_equal(
+                ask(h->path, "SELECT count(*) = 1 AND max(integrity_check) = 'ok' FROM pragma_integrity_check"), 1);
+}
+
+static void check_goes_on(struct house *h)
+{
+        struct reading r = {.ts_us = h->sim.now.wall_us, .arrival_us = h->sim.now.wall_us, .type = READING_F64};
+        struct spool_counts before, c;
+
+        spool_counts(h->spool, &before);
+        assert_int_equal(tags_intern(h->tags, "press-1", "tag-1", "degC", "", "sim", &r.tag), 0);
+        assert_int_equal(spool_append(h->spool, &r), 0);
+        run_for(h, 3000000);
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.accepted, before.accepted + 1);
+        assert_true(ask(h->path, "SELECT count(*) FROM event WHERE kind = 'spool_rescue' AND severity = 900") == 1);
+        leave(h, true);
+        assert_true(try_open(h));
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 2);
+        assert_int_equal(c.accepted, before.accepted + 1);
+}
+
+static void what_is_readable_is_carried_over(void **state)
+{
+        static const struct damage all[] = {
+                {"garbage header", garbage_header, true, ROWS - ACKED - 1},
+                {"first page zeroed", zeroed_first_page, true, ROWS - ACKED - 1},
+                {"first page torn", torn_first_page, true, ROWS - ACKED - 1},
+                {"no root of the readings", no_root, true, ROWS - ACKED - 1},
+                {"no tag table", no_tags, true, ROWS - ACKED - 1},
+                {"cut in half", cut_in_half, true, 1},
+                {"cut to nothing, WAL", cut_to_nothing, false, 1},
+                {"another database's WAL", foreign_wal, true, ROWS - ACKED - 1},
+                {"marked while it ran", marked, true, ROWS - ACKED - 1},
+                {"marked while it ran, WAL", marked, false, ROWS - ACKED - 1},
+                {"a tag's id changed", swapped_tags, true, ROWS - ACKED - 1},
+                {"no epoch", no_meta, true, ROWS - ACKED - 1},
+        };
+
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+                struct house *h;
+                off_t before;
+
+                print_message("%s\n", all[i].what);
+                if (i) {
+                        teardown(state);
+                        setup(state);
+                }
+                h = *state;
+                fill(h, all[i].clean);
+                all[i].make(h);
+                before = size_of(h->path);
+                if (!try_open(h))
+                        fail_msg("%s", h->e.text);
+                assert_true(*aside_of(h));
+                assert_int_equal(size_of(aside_of(h)), before);
+                check_carried(h, &all[i]);
+                check_goes_on(h);
+        }
+}
+
+/* Overflow pages begin with a page number, leaves of tables with 13. */
+static off_t leaf_in_the_middle(const char *path)
+{
+        off_t at = size_of(path) / 2 / 4096 * 4096;
+        int fd = open(path, O_RDONLY);
+        char first = 0;
+
+        for (; first != 13; at += 4096)
+                assert_int_equal(pread(fd, &first, 1, at), 1);
+        close(fd);
+        return at - 4096;
+}
+
+/* A page in the middle that SQLite has no reason to look at when opening. */
+static void a_hole_is_told_by_its_seqs(void **state)
+{
+        struct house *h = *state;
+        off_t at;
+
+        fill(h, true);
+        at = leaf_in_the_middle(h->path);
+        overwrite(h->path, at, 0, 4096);
+        marked(h);
+        assert_true(try_open(h));
+        assert_true(ask(h->path, "SELECT lost_n BETWEEN 1 AND 300 FROM rescue"));
+        assert_int_equal(ask(h->path, "SELECT lost_n + readings FROM rescue"), ROWS - ACKED - 1);
+        assert_int_equal(ask(h->path, "SELECT lost_n = (SELECT sum(gap) FROM (SELECT cast(value AS INTEGER) - lag(cast("
+                                      "value AS INTEGER), 1, 1000) OVER (ORDER BY seq) - 1 AS gap FROM reading)) - 1"
+                                      " FROM rescue"),
+                         1);
+        assert_int_equal(ask(h->path, "SELECT lost_n = cast(substr(lost, instr(lost, '-') + 1) AS INTEGER) -"
+                                      " cast(lost AS INTEGER) + 1 OR lost LIKE '%,%' FROM rescue"),
+                         1);
+}
+
+static void a_rescue_that_was_cut_short_starts_over(void **state)
+{
+        struct house *h = *state;
+        char aside[200];
+        FILE *f;
+
+        fill(h, true);
+        snprintf(aside, sizeof(aside), "%s.corrupt-20261123T100000Z", h->path);
+        assert_int_equal(rename(h->path, aside), 0);
+        f = fopen(beside(h, ".damaged"), "w");
+        fprintf(f, "1 %s\n", aside);
+        fclose(f);
+        f = fopen(h->path, "w"); /* the fresh file as far as it came */
+        fputs("SQLite form", f);
+        fclose(f);
+        assert_true(try_open(h));
+        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading"), ROWS - ACKED - 1);
+        check_goes_on(h);
+}
+
+static void a_rescue_that_never_ends_is_left(void **state)
+{
+        struct house *h = *state;
+        FILE *f;
+
+        fill(h, true);
+        f = fopen(beside(h, ".damaged"), "w");
+        fputs("3 \n", f);
+        fclose(f);
+        assert_true(try_open(h));
+        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading"), 0);
+        assert_true(*aside_of(h));
+}
+
+static void what_is_not_ours_is_not_touched(void **state)
+{
+        struct house *h = *state;
+        off_t before;
+
+        run_sql(h->path, "PRAGMA application_id=99; CREATE TABLE t(x)");
+        before = size_of(h->path);
+        assert_false(try_open(h));
+        assert_non_null(strstr(h->e.text, "another program"));
+        assert_int_equal(size_of(h->path), before);
+        unlink(h->path);
+        overwrite((close(open(h->path, O_CREAT | O_WRONLY, 0640)), h->path), 0, 'x', 5000);
+        assert_false(try_open(h));
+        assert_non_null(strstr(h->e.text, "not a spool"));
+        assert_int_equal(size_of(h->path), 5000);
+        assert_string_equal(aside_of(h), "");
+}
+
+/* Readers make the -shm anew; a file that lost its WAL stands where the last checkpoint left it. */
+static void a_missing_shm_is_nothing(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+
+        fill(h, false);
+        unlink(beside(h, "-shm"));
+        assert_true(try_open(h));
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.accepted, ROWS);
+        assert_string_equal(aside_of(h), "");
+}
+
+/* Random bytes anywhere: it opens, or is rescued, and never ends the program. */
+static void any_damage_is_survived(void **state)
+{
+        struct house *h = *state;
+        uint64_t seed = 1;
+
+        fill(h, true);
+        copy(h->path, beside(h, ".good"));
+        for (int i = 0; i < 60; i++) {
+                copy(beside(h, ".good"), h->path);
+                unlink(beside(h, "-wal"));
+                for (int k = 0; k < 1 + i; k++) {
+                        seed = seed * 6364136223846793005u + 1442695040888963407u;
+                        overwrite(h->path, (off_t)((seed >> 20) % (uint64_t)size_of(h->path)), (int)(seed >> 56),
+                                  1 + (seed >> 50) % 16);
+                }
+                marked(h);
+                if (!try_open(h))
+                        fail_msg("%s", h->e.text);
+                leave(h, false);
+                unlink(aside_of(h));
+        }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                T(what_is_readable_is_carried_over),
+                T(a_hole_is_told_by_its_seqs),
+                T(a_rescue_that_was_cut_short_starts_over),
+                T(a_rescue_that_never_ends_is_left),
+                T(what_is_not_ours_is_not_touched),
+                T(a_missing_shm_is_nothing),
+                T(any_damage_is_survived),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
