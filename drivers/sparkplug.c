@@ -17,7 +17,8 @@
  * A tag is the metric's name as a name may be ('/' and blanks become _).  A name of more than 64 bytes, or one that would
  * meet another's, ends in _ and eight digits of its hash, so that two metrics are never one tag.
  *
- * Requests: 5 s after another at the earliest, with pauses doubling up to 5 min; 10 min without need begin anew.
+ * Requests: 5 s after another at the earliest, with pauses doubling up to 5 min; 10 min without need begin anew.  A request
+ * stands until the node's birth or death: each of its messages is an occasion to repeat it.
  *
  * Fails: nothing here does; what can't be read is named in `reason`, one metric of a message never takes the others along.
  * Bounded: nodes and devices, metrics in all, memory of one message.
@@ -66,7 +67,6 @@ struct message {
         struct sparkplug_part *part;
         const Spb__Payload *payload;
         struct rt_time now;
-        bool want_rebirth;
 };
 
 struct sparkplug *sparkplug_new(struct tags *tags, const char *driver)
@@ -116,7 +116,7 @@ static const char *show(const Spb__Metric *metric, char out[TEXT_NAME_MAX + 1])
 static void ask_for_rebirth(struct message *m, const char *why)
 {
         say(m, "%s, rebirth requested", why);
-        m->want_rebirth = true;
+        m->part->node->wanted = true;
 }
 
 /* ---- readings ---- */
@@ -385,7 +385,7 @@ static void check_seq(struct message *m)
                          (unsigned long long)m->payload->seq, expected);
                 m->out->gap = m->s->gap;
                 node->doubtful = true;
-                m->want_rebirth = true;
+                m->part->node->wanted = true;
         }
         node->seq = seq;
 }
@@ -401,7 +401,7 @@ static void take_nbirth(struct message *m)
                         m->s->parts.part[i]->born = false;
         take_birth(m);
         node->seq = m->payload->has_seq ? (int)(m->payload->seq & 255) : -1;
-        node->doubtful = false;
+        node->doubtful = node->wanted = false;
         node->has_bd_seq = bd_seq_of(m->payload, &node->bd_seq);
 }
 
@@ -410,7 +410,7 @@ static void take_dbirth(struct message *m)
         check_seq(m);
         take_birth(m);
         if (!m->part->node->born)
-                m->want_rebirth = true;
+                m->part->node->wanted = true;
 }
 
 static void take_data(struct message *m)
@@ -475,7 +475,7 @@ static void take_ndeath(struct message *m)
                 if (m->s->parts.part[i]->node == node)
                         die(m, m->s->parts.part[i]);
         node->seq = -1;
-        node->has_bd_seq = false;
+        node->has_bd_seq = node->wanted = false;
 }
 
 static void take_ddeath(struct message *m)
@@ -629,7 +629,7 @@ void sparkplug_take(struct sparkplug *s, const char *topic, const void *payload,
                 return;
         }
         kind->take(&m);
-        if (m.want_rebirth)
+        if (m.part->node->wanted)
                 request(&m);
         out->r = s->r;
 }

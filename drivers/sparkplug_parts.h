@@ -32,6 +32,7 @@ struct sparkplug_part {
         /* of a node */
         int seq;       /* of its last message, -1: not known */
         bool doubtful; /* something was missed since the birth: aliases may have been given anew */
+        bool wanted;   /* a birth of it is */
         bool has_bd_seq;
         uint64_t bd_seq; /* of the birth: a death with another is of an earlier session */
         struct backoff backoff;
