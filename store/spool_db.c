@@ -691,6 +691,8 @@ static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_re
         snprintf(res->fault, sizeof(res->fault), "%s%s%s", sqlite3_errmsg(db->conn),
                  sqlite3_system_errno(db->conn) ? ": " : "",
                  sqlite3_system_errno(db->conn) ? strerror(sqlite3_system_errno(db->conn)) : "");
+        res->damaged = ((db->rc & 0xff) == SQLITE_CORRUPT || (db->rc & 0xff) == SQLITE_NOTADB) &&
+                       spool_rescue_can_read(db->path);
         if (!sqlite3_get_autocommit(db->conn)) {
                 sqlite3_step(db->stmt[STMT_ROLLBACK]);
                 sqlite3_reset(db->stmt[STMT_ROLLBACK]);
@@ -698,8 +700,6 @@ static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_re
         db->v = before;
         res->drops.n = 0;
         return false;
-        res->damaged = ((db->rc & 0xff) == SQLITE_CORRUPT || (db->rc & 0xff) == SQLITE_NOTADB) &&
-                       spool_rescue_can_read(db->path);
 }
 
 static uint64_t wal_bytes(const struct spool_db *db)

@@ -53,6 +53,8 @@ static const char *const steps[] = {
         "  strftime('%Y-%m-%dT%H:%M:%S', (r.ts_us + r.delay_us) / 1000000, 'unixepoch') || 'Z' AS arrived,"
         "  r.seq <= (SELECT acked_seq FROM cursor WHERE lane = 'samples') AS delivered"
         "  FROM reading r LEFT JOIN tag t ON t.id = r.tag;",
+        "CREATE TABLE rescue (id INTEGER PRIMARY KEY, at_us INTEGER, aside TEXT, epoch INTEGER, readings INTEGER,"
+        "  events INTEGER, lost_n INTEGER, lost TEXT, stopped TEXT);",
 };
 _Static_assert(sizeof(steps) / sizeof(*steps) == FILE_VERSION, "one step per version");
 
@@ -75,6 +77,10 @@ static int get_int(sqlite3 *c, const char *sql, int64_t *out)
 
 static int fail_sql(struct spool_db *db, const char *doing, struct err *e)
 {
+        int rc = sqlite3_errcode(db->conn) & 0xff;
+
+        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+                db->damaged = true;
         return err_set(e, "spool %s: %s: %s", db->path, doing, sqlite3_errmsg(db->conn));
 }
 
@@ -84,10 +90,6 @@ static int take_lock(struct spool_db *db, struct err *e)
 {
         struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         char path[4096], text[32] = "";
-        int rc = sqlite3_errcode(db->conn) & 0xff;
-
-        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-                db->damaged = true;
         ssize_t n;
 
         snprintf(path, sizeof(path), "%s.lock", db->path);
@@ -207,6 +209,8 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
         int rc = get_int(db->conn, "SELECT count(*) FROM sqlite_master", &n_tables);
 
         if (rc == SQLITE_NOTADB)
+                db->damaged = true;
+        if (rc == SQLITE_NOTADB)
                 return err_set(e, "spool %s: not a spool (not an SQLite file); move it away, or set spool: path",
                                db->path);
         if (rc != SQLITE_OK || get_int(db->conn, "PRAGMA application_id", &id) != SQLITE_OK ||
@@ -216,12 +220,11 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
                 return 1;
         if (id != FILE_ID) {
                 db->damaged = spool_rescue_is_ours(db->path); /* another database's WAL lies beside it */
-        if (rc == SQLITE_NOTADB)
-                db->damaged = true;
                 return err_set(e,
                                "spool %s: an SQLite file of another program, not a spool; move it away, or set spool: "
                                "path",
                                db->path);
+        }
         if (*version > FILE_VERSION)
                 return err_set(e,
                                "spool %s: written by a newer millrace (format %" PRId64
@@ -231,7 +234,6 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
 }
 
 static int migrate(struct spool_db *db, int64_t from, struct err *e)
-        }
 {
         char sql[128];
 
@@ -299,6 +301,9 @@ static int check_gateway(struct spool_db *db, const char *gateway, struct err *e
                 rc = sqlite3_step(st);
         if (rc == SQLITE_ROW)
                 owner = (const char *)sqlite3_column_text(st, 0);
+        else if (rc == SQLITE_DONE)
+                db->damaged = true;
+        rc = 0;
         if (!owner)
                 rc = fail_sql(db, "has no gateway name in it; move the file away to start a new spool", e);
         else if (strcmp(owner, gateway) != 0)
@@ -308,13 +313,11 @@ static int check_gateway(struct spool_db *db, const char *gateway, struct err *e
         sqlite3_finalize(st);
         return rc;
 }
-        else if (rc == SQLITE_DONE)
-                db->damaged = true;
-        rc = 0;
 
 static int use_old(struct spool_db *db, const char *gateway, int64_t version, struct err *e)
 {
         int64_t epoch;
+        int rc;
 
         if (version < FILE_VERSION) {
                 if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
@@ -324,7 +327,6 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
         }
         if (check_gateway(db, gateway, e) < 0)
                 return -1;
-        int rc;
         rc = get_int(db->conn, "SELECT value FROM meta WHERE key='epoch'", &epoch);
         if (rc == SQLITE_NOTFOUND || (rc == SQLITE_OK && epoch < 1))
                 db->damaged = true;
@@ -334,14 +336,6 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
         return read_sidecar(db) < db->epoch ? write_sidecar(db, db->epoch, e) : 0;
 }
 
-int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
-                  struct err *e)
-{
-        int64_t version;
-        int kind;
-
-        db->path = mem_strdup(conf->path);
-        db->when_full = conf->when_full;
 /* A database cut to nothing beside a WAL that is not: SQLite would throw the WAL away. */
 static bool lost_its_head(const struct spool_db *db)
 {
@@ -354,6 +348,14 @@ static bool lost_its_head(const struct spool_db *db)
         return stat(wal, &st) == 0 && st.st_size > 0;
 }
 
+int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
+                  struct err *e)
+{
+        int64_t version;
+        int kind;
+
+        db->path = mem_strdup(conf->path);
+        db->when_full = conf->when_full;
         db->keep_us = conf->keep_delivered_us;
         spool_plan(&db->plan, conf);
         if (strlen(conf->path) > 4000)
@@ -395,15 +397,6 @@ void spool_db_close(struct spool_db *db, bool clean)
         db->lock_fd = -1;
 }
 
-/* ---- what the file knows, into memory ---- */
-
-static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
-{
-        sqlite3_stmt *st = NULL;
-        uint32_t at;
-        int rc;
-
-        if (sqlite3_prepare_v2(db->conn,
 /* Closed to be opened again: the lock stays ours. */
 void spool_db_forget(struct spool_db *db)
 {
@@ -414,8 +407,8 @@ void spool_db_forget(struct spool_db *db)
         db->lock_fd = lock_fd;
 }
 
-                               "SELECT id, source, name, unit, labels, driver, last_ts_us FROM tag ORDER BY id", -1,
-                               &st, NULL) != SQLITE_OK)
+/* ---- what the file knows, into memory ---- */
+
 /* All of it can be read, and ids are what interning will make of them: a rescue must find `tags` as it was. */
 static int look_at_tags(struct spool_db *db, struct err *e)
 {
@@ -432,15 +425,24 @@ static int look_at_tags(struct spool_db *db, struct err *e)
         return err_set(e, "spool %s: its tag table was changed", db->path);
 }
 
+static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        uint32_t at;
+        int rc;
+
+        if (look_at_tags(db, e) < 0)
+                return -1;
+
+        if (sqlite3_prepare_v2(db->conn,
+                               "SELECT id, source, name, unit, labels, driver, last_ts_us FROM tag ORDER BY id", -1,
+                               &st, NULL) != SQLITE_OK)
                 return fail_sql(db, "cannot read its tags", e);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 const char *text[5];
                 int64_t id = sqlite3_column_int64(st, 0);
 
                 for (int i = 0; i < 5; i++) {
-        if (look_at_tags(db, e) < 0)
-                return -1;
-
                         const char *s = (const char *)sqlite3_column_text(st, i + 1);
 
                         text[i] = s ? s : "";
@@ -452,6 +454,7 @@ static int look_at_tags(struct spool_db *db, struct err *e)
                 }
                 if ((int64_t)at != id) {
                         sqlite3_finalize(st);
+                        db->damaged = true;
                         return err_set(e, "spool %s: its tag table was changed (id %" PRId64 " is out of order)",
                                        db->path, id);
                 }
@@ -461,7 +464,6 @@ static int look_at_tags(struct spool_db *db, struct err *e)
         return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot read its tags", e);
 }
 
-                        db->damaged = true;
 /* Only what came after the last save of tag times: the rest is in the tag table. */
 static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
 {
@@ -476,6 +478,7 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
 
                 if (id < 0 || (uint64_t)id >= tags_count(tags)) {
                         sqlite3_finalize(st);
+                        db->damaged = true;
                         return err_set(e,
                                        "spool %s: damaged (a reading of unknown tag %" PRId64 "); move the file away",
                                        db->path, id);
@@ -485,7 +488,6 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
         }
         sqlite3_finalize(st);
         return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot read its readings", e);
-                        db->damaged = true;
 }
 
 static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)

@@ -19,7 +19,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,       /* what a reading without text is counted as */
         KEEP_ROWS = 65535,    /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 1,     /* user_version */
+        FILE_VERSION = 2,     /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -175,7 +175,9 @@ struct spool_db {
         struct spool_plan plan;
         int when_full;
         int64_t keep_us;
-        int rc; /* first SQLite code that is not fine in this transaction */
+        int rc;       /* first SQLite code that is not fine in this transaction */
+        bool fresh;   /* made by a rescue: its marker is still there */
+        bool damaged; /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
         uint64_t max_pages_set;
 
@@ -194,6 +196,7 @@ struct spool_result {
         bool ok;
         bool rows_left; /* ok, but only acks and dead letters: no room for the rows (block) */
         bool more;      /* trimming or shrinking goes on */
+        bool damaged;   /* not ok, and never will be with this file */
         struct spool_drops drops;
         uint64_t used_pages;
         uint64_t file_bytes;
@@ -208,7 +211,30 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
                   struct err *e);
 int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e);
 void spool_db_close(struct spool_db *db, bool clean);
+void spool_db_forget(struct spool_db *db);
 int spool_db_prepare(struct spool_db *db, struct err *e);
+int spool_sync_directory(const char *path); /* of the file */
+
+/* ---- a damaged file (spool_rescue.c): begin, open a fresh one, carry ---- */
+
+struct spool_rescue {
+        int64_t at_us;
+        char aside[4300]; /* where the file is now */
+        int tries;
+        uint64_t old_epoch;            /* 0: not known */
+        uint64_t n_readings, n_events; /* carried over */
+        uint64_t n_lost; /* seqs of the old epoch, in `lost` as "17-90,120-121"; a + at its end: and more */
+        char lost[400];
+        const char *stopped; /* why it ended early; NULL: it did not */
+};
+
+/* True when moving the file would not take another program's. */
+bool spool_rescue_is_ours(const char *path);
+bool spool_rescue_can_read(const char *path);
+bool spool_rescue_is_marked(const char *path);
+void spool_rescue_mark(const char *path);
+int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
+int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *gateway, struct err *e);
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);
 void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res);
 /* A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the next step. */
@@ -263,10 +289,13 @@ struct spool {
         char fault[200];
 
         pthread_mutex_t reader_lock;
+        bool reader_says_damaged;           /* under reader_lock */
+        int reader_damaged, writer_damaged; /* so often in a row */
         sqlite3 *reader;
         sqlite3_stmt *reader_stmt[SPOOL_LANES];
 };
 
+void spool_note_damage(struct spool *s, int *in_a_row, bool damaged);
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);
 
