@@ -1,9 +1,10 @@
 /*
  * serial: one line, its port and its bytes.  What the bytes mean is decided in serial_frame and serial_decode.
  *
- * An instrument does not wait: what is not read in time is lost in the kernel without a word, so reading goes on while the
- * agent is paused, and what the spool can't take is dropped there, counted and named.  Only the poll command rests.  While
- * an answer is awaited, no second question goes out.
+ * An instrument does not wait, but the kernel's buffer does for a moment: while a commit makes room, a burst stays there.
+ * After a tenth of a second it would overflow without a word, so reading goes on, however long the agent is paused, and what
+ * the spool can't take is dropped there, counted and named.  The poll command rests meanwhile.  While an answer is awaited,
+ * no second question goes out.
  *
  * Fails: a port that can't be opened or is unplugged (read says 0) ends in link_down, its tags go bad/not_connected once,
  * and the host calls start again with its backoff.  An unanswered question makes them bad/comm_failure once.  Broken frames
@@ -22,7 +23,7 @@
 #include "drivers/serial_frame.h"
 #include "drivers/tty.h"
 
-enum { ROUNDS_MOST = 16, KEEP_MOST = 20, KEEP_EVERY_US = 30000000, NO_TAG = UINT32_MAX };
+enum { ROUNDS_MOST = 16, KEEP_MOST = 20, KEEP_EVERY_US = 30000000, PATIENCE_US = 100000, NO_TAG = UINT32_MAX };
 
 struct serial {
         struct driver *d;
@@ -34,7 +35,9 @@ struct serial {
         bool interned;
 
         struct rt_watch watch; /* fd -1: none */
-        struct rt_timer idle, answer;
+        struct rt_timer idle, answer, patience;
+        size_t n_held;  /* decoded.r that there is no room for yet; nothing is read meanwhile */
+        bool impatient; /* until the agent goes on */
         uint8_t poll[SERIAL_POLL_MAX];
         size_t n_poll;
         enum quality told; /* what the tags were told last, good: they have values */
@@ -80,6 +83,16 @@ static void tell_bad(struct serial *s, enum quality quality)
                 driver_emit(s->d, r, n, false);
 }
 
+static void hand_over(struct serial *s, size_t n)
+{
+        s->n_held = 0;
+        if (n == 0 || driver_emit(s->d, s->decoded.r, n, !s->impatient) == 0)
+                return;
+        s->n_held = n;
+        rt_watch_set(s->d->rt, &s->watch, 0);
+        rt_timer_set(s->d->rt, &s->patience, PATIENCE_US);
+}
+
 static void emit(struct serial *s)
 {
         struct serial_decoded *out = &s->decoded;
@@ -93,8 +106,7 @@ static void emit(struct serial *s)
                 else
                         out->r[n++] = out->r[i];
         }
-        if (n)
-                driver_emit(s->d, out->r, n, false);
+        hand_over(s, n);
 }
 
 static bool may_keep(struct serial *s)
@@ -141,7 +153,7 @@ static void take_all(struct serial *s, enum serial_found (*next)(struct serial_f
         struct serial_frame f;
         enum serial_found found;
 
-        while ((found = next(&s->framer, &f)) != SERIAL_MORE) {
+        while (!s->n_held && (found = next(&s->framer, &f)) != SERIAL_MORE) {
                 if (found == SERIAL_FRAME)
                         take(s, &f);
                 else
@@ -155,6 +167,10 @@ static void shut(struct serial *s)
 {
         rt_timer_cancel(s->d->rt, &s->idle);
         rt_timer_cancel(s->d->rt, &s->answer);
+        rt_timer_cancel(s->d->rt, &s->patience);
+        if (s->n_held)
+                driver_emit(s->d, s->decoded.r, s->n_held, false);
+        s->n_held = 0;
         if (s->watch.fd >= 0) {
                 rt_watch_set(s->d->rt, &s->watch, 0);
                 tty_close(s->watch.fd);
@@ -185,7 +201,15 @@ static int read_some(struct serial *s)
         }
         serial_framer_push(&s->framer, (size_t)n);
         take_all(s, serial_frame_next);
-        return (size_t)n == room;
+        return (size_t)n == room && !s->n_held;
+}
+
+static void watch_idle(struct serial *s)
+{
+        if (serial_framer_empty(&s->framer))
+                rt_timer_cancel(s->d->rt, &s->idle);
+        else
+                rt_timer_set(s->d->rt, &s->idle, s->conf->idle_us);
 }
 
 static void on_event(struct rt_watch *w, unsigned events)
@@ -195,12 +219,28 @@ static void on_event(struct rt_watch *w, unsigned events)
 
         for (int i = 0; i < ROUNDS_MOST && r > 0; i++)
                 r = read_some(s);
-        if (r < 0)
+        if (r >= 0)
+                watch_idle(s);
+}
+
+/* There may be room again. */
+static void go_on(struct serial *s)
+{
+        rt_timer_cancel(s->d->rt, &s->patience);
+        hand_over(s, s->n_held);
+        take_all(s, serial_frame_next);
+        if (s->n_held)
                 return;
-        if (serial_framer_empty(&s->framer))
-                rt_timer_cancel(s->d->rt, &s->idle);
-        else
-                rt_timer_set(s->d->rt, &s->idle, s->conf->idle_us);
+        rt_watch_set(s->d->rt, &s->watch, RT_READ);
+        watch_idle(s);
+}
+
+static void on_impatient(struct rt_timer *t)
+{
+        struct serial *s = list_entry(t, struct serial, patience);
+
+        s->impatient = true;
+        go_on(s);
 }
 
 static void on_idle(struct rt_timer *t)
@@ -230,6 +270,7 @@ static int serial_init(struct driver *d, struct err *e)
         s->watch = (struct rt_watch){.fd = -1, .on_event = on_event};
         s->idle.on_due = on_idle;
         s->answer.on_due = on_unanswered;
+        s->patience.on_due = on_impatient;
         s->n_keep = KEEP_MOST;
         s->keep_since_us = rt_mono_us(d->rt);
         n = s->conf->poll ? serial_unescape(s->poll, sizeof(s->poll), s->conf->poll, e) : 0;
@@ -288,6 +329,13 @@ static void serial_poll(struct driver *d)
 
 static void serial_pause(struct driver *d, bool on)
 {
+        struct serial *s = d->priv;
+
+        if (on)
+                return;
+        s->impatient = false;
+        if (s->n_held)
+                go_on(s);
 }
 
 static void serial_stop(struct driver *d)

@@ -248,7 +248,7 @@ static enum serial_found try_sentence(struct serial_framer *f, struct serial_fra
         size_t have = f->end - f->at, i = f->seen ? f->seen : 1;
         enum serial_found found;
 
-        for (; i < have && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '$' && p[i] != '*'; i++)
+        for (; i < have && i <= f->max_frame && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '$' && p[i] != '*'; i++)
                 ;
         if (i > f->max_frame) {
                 drop_garbage(f, i);

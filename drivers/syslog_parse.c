@@ -169,15 +169,16 @@ static void take_time(struct reader *r, struct syslog_message *m)
 {
         struct reader at = *r;
         const char *word;
+        bool has_zone;
         size_t len;
 
-        m->has_time = m->has_zone = false;
-        if (take_old_time(r))
-                m->has_time = true;
-        else if (take_word(&at, &word, &len) && text_time(word, len, &m->time_us, &m->has_zone)) {
-                m->has_time = true;
-                *r = at;
-        }
+        m->has_time = take_old_time(r);
+        m->has_zone = false;
+        if (m->has_time || !take_word(&at, &word, &len) || !text_time(word, len, &m->time_us, &has_zone))
+                return;
+        m->has_time = true;
+        m->has_zone = has_zone;
+        *r = at;
 }
 
 static bool is_app_char(char c)
