@@ -98,6 +98,7 @@ int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 
 int cmd_status(struct cli *c);
 int cmd_metrics(struct cli *c);
+int cmd_top(struct cli *c);
 int cmd_check(struct cli *c);
 int cmd_tags(struct cli *c);
 int cmd_send(struct cli *c);

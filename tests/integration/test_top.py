@@ -1,0 +1,108 @@
+"""`millrace top` on a terminal of 80x24 that tmux plays: its fixed parts, keys, a console without UTF-8, a daemon that goes."""
+
+import re
+import subprocess
+
+import pytest
+
+from rig import wait
+from rig.agent import program, tool
+
+
+class Terminal:
+    """A tmux server of its own, with one window of 80x24."""
+
+    def __init__(self, folder, *argv, env=()):
+        self.tmux = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux.sock")]
+        self.screen = []
+        command = " ".join(["env", *env, *map(str, argv)])
+        subprocess.run([*self.tmux, "new-session", "-d", "-x", "80", "-y", "24", f"{command}; echo ended with $?; sleep 60"], check=True, timeout=20)
+
+    def capture(self):
+        text = subprocess.run([*self.tmux, "capture-pane", "-p"], check=True, timeout=20, capture_output=True, text=True).stdout
+        self.screen = text.split("\n")[:24]
+        return self.screen
+
+    def keys(self, *names):
+        subprocess.run([*self.tmux, "send-keys", *names], check=True, timeout=20)
+
+    def until(self, what, true_of, seconds=20):
+        wait.until(what, seconds, lambda: true_of(self.capture()), every=0.2, detail=lambda: "\n".join(self.screen))
+        return self.screen
+
+    def close(self):
+        subprocess.run([*self.tmux, "kill-server"], check=False, timeout=20, capture_output=True)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    made = []
+
+    def start(agent, *env):
+        made.append(Terminal(tmp_path, program("millrace"), "--config", agent.config, "top", env=env))
+        return made[-1]
+
+    yield start
+    for t in made:
+        t.close()
+
+
+@pytest.fixture
+def busy(room):
+    agent = room.agent().start()
+    room.publisher().publish((room.topic("press-1", "temp"), b"%d.5" % i, i) for i in range(1234))
+    agent.wait_delivered(1234)
+    return agent
+
+
+def check_fixed_parts(screen, gateway):
+    assert re.match(rf" {re.escape(gateway)}  ok  up [0-9.]+s  epoch 1 +\d\d:\d\d:\d\d", screen[0]), screen[0]
+    assert screen[2].startswith(" accepted           1,234   ")
+    assert screen[3].startswith(" delivered          1,234   ")
+    assert screen[4].startswith(" held                   0   ")
+    assert re.match(r" dropped                0 +nothing is held", screen[5]), screen[5]
+    assert re.match(r" spool   \S+ \S+ of 1\.0 GiB \[\.{20}\] 0 %   flash \S+ \S+ today", screen[7]), screen[7]
+    assert screen[8] == " kafka   up, 0 in flight, 0 sent again"
+    assert screen[9] == " alarms  0 active, 0 unacknowledged, 0 events held   quarantine 0"
+    assert screen[11] == " SOURCE         KIND    STATE           READINGS   ERRORS MALFORMED  LAST ERROR"
+    assert screen[12].rstrip() == " plant          mqtt    up                 1,234        0         0"
+    assert screen[23].startswith(" q quit   space pause   arrows scroll")
+
+
+def test_the_screen_and_its_keys(busy, terminal):
+    t = terminal(busy, "LC_ALL=C.UTF-8")
+    check_fixed_parts(t.until("a full screen", lambda s: "q quit" in s[23] and "held                   0" in s[4]), busy.gateway)
+    assert re.search("[▁▂▃▄▅▆▇█]", "".join(t.screen[2:5]))
+    t.keys("Space")
+    t.until("paused", lambda s: "paused" in s[0])
+    busy.tool("send", "test/x", "1")
+    busy.wait_delivered(1235)
+    assert "1,234" in t.capture()[2]
+    t.keys("Space")
+    t.until("the next number", lambda s: "1,235" in s[2] and "paused" not in s[0])
+    t.keys("q")
+    t.until("its end", lambda s: any("ended with 0" in line for line in s))
+
+
+def test_a_serial_console(busy, terminal):
+    t = terminal(busy, "LC_ALL=C", "TERM=vt100")
+    check_fixed_parts(t.until("a full screen", lambda s: "q quit" in s[23] and "held                   0" in s[4]), busy.gateway)
+    assert "".join(t.screen).isascii()
+
+
+def test_a_daemon_that_goes_and_comes(busy, terminal):
+    t = terminal(busy, "LC_ALL=C.UTF-8")
+    t.until("a full screen", lambda s: "q quit" in s[23])
+    busy.stop()
+    t.until("the trouble", lambda s: "no daemon listens" in s[1])
+    assert "1,234" in t.screen[2], "the last that was known stays"
+    busy.start()
+    t.until("the daemon again", lambda s: "no daemon" not in s[1])
+    t.keys("q")
+    t.until("its end", lambda s: any("ended with 0" in line for line in s))
+
+
+def test_without_a_terminal_or_daemon(room):
+    agent = room.agent()
+    assert "terminal" in agent.tool("top", code=2).stderr
+    assert "top" in tool("help", code=0).stdout
