@@ -157,7 +157,9 @@ static const struct schema_key sub_keys[] = {
                  "# "
                  "match as in MQTT."},
         {"payload", SCHEMA_CHOICE, 0, offsetof(struct mqtt_sub_conf, payload), .choices = payloads, .def = "number",
-         .help = "What a message holds: a bare value, JSON with `readings`, UTF-8 text, or bytes passed through."},
+         .help = "What a message holds: a bare value, JSON with `readings`, UTF-8 text, bytes passed through, or "
+                 "Sparkplug "
+                 "B, whose births name source (device or edge node), tags and units."},
         {"source", SCHEMA_NAME, 0, offsetof(struct mqtt_sub_conf, source),
          .help = "Source of the readings when the topic has no {source}; default: the name of the mqtt item."},
         {"tag", SCHEMA_NAME, 0, offsetof(struct mqtt_sub_conf, tag),

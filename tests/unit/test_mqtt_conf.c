@@ -124,6 +124,13 @@ static void test_subscription(void **state)
                 {{.topic = "f/{tag}", .payload = MQTT_JSON, .readings = {untagged, 2}}, "readings"},
                 {{.topic = "f/{source}", .payload = MQTT_JSON, .readings = {untagged, 1}}, "readings"},
                 {{.topic = "spBv1.0/plant/+/edge-3/#", .payload = MQTT_SPARKPLUG_B}, NULL},
+                {{.topic = "plant/#", .payload = MQTT_SPARKPLUG_B}, "topic"},
+                {{.topic = "spBv1.0/{group}/#", .payload = MQTT_SPARKPLUG_B}, "topic"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .source = "x"}, "source"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .tag = "x"}, "tag"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .unit = "x"}, "unit"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .time = "/t"}, "time"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .readings = {two, 2}}, "readings"},
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
