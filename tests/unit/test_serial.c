@@ -229,6 +229,33 @@ static void unplugged(void **state)
         check_log("");
 }
 
+static int next_fd(void)
+{
+        int fd = dup(0);
+
+        close(fd);
+        return fd;
+}
+
+static void a_thousand_times(void **state)
+{
+        int fd = 0;
+
+        start();
+        for (int i = 0; i < 1000; i++) {
+                say("ST,1kg\r\nST,");
+                close(b.master);
+                watch->on_event(watch, RT_READ | RT_ERROR);
+                plug();
+                serial_ops.start(&b.d);
+                check_log(i ? "weight=1 stable=ST weight:not_connected stable:not_connected down up "
+                            : "up weight=1 stable=ST weight:not_connected stable:not_connected down up ");
+                if (i == 0)
+                        fd = next_fd();
+        }
+        assert_int_equal(next_fd(), fd);
+}
+
 static void a_port_that_never_was(void **state)
 {
         b.conf.port = "/dev/null";
@@ -343,6 +370,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(lines_become_readings, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(half_a_line_does_not_join_the_next, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(unplugged, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_thousand_times, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_port_that_never_was, set_up, tear_down),
                 cmocka_unit_test_prestate_setup_teardown(questions_and_answers, set_up, tear_down, question),
                 cmocka_unit_test_setup_teardown(noise_is_counted_but_not_all_kept, set_up, tear_down),
