@@ -95,7 +95,7 @@ bool spool_has_room(const struct spool *s, size_t n, size_t text_bytes)
 
 /* ---- gathering ---- */
 
-static void arm(struct spool *s)
+void spool_arm(struct spool *s)
 {
         if (!rt_timer_armed(&s->interval) && s->state != COMMIT_BACKOFF)
                 rt_timer_set(s->rt, &s->interval, s->conf.commit_interval_us);
@@ -133,7 +133,7 @@ int spool_append(struct spool *s, const struct reading *r)
         if (s->gather->n_rows == s->plan.batch_rows)
                 want_commit(s);
         else
-                arm(s);
+                spool_arm(s);
         return 0;
 }
 
@@ -150,7 +150,7 @@ void spool_refuse(struct spool *s, uint64_t n, const char *reason)
                 return;
         spool_drops_add(&s->gather->refused, SPOOL_SAMPLES, l->appended + 1, l->appended + n, reason);
         l->appended += n;
-        arm(s);
+        spool_arm(s);
 }
 
 void spool_append_event(struct spool *s, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
@@ -162,7 +162,7 @@ void spool_append_event(struct spool *s, int64_t ts_us, const char *kind, int se
                 spool_drops_add(&s->gather->refused, SPOOL_EVENTS, seq, seq, "too_large");
         else if (!spool_batch_put_event(s->gather, &s->plan, seq, ts_us, kind, severity, tag_or_none, body, len))
                 spool_drops_add(&s->gather->refused, SPOOL_EVENTS, seq, seq, "memory_full");
-        arm(s);
+        spool_arm(s);
 }
 
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
@@ -173,7 +173,7 @@ void spool_quarantine(struct spool *s, const char *driver, const char *origin, c
         rt_now(s->rt, &now);
         s->quarantined++;
         if (spool_batch_put_quarantine(s->gather, &s->plan, now.wall_us, driver, origin, reason, payload, len))
-                arm(s);
+                spool_arm(s);
 }
 
 /* ---- syncs ---- */
@@ -246,7 +246,7 @@ static void on_kick(struct rt_timer *t)
 void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq)
 {
         if (lane_ack(&s->lanes[lane], seq))
-                arm(s);
+                spool_arm(s);
 }
 
 void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq)
@@ -262,7 +262,7 @@ void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, cons
                 return;
         spool_batch_put_dead(s->gather, lane, seq, reason);
         s->dead_lettered++;
-        arm(s);
+        spool_arm(s);
 }
 
 /* ---- a commit ---- */
@@ -467,7 +467,7 @@ static void go_on(struct spool *s)
         if (s->urgent)
                 start_commit(s);
         else if (is_dirty(s))
-                arm(s);
+                spool_arm(s);
         else if (s->more && !rt_timer_armed(&s->interval))
                 rt_timer_set(s->rt, &s->interval, MORE_PAUSE_US);
 }
@@ -749,6 +749,7 @@ void spool_counts(const struct spool *s, struct spool_counts *out)
                 .rows_committed = s->rows_committed,
                 .quarantined = s->quarantined,
                 .dead_lettered = s->dead_lettered,
+                .alarm_notes_lost = s->alarm_notes_lost,
                 .failing = s->failing,
         };
         snprintf(out->fault, sizeof(out->fault), "%s", s->fault);

@@ -115,6 +115,40 @@ void spool_sync_cancel(struct spool_sync *q);
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
                       size_t len);
 
+/* ---- alarms: the last state of each, and the journal of what happened to them ---- */
+
+/* (source, tag, rule, limit_kind) is the key; tag "" is the source as a whole. */
+struct spool_alarm {
+        const char *source, *tag, *rule, *limit_kind;
+        const char *state; /* as shown */
+        bool active, unacked, latched;
+        int visibility, severity;
+        uint32_t activations;
+        int64_t since_us, shelved_until_us;
+        char event_id[24]; /* of the last activation */
+};
+
+/*
+ * The row of its key is replaced in the transaction of what is appended next; so put it before the reading that moved it.
+ * Texts are borrowed until spool_close. Never refused: memory is bounded by the number of different alarms.
+ */
+void spool_put_alarm(struct spool *s, const struct spool_alarm *a);
+
+struct spool_alarm_note {
+        int64_t at_us;
+        const char *source, *tag, *rule, *limit_kind, *change; /* borrowed until spool_close */
+        const char *by, *comment;                              /* the operator; copied; "": nobody */
+        double value, limit;                                   /* NaN: none */
+        int severity;
+        char event_id[24];
+};
+
+/* The newest lines are kept. A line for which a batch has no room is counted. */
+void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n);
+
+/* What the file has; after spool_open, before the loop runs. 0, or -1 with a sentence. */
+int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e);
+
 /* ---- for the uplink ---- */
 
 struct spool_row {
@@ -161,6 +195,7 @@ struct spool_counts {
         int64_t oldest_held_ts_us;        /* arrival of the oldest held reading; 0: none held */
         uint64_t commits, rows_committed; /* since start */
         uint64_t quarantined, dead_lettered; /* since start */
+        uint64_t alarm_notes_lost;           /* since start: journal lines a batch had no room for */
         bool failing;                     /* commits do not get through */
         char fault[200];
 };

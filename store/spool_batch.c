@@ -28,6 +28,9 @@ void spool_batch_free(struct spool_batch *b)
         free(b->quarantine_bytes.p);
         free(b->refused.v);
         free(b->dead);
+        spool_batch_clear_alarms(b);
+        free(b->alarms);
+        free(b->notes);
         free(b->new_tags);
         free(b->saves);
         memset(b, 0, sizeof(*b));
@@ -39,13 +42,15 @@ void spool_batch_clear(struct spool_batch *b)
         b->text_used = b->event_bytes.n = b->quarantine_bytes.n = 0;
         b->cost_bytes = 0;
         b->refused.n = 0;
+        spool_batch_clear_alarms(b);
         b->n_new_tags = b->n_saves = 0;
         b->save = false;
 }
 
 bool spool_batch_empty(const struct spool_batch *b)
 {
-        return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n;
+        return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
+               !b->n_notes;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

@@ -74,6 +74,11 @@ static const char *const sql[N_STMTS] = {
         [STMT_PAGES] = "PRAGMA page_count",
         [STMT_FREE_PAGES] = "PRAGMA freelist_count",
         [STMT_OLDEST_HELD] = "SELECT ts_us + delay_us FROM reading WHERE seq > ?1 ORDER BY seq LIMIT 1",
+        [STMT_PUT_ALARM] = "INSERT OR REPLACE INTO alarm (" SPOOL_ALARM_COLUMNS ")"
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        [STMT_PUT_ALARM_NOTE] =
+                "INSERT INTO alarm_log VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        [STMT_CUT_ALARM_NOTES] = "DELETE FROM alarm_log WHERE id <= (SELECT max(id) FROM alarm_log) - ?1",
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
         [STMT_ROLLBACK] = "ROLLBACK",
@@ -622,7 +627,8 @@ static void put_cursors(struct spool_db *db, const struct spool_batch *b)
 
 static int64_t pages_for(const struct spool_batch *b)
 {
-        uint64_t bytes = b->cost_bytes + b->quarantine_bytes.n + b->n_new_tags * 200 + b->refused.n * 64;
+        uint64_t bytes = b->cost_bytes + b->quarantine_bytes.n + b->n_new_tags * 200 + b->refused.n * 64 +
+                         b->n_alarms * 256 + b->n_notes * 320;
 
         return (int64_t)(bytes + bytes / 8) / PAGE_BYTES + 4;
 }
@@ -650,6 +656,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
                 refuse_rows(b, res);
         }
         put_events(db, b);
+        spool_db_put_alarms(db, b);
         make_event_room(db, b, res);
         put_quarantine(db, b);
         for (size_t i = 0; i < b->refused.n; i++)

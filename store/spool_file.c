@@ -55,6 +55,13 @@ static const char *const steps[] = {
         "  FROM reading r LEFT JOIN tag t ON t.id = r.tag;",
         "CREATE TABLE rescue (id INTEGER PRIMARY KEY, at_us INTEGER, aside TEXT, epoch INTEGER, readings INTEGER,"
         "  events INTEGER, lost_n INTEGER, lost TEXT, stopped TEXT);",
+        "CREATE TABLE alarm (source TEXT, tag TEXT, rule TEXT, limit_kind TEXT, state TEXT, active INTEGER,"
+        "  unacked INTEGER, latched INTEGER, visibility INTEGER, activations INTEGER, since_us INTEGER,"
+        "  shelved_until_us INTEGER, severity INTEGER, event_id TEXT, PRIMARY KEY (source, tag, rule, limit_kind))"
+        "  WITHOUT ROWID;"
+        "CREATE TABLE alarm_log (id INTEGER PRIMARY KEY, at_us INTEGER, source TEXT, tag TEXT, rule TEXT,"
+        "  limit_kind TEXT, event_id TEXT, change TEXT, value REAL, limit_value REAL, severity INTEGER, operator TEXT,"
+        "  comment TEXT);",
 };
 _Static_assert(sizeof(steps) / sizeof(*steps) == FILE_VERSION, "one step per version");
 

@@ -19,7 +19,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,       /* what a reading without text is counted as */
         KEEP_ROWS = 65535,    /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 2,     /* user_version */
+        FILE_VERSION = 3,     /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -87,6 +87,11 @@ struct spool_dead_item {
         char reason[200];
 };
 
+struct spool_alarm_item {
+        struct spool_alarm alarm;
+        uint64_t order;
+};
+
 struct spool_tag_save {
         uint32_t id;
         int64_t last_ts_us;
@@ -106,6 +111,11 @@ struct spool_batch {
         struct spool_drops refused;
         struct spool_dead_item *dead;
         size_t n_dead, cap_dead;
+        struct spool_alarm_item *alarms;
+        size_t n_alarms, cap_alarms;
+        uint64_t alarm_order;
+        struct spool_alarm_note *notes; /* by: NULL, or ours with the comment behind it */
+        size_t n_notes, cap_notes;
 
         /* Set when the commit starts. */
         uint64_t last[SPOOL_LANES], acked[SPOOL_LANES];
@@ -129,6 +139,19 @@ bool spool_batch_put_event(struct spool_batch *b, const struct spool_plan *plan,
 bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *plan, int64_t at_us, const char *driver,
                                 const char *origin, const char *reason, const void *payload, size_t len);
 void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t seq, const char *reason);
+
+/* ---- alarms (spool_alarm.c) ---- */
+
+void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a);
+bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_note *n); /* false: no room */
+void spool_batch_clear_alarms(struct spool_batch *b);
+struct spool_db;
+void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b);
+uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at most */
+#define SPOOL_ALARM_COLUMNS                                                                                            \
+        "source, tag, rule, limit_kind, state, active, unacked, latched, visibility, activations, since_us,"           \
+        " shelved_until_us, severity, event_id"
+void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a); /* texts are SQLite's until the next step */
 
 /* ---- the writer's connection (spool_file.c opens it, spool_db.c writes) ---- */
 
@@ -161,6 +184,9 @@ enum spool_stmt {
         STMT_PAGES,
         STMT_FREE_PAGES,
         STMT_OLDEST_HELD,
+        STMT_PUT_ALARM,
+        STMT_PUT_ALARM_NOTE,
+        STMT_CUT_ALARM_NOTES,
         STMT_BEGIN,
         STMT_COMMIT,
         STMT_ROLLBACK,
@@ -284,7 +310,7 @@ struct spool {
         struct spool_result result;
         uint64_t used_pages, file_bytes, event_bytes, first_seq;
         int64_t oldest_held_ts_us;
-        uint64_t commits, rows_committed, quarantined, dead_lettered;
+        uint64_t commits, rows_committed, quarantined, dead_lettered, alarm_notes_lost;
         bool failing;
         char fault[200];
 
@@ -296,6 +322,7 @@ struct spool {
 };
 
 void spool_note_damage(struct spool *s, int *in_a_row, bool damaged);
+void spool_arm(struct spool *s); /* something was gathered: a commit follows */
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);
 

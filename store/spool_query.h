@@ -100,6 +100,18 @@ struct spool_query_dead {
         const char *reason;
         int64_t at_us;
 };
+/* Every alarm that ever was, by source, tag, rule; none in a file of before there were any. */
+int spool_query_alarms(struct spool_query *q, bool (*each)(void *ctx, const struct spool_alarm *a), void *ctx,
+                       struct err *e);
+
+struct spool_query_alarm_note {
+        uint64_t id;
+        struct spool_alarm_note n;
+};
+/* The alarms' journal, oldest first: only what is not before `from_us`, and of that the newest `most` (0: all). */
+int spool_query_alarm_log(struct spool_query *q, int64_t from_us, uint64_t most,
+                          bool (*each)(void *ctx, const struct spool_query_alarm_note *note), void *ctx, struct err *e);
+
 int spool_query_dead_letters(struct spool_query *q, bool (*each)(void *ctx, const struct spool_query_dead *dead),
                              void *ctx, struct err *e);
 
