@@ -140,7 +140,8 @@ static void a_scale(void **state)
 static void an_expression_that_never_ends(void **state)
 {
         static const struct serial_reading_conf readings[] = {{.tag = "v", .scale = 1}};
-        static const char *const wicked[] = {"^(?<v>(a+)+)$", "^(?<v>(a|aa)+)$", "^(?<v>(.*)*)[bc]$", "(?<v>(a*)*)[bc]"};
+        static const char *const wicked[] = {"^(?<v>(a+)+)$", "^(?<v>(a|aa)+)$", "^(?<v>(.*)*)[bc]$",
+                                             "(?<v>(a*)*)[bc]"};
         uint8_t line[4096];
 
         memset(line, 'a', sizeof(line));
