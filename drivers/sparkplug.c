@@ -103,13 +103,10 @@ __attribute__((format(printf, 2, 3))) static void say(struct message *m, const c
         m->out->reason = m->s->reason;
 }
 
-/* A metric as it may be shown: its name as a name may be, or its alias. */
+/* A metric's name as it may be shown. */
 static const char *show(const Spb__Metric *metric, char out[TEXT_NAME_MAX + 1])
 {
-        if (metric->name.len)
-                text_map_name(out, (const char *)metric->name.data, metric->name.len);
-        else
-                snprintf(out, TEXT_NAME_MAX + 1, "alias %llu", (unsigned long long)metric->alias);
+        text_map_name(out, (const char *)metric->name.data, metric->name.len);
         return out;
 }
 
@@ -149,7 +146,6 @@ static void read_metric(struct message *m, const struct sparkplug_metric *known,
                         bool doubtful)
 {
         uint32_t type = metric->has_datatype ? metric->datatype : known->type;
-        char name[TEXT_NAME_MAX + 1];
         struct reading *r;
         const char *why;
 
@@ -164,7 +160,7 @@ static void read_metric(struct message *m, const struct sparkplug_metric *known,
         if (doubtful && r->quality == QUALITY_GOOD)
                 r->quality = QUALITY_UNCERTAIN;
         if (why)
-                say(m, "metric '%s': %s", show(metric, name), why);
+                say(m, "metric '%s': %s", tags_get(m->s->tags, known->tag)->name, why);
 }
 
 static void go_bad(struct message *m, uint32_t tag)

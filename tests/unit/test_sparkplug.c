@@ -729,7 +729,7 @@ static void test_null_and_wrong_values(void **state)
         take(NDATA);
         assert_int_equal(out.n, 1); /* one bad value does not take the message along */
         assert_int_equal(out.r[0].quality, QUALITY_BAD_CONFIG);
-        assert_string_equal(out.reason, "metric 'alias 1': the value is not of its datatype");
+        assert_string_equal(out.reason, "metric 'Uptime': the value is not of its datatype");
         assert_false(out.rebirth);
         end();
 }
