@@ -1,0 +1,113 @@
+"""Roots of Debian 12 to try a package in: of any architecture, written to in an overlay only, gone with the process that made them.
+
+Roots are made once with mmdebstrap in ${XDG_CACHE_HOME:-~/.cache}/millrace.  All mounts are in a mount namespace of our own
+(own_mounts), so that nothing has to be taken down, however a test ends.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+QEMU = {"arm64": "aarch64", "armhf": "arm"}
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "millrace")
+MIRROR = os.environ.get("MILLRACE_MIRROR", "http://deb.debian.org/debian")
+
+
+def own_mounts():
+    """Runs the program again, with mounts that are gone when it ends."""
+    if os.environ.get("MILLRACE_OWN_MOUNTS") != "1":
+        os.execvpe("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv],
+                   dict(os.environ, MILLRACE_OWN_MOUNTS="1"))
+
+
+def run(*argv, seconds=600, **more):
+    done = subprocess.run([str(a) for a in argv], timeout=seconds, check=False, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+    assert done.returncode == 0, f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stdout[-4000:]}"
+    return done.stdout
+
+
+def make_runnable(arch):
+    """Tells the kernel which program runs foreign ones. The F flag: it is opened now, so no root needs a copy."""
+    folder = "/proc/sys/fs/binfmt_misc"
+    if not os.path.exists(folder + "/register"):
+        run("mount", "-t", "binfmt_misc", "binfmt_misc", folder)
+    if not os.path.exists(f"{folder}/qemu-{QEMU[arch]}"):
+        rule = f"/usr/lib/binfmt.d/qemu-{QEMU[arch]}.conf"
+        assert os.path.exists(rule), "qemu-user-static is missing: apt-get install qemu-user-static"
+        with open(rule, encoding="ascii") as f, open(folder + "/register", "w", encoding="ascii") as to:
+            to.write(f.read().strip())
+
+
+def make_root(name, arch, packages):
+    folder = f"{CACHE}/root-{name}"
+    if not os.path.isdir(folder):
+        for program in ("mmdebstrap", "arch-test") if arch in QEMU else ("mmdebstrap",):
+            assert shutil.which(program), f"{program} is missing: apt-get install {program}"
+        print(f"making the root {name} (once)", flush=True)
+        shutil.rmtree(folder + ".new", ignore_errors=True)
+        os.makedirs(CACHE, exist_ok=True)
+        run("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", f"--architectures={arch}", f"--include={packages}", "bookworm",
+            folder + ".new", f"deb {MIRROR} bookworm main", seconds=1800)
+        os.rename(folder + ".new", folder)
+    return folder
+
+
+class Board:
+    """A working copy of a root. `name` tells roots of one architecture with other packages apart."""
+
+    def __init__(self, name, arch, packages, folder):
+        self.arch = arch
+        if arch in QEMU:
+            make_runnable(arch)
+        self.root = os.path.join(folder, "root")
+        lower = make_root(name, arch, packages)
+        run("mount", "-t", "tmpfs", "tmpfs", folder)
+        for name in ("root", "upper", "work"):
+            os.makedirs(os.path.join(folder, name))
+        run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={folder}/upper,workdir={folder}/work", self.root)
+        run("mount", "-t", "proc", "proc", self.root + "/proc")
+        for node in ("null", "zero", "random", "urandom"):
+            open(f"{self.root}/dev/{node}", "a", encoding="ascii").close()
+            run("mount", "--bind", f"/dev/{node}", f"{self.root}/dev/{node}")
+        archives = f"{CACHE}/archives-{name}"
+        os.makedirs(archives + "/partial", exist_ok=True)
+        run("mount", "--bind", archives, self.root + "/var/cache/apt/archives")
+        shutil.copy("/etc/resolv.conf", self.root + "/etc/resolv.conf")
+        self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+        self.write("etc/apt/apt.conf.d/99keep", 'Binary::apt::APT::Keep-Downloaded-Packages "true";\nAPT::Install-Recommends "false";\nAPT::Sandbox::User "root";\n')
+
+    def write(self, path, text, mode=0o644):
+        with open(os.path.join(self.root, path), "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(os.path.join(self.root, path), mode)
+
+    def inside(self, *argv):
+        return ["chroot", self.root, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8",
+                *map(str, argv)]
+
+    def run(self, *argv, seconds=600):
+        return run(*self.inside(*argv), seconds=seconds)
+
+    def packages(self):
+        lines = self.run("dpkg-query", "-W", "-f", "${Package} ${Installed-Size} ${db:Status-Status}\n").splitlines()
+        return {name: int(size) * 1024 for name, size, status in map(str.split, lines) if status == "installed"}
+
+    def has_user(self):
+        with open(self.root + "/etc/passwd", encoding="utf-8") as f:
+            return any(line.startswith("millrace:") for line in f)
+
+    def take_deb(self, debs):
+        """Copies the package of our architecture into the root; returns its name."""
+        deb = next((n for n in sorted(os.listdir(debs)) if n.startswith("millrace_") and n.endswith(f"_{self.arch}.deb")), None)
+        assert deb, f"no millrace_…_{self.arch}.deb in {debs}: packaging/build-deb {self.arch}"
+        shutil.copy(os.path.join(debs, deb), f"{self.root}/{deb}")
+        return deb
+
+    def what_is_left(self):
+        """Of the package, after a purge."""
+        left = [p for p in ("etc/millrace", "var/lib/millrace", "run/millrace", "usr/share/doc/millrace", "lib/systemd/system/millrace.service",
+                            "var/lib/systemd/deb-systemd-helper-enabled/millrace.service.dsh-also")
+                if os.path.lexists(os.path.join(self.root, p))]
+        return left + (["user millrace"] if self.has_user() else [])
