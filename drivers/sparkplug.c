@@ -10,7 +10,8 @@
  * nothing, and nothing doubtful is called good.
  *
  * A death makes all tags of the node and its devices, or of the device, bad/not_connected, once.  A death whose bdSeq is
- * not that of the birth is the will of an earlier session, sent late.  Tags that are no longer in a new birth go the same
+ * not that of the birth is the will of an earlier session, sent late.  Who died while we were away is known by the labels of
+ * the tags an earlier run has made.  Tags that are no longer in a new birth go the same
  * way.  bdSeq, Node Control/ and Device Control/ are no readings; is_transient makes no difference; commands and STATE are
  * not for us.
  *
@@ -437,12 +438,28 @@ static void take_data(struct message *m)
         }
 }
 
+/* It died before we heard a birth: its tags are those an earlier run of ours made. */
+static void die_unseen(struct message *m, const struct sparkplug_part *p)
+{
+        size_t n = tags_count(m->s->tags);
+
+        for (uint32_t i = 0; i < n; i++) {
+                const struct tag *t = tags_get(m->s->tags, i);
+
+                if (!owner_of(m->s, i)->part && !strcmp(t->driver, m->s->driver) && !strcmp(t->labels, p->labels) &&
+                    (p == p->node || !strcmp(t->source, p->source)))
+                        go_bad(m, i);
+        }
+}
+
 static void die(struct message *m, struct sparkplug_part *p)
 {
         p->born = false;
         if (p->bad)
                 return;
         p->bad = true;
+        if (p == m->part && !p->birth.metric)
+                die_unseen(m, p);
         for (size_t i = 0; i < p->birth.n; i++)
                 if (p->birth.metric[i].tag < SPARKPLUG_NO_TAG_FIRST)
                         go_bad(m, p->birth.metric[i].tag);

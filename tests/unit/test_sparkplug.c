@@ -420,6 +420,39 @@ static void test_deaths(void **state)
         end();
 }
 
+/* The node died while we were away; the tags are those of the run before. */
+static void test_death_before_any_birth(void **state)
+{
+        uint32_t tag;
+
+        begin(100);
+        node_birth(4);
+        device_birth(1);
+        new_payload(2);
+        put_double("x", 1, 1);
+        take("spBv1.0/plant/DBIRTH/edge-3/press-2");
+        sparkplug_free(s);
+        s = sparkplug_new(tags, "plant");
+        tags_intern(tags, "press-1", "vib", "", LABELS, "other", &tag); /* there: keeps its driver */
+        tags_intern(tags, "press-1", "y", "", LABELS, "other", &tag);
+        tags_intern(tags, "press-1", "vib", "", "", "plant", &tag);
+        new_payload(7);
+        take(DDEATH);
+        check_all_bad(2);
+        check_tag(1, "press-1", "vib", "", LABELS);
+        assert_string_equal(out.state, "down");
+        take(DDEATH);
+        assert_int_equal(out.n, 0);
+        death(4);
+        check_all_bad(4); /* press-1 again: whether it was born meanwhile is not known */
+        death(4);
+        assert_int_equal(out.n, 0);
+        node_birth(5);
+        death(5);
+        check_all_bad(1); /* as usual */
+        end();
+}
+
 static void test_a_metric_that_is_gone(void **state)
 {
         begin(100);
@@ -948,6 +981,7 @@ int main(void)
                 cmocka_unit_test(test_requests_are_limited),
                 cmocka_unit_test(test_sequence),
                 cmocka_unit_test(test_deaths),
+                cmocka_unit_test(test_death_before_any_birth),
                 cmocka_unit_test(test_a_metric_that_is_gone),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_birth_with_faults),
