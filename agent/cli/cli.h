@@ -114,5 +114,7 @@ int cmd_spool_export(struct cli *c);
 int cmd_spool_stats(struct cli *c);
 int cmd_spool_dropped(struct cli *c);
 int cmd_spool_quarantine(struct cli *c);
+int cmd_spool_verify(struct cli *c);
+int cmd_spool_sql(struct cli *c);
 
 #endif

@@ -505,7 +505,7 @@ static void make_first_version(struct world *w)
         CHECK(w, spool_close(w->spool));
         tags_free(w->tags);
         CHECK(w, sqlite3_open(w->path, &c) == SQLITE_OK);
-        CHECK(w, sqlite3_exec(c, "DROP TABLE rescue; PRAGMA user_version=1", NULL, NULL, NULL) == SQLITE_OK);
+        CHECK(w, sqlite3_exec(c, "DROP TABLE rescue; DROP TABLE IF EXISTS alarm; DROP TABLE IF EXISTS alarm_log; PRAGMA user_version=1", NULL, NULL, NULL) == SQLITE_OK);
         sqlite3_close(c);
         seen.migrations++;
 }

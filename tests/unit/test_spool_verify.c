@@ -1,0 +1,247 @@
+/*
+ * test_spool_verify: nothing is found in a healthy spool, and each of the faults made here is.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/base/log.h"
+#include "agent/base/rt_sim.h"
+#include "store/spool.h"
+#include "store/spool_verify.h"
+
+enum { ROWS = 5000 };
+
+static char dir[64], path[96];
+static struct rt_sim sim;
+
+static void remove_all(void)
+{
+        static const char *const suffix[] = {"", "-wal", "-shm", ".lock", ".epoch"};
+        char name[128];
+
+        for (size_t i = 0; i < sizeof(suffix) / sizeof(*suffix); i++) {
+                snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
+                unlink(name);
+        }
+}
+
+static struct spool *open_spool(struct tags *tags)
+{
+        struct spool_conf conf = {.path = path,
+                                  .max_size_bytes = 16 << 20,
+                                  .commit_interval_us = 100000,
+                                  .batch_rows = 2000,
+                                  .batch_bytes = 1 << 20,
+                                  .quarantine_bytes = 1 << 16};
+        struct spool *s;
+        struct err e;
+
+        if (spool_open(&s, &sim.rt, &conf, "gw-7", tags, NULL, &e) < 0)
+                fail_msg("%s", e.text);
+        return s;
+}
+
+static void run_for(int64_t us)
+{
+        rt_sim_run(&sim, sim.now.mono_us + us, NULL, NULL);
+}
+
+/* Delivered, held and dropped rows of every type, events, a dead letter, something in quarantine. */
+static void make_healthy(void)
+{
+        static const char body[] = "\"kind\":\"link\"";
+        struct tags *tags = tags_new(100);
+        struct spool *s;
+
+        remove_all();
+        s = open_spool(tags);
+        for (int i = 0; i < ROWS; i++) {
+                struct reading r = {.ts_us = sim.now.wall_us, .arrival_us = sim.now.wall_us, .type = (uint16_t)(i % 6)};
+
+                assert_int_equal(tags_intern(tags, "press-1", i % 2 ? "temp" : "load", "", "", "sim", &r.tag), 0);
+                r.v.i64 = 0;
+                if (r.type == READING_TEXT || r.type == READING_RAW) {
+                        r.v.text = "hello";
+                        r.len = 5;
+                }
+                assert_int_equal(spool_append(s, &r), 0);
+                if (i % 500 == 0) {
+                        spool_append_event(s, sim.now.wall_us, "link", 100, i ? 0 : SPOOL_NO_TAG, body,
+                                           sizeof(body) - 1);
+                        spool_refuse(s, 3, "memory_full");
+                        run_for(500000);
+                }
+        }
+        spool_quarantine(s, "mqtt", "a/b", "not JSON", body, sizeof(body));
+        run_for(500000);
+        spool_ack(s, SPOOL_SAMPLES, 3000);
+        spool_ack(s, SPOOL_EVENTS, 2);
+        spool_dead_letter(s, SPOOL_SAMPLES, 3500, "too large");
+        run_for(500000);
+        rt_sim_cut(&sim);
+        assert_true(spool_close(s));
+        tags_free(tags);
+}
+
+static char found[4000];
+
+static void on_fault(void *ctx, const char *what)
+{
+        size_t n = strlen(found);
+
+        snprintf(found + n, sizeof(found) - n, "%s\n", what);
+}
+
+static uint64_t verify(void)
+{
+        struct spool_verify v = {.path = path, .pages = true, .on_fault = on_fault};
+        struct err e;
+
+        found[0] = '\0';
+        if (spool_verify(&v, &e) < 0)
+                fail_msg("%s", e.text);
+        return v.n_faults;
+}
+
+static void run_sql(const char *sql)
+{
+        char *said = NULL;
+        sqlite3 *c;
+
+        assert_int_equal(sqlite3_open(path, &c), SQLITE_OK);
+        if (sqlite3_exec(c, sql, NULL, NULL, &said) != SQLITE_OK)
+                fail_msg("%s: %s", sql, said);
+        sqlite3_close(c);
+}
+
+static void nothing_is_found_in_a_healthy_file(void **state)
+{
+        make_healthy();
+        assert_int_equal(verify(), 0);
+        assert_string_equal(found, "");
+}
+
+static void nothing_is_found_in_a_live_file(void **state)
+{
+        struct tags *tags;
+        struct spool *s;
+
+        make_healthy();
+        tags = tags_new(100);
+        s = open_spool(tags);
+        assert_int_equal(verify(), 0);
+        spool_abandon(s);
+        rt_sim_cut(&sim);
+        tags_free(tags);
+}
+
+static void each_fault_is_found(void **state)
+{
+        static const struct {
+                const char *sql, *words;
+        } faults[] = {
+                {"DELETE FROM reading WHERE seq = 4000", "missing before 4001"},
+                {"DELETE FROM reading WHERE seq BETWEEN 3001 AND 3050", "missing before"},
+                {"DELETE FROM reading WHERE seq = 2900", "missing before 2901"},
+                {"INSERT INTO dropped VALUES ('samples', 4100, 4110, 11, 'full', 1)", "also in the ledger"},
+                {"UPDATE dropped SET n = n + 1 WHERE first_seq = 3500", "counts wrongly"},
+                {"UPDATE dropped SET last_seq = first_seq - 1 WHERE first_seq = 3500", "not a range"},
+                {"INSERT INTO dropped VALUES ('samples', 3499, 3501, 3, 'several', 1)", "overlaps"},
+                {"UPDATE dropped SET reason = '' WHERE first_seq = 3500", "no reason"},
+                {"INSERT INTO dropped VALUES ('logs', 1, 1, 1, 'full', 1)", "unknown lane"},
+                {"DELETE FROM dropped WHERE first_seq = 3500", "dead letter 3500 is not in the ledger"},
+                {"UPDATE cursor SET acked_seq = 999999 WHERE lane = 'samples'", "beyond the last"},
+                {"UPDATE cursor SET acked_seq = -1 WHERE lane = 'samples'", "no seq"},
+                {"DELETE FROM cursor WHERE lane = 'events'", "no watermark of the lane events"},
+                {"UPDATE reading SET tag = 77 WHERE seq = 4000", "reading 4000 has a tag"},
+                {"UPDATE reading SET quality = 99 WHERE seq = 4000", "unknown quality"},
+                {"UPDATE reading SET flags = 0x2000 WHERE seq = 4000", "flags nobody sets"},
+                {"UPDATE reading SET flags = 0x4000, value = 7 WHERE seq = 4000", "boolean"},
+                {"UPDATE reading SET value = cast(x'ff41' AS TEXT) WHERE seq = 4000", "not valid UTF-8"},
+                {"UPDATE reading SET ts_us = NULL WHERE seq = 4000", "no time"},
+                {"UPDATE tag SET id = 5 WHERE id = 1", "ids are not"},
+                {"UPDATE tag SET name = 'temp'", "the name of another"},
+                {"UPDATE event SET tag = 77 WHERE seq = 5", "event 5 has a tag"},
+                {"UPDATE event SET body = cast(x'ff41' AS TEXT) WHERE seq = 5", "event 5 is not valid UTF-8"},
+                {"DELETE FROM event WHERE seq = 6", "events are missing before 7"},
+                {"UPDATE meta SET value = 0 WHERE key = 'epoch'", "the epoch is 0"},
+                {"DELETE FROM meta WHERE key = 'gateway'", "meta has no gateway"},
+                {"DROP TABLE quarantine", "quarantine is missing"},
+                {"DROP VIEW readings", "readings is missing"},
+                {"PRAGMA user_version = 99", "version"},
+        };
+
+        for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
+                make_healthy();
+                run_sql(faults[i].sql);
+                assert_true(verify() > 0);
+                if (!strstr(found, faults[i].words))
+                        fail_msg("%s\n found: %s\n not: %s", faults[i].sql, found, faults[i].words);
+        }
+}
+
+static void a_torn_page_is_found(void **state)
+{
+        char junk[4096];
+        int fd;
+
+        make_healthy();
+        memset(junk, 0x5a, sizeof(junk));
+        fd = open(path, O_RDWR);
+        assert_int_equal(pwrite(fd, junk, sizeof(junk), 4096 * 20), sizeof(junk));
+        close(fd);
+        assert_true(verify() > 0);
+}
+
+static void a_file_without_a_head_is_counted_all_the_same(void **state)
+{
+        struct spool_verify v = {.path = path, .pages = true, .on_fault = on_fault};
+        char junk[100] = {0};
+        int fd;
+
+        make_healthy();
+        fd = open(path, O_RDWR);
+        assert_int_equal(pwrite(fd, junk, sizeof(junk), 0), sizeof(junk));
+        close(fd);
+        assert_int_equal(spool_verify(&v, NULL), 0);
+        assert_false(v.readable);
+        assert_true(v.n_faults > 0);
+        assert_true(v.n_readings >= 2000);
+}
+
+static int setup(void **state)
+{
+        strcpy(dir, "/tmp/test_verify_XXXXXX");
+        log_init((enum log_level)0);
+        rt_sim_init(&sim, 1, 1795428000000000);
+        return mkdtemp(dir) && snprintf(path, sizeof(path), "%s/spool.db", dir) > 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+        rt_sim_release(&sim);
+        remove_all();
+        return rmdir(dir);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(nothing_is_found_in_a_healthy_file),
+                cmocka_unit_test(nothing_is_found_in_a_live_file),
+                cmocka_unit_test(each_fault_is_found),
+                cmocka_unit_test(a_torn_page_is_found),
+                cmocka_unit_test(a_file_without_a_head_is_counted_all_the_same),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
