@@ -5,10 +5,14 @@
  * be called again.  So the page is made on the loop thread at the moment somebody asks, from the same object as
  * `millrace status`, and nothing is made while nobody does.  At most eight connections, each closed after ten idle seconds.
  *
+ * The library is loaded when metrics.listen is set, not before: it brings GnuTLS and what belongs to it, 2.2 MB that a board
+ * which is not scraped should not pay.
+ *
  * Fails at start with a sentence (the port is taken); later a client that does not read its answer loses its connection.
  */
 #include "agent/metrics_http.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -16,6 +20,25 @@
 #include <string.h>
 
 #include "agent/metrics.h"
+
+#define LIBRARY "libmicrohttpd.so.12"
+
+#define FUNCTIONS(F)                                                                                                   \
+        F(add_response_header)                                                                                         \
+        F(create_response_from_buffer)                                                                                 \
+        F(destroy_response)                                                                                            \
+        F(get_daemon_info)                                                                                             \
+        F(get_timeout)                                                                                                 \
+        F(queue_response)                                                                                              \
+        F(run)                                                                                                         \
+        F(start_daemon)                                                                                                \
+        F(stop_daemon)
+
+#define POINTER(name) __typeof__(&MHD_##name) name;
+static struct {
+        void *handle;
+        FUNCTIONS(POINTER)
+} mhd;
 
 enum { CLIENTS_MOST = 8, IDLE_S = 10 };
 
@@ -28,12 +51,28 @@ struct metrics_http {
         void *ctx;
 };
 
+static int load(struct err *e)
+{
+        if (mhd.handle)
+                return 0;
+        mhd.handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        if (!mhd.handle)
+                return err_set(e, "metrics.listen: %s can't be loaded (apt install libmicrohttpd12): %s", LIBRARY,
+                               dlerror());
+#define FIND(name)                                                                                                     \
+        mhd.name = (__typeof__(mhd.name))dlsym(mhd.handle, "MHD_" #name);                                              \
+        if (!mhd.name)                                                                                                 \
+                return err_set(e, "metrics.listen: %s has no MHD_" #name, LIBRARY);
+        FUNCTIONS(FIND)
+        return 0;
+}
+
 static void pump(struct metrics_http *m)
 {
         MHD_UNSIGNED_LONG_LONG ms;
 
-        MHD_run(m->server);
-        if (MHD_get_timeout(m->server, &ms) == MHD_YES)
+        mhd.run(m->server);
+        if (mhd.get_timeout(m->server, &ms) == MHD_YES)
                 rt_timer_set(m->rt, &m->timer, (int64_t)(ms < 60000 ? ms : 60000) * 1000);
         else
                 rt_timer_cancel(m->rt, &m->timer);
@@ -51,14 +90,14 @@ static void on_due(struct rt_timer *t)
 
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, char *text, enum MHD_ResponseMemoryMode mode)
 {
-        struct MHD_Response *r = MHD_create_response_from_buffer(strlen(text), text, mode);
+        struct MHD_Response *r = mhd.create_response_from_buffer(strlen(text), text, mode);
         enum MHD_Result done;
 
         if (!r)
                 return MHD_NO;
-        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, METRICS_CONTENT_TYPE);
-        done = MHD_queue_response(c, status, r);
-        MHD_destroy_response(r);
+        mhd.add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, METRICS_CONTENT_TYPE);
+        done = mhd.queue_response(c, status, r);
+        mhd.destroy_response(r);
         return done;
 }
 
@@ -89,13 +128,13 @@ struct metrics_http *metrics_http_open(struct rt *rt, const char *listen, char *
 
         *m = (struct metrics_http){
                 .rt = rt, .page = page, .ctx = ctx, .watch.on_event = on_ready, .timer.on_due = on_due};
-        if (metrics_address(listen, &address, e) < 0) {
+        if (metrics_address(listen, &address, e) < 0 || load(e) < 0) {
                 free(m);
                 return NULL;
         }
         flags |= address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0;
         errno = 0;
-        m->server = MHD_start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR,
+        m->server = mhd.start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR,
                                      (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MOST,
                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
         if (!m->server) {
@@ -103,7 +142,7 @@ struct metrics_http *metrics_http_open(struct rt *rt, const char *listen, char *
                 free(m);
                 return NULL;
         }
-        info = MHD_get_daemon_info(m->server, MHD_DAEMON_INFO_EPOLL_FD);
+        info = mhd.get_daemon_info(m->server, MHD_DAEMON_INFO_EPOLL_FD);
         BUG_ON(!info || info->epoll_fd < 0);
         m->watch.fd = info->epoll_fd;
         rt_watch_set(rt, &m->watch, RT_READ);
@@ -116,6 +155,6 @@ void metrics_http_close(struct metrics_http *m)
                 return;
         rt_watch_set(m->rt, &m->watch, 0);
         rt_timer_cancel(m->rt, &m->timer);
-        MHD_stop_daemon(m->server);
+        mhd.stop_daemon(m->server);
         free(m);
 }

@@ -1,6 +1,6 @@
 /*
  * notify: what the service manager is told: READY=1, STOPPING=1, a line for `systemctl status`, and WATCHDOG=1 for as long
- * as readings move.  Without a service manager, or built without libsystemd, it is silent.  Loop thread.
+ * as readings move.  Without a service manager it is silent.  Loop thread.
  */
 #ifndef MILLRACE_AGENT_NOTIFY_H
 #define MILLRACE_AGENT_NOTIFY_H
