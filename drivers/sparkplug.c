@@ -1,5 +1,6 @@
 /*
- * sparkplug: what the messages of Sparkplug B mean (see sparkplug.h; names: sparkplug_parts.c, values: sparkplug_value.c).
+ * sparkplug: what the messages of Sparkplug B mean (see sparkplug.h; names: sparkplug_parts.c, births: sparkplug_tags.c,
+ * values: sparkplug_value.c).
  *
  * A birth says which metrics there are, their aliases, datatypes and units (property engUnit), and brings their values.
  * Data is read by what the last birth said, and by nothing else: a metric that is in no birth has no unit and perhaps no
@@ -11,12 +12,9 @@
  *
  * A death makes all tags of the node and its devices, or of the device, bad/not_connected, once.  A death whose bdSeq is
  * not that of the birth is the will of an earlier session, sent late.  Who died while we were away is known by the labels of
- * the tags an earlier run has made.  Tags that are no longer in a new birth go the same
- * way.  bdSeq, Node Control/ and Device Control/ are no readings; is_transient makes no difference; commands and STATE are
- * not for us.
+ * the tags an earlier run has made.
  *
- * A tag is the metric's name as a name may be ('/' and blanks become _).  A name of more than 64 bytes, or one that would
- * meet another's, ends in _ and eight digits of its hash, so that two metrics are never one tag.
+ * bdSeq, Node Control/ and Device Control/ are no readings; is_transient makes no difference; commands and STATE are not for us.
  *
  * Requests: 5 s after another at the earliest, with pauses doubling up to 5 min; 10 min without need begin anew.  A request
  * stands until the node's birth or death: each of its messages is an occasion to repeat it.
@@ -34,41 +32,12 @@
 #include "agent/base/err.h"
 #include "agent/base/text.h"
 #include "drivers/source_time.h"
-#include "drivers/sparkplug_arena.h"
-#include "drivers/sparkplug_parts.h"
+#include "drivers/sparkplug_impl.h"
 #include "drivers/sparkplug_value.h"
 
 #define FORGET_US INT64_C(600000000)
 
-enum { READINGS_KEPT = 4096, UNIT_BYTES = 32 };
-
-/* Whose a tag is, and by which birth. */
-struct owner {
-        uint32_t part, birth;
-};
-
-struct sparkplug {
-        struct tags *tags;
-        const char *driver;
-        struct sparkplug_arena arena;
-        struct sparkplug_parts parts;
-        struct reading *r;
-        size_t cap;
-        struct owner *owner; /* of each tag */
-        size_t n_owner;
-        uint32_t n_births;
-        size_t n_metrics; /* of all parts */
-        char reason[400], gap[100];
-};
-
-/* One message on its way. */
-struct message {
-        struct sparkplug *s;
-        struct sparkplug_turn *out;
-        struct sparkplug_part *part;
-        const Spb__Payload *payload;
-        struct rt_time now;
-};
+enum { READINGS_KEPT = 4096 };
 
 struct sparkplug *sparkplug_new(struct tags *tags, const char *driver)
 {
@@ -91,8 +60,7 @@ void sparkplug_free(struct sparkplug *s)
         free(s);
 }
 
-/* The first thing that is wrong is told. */
-__attribute__((format(printf, 2, 3))) static void say(struct message *m, const char *fmt, ...)
+void sparkplug_say(struct sparkplug_message *m, const char *fmt, ...)
 {
         va_list ap;
 
@@ -104,22 +72,15 @@ __attribute__((format(printf, 2, 3))) static void say(struct message *m, const c
         m->out->reason = m->s->reason;
 }
 
-/* A metric's name as it may be shown. */
-static const char *show(const Spb__Metric *metric, char out[TEXT_NAME_MAX + 1])
+static void ask_for_rebirth(struct sparkplug_message *m, const char *why)
 {
-        text_map_name(out, (const char *)metric->name.data, metric->name.len);
-        return out;
-}
-
-static void ask_for_rebirth(struct message *m, const char *why)
-{
-        say(m, "%s, rebirth requested", why);
+        sparkplug_say(m, "%s, rebirth requested", why);
         m->part->node->wanted = true;
 }
 
 /* ---- readings ---- */
 
-static struct reading *add_reading(struct message *m, uint32_t tag)
+static struct reading *add_reading(struct sparkplug_message *m, uint32_t tag)
 {
         struct sparkplug *s = m->s;
         struct reading *r;
@@ -133,7 +94,7 @@ static struct reading *add_reading(struct message *m, uint32_t tag)
         return r;
 }
 
-static void set_time(const struct message *m, const Spb__Metric *metric, struct reading *r)
+static void set_time(const struct sparkplug_message *m, const Spb__Metric *metric, struct reading *r)
 {
         uint64_t ms = metric->has_timestamp ? metric->timestamp : m->payload->timestamp;
 
@@ -143,8 +104,8 @@ static void set_time(const struct message *m, const Spb__Metric *metric, struct 
                 r->flags |= READING_HISTORICAL;
 }
 
-static void read_metric(struct message *m, const struct sparkplug_metric *known, const Spb__Metric *metric,
-                        bool doubtful)
+void sparkplug_read_metric(struct sparkplug_message *m, const struct sparkplug_metric *known, const Spb__Metric *metric,
+                           bool doubtful)
 {
         uint32_t type = metric->has_datatype ? metric->datatype : known->type;
         struct reading *r;
@@ -161,198 +122,15 @@ static void read_metric(struct message *m, const struct sparkplug_metric *known,
         if (doubtful && r->quality == QUALITY_GOOD)
                 r->quality = QUALITY_UNCERTAIN;
         if (why)
-                say(m, "metric '%s': %s", tags_get(m->s->tags, known->tag)->name, why);
+                sparkplug_say(m, "metric '%s': %s", tags_get(m->s->tags, known->tag)->name, why);
 }
 
-static void go_bad(struct message *m, uint32_t tag)
+void sparkplug_go_bad(struct sparkplug_message *m, uint32_t tag)
 {
         struct reading *r = add_reading(m, tag);
 
         r->type = READING_NONE;
         r->quality = QUALITY_BAD_NOT_CONNECTED;
-}
-
-/* ---- births ---- */
-
-static struct owner *owner_of(struct sparkplug *s, uint32_t tag)
-{
-        size_t n = s->n_owner;
-
-        if (tag >= n) {
-                s->n_owner = tag < 2 * n ? 2 * n : tag + 64;
-                s->owner = mem_grow(s->owner, s->n_owner, sizeof(*s->owner));
-                memset(s->owner + n, 0, (s->n_owner - n) * sizeof(*s->owner));
-        }
-        return &s->owner[tag];
-}
-
-static bool is_control(const void *name, size_t len)
-{
-        static const char *const prefixes[] = {"Node Control/", "Device Control/"};
-
-        for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
-                if (len >= strlen(prefixes[i]) && memcmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-                        return true;
-        return len == 5 && memcmp(name, "bdSeq", 5) == 0;
-}
-
-/* A unit is short text that can be printed; else there is none. */
-static void take_unit(struct message *m, const Spb__Metric *metric, char out[UNIT_BYTES + 1])
-{
-        const Spb__PropertyValue *p = sparkplug_property(metric, "engUnit");
-        size_t len;
-
-        *out = '\0';
-        if (!p || p->value_case != SPB__PROPERTY_VALUE__VALUE_STRING_VALUE || !p->string_value.len)
-                return;
-        len = p->string_value.len;
-        for (size_t i = 0; i < len; i++)
-                if (p->string_value.data[i] < 0x20)
-                        len = UNIT_BYTES + 1;
-        if (len > UNIT_BYTES || !text_is_utf8((const char *)p->string_value.data, len)) {
-                m->out->n_mapped++;
-                return;
-        }
-        memcpy(out, p->string_value.data, len);
-        out[len] = '\0';
-}
-
-/* True when the name had to be changed. */
-static bool name_tag(char out[TEXT_NAME_MAX + 1], const ProtobufCBinaryData *name, bool apart)
-{
-        enum { KEPT = TEXT_NAME_MAX - 9 };
-        bool changed = text_map_name(out, (const char *)name->data, name->len);
-
-        if (name->len > TEXT_NAME_MAX || apart)
-                snprintf(out + strnlen(out, KEPT), 10, "_%08x", (unsigned)text_hash(name->data, name->len, 0));
-        return changed || apart;
-}
-
-/* True when another metric has this tag already. */
-static bool is_taken(struct message *m, uint32_t tag)
-{
-        const struct owner *o = owner_of(m->s, tag);
-
-        return o->part && (o->part != m->part->no || o->birth == m->s->n_births);
-}
-
-static uint32_t make_tag(struct message *m, const Spb__Metric *metric)
-{
-        struct sparkplug *s = m->s;
-        size_t n_before = tags_count(s->tags);
-        char name[TEXT_NAME_MAX + 1], unit[UNIT_BYTES + 1];
-        bool changed = name_tag(name, &metric->name, false);
-        uint32_t tag;
-
-        take_unit(m, metric, unit);
-        if (tags_intern(s->tags, m->part->source, name, unit, m->part->labels, s->driver, &tag) == TAGS_E_FULL)
-                return SPARKPLUG_NO_TAG_FULL;
-        if (is_taken(m, tag)) {
-                changed = name_tag(name, &metric->name, true);
-                if (tags_intern(s->tags, m->part->source, name, unit, m->part->labels, s->driver, &tag) ||
-                    is_taken(m, tag))
-                        return SPARKPLUG_NO_TAG_FULL;
-        }
-        m->out->n_mapped += changed && tags_count(s->tags) > n_before;
-        *owner_of(s, tag) = (struct owner){m->part->no, s->n_births};
-        return tag;
-}
-
-static uint32_t tag_of(struct message *m, const Spb__Metric *metric)
-{
-        char name[TEXT_NAME_MAX + 1];
-        uint32_t tag;
-
-        if (is_control(metric->name.data, metric->name.len))
-                return SPARKPLUG_NO_TAG_CONTROL;
-        if (!sparkplug_type_supported(metric->datatype)) {
-                if (!m->part->told_unsupported)
-                        say(m, "metric '%s': its datatype %u (%s) is not supported", show(metric, name),
-                            metric->datatype, sparkplug_type_name(metric->datatype));
-                m->part->told_unsupported = true;
-                return SPARKPLUG_NO_TAG_UNSUPPORTED;
-        }
-        tag = make_tag(m, metric);
-        if (tag == SPARKPLUG_NO_TAG_FULL)
-                say(m, "tag table full");
-        return tag;
-}
-
-static void take_birth_metric(struct message *m, struct sparkplug_birth *b, const Spb__Metric *metric)
-{
-        struct sparkplug_metric *known;
-        char name[TEXT_NAME_MAX + 1];
-        int rc;
-
-        if (!metric->name.len || metric->name.len > SPARKPLUG_NAME_BYTES) {
-                say(m, metric->name.len ? "a metric's name of more than 256 bytes" : "a metric without a name");
-                m->out->n_absent++;
-                return;
-        }
-        rc = sparkplug_birth_add(b, metric->name.data, metric->name.len, metric->has_alias ? &metric->alias : NULL,
-                                 &known);
-        if (rc)
-                say(m, "metric '%s': its %s is in the birth twice", show(metric, name),
-                    rc == SPARKPLUG_BIRTH_E_NAME ? "name" : "alias");
-        if (rc == SPARKPLUG_BIRTH_E_NAME) {
-                m->out->n_absent++;
-                return;
-        }
-        known->type = metric->datatype <= UINT8_MAX ? (uint8_t)metric->datatype : SPARKPLUG_UNKNOWN;
-        known->tag = tag_of(m, metric);
-        read_metric(m, known, metric, false);
-}
-
-/* Tags the new birth does not have any more. */
-static void drop_old(struct message *m)
-{
-        struct sparkplug_part *p = m->part;
-
-        for (size_t i = 0; i < p->birth.n; i++) {
-                uint32_t tag = p->birth.metric[i].tag;
-                struct owner *o;
-
-                if (tag >= SPARKPLUG_NO_TAG_FIRST)
-                        continue;
-                o = owner_of(m->s, tag);
-                if (o->part != p->no || o->birth == m->s->n_births)
-                        continue;
-                *o = (struct owner){0};
-                if (!p->bad)
-                        go_bad(m, tag);
-        }
-}
-
-static void take_birth(struct message *m)
-{
-        const Spb__Payload *pl = m->payload;
-        struct sparkplug_part *p = m->part;
-        struct sparkplug_birth b;
-        size_t names_bytes = 0;
-
-        if (m->s->n_metrics - p->birth.n + pl->n_metrics > SPARKPLUG_METRICS_MAX) {
-                say(m, "more than %d metrics in all births", SPARKPLUG_METRICS_MAX);
-                m->out->n_absent += pl->n_metrics;
-                p->born = false;
-                return;
-        }
-        for (size_t i = 0; i < pl->n_metrics; i++)
-                names_bytes += pl->metrics[i]->name.len;
-        sparkplug_birth_init(&b, pl->n_metrics, names_bytes);
-        m->s->n_births++;
-        for (size_t i = 0; i < pl->n_metrics; i++)
-                take_birth_metric(m, &b, pl->metrics[i]);
-        drop_old(m);
-        m->s->n_metrics += b.n - p->birth.n;
-        sparkplug_birth_release(&p->birth);
-        p->birth = b;
-        if (p->bad) {
-                m->out->source = p->source;
-                m->out->state = "up";
-                m->out->why = "born again";
-        }
-        p->born = true;
-        p->bad = false;
 }
 
 /* ---- sequences ---- */
@@ -370,7 +148,7 @@ static bool bd_seq_of(const Spb__Payload *pl, uint64_t *out)
         return false;
 }
 
-static void check_seq(struct message *m)
+static void check_seq(struct sparkplug_message *m)
 {
         struct sparkplug_part *node = m->part->node;
         int expected = (node->seq + 1) & 255, seq = (int)(m->payload->seq & 255);
@@ -389,28 +167,28 @@ static void check_seq(struct message *m)
 
 /* ---- the kinds of messages ---- */
 
-static void take_nbirth(struct message *m)
+static void take_nbirth(struct sparkplug_message *m)
 {
         struct sparkplug_part *node = m->part;
 
         for (size_t i = 0; i < m->s->parts.n; i++)
                 if (m->s->parts.part[i]->node == node)
                         m->s->parts.part[i]->born = false;
-        take_birth(m);
+        sparkplug_take_birth(m);
         node->seq = m->payload->has_seq ? (int)(m->payload->seq & 255) : -1;
         node->doubtful = node->wanted = false;
         node->has_bd_seq = bd_seq_of(m->payload, &node->bd_seq);
 }
 
-static void take_dbirth(struct message *m)
+static void take_dbirth(struct sparkplug_message *m)
 {
         check_seq(m);
-        take_birth(m);
+        sparkplug_take_birth(m);
         if (!m->part->node->born)
                 m->part->node->wanted = true;
 }
 
-static void take_data(struct message *m)
+static void take_data(struct sparkplug_message *m)
 {
         const struct sparkplug_part *p = m->part;
         bool doubtful;
@@ -430,7 +208,7 @@ static void take_data(struct message *m)
                                        : NULL;
 
                 if (known) {
-                        read_metric(m, known, x, doubtful && !x->name.len);
+                        sparkplug_read_metric(m, known, x, doubtful && !x->name.len);
                         continue;
                 }
                 m->out->n_absent++;
@@ -439,20 +217,20 @@ static void take_data(struct message *m)
 }
 
 /* It died before we heard a birth: its tags are those an earlier run of ours made. */
-static void die_unseen(struct message *m, const struct sparkplug_part *p)
+static void die_unseen(struct sparkplug_message *m, const struct sparkplug_part *p)
 {
         size_t n = tags_count(m->s->tags);
 
         for (uint32_t i = 0; i < n; i++) {
                 const struct tag *t = tags_get(m->s->tags, i);
 
-                if (!owner_of(m->s, i)->part && !strcmp(t->driver, m->s->driver) && !strcmp(t->labels, p->labels) &&
-                    (p == p->node || !strcmp(t->source, p->source)))
-                        go_bad(m, i);
+                if (!sparkplug_owner_of(m->s, i)->part && !strcmp(t->driver, m->s->driver) &&
+                    !strcmp(t->labels, p->labels) && (p == p->node || !strcmp(t->source, p->source)))
+                        sparkplug_go_bad(m, i);
         }
 }
 
-static void die(struct message *m, struct sparkplug_part *p)
+static void die(struct sparkplug_message *m, struct sparkplug_part *p)
 {
         p->born = false;
         if (p->bad)
@@ -462,24 +240,24 @@ static void die(struct message *m, struct sparkplug_part *p)
                 die_unseen(m, p);
         for (size_t i = 0; i < p->birth.n; i++)
                 if (p->birth.metric[i].tag < SPARKPLUG_NO_TAG_FIRST)
-                        go_bad(m, p->birth.metric[i].tag);
+                        sparkplug_go_bad(m, p->birth.metric[i].tag);
 }
 
-static void tell_death(struct message *m, const char *why)
+static void tell_death(struct sparkplug_message *m, const char *why)
 {
         m->out->source = m->part->source;
         m->out->state = "down";
         m->out->why = why;
 }
 
-static void take_ndeath(struct message *m)
+static void take_ndeath(struct sparkplug_message *m)
 {
         struct sparkplug_part *node = m->part;
         uint64_t bd_seq;
 
         if (node->has_bd_seq && bd_seq_of(m->payload, &bd_seq) && bd_seq != node->bd_seq) {
-                say(m, "death of an earlier session (bdSeq %llu, the node is at %llu)", (unsigned long long)bd_seq,
-                    (unsigned long long)node->bd_seq);
+                sparkplug_say(m, "death of an earlier session (bdSeq %llu, the node is at %llu)",
+                              (unsigned long long)bd_seq, (unsigned long long)node->bd_seq);
                 return;
         }
         if (!node->bad)
@@ -491,7 +269,7 @@ static void take_ndeath(struct message *m)
         node->has_bd_seq = node->wanted = false;
 }
 
-static void take_ddeath(struct message *m)
+static void take_ddeath(struct sparkplug_message *m)
 {
         check_seq(m);
         if (!m->part->bad)
@@ -521,7 +299,7 @@ static size_t pack_command(int64_t now_us, uint8_t out[SPARKPLUG_COMMAND_BYTES])
         return spb__payload__pack(&payload, out);
 }
 
-static void request(struct message *m)
+static void request(struct sparkplug_message *m)
 {
         struct sparkplug_part *node = m->part->node;
         int64_t now_us = m->now.mono_us;
@@ -542,7 +320,7 @@ static void request(struct message *m)
 struct kind {
         const char *name;
         bool of_device;
-        void (*take)(struct message *m); /* NULL: not for us */
+        void (*take)(struct sparkplug_message *m); /* NULL: not for us */
 };
 
 static const struct kind kinds[] = {
@@ -596,17 +374,17 @@ static const struct kind *read_topic(const char *topic, struct sparkplug_address
 
 /* ---- one message ---- */
 
-static bool unpack(struct message *m, const void *payload, size_t len)
+static bool unpack(struct sparkplug_message *m, const void *payload, size_t len)
 {
         struct sparkplug_arena *a = &m->s->arena;
 
         m->payload = spb__payload__unpack(&a->allocator, len, payload);
         if (!m->payload) {
-                say(m, a->full ? "more metrics than one message may hold" : "not a Sparkplug B payload");
+                sparkplug_say(m, a->full ? "more metrics than one message may hold" : "not a Sparkplug B payload");
                 return false;
         }
         if (!m->payload->n_metrics && m->payload->has_body)
-                say(m, "a payload packed into a body (compressed?) is not supported");
+                sparkplug_say(m, "a payload packed into a body (compressed?) is not supported");
         return !m->out->reason;
 }
 
@@ -626,19 +404,19 @@ static void begin(struct sparkplug *s, struct sparkplug_turn *out)
 void sparkplug_take(struct sparkplug *s, const char *topic, const void *payload, size_t len, const struct rt_time *now,
                     struct sparkplug_turn *out)
 {
-        struct message m = {.s = s, .out = out, .now = *now};
+        struct sparkplug_message m = {.s = s, .out = out, .now = *now};
         struct sparkplug_address address;
         const struct kind *kind;
 
         begin(s, out);
         kind = read_topic(topic, &address);
         if (!kind && strncmp(topic, "spBv1.0/STATE/", 14) != 0)
-                say(&m, "not a topic of Sparkplug B");
+                sparkplug_say(&m, "not a topic of Sparkplug B");
         if (!kind || !kind->take || !unpack(&m, payload ? payload : "", len))
                 return;
         m.part = sparkplug_parts_get(&s->parts, &address, &out->n_mapped);
         if (!m.part) {
-                say(&m, "more than %d nodes and devices", SPARKPLUG_PARTS_MAX);
+                sparkplug_say(&m, "more than %d nodes and devices", SPARKPLUG_PARTS_MAX);
                 return;
         }
         kind->take(&m);
