@@ -141,6 +141,33 @@ static int add_drivers(struct agent *a, struct err *e)
         return 0;
 }
 
+static bool is_configured(const void *ctx, const char *driver)
+{
+        const struct config *c = ctx;
+        size_t i = 0;
+
+        while (i < c->n_drivers && strcmp(c->drivers[i].name, driver) != 0)
+                i++;
+        return i < c->n_drivers;
+}
+
+static int open_watchman(struct agent *a, struct err *e)
+{
+        struct alarms_conf conf = {.gateway = a->conf->gateway,
+                                   .rules = a->conf->floor.alarms,
+                                   .is_configured = is_configured,
+                                   .ctx = a->conf,
+                                   .put_event = pipeline_put_event,
+                                   .event_ctx = &a->pipeline};
+
+        a->alarms = alarms_open(a->rt, &conf, a->tags, a->spool, e);
+        if (!a->alarms || notifiers_open(&a->notifiers, a->rt, a->conf, a->alarms, e) < 0)
+                return -1;
+        if (a->conf->floor.thin.n)
+                a->thinning = thinning_new(&a->conf->floor.thin, a->tags);
+        return 0;
+}
+
 int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct sink *sink, struct err *e)
 {
         struct spool_upcalls from_spool = {.on_room = on_spool_room,
@@ -160,7 +187,14 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 tags_free(a->tags);
                 return -1;
         }
-        pipeline_init(&a->pipeline, rt, a->tags, a->spool);
+        if (open_watchman(a, e) < 0) {
+                alarms_close(a->alarms);
+                notifiers_close(&a->notifiers);
+                spool_close(a->spool);
+                tags_free(a->tags);
+                return -1;
+        }
+        pipeline_init(&a->pipeline, rt, a->tags, a->spool, a->alarms, a->thinning);
         a->host = host_new(rt, &a->pipeline, a->spool, a->tags, conf->gateway);
         spool_counts(a->spool, &counts);
         a->kafka = conf->kafka;
@@ -185,6 +219,8 @@ void agent_start(struct agent *a)
         rt_timer_set(a->rt, &a->each_second, 0);
         rt_timer_set(a->rt, &a->heartbeat, 1000000);
         uplink_kick(a->uplink);
+        alarms_start(a->alarms);
+        notifiers_start(&a->notifiers);
         host_start(a->host);
 }
 
@@ -193,6 +229,8 @@ static void on_host_stopped(void *ctx)
         struct agent *a = ctx;
         int64_t left_us = a->stop_by_us - rt_mono_us(a->rt);
 
+        alarms_stop(a->alarms);
+        pipeline_end(&a->pipeline);
         tell_dropped(a);
         uplink_stop(a->uplink, left_us > 0 ? left_us : 0, a->on_stopped, a->ctx);
 }
@@ -212,6 +250,10 @@ static void release(struct agent *a)
         rt_timer_cancel(a->rt, &a->each_second);
         rt_timer_cancel(a->rt, &a->heartbeat);
         host_free(a->host);
+        notifiers_close(&a->notifiers);
+        alarms_close(a->alarms);
+        if (a->thinning)
+                thinning_free(a->thinning);
         uplink_free(a->uplink);
         tags_free(a->tags);
 }

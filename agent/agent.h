@@ -12,6 +12,7 @@
 
 #include "agent/config.h"
 #include "agent/host.h"
+#include "agent/notifiers.h"
 #include "agent/pipeline.h"
 #include "uplink/uplink.h"
 
@@ -28,6 +29,9 @@ struct agent {
         const struct config *conf;
         struct tags *tags;
         struct spool *spool;
+        struct alarms *alarms;
+        struct thinning *thinning; /* NULL: nothing is left out */
+        struct notifiers notifiers;
         struct pipeline pipeline;
         struct host *host;
         struct sink *sink;

@@ -6,8 +6,8 @@
  * needs two sections (does the bus of a device exist?) is checked here after the walk, and only when each section is
  * right by itself, so that one mistake is told once.
  *
- * Fails with all faults at once; nothing is half loaded.  What is allowed but should be known (a section that this
- * version does not act upon, a password file that is not there yet) is a notice, because a configuration may be
+ * Fails with all faults at once; nothing is half loaded.  What is allowed but should be known (a bus that is asked
+ * more than it can answer, a password file that is not there yet) is a notice, because a configuration may be
  * checked on another machine than the one it is for.
  */
 #include "agent/config.h"
@@ -237,18 +237,8 @@ static void notice_scans(struct config *c)
         }
 }
 
-static void notice_sections(struct config *c, const struct walk *w)
+static void notice_sections(struct config *c)
 {
-        const struct walk_place *place;
-
-        for (size_t i = 0; i < FLOOR_SECTIONS; i++) {
-                size_t offset = offsetof(struct config, floor) + floor_keys[i].offset;
-
-                place = walk_find(w, (const char *)c + offset);
-                if (place)
-                        faults_add(&c->notices, &place->at, floor_keys[i].name,
-                                   "checked, but not supported by this version yet: nothing is done with it");
-        }
         notice_scans(c);
         if (c->n_drivers == 0)
                 faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt, modbus, serial, syslog)");
@@ -358,7 +348,7 @@ static int finish(struct loading *l, bool look_at_files, struct config **out)
                 check_across(l->walk, c);
         if (l->faults->n == 0) {
                 derive(c);
-                notice_sections(c, l->walk);
+                notice_sections(c);
                 if (look_at_files)
                         notice_files(c, l->walk);
                 faults_sort(&c->notices);

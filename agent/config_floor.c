@@ -1,14 +1,14 @@
 /*
  * config_floor: see config_floor.h.
  *
- * Why tables before the drivers: a configuration is written once for a plant and should be checked whole, and the
- * names of its keys are a promise.  What a table can't say is in the check functions, without I/O; what needs two
- * sections (does the bus exist?) is in config.c.  Fails with a sentence at the key.
+ * What a table can't say is in the check functions, without I/O; what needs two sections (does the connection exist?) is
+ * in config.c.  Fails with a sentence at the key.
  */
 #include "agent/config_floor.h"
 
 #include "agent/base/err.h"
 #include "agent/rules/rules_conf.h"
+#include "agent/thinning.h"
 
 #define MS   1e3
 #define HOUR 3600e6
@@ -48,6 +48,8 @@ static const struct schema_key notify_exec_keys[] = {
          .help = "Program and arguments; it gets the event as JSON on its standard input."},
         {"timeout", SCHEMA_DURATION, 0, offsetof(struct floor_notify_exec_conf, timeout_us), 100 * MS, HOUR,
          .def = "5s", .help = "It is ended after this."},
+        {"max_per_minute", SCHEMA_INT, 0, offsetof(struct floor_notify_exec_conf, per_minute), 1, 6000, .def = "60",
+         .help = "Not started more often; the rest is counted."},
         {NULL},
 };
 
@@ -65,6 +67,8 @@ static const struct schema_key notify_keys[] = {
          .help = "Retained messages on an MQTT broker."},
         {"exec", SCHEMA_MAP, 0, offsetof(struct floor_notify_conf, exec), .sub = &notify_exec_schema,
          .help = "A program of your own."},
+        {"journal", SCHEMA_BOOL, 0, offsetof(struct floor_notify_conf, journal), .def = "true",
+         .help = "A line in the log for each."},
         {NULL},
 };
 
@@ -80,5 +84,6 @@ static const struct schema notify_schema = {
 const struct schema_key floor_keys[FLOOR_SECTIONS + 1] = {
         {"alarms", SCHEMA_LIST, 0, AT(alarms), .sub = &rules_schema, .help = "What is watched, and how."},
         {"notify", SCHEMA_MAP, 0, AT(notify), .sub = &notify_schema, .help = "Who is told of alarms, besides Kafka."},
+        {"thin", SCHEMA_LIST, 0, AT(thin), .sub = &thinning_schema, .help = "What is left out, and when."},
         {NULL},
 };

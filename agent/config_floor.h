@@ -1,6 +1,6 @@
 /*
- * config_floor: the sections of the plant floor that are checked but not yet acted upon: alarms, notify.  Their keys are
- * fixed; a section moves to its module when that is built, with its table.
+ * config_floor: the sections about what is watched on the plant floor: alarms, who is notified of them, and what is thinned
+ * after them.
  */
 #ifndef MILLRACE_AGENT_CONFIG_FLOOR_H
 #define MILLRACE_AGENT_CONFIG_FLOOR_H
@@ -16,20 +16,23 @@ struct floor_notify_exec_conf {
         struct schema_at at;
         struct schema_list command; /* const char * */
         int64_t timeout_us;
+        int64_t per_minute;
 };
 
 struct floor_notify_conf {
         struct schema_at at;
         struct floor_notify_mqtt_conf mqtt;
         struct floor_notify_exec_conf exec;
+        bool journal;
 };
 
 struct floor_conf {
         struct schema_list alarms; /* struct rule_conf */
         struct floor_notify_conf notify;
+        struct schema_list thin; /* struct thinning_conf */
 };
 
-enum { FLOOR_SECTIONS = 2 };
+enum { FLOOR_SECTIONS = 3 };
 
 /* Rows for a table whose struct has a struct floor_conf; their offsets count from it. */
 extern const struct schema_key floor_keys[FLOOR_SECTIONS + 1];

@@ -120,12 +120,15 @@ static int up_emit(struct driver *d, const struct reading *r, size_t n, bool may
 {
         struct slot *s = slot_of(d);
 
+        uint64_t thinned = pipeline_thinned(s->host->pipeline);
+
         if (pipeline_take(s->host->pipeline, r, n, may_wait) == PIPELINE_E_WAIT) {
                 s->waits_for_room = true;
                 pause_update(s);
                 return DRIVER_E_WAIT;
         }
         d->n_readings += n;
+        d->n_thinned += pipeline_thinned(s->host->pipeline) - thinned;
         return 0;
 }
 
@@ -167,10 +170,12 @@ static void up_link_up(struct driver *d)
         s->backoff.n = 0;
         d->state = DRIVER_UP;
         log_info(s->room, "connected");
-        if (s->told_down)
+        if (s->told_down) {
                 pipeline_event(h->pipeline, "link", 100, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"up\",\"down_for_ms\":%lld", d->name,
                                (long long)(now_us - s->down_since_us) / 1000);
+                pipeline_link(h->pipeline, d->name, false);
+        }
         s->told_down = false;
         if (d->ops->poll && d->period_us > 0 && !rt_timer_armed(&s->timer)) {
                 /* staggered: the first poll falls anywhere in the period */
@@ -198,6 +203,7 @@ static void up_link_down(struct driver *d, const char *why)
                 words[text_put_json(words, d->last_error, strnlen(d->last_error, sizeof(words) / 6 - 1))] = '\0';
                 pipeline_event(h->pipeline, "link", 500, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"down\",\"why\":\"%s\"", d->name, words);
+                pipeline_link(h->pipeline, d->name, true);
                 log_warn(s->room, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
         }
         if (!h->stopping)
@@ -229,6 +235,7 @@ static void up_device_event(struct driver *d, const char *source, const char *st
         pipeline_event(s->host->pipeline, "device", down ? 500 : 100, SPOOL_NO_TAG,
                        "\"driver\":\"%s\",\"source\":\"%s\",\"state\":\"%s\",\"why\":\"%s\"", d->name, source, state,
                        words);
+        pipeline_device(s->host->pipeline, source, down);
         if (down)
                 log_warn(s->room, "%s is down: %s", source, why);
         else

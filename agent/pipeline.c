@@ -13,9 +13,10 @@
 #include "agent/base/err.h"
 #include "agent/base/log.h"
 
-void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool)
+void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool, struct alarms *alarms,
+                   struct thinning *thinning)
 {
-        *p = (struct pipeline){.rt = rt, .tags = tags, .spool = spool};
+        *p = (struct pipeline){.rt = rt, .tags = tags, .spool = spool, .alarms = alarms, .thinning = thinning};
 }
 
 static size_t text_bytes(const struct reading *r, size_t n)
@@ -30,12 +31,8 @@ static size_t text_bytes(const struct reading *r, size_t n)
 
 static void append(struct pipeline *p, const struct reading *r)
 {
-        struct reading stamped = *r;
-        int rc;
+        int rc = spool_append(p->spool, r);
 
-        if (p->clock_unsynced && !(r->flags & READING_HISTORICAL))
-                stamped.flags |= READING_CLOCK_UNSYNCED;
-        rc = spool_append(p->spool, &stamped);
         if (rc > 0) {
                 spool_refuse(p->spool, 1, rc == SPOOL_E_FULL ? "spool_full" : "memory_full");
                 p->n_refused++;
@@ -44,13 +41,79 @@ static void append(struct pipeline *p, const struct reading *r)
         tags_get(p->tags, r->tag)->n_readings++;
 }
 
+/*
+ * An alarm's row goes before the reading that moved it, because an append may end the batch: so they share a transaction.
+ * The seq is known by then; a reading that is refused has one as well.
+ */
+static void take(struct pipeline *p, const struct reading *r, const struct rt_time *now)
+{
+        struct reading kept[2];
+        size_t n = 1;
+        bool moved;
+
+        kept[0] = *r;
+        if (p->clock_unsynced && !(r->flags & READING_HISTORICAL))
+                kept[0].flags |= READING_CLOCK_UNSYNCED;
+        moved = p->alarms && alarms_eval(p->alarms, &kept[0], now);
+        if (p->thinning) {
+                struct reading stamped = kept[0];
+
+                n = thinning_pass(p->thinning, &stamped, moved, kept);
+        }
+        if (moved)
+                alarms_store(p->alarms, spool_appended_seq(p->spool, SPOOL_SAMPLES) + n);
+        for (size_t i = 0; i < n; i++)
+                append(p, &kept[i]);
+}
+
 int pipeline_take(struct pipeline *p, const struct reading *r, size_t n, bool may_wait)
 {
-        if (may_wait && !spool_has_room(p->spool, n, text_bytes(r, n)))
+        struct rt_time now;
+
+        if (may_wait && !spool_has_room(p->spool, p->thinning ? 2 * n : n, text_bytes(r, n)))
                 return PIPELINE_E_WAIT;
+        rt_now(p->rt, &now);
         for (size_t i = 0; i < n; i++)
-                append(p, &r[i]);
+                take(p, &r[i], &now);
+        if (p->alarms)
+                alarms_commit(p->alarms);
         return 0;
+}
+
+static void on_held_back(void *ctx, const struct reading *r)
+{
+        append(ctx, r);
+}
+
+void pipeline_end(struct pipeline *p)
+{
+        if (p->thinning)
+                thinning_end(p->thinning, on_held_back, p);
+}
+
+uint64_t pipeline_thinned(const struct pipeline *p)
+{
+        return p->thinning ? thinning_count(p->thinning) : 0;
+}
+
+void pipeline_device(struct pipeline *p, const char *source, bool down)
+{
+        if (p->alarms)
+                alarms_device(p->alarms, source, down);
+}
+
+void pipeline_link(struct pipeline *p, const char *driver, bool down)
+{
+        if (p->alarms)
+                alarms_link(p->alarms, driver, down);
+}
+
+void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
+                        const char *body, size_t len)
+{
+        struct pipeline *p = ctx;
+
+        spool_append_event(p->spool, ts_us, kind, severity, tag_or_none, body, len);
 }
 
 void pipeline_event(struct pipeline *p, const char *kind, int severity, uint32_t tag_or_none, const char *members, ...)

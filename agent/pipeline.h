@@ -1,8 +1,9 @@
 /*
  * pipeline: the one place where readings meet the spool.
  *
- * Driver → pipeline → spool.  Between the two stand the rules (later) and the decision what happens when the spool can't
- * take more: a source that can wait is told to, one that can't has its readings dropped by name.  Also makes the agent's
+ * Driver → pipeline → spool.  Between the two stand the rules, which see every reading, thinning, which leaves out what the
+ * operator does not want sent, and the decision what happens when the spool can't take more: a source that can wait is
+ * told to, one that can't has its readings dropped by name.  Also makes the agent's
  * own events (link, pause, drop), which travel the events lane.  Loop thread; borrows readings for the call.
  */
 #ifndef MILLRACE_AGENT_PIPELINE_H
@@ -12,9 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/alarms.h"
 #include "agent/base/reading.h"
 #include "agent/base/rt.h"
 #include "agent/base/tags.h"
+#include "agent/thinning.h"
 #include "store/spool.h"
 
 enum { PIPELINE_E_WAIT = 1 };
@@ -23,14 +26,30 @@ struct pipeline {
         struct rt *rt;
         struct tags *tags;
         struct spool *spool;
+        struct alarms *alarms;     /* NULL: nothing is watched */
+        struct thinning *thinning; /* NULL: nothing is left out */
         bool clock_unsynced;
         uint64_t n_refused; /* readings that got a seq and a line in the ledger, not a row; since start */
 };
 
-void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool);
+void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool, struct alarms *alarms,
+                   struct thinning *thinning);
 
 /* All of them or none. PIPELINE_E_WAIT only when `may_wait`: nothing was taken, wait for the spool's on_room. */
 int pipeline_take(struct pipeline *p, const struct reading *r, size_t n, bool may_wait);
+
+/* No more readings will come: what thinning held back goes to the spool. */
+void pipeline_end(struct pipeline *p);
+
+uint64_t pipeline_thinned(const struct pipeline *p); /* readings left out since start */
+
+/* A device or a driver's link is known to be down, or not any more. */
+void pipeline_device(struct pipeline *p, const char *source, bool down);
+void pipeline_link(struct pipeline *p, const char *driver, bool down);
+
+/* An event whose body is ready; `ctx` is a struct pipeline. */
+void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
+                        const char *body, size_t len);
 
 /* An event of the agent's own; `members` is the rest of the JSON object after kind and severity, may be "". */
 void pipeline_event(struct pipeline *p, const char *kind, int severity, uint32_t tag_or_none, const char *members, ...)

@@ -58,6 +58,7 @@ struct driver {
         /* Counted by the host's upcalls; status shows them. */
         enum driver_state state;
         uint64_t n_readings, n_errors, n_malformed, n_redelivered, n_overruns;
+        uint64_t n_thinned; /* of n_readings: left out by the `thin:` section */
         /* Counted by the driver: values a message did not hold, names that had to be changed, readings without room for a tag. */
         uint64_t n_absent, n_mapped, n_untagged;
         char last_error[200];

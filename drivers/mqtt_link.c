@@ -427,6 +427,11 @@ int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payloa
         return mosquitto_publish(l->mosq, NULL, topic, (int)len, payload, 0, false) ? -1 : 0;
 }
 
+int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain)
+{
+        return mosquitto_publish(l->mosq, NULL, topic, (int)len, payload, 1, retain) ? -1 : 0;
+}
+
 void mqtt_link_goodbye(struct mqtt_link *l)
 {
         mosquitto_disconnect_v5(l->mosq, 0, NULL);

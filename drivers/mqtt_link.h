@@ -68,6 +68,8 @@ const char *mqtt_link_why(const struct mqtt_link *l); /* it was lost, in words *
 int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos);
 /* At QoS 0; queued behind what waits. 0, or -1: it can't be (the topic is too long, the connection is gone). */
 int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len);
+/* At QoS 1; as mqtt_link_publish. */
+int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain);
 void mqtt_link_goodbye(struct mqtt_link *l); /* queues the DISCONNECT */
 void mqtt_link_watch_dup(struct mqtt_link *l, bool on);
 

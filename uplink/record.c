@@ -337,6 +337,14 @@ size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, c
         return (size_t)(put_tail(enc, p, row->seq) - buf);
 }
 
+/* An alarm's event_id names the activation, so it comes with the body. */
+static bool names_itself(const struct reading *r)
+{
+        static const char key[] = "\"event_id\":";
+
+        return r->len >= sizeof(key) && !memcmp(r->v.text, key, sizeof(key) - 1);
+}
+
 size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, const struct tag *tag_or_null,
                            const struct spool_row *row)
 {
@@ -347,7 +355,8 @@ size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, co
         BUG_ON(cap < record_event_bound(enc, tag_or_null, row));
         *p++ = 'e';
         p = put_u64(p, row->seq);
-        p = put_u64(put(p, event_part(enc), enc->event_len), row->seq);
+        if (!names_itself(r))
+                p = put_u64(put(p, event_part(enc), enc->event_len), row->seq);
         p = g ? put(p, g->text, g->mid_len) : put(p, mid_part(enc), enc->mid_len);
         p = put_time(enc, p, r->ts_us);
         if (r->len) {

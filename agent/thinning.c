@@ -1,0 +1,199 @@
+/*
+ * thinning: see thinning.h.
+ *
+ * The decision is rules/thin.c's, on time and number alone; here it is applied to readings: the one held back is kept
+ * whole, so that what is sent is a reading as it was.  A change of quality, a value that is no number, and a reading
+ * that moved an alarm end a stretch: what was held back goes first, so the line up to there is drawn.
+ *
+ * Cannot fail.  After a crash the reading held back of each tag is gone; it would have been one of those left out.
+ */
+#include "agent/thinning.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "agent/base/err.h"
+#include "agent/rules/rules_conf.h"
+#include "agent/rules/thin.h"
+
+static const char *const methods[] = {"exception", "swinging_door", NULL};
+
+static int check(void *obj, const char **key, struct err *e)
+{
+        const struct thinning_conf *c = obj;
+
+        if (!c->max_us || c->min_us <= c->max_us)
+                return 0;
+        *key = "min_interval";
+        return err_set(e, "min_interval is longer than max_interval; allowed: at most as long");
+}
+
+#define AT(member) offsetof(struct thinning_conf, member)
+static const struct schema_key keys[] = {
+        {"match", SCHEMA_TEXT, SCHEMA_REQUIRED, AT(match),
+         .help = "source/tag with * and ?; the first item that matches a tag counts for it."},
+        {"method", SCHEMA_CHOICE, 0, AT(method), .choices = methods, .def = "exception",
+         .help = "exception: a reading is kept when it leaves a band around the last one kept, with the one before it; "
+                 "swinging_door: when no straight line passes those left out any more."},
+        {"deadband", SCHEMA_FLOAT, SCHEMA_REQUIRED, AT(deadband), 0, 1e300,
+         .help = "Half the width of the band, in the tag's unit. What is left out differs from a line through what was "
+                 "kept by at most this (swinging_door) or twice this (exception)."},
+        {"min_interval", SCHEMA_DURATION, 0, AT(min_us), 0, 86400e6, .def = "0s",
+         .help = "exception: not more often than this."},
+        {"max_interval", SCHEMA_DURATION, 0, AT(max_us), 0, 86400e6, .def = "10m",
+         .help = "At least this often, while readings come; 0s: no such promise."},
+        {NULL},
+};
+
+const struct schema thinning_schema = {
+        .name = "thin",
+        .help = "Which readings are left out, after the rules have judged all of them. Off by default.",
+        .keys = keys,
+        .size = sizeof(struct thinning_conf),
+        .has_at = true,
+        .check = check,
+};
+
+struct stretch {
+        struct thin_conf conf;
+        struct thin thin;
+        struct reading held; /* while thin.holds */
+        unsigned quality;
+};
+
+struct thinning {
+        const struct thinning_conf *conf;
+        size_t n_conf;
+        struct tags *tags;
+        struct stretch **of; /* by tag */
+        bool *looked;        /* by tag: it is known whether it is thinned */
+        size_t n_of;
+        uint64_t n_left_out;
+};
+
+struct thinning *thinning_new(const struct schema_list *conf, struct tags *tags)
+{
+        struct thinning *t = mem_alloc(sizeof(*t));
+
+        t->conf = conf->items;
+        t->n_conf = conf->n;
+        t->tags = tags;
+        return t;
+}
+
+void thinning_free(struct thinning *t)
+{
+        for (size_t i = 0; i < t->n_of; i++)
+                free(t->of[i]);
+        free(t->of);
+        free(t->looked);
+        free(t);
+}
+
+static void look(struct thinning *t, uint32_t tag)
+{
+        const struct tag *which = tags_get(t->tags, tag);
+        size_t n = tags_count(t->tags);
+
+        if (tag >= t->n_of) {
+                t->of = mem_grow(t->of, n, sizeof(*t->of));
+                t->looked = mem_grow(t->looked, n, sizeof(*t->looked));
+                for (; t->n_of < n; t->n_of++) {
+                        t->of[t->n_of] = NULL;
+                        t->looked[t->n_of] = false;
+                }
+        }
+        t->looked[tag] = true;
+        for (size_t i = 0; i < t->n_conf; i++) {
+                const struct thinning_conf *c = &t->conf[i];
+
+                if (!rule_matches(c->match, which->source, which->name))
+                        continue;
+                t->of[tag] = mem_alloc(sizeof(**t->of));
+                t->of[tag]->conf = (struct thin_conf){.mode = c->method ? THIN_SWINGING_DOOR : THIN_EXCEPTION,
+                                                      .band = c->deadband,
+                                                      .min_us = c->min_us,
+                                                      .max_us = c->max_us};
+                return;
+        }
+}
+
+static double number_of(const struct reading *r)
+{
+        if (r->type == READING_F64)
+                return r->v.f64;
+        return r->type == READING_I64 ? (double)r->v.i64 : NAN;
+}
+
+/* What was held back, if any. */
+static size_t end_stretch(struct stretch *s, struct reading *out)
+{
+        struct thin_point point[1];
+
+        if (!thin_break(&s->thin, point))
+                return 0;
+        *out = s->held;
+        return 1;
+}
+
+static size_t push(struct stretch *s, const struct reading *r, struct reading out[2])
+{
+        struct thin_point point[2];
+        int n = thin_push(&s->thin, &s->conf, (struct thin_point){r->ts_us, number_of(r)}, point);
+
+        if (n == 2)
+                out[0] = s->held;
+        if (n)
+                out[n - 1] = n == 1 && s->thin.holds ? s->held : *r;
+        if (s->thin.holds) {
+                s->held = *r;
+                s->held.mid = 0; /* its message is acknowledged long before it may be sent */
+        }
+        return (size_t)n;
+}
+
+size_t thinning_pass(struct thinning *t, const struct reading *r, bool keep, struct reading out[2])
+{
+        bool number = isfinite(number_of(r)) && !quality_is_bad(r->quality);
+        struct stretch *s;
+        size_t n = 0, held;
+
+        if (r->tag >= t->n_of || !t->looked[r->tag])
+                look(t, r->tag);
+        s = t->of[r->tag];
+        out[0] = *r;
+        if (!s || r->flags & READING_HISTORICAL)
+                return 1;
+        if (!number || keep || r->quality != s->quality) {
+                n = end_stretch(s, &out[0]);
+                out[n] = *r;
+        }
+        s->quality = r->quality;
+        if (!number)
+                return n + 1;
+        if (n || keep) {
+                struct reading again[2];
+
+                push(s, r, again);
+                return n + 1;
+        }
+        held = s->thin.holds;
+        n = push(s, r, out);
+        t->n_left_out += held + 1 - n - s->thin.holds;
+        return n;
+}
+
+void thinning_end(struct thinning *t, void (*each)(void *ctx, const struct reading *r), void *ctx)
+{
+        struct reading last;
+
+        for (size_t i = 0; i < t->n_of; i++) {
+                if (t->of[i] && end_stretch(t->of[i], &last))
+                        each(ctx, &last);
+        }
+}
+
+uint64_t thinning_count(const struct thinning *t)
+{
+        return t->n_left_out;
+}
