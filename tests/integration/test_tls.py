@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
+from rig import kafka as kafkas
 from rig import wait
-from rig.kafka import Kafka
 from rig.mosquitto import Mosquitto, make_certificates
 from rig.room import open_room
 
@@ -112,19 +112,7 @@ def test_a_wrong_password_is_told(room, tls_mosquitto, certificates):
 
 @pytest.fixture(scope="module")
 def safe_kafka(tmp_path_factory, jars, certificates):
-    """SASL_SSL with SCRAM-SHA-512; the server's key as PEM."""
-    folder = tmp_path_factory.mktemp("kafka-tls")
-    with open(f"{certificates}/server.key", encoding="ascii") as key, open(f"{certificates}/server.pem", encoding="ascii") as crt:
-        (folder / "server.both.pem").write_text(key.read() + crt.read())
-    extra = ["sasl.enabled.mechanisms=SCRAM-SHA-512", "sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512",
-             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule "
-             'required username="gw" password="right one";',
-             "ssl.keystore.type=PEM", f"ssl.keystore.location={folder}/server.both.pem",
-             "ssl.truststore.type=PEM", f"ssl.truststore.location={certificates}/ca.pem"]
-    broker = Kafka(folder, jars, extra=extra, listener="SASL_SSL",
-                   start_args=["-S", 'SCRAM-SHA-512=[name=gw,password="right one"]'])
-    broker.client.update({"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "gw",
-                          "sasl.password": "right one", "ssl.ca.location": f"{certificates}/ca.pem"})
+    broker = kafkas.safe_kafka(tmp_path_factory.mktemp("kafka-tls"), jars, certificates, "gw", "right one")
     try:
         yield broker.start().make_topics()
     finally:

@@ -171,3 +171,19 @@ class Kafka:
             consumer.close()
         records.sort(key=lambda r: (r.partition, r.offset))
         return records
+
+
+def safe_kafka(folder, jars, certificates, user, password):
+    """SASL_SSL with SCRAM-SHA-512; the server's key as PEM. Not started."""
+    with open(f"{certificates}/server.key", encoding="ascii") as key, open(f"{certificates}/server.pem", encoding="ascii") as crt:
+        (folder / "server.both.pem").write_text(key.read() + crt.read())
+    extra = ["sasl.enabled.mechanisms=SCRAM-SHA-512", "sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512",
+             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule "
+             f'required username="{user}" password="{password}";',
+             "ssl.keystore.type=PEM", f"ssl.keystore.location={folder}/server.both.pem",
+             "ssl.truststore.type=PEM", f"ssl.truststore.location={certificates}/ca.pem"]
+    broker = Kafka(folder, jars, extra=extra, listener="SASL_SSL",
+                   start_args=["-S", f'SCRAM-SHA-512=[name={user},password="{password}"]'])
+    broker.client.update({"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": user,
+                          "sasl.password": password, "ssl.ca.location": f"{certificates}/ca.pem"})
+    return broker
