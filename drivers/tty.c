@@ -2,8 +2,9 @@
  * tty: see tty.h.
  *
  * Why both locks: TIOCEXCL keeps everybody but root from opening the port again, flock keeps out another daemon of ours and
- * the programs that ask (picocom, mbpoll don't).  A port that is a pseudo terminal drops parity silently, so what was set
- * is read back; that is told, not refused.  RS-485 direction is the kernel's: `on` and `off` ask the driver, `auto` leaves
+ * the programs that ask (picocom, mbpoll don't).  A port that is a pseudo terminal drops parity: silently at first, and when
+ * nothing else changes Debian's C library makes EINVAL of it.  So what was set is read back and judged by that: a speed that
+ * was not taken is refused, the rest is told.  RS-485 direction is the kernel's: `on` and `off` ask the driver, `auto` leaves
  * the port as the device tree has it, because the same chip also serves RS-232.
  *
  * Fails with the sentence of the step that failed; the fd is closed then.
@@ -76,7 +77,7 @@ static int set_line(int fd, const struct tty_conf *c, struct err *e)
         if (tcgetattr(fd, &want) < 0)
                 return err_errno(e, "%s is not a serial port", c->path);
         fill_termios(&want, c, speed);
-        if (tcsetattr(fd, TCSANOW, &want) < 0 || tcgetattr(fd, &is) < 0)
+        if ((tcsetattr(fd, TCSANOW, &want) < 0 && errno != EINVAL) || tcgetattr(fd, &is) < 0)
                 return err_errno(e, "%s can't be set up", c->path);
         if (cfgetospeed(&is) != speed)
                 return err_set(e, "%s does not do %lld baud", c->path, (long long)c->baud);
