@@ -17,7 +17,7 @@
 #include "agent/base/text.h"
 
 /* What is on its way to Kafka can't be dropped from the spool, so it must be a small part of it. */
-enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000, SPOOL_PER_WINDOW = 8 };
+enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000, LAST_ROWS_US = 20000, SPOOL_PER_WINDOW = 8 };
 
 /* ---- what the spool tells ---- */
 
@@ -200,9 +200,9 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         a->kafka = conf->kafka;
         if (a->kafka.window_bytes > conf->spool.max_size_bytes / SPOOL_PER_WINDOW)
                 a->kafka.window_bytes = conf->spool.max_size_bytes / SPOOL_PER_WINDOW;
-        a->uplink = uplink_new(rt, &a->kafka,
-                               &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch}, a->spool,
-                               a->tags, sink, &from_uplink);
+        a->uplink =
+                uplink_new(rt, &a->kafka, &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch},
+                           a->spool, a->tags, sink, &from_uplink);
         if (add_drivers(a, e) < 0) {
                 agent_close(a);
                 return -1;
@@ -224,15 +224,44 @@ void agent_start(struct agent *a)
         host_start(a->host);
 }
 
+static void on_last_durable(struct spool_sync *q)
+{
+}
+
+/* While Kafka takes records, what was committed last goes out too; an uplink that is down is not waited for. */
+static void on_last_rows(struct rt_timer *t)
+{
+        struct agent *a = list_entry(t, struct agent, last_rows);
+        int64_t left_us = a->stop_by_us - rt_mono_us(a->rt);
+        struct uplink_status up;
+        struct spool_counts c;
+        bool is_up;
+
+        uplink_status(a->uplink, &up);
+        spool_counts(a->spool, &c);
+        is_up = !strcmp(up.state, "up");
+        if (is_up && left_us > 0 && c.held + c.events_held > 0) {
+                if (list_empty(&a->last_sync.node))
+                        spool_sync(a->spool, &a->last_sync);
+                rt_timer_set(a->rt, t, LAST_ROWS_US);
+                return;
+        }
+        spool_sync_cancel(&a->last_sync);
+        uplink_stop(a->uplink, is_up && left_us > 0 ? left_us : 0, a->on_stopped, a->ctx);
+}
+
 static void on_host_stopped(void *ctx)
 {
         struct agent *a = ctx;
-        int64_t left_us = a->stop_by_us - rt_mono_us(a->rt);
 
         alarms_stop(a->alarms);
         pipeline_end(&a->pipeline);
         tell_dropped(a);
-        uplink_stop(a->uplink, left_us > 0 ? left_us : 0, a->on_stopped, a->ctx);
+        a->last_rows.on_due = on_last_rows;
+        a->last_sync.on_durable = on_last_durable;
+        list_init(&a->last_sync.node);
+        spool_sync(a->spool, &a->last_sync);
+        rt_timer_set(a->rt, &a->last_rows, LAST_ROWS_US);
 }
 
 void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx)
@@ -249,6 +278,7 @@ static void release(struct agent *a)
 {
         rt_timer_cancel(a->rt, &a->each_second);
         rt_timer_cancel(a->rt, &a->heartbeat);
+        rt_timer_cancel(a->rt, &a->last_rows);
         host_free(a->host);
         notifiers_close(&a->notifiers);
         alarms_close(a->alarms);

@@ -37,7 +37,7 @@ struct agent {
         struct sink *sink;
         struct uplink *uplink;
         struct kafka_conf kafka; /* conf->kafka with a window that fits the spool */
-        int64_t started_us; /* monotonic */
+        int64_t started_us;      /* monotonic */
 
         struct rt_timer each_second, heartbeat;
         struct {
@@ -54,6 +54,8 @@ struct agent {
         void (*on_stopped)(void *ctx);
         void *ctx;
         int64_t stop_by_us;
+        struct rt_timer last_rows; /* stopping: until the uplink has sent what it can */
+        struct spool_sync last_sync;
 };
 
 /* Opens the spool, makes drivers and uplink; nothing runs before agent_start. Blocking. */
