@@ -38,6 +38,7 @@ struct alarms {
         struct alarms_conf conf;
         struct tags *tags;
         struct spool *spool;
+        char identity[TEXT_NAME_MAX + 32]; /* gateway:epoch: a new spool counts activations from 1 again */
         struct rules *rules;
         struct alarm_notifier *notifiers;
         struct rt_timer timer;
@@ -513,6 +514,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
 {
         struct alarms *a = mem_alloc(sizeof(*a));
         struct rules_upcalls up = {.on_transition = on_transition, .on_group = on_group, .ctx = a};
+        struct spool_counts counts;
         struct rt_time now;
 
         rt_now(rt, &now);
@@ -525,7 +527,9 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         a->timer.on_due = on_due;
         a->sync.on_durable = on_durable;
         list_init(&a->sync.node);
-        a->rules = rules_new(conf->rules.items, conf->rules.n, conf->gateway, &up, &now);
+        spool_counts(spool, &counts);
+        snprintf(a->identity, sizeof(a->identity), "%s:%llu", conf->gateway, (unsigned long long)counts.epoch);
+        a->rules = rules_new(conf->rules.items, conf->rules.n, a->identity, &up, &now);
         bind_configured(a, &now);
         if (spool_each_alarm(spool, on_stored, a, e) == 0)
                 return a;

@@ -13,20 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/alarms_ctl.h"
 #include "agent/base/text.h"
 
 struct daemon {
         struct agent *agent;
         struct control *control;
-        struct list sending; /* struct send */
+        struct list pending; /* struct pending */
 };
 
-struct send {
-        struct daemon *daemon;
+/* An answer that waits for the disk. */
+struct pending {
         struct list node;
         struct spool_sync sync;
         struct control_client *client;
-        uint64_t seq;
+        char text[256];
 };
 
 static void refuse(struct control_client *c, const char *why)
@@ -39,18 +40,25 @@ static void refuse(struct control_client *c, const char *why)
         json_decref(o);
 }
 
-static void on_sent(struct spool_sync *q)
+static void on_durable(struct spool_sync *q)
 {
-        struct send *s = list_entry(q, struct send, sync);
-        struct spool_counts counts;
-        char text[256];
+        struct pending *p = list_entry(q, struct pending, sync);
 
-        spool_counts(s->daemon->agent->spool, &counts);
-        snprintf(text, sizeof(text), "{\"id\":\"%s:%" PRIu64 ":%" PRIu64 "\",\"seq\":%" PRIu64 "}",
-                 s->daemon->agent->conf->gateway, counts.epoch, s->seq, s->seq);
-        list_remove(&s->node);
-        control_reply(s->client, text);
-        free(s);
+        list_remove(&p->node);
+        control_reply(p->client, p->text);
+        free(p);
+}
+
+static struct pending *answer_when_durable(struct daemon *d, struct control_client *c)
+{
+        struct pending *p = mem_alloc(sizeof(*p));
+
+        p->client = c;
+        p->sync.on_durable = on_durable;
+        list_init(&p->sync.node);
+        list_append(&d->pending, &p->node);
+        spool_sync(d->agent->spool, &p->sync);
+        return p;
 }
 
 /* Fills value and type; NULL, or what is wrong. */
@@ -95,9 +103,11 @@ static const char *take_reading(struct daemon *d, struct reading *r, const json_
 
 static void answer_send(struct daemon *d, struct control_client *c, const json_t *o)
 {
+        uint64_t before = spool_appended_seq(d->agent->spool, SPOOL_SAMPLES), seq;
         struct reading r = {0};
         const char *wrong = take_reading(d, &r, o);
-        struct send *s;
+        struct spool_counts counts;
+        struct pending *p;
 
         if (wrong) {
                 refuse(c, wrong);
@@ -107,14 +117,41 @@ static void answer_send(struct daemon *d, struct control_client *c, const json_t
                 refuse(c, "the spool has no room now, try again");
                 return;
         }
-        s = mem_alloc(sizeof(*s));
-        s->daemon = d;
-        s->client = c;
-        s->seq = spool_appended_seq(d->agent->spool, SPOOL_SAMPLES);
-        s->sync.on_durable = on_sent;
-        list_init(&s->sync.node);
-        list_append(&d->sending, &s->node);
-        spool_sync(d->agent->spool, &s->sync);
+        seq = spool_appended_seq(d->agent->spool, SPOOL_SAMPLES);
+        if (seq == before) {
+                refuse(c, "left out: the thin section has this tag (the rules have seen the reading)");
+                return;
+        }
+        spool_counts(d->agent->spool, &counts);
+        p = answer_when_durable(d, c);
+        snprintf(p->text, sizeof(p->text), "{\"id\":\"%s:%" PRIu64 ":%" PRIu64 "\",\"seq\":%" PRIu64 "}",
+                 d->agent->conf->gateway, counts.epoch, seq, seq);
+}
+
+static void answer_alarms(struct daemon *d, struct control_client *c, const json_t *o)
+{
+        json_t *list = alarms_ctl_list(d->agent->alarms, json_is_true(json_object_get(o, "all")));
+        char *text = json_dumps(list, JSON_COMPACT);
+
+        control_reply(c, text);
+        free(text);
+        json_decref(list);
+}
+
+static void answer_alarm_cmd(struct daemon *d, struct control_client *c, const json_t *o)
+{
+        struct pending *p;
+        const char *wrong;
+        struct rt_time now;
+
+        rt_now(d->agent->rt, &now);
+        wrong = alarms_ctl_command(d->agent->alarms, o, now.wall_us);
+        if (wrong) {
+                refuse(c, wrong);
+                return;
+        }
+        p = answer_when_durable(d, c);
+        snprintf(p->text, sizeof(p->text), "{\"done\":true}");
 }
 
 static void answer_status(struct daemon *d, struct control_client *c)
@@ -138,8 +175,12 @@ static void on_request(void *ctx, struct control_client *c, const char *line, si
                 answer_status(d, c);
         else if (cmd && !strcmp(cmd, "send"))
                 answer_send(d, c, o);
+        else if (cmd && !strcmp(cmd, "alarms"))
+                answer_alarms(d, c, o);
+        else if (cmd && !strcmp(cmd, "alarm_cmd"))
+                answer_alarm_cmd(d, c, o);
         else
-                refuse(c, "cmd: status or send");
+                refuse(c, "cmd: status, send, alarms or alarm_cmd");
         json_decref(o);
 }
 
@@ -149,7 +190,7 @@ struct daemon *daemon_open(struct agent *a, const char *socket_path, struct err 
         struct control_ops ops = {.on_request = on_request, .ctx = d};
 
         d->agent = a;
-        list_init(&d->sending);
+        list_init(&d->pending);
         d->control = control_open(a->rt, socket_path, &ops, e);
         if (d->control)
                 return d;
@@ -161,11 +202,11 @@ void daemon_close(struct daemon *d)
 {
         struct list *node;
 
-        while ((node = list_take(&d->sending))) {
-                struct send *s = list_entry(node, struct send, node);
+        while ((node = list_take(&d->pending))) {
+                struct pending *p = list_entry(node, struct pending, node);
 
-                spool_sync_cancel(&s->sync);
-                free(s);
+                spool_sync_cancel(&p->sync);
+                free(p);
         }
         control_close(d->control);
         free(d);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/alarms_ctl.h"
 #include "agent/base/text.h"
 
 enum { DAY_S = 86400 };
@@ -96,13 +97,13 @@ static json_t *drivers_json(const struct agent *a)
         const struct driver *d;
 
         for (size_t i = 0; (d = host_driver(a->host, i)); i++)
-                json_array_append_new(
-                        list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "name", d->name, "kind",
-                                        d->ops->kind, "state", host_state_name(d), "readings", (json_int_t)d->n_readings,
-                                        "errors", (json_int_t)d->n_errors, "malformed", (json_int_t)d->n_malformed,
-                                        "redelivered", (json_int_t)d->n_redelivered, "overruns",
-                                        (json_int_t)d->n_overruns, "paused", (int)d->paused, "last_error",
-                                        d->last_error));
+                json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "name",
+                                                      d->name, "kind", d->ops->kind, "state", host_state_name(d),
+                                                      "readings", (json_int_t)d->n_readings, "errors",
+                                                      (json_int_t)d->n_errors, "malformed", (json_int_t)d->n_malformed,
+                                                      "redelivered", (json_int_t)d->n_redelivered, "overruns",
+                                                      (json_int_t)d->n_overruns, "thinned", (json_int_t)d->n_thinned,
+                                                      "paused", (int)d->paused, "last_error", d->last_error));
         return list;
 }
 
@@ -132,6 +133,30 @@ static json_t *flash_json(const struct agent *a, const struct spool_counts *c)
 
         return json_pack("{s:I, s:f}", "bytes_today", (json_int_t)(written - a->io_bytes_at_midnight),
                          "bytes_per_reading", c->rows_committed ? (double)written / (double)c->rows_committed : 0.0);
+}
+
+static json_t *alarms_json(struct agent *a)
+{
+        json_t *o = alarms_ctl_metrics(a->alarms), *notify = json_object();
+        struct notify_exec_counts exec;
+        struct notify_mqtt_counts mqtt;
+
+        if (a->notifiers.exec) {
+                notify_exec_counts(a->notifiers.exec, &exec);
+                json_object_set_new(notify, "exec",
+                                    json_pack("{s:I, s:I, s:I, s:I, s:I}", "started", (json_int_t)exec.started,
+                                              "failed", (json_int_t)exec.failed, "timed_out",
+                                              (json_int_t)exec.timed_out, "not_run", (json_int_t)exec.not_run,
+                                              "waiting", (json_int_t)exec.waiting));
+        }
+        if (a->notifiers.mqtt) {
+                notify_mqtt_counts(a->notifiers.mqtt, &mqtt);
+                json_object_set_new(notify, "mqtt",
+                                    json_pack("{s:I, s:b, s:b}", "published", (json_int_t)mqtt.published, "up", mqtt.up,
+                                              "behind", mqtt.behind));
+        }
+        json_object_set_new(o, "notify", notify);
+        return o;
 }
 
 static json_t *events_json(const struct spool_counts *c)
@@ -173,11 +198,12 @@ char *status_json(struct agent *a)
                             c.held && rates.deliver > rates.accept
                                     ? json_real((double)c.held / (rates.deliver - rates.accept))
                                     : json_null());
-        json_object_set_new(o, "alarms", json_pack("{s:i, s:i}", "active", 0, "unacked", 0));
+        json_object_set_new(o, "alarms", alarms_json(a));
         json_object_set_new(o, "drivers", drivers_json(a));
         json_object_set_new(o, "uplink", uplink_json(&up));
         json_object_set_new(o, "events", events_json(&c));
         json_object_set_new(o, "flash", flash_json(a, &c));
+        json_object_set_new(o, "thinned", json_integer((json_int_t)pipeline_thinned(&a->pipeline)));
         json_object_set_new(o, "tags", json_integer((json_int_t)tags_count(a->tags)));
         json_object_set_new(o, "quarantined", json_integer((json_int_t)c.quarantined));
         json_object_set_new(o, "dead_lettered", json_integer((json_int_t)c.dead_lettered));

@@ -42,6 +42,9 @@ enum cli_option_id {
         CLI_OPT_INPUT,
         CLI_OPT_SOURCE,
         CLI_OPT_EXPLAIN,
+        CLI_OPT_OPERATOR,
+        CLI_OPT_COMMENT,
+        CLI_OPT_FOR,
         CLI_OPT_HELP,
         CLI_OPT_VERSION,
         CLI_OPTIONS
@@ -69,6 +72,7 @@ struct cli {
         const struct cli_command *command; /* NULL: none given (--help, --version) */
         unsigned given;                    /* CLI_BIT()s of the options on the command line */
         const char *config, *spool, *tag, *unit, *mqtt, *kafka, *rules, *input, *source, *explain;
+        const char *by, *comment, *span; /* --operator, --comment, --for */
         int64_t since_us, until_us; /* when given */
         uint64_t lines, seconds;
         const char *args[CLI_ARGS_MOST];
@@ -105,6 +109,9 @@ int cmd_send(struct cli *c);
 int cmd_demo(struct cli *c);
 int cmd_help(struct cli *c);
 int cmd_version(struct cli *c);
+int cmd_alarms_ls(struct cli *c);
+int cmd_alarms_history(struct cli *c);
+int cmd_alarms_command(struct cli *c);
 int cmd_rules_test(struct cli *c);
 int cmd_rules_learn(struct cli *c);
 int cmd_spool_ls(struct cli *c);
