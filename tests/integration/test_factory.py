@@ -157,9 +157,10 @@ class Factory:
         bd_seq = metric("bdSeq", kind=INT64, v=0)
         node = self.broker.client("edge-3", will=(topic.format("NDEATH"), payload(None, bd_seq)))
         node.publish(topic.format("NBIRTH"), payload(0, bd_seq, metric("Uptime", 1, INT64, SPARKPLUG["edge-3", "Uptime"])))
-        node.publish(topic.format("DBIRTH") + "/robot-1", payload(1, metric("Axis 1", 2, FLOAT, 1.0), metric("busy", 3, BOOLEAN, 1)))
-        node.publish(topic.format("DDATA") + "/robot-1",
-                     payload(2, metric(alias=2, as_kind=FLOAT, v=SPARKPLUG["robot-1", "Axis_1"]), metric(alias=3, as_kind=BOOLEAN, v=1)))
+        device = [metric("Axis 1", 2, FLOAT, 1.0), metric("busy", 3, BOOLEAN, 1)]
+        node.publish(topic.format("DBIRTH") + "/robot-1", payload(1, *device))
+        news = [metric(alias=2, as_kind=FLOAT, v=SPARKPLUG["robot-1", "Axis_1"]), metric(alias=3, as_kind=BOOLEAN, v=1)]
+        node.publish(topic.format("DDATA") + "/robot-1", payload(2, *news))
 
     def stop(self):
         self.stopped.set()
