@@ -133,6 +133,7 @@ static void test_blocks(void **state)
 static void test_history_is_a_ring(void **state)
 {
         char out[TOP_LINE_BYTES];
+        json_t *empty;
         double most;
 
         for (long s = 0; s < (TOP_BUCKETS + 10) * TOP_BUCKET_S; s++) {
@@ -145,7 +146,9 @@ static void test_history_is_a_ring(void **state)
         assert_int_equal(strlen(out), TOP_BUCKETS);
         assert_true(most == 1000);
         assert_int_equal(strspn(out, "#"), 10);
-        top_history_add(&history, json_object(), 1000000000);
+        empty = json_object();
+        top_history_add(&history, empty, 1000000000);
+        json_decref(empty);
         top_spark(&history, TOP_IN, TOP_BUCKETS, false, out, &most);
         assert_int_equal(strspn(out, " "), TOP_BUCKETS - 1);
 }
