@@ -106,13 +106,35 @@ static void on_uplink_state(void *ctx, bool up, const char *why)
 
 /* ---- timers ---- */
 
+/* Readings of this run that came while the clock was wrong are moved to where they belong. */
+static void watch_clock(struct agent *a, bool unsynced)
+{
+        uint64_t seq = spool_appended_seq(a->spool, SPOOL_SAMPLES);
+        struct rt_time now;
+        bool was_unsynced;
+        int64_t by_us;
+
+        rt_now(a->rt, &now);
+        by_us = clock_look(&a->clock, &now, unsynced, &was_unsynced);
+        a->pipeline.clock_unsynced = unsynced;
+        if (by_us) {
+                log_notice("clock", "stepped by %.3f s%s", (double)by_us / 1e6,
+                           was_unsynced ? "; readings not yet sent are moved by it" : "");
+                pipeline_event(&a->pipeline, "clock", 300, SPOOL_NO_TAG, "\"step_ms\":%lld,\"repaired\":%s",
+                               (long long)(by_us / 1000), was_unsynced ? "true" : "false");
+                if (was_unsynced)
+                        spool_repair_time(a->spool, by_us, a->first_seq, a->seq_at_look);
+        }
+        a->seq_at_look = seq;
+}
+
 static void on_each_second(struct rt_timer *t)
 {
         struct agent *a = list_entry(t, struct agent, each_second);
         struct timex clock = {0};
 
         rt_timer_set(a->rt, t, 1000000);
-        a->pipeline.clock_unsynced = adjtimex(&clock) == TIME_ERROR;
+        watch_clock(a, adjtimex(&clock) == TIME_ERROR);
         status_each_second(a);
         if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)
                 tell_dropped(a);
@@ -213,6 +235,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
 void agent_start(struct agent *a)
 {
         a->started_us = rt_mono_us(a->rt);
+        a->first_seq = a->seq_at_look = spool_appended_seq(a->spool, SPOOL_SAMPLES);
         a->dropped_told_us = a->started_us - DROP_NOTE_US;
         pipeline_event(&a->pipeline, "agent", 100, SPOOL_NO_TAG, "\"state\":\"started\",\"version\":\"%s\"",
                        MILLRACE_VERSION);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/clock.h"
 #include "agent/config.h"
 #include "agent/host.h"
 #include "agent/notifiers.h"
@@ -45,6 +46,9 @@ struct agent {
                 int64_t mono_us;
         } past[RATE_SECONDS + 1]; /* a ring, one entry a second */
         unsigned n_past;
+
+        struct clock clock;
+        uint64_t first_seq, seq_at_look; /* above first_seq: of this run; appended when the clock was last looked at */
 
         struct drop_note dropped;
         int64_t dropped_told_us;

@@ -241,6 +241,56 @@ static void on_kick(struct rt_timer *t)
         tell_room(s);
 }
 
+/* ---- time ---- */
+
+bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const struct reading *reading)
+{
+        int64_t from_old = reading->arrival_us - (r->now_us - r->step_us), from_new = reading->arrival_us - r->now_us;
+
+        return (reading->flags & READING_CLOCK_UNSYNCED) &&
+               (seq <= r->sure || (from_old < 0 ? -from_old : from_old) < (from_new < 0 ? -from_new : from_new));
+}
+
+/* Nothing with a time of the old clock has gone out: the tags' times need not stay ahead of it. */
+static void lower_tag_times(struct spool *s, const struct spool_repair *r)
+{
+        for (uint32_t i = 0; i < tags_count(s->tags); i++) {
+                struct tag *tag = tags_get(s->tags, i);
+
+                if (tag->last_ts_us > r->now_us)
+                        tag->last_ts_us += r->step_us;
+        }
+}
+
+/* Rows in memory are moved here, those in the file by the commit that writes these. */
+void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uint64_t sure_seq)
+{
+        struct spool_batch *b = s->gather;
+        struct spool_repair r = {.step_us = step_us, .after = since_seq, .sure = sure_seq};
+        struct rt_time now;
+
+        rt_now(s->rt, &now);
+        r.now_us = now.wall_us;
+        r.upto = b->n_rows ? b->rows[0].seq - 1 : s->lanes[SPOOL_SAMPLES].appended;
+        for (size_t i = 0; i < b->n_rows; i++) {
+                struct reading *m = &b->rows[i].r;
+
+                if (b->rows[i].seq <= since_seq || !spool_repair_applies(&r, b->rows[i].seq, m))
+                        continue;
+                m->ts_us += m->flags & READING_SOURCE_TIME ? 0 : step_us;
+                m->arrival_us += step_us;
+                m->flags |= READING_TIME_REPAIRED;
+        }
+        if (step_us < 0 && atomic_load(&s->db.pin[SPOOL_SAMPLES]) <= since_seq)
+                lower_tag_times(s, &r);
+        if (b->n_repairs == REPAIRS_MOST) {
+                log_warn("spool", "the clock steps too often: readings on disk are not moved by this step");
+                return;
+        }
+        b->repairs[b->n_repairs++] = r;
+        spool_arm(s);
+}
+
 /* ---- acks ---- */
 
 void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq)
@@ -485,7 +535,7 @@ static void settle_acks(struct spool *s)
         s->file_bytes = s->result.file_bytes;
         s->first_seq = s->result.first_seq;
         s->oldest_held_ts_us = s->result.oldest_held_ts_us;
-        b->n_dead = 0;
+        b->n_dead = b->n_repairs = 0;
 }
 
 /*

@@ -111,6 +111,14 @@ struct spool_sync {
 void spool_sync(struct spool *s, struct spool_sync *q);
 void spool_sync_cancel(struct spool_sync *q);
 
+/*
+ * The wall clock stepped by `step_us` while it was not synchronised: readings above `since_seq` that carry
+ * READING_CLOCK_UNSYNCED and may not be on their way to Kafka yet are moved by it and flagged READING_TIME_REPAIRED; of
+ * those whose time came from the source only the arrival is.  Readings up to `sure_seq` came before the step, later ones
+ * where their arrival is nearer to what the old clock would show now.  On disk with the next commits.
+ */
+void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uint64_t sure_seq);
+
 /* A malformed payload, kept for inspection in a bounded table (oldest go first). `len` may be cut for keeping. */
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
                       size_t len);

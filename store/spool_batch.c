@@ -41,6 +41,7 @@ void spool_batch_clear(struct spool_batch *b)
         b->n_rows = b->n_events = b->n_quarantine = b->n_dead = 0;
         b->text_used = b->event_bytes.n = b->quarantine_bytes.n = 0;
         b->cost_bytes = 0;
+        b->n_repairs = 0;
         b->refused.n = 0;
         spool_batch_clear_alarms(b);
         b->n_new_tags = b->n_saves = 0;
@@ -50,7 +51,7 @@ void spool_batch_clear(struct spool_batch *b)
 bool spool_batch_empty(const struct spool_batch *b)
 {
         return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
-               !b->n_notes;
+               !b->n_notes && !b->n_repairs;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

@@ -31,7 +31,8 @@ enum {
         SPARE_PAGES = 12,     /* for small tables and inner pages */
         LEDGER_MOST = 4096,   /* lines at or below the watermark are joined beyond that */
         SQUEEZES = 4,
-        INSERT_ROWS = 8, /* by one statement: a fifth less CPU per row than one by one */
+        REPAIR_ROWS = 5000, /* moved in time per commit */
+        INSERT_ROWS = 8,    /* by one statement: a fifth less CPU per row than one by one */
         N_COLUMNS = 8,
 };
 
@@ -71,6 +72,11 @@ static const char *const sql[N_STMTS] = {
         [STMT_CUT_QUARANTINE] = "DELETE FROM quarantine WHERE id = ?1",
         [STMT_OLD_DEAD] = "SELECT id, coalesce(length(value), 0) + 128 FROM dead_letter ORDER BY id LIMIT 1",
         [STMT_CUT_DEAD] = "DELETE FROM dead_letter WHERE id = ?1",
+        [STMT_REPAIR] =
+                "UPDATE reading SET ts_us = ts_us + iif(flags & 1, 0, ?3), delay_us = delay_us + iif(flags & 1, ?3, 0),"
+                " flags = flags | 32 WHERE seq > ?1 AND seq <= ?2 AND flags & 2 AND (seq <= ?4 OR abs(ts_us + delay_us "
+                "-"
+                " (?5 - ?3)) < abs(ts_us + delay_us - ?5))",
         [STMT_PAGES] = "PRAGMA page_count",
         [STMT_FREE_PAGES] = "PRAGMA freelist_count",
         [STMT_OLDEST_HELD] = "SELECT ts_us + delay_us FROM reading WHERE seq > ?1 ORDER BY seq LIMIT 1",
@@ -515,6 +521,38 @@ static void bind_row(sqlite3_stmt *st, int at, const struct spool_row *row)
         sqlite3_bind_int64(st, at + 8, r->mid);
 }
 
+/* A stretch at a time, before the uplink gets there: what is pinned may be out already. */
+static void repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
+{
+        struct spool_repair *all = db->v.repairs, *r;
+        uint64_t budget = REPAIR_ROWS;
+
+        for (size_t i = 0; i < b->n_repairs && db->v.n_repairs < 2 * REPAIRS_MOST; i++)
+                all[db->v.n_repairs++] = b->repairs[i];
+        while (db->v.n_repairs && budget && fine(db)) {
+                uint64_t upto;
+
+                r = &all[0];
+                if (r->after < pinned(db, b, SPOOL_SAMPLES))
+                        r->after = pinned(db, b, SPOOL_SAMPLES);
+                upto = min_u64(r->upto, r->after + budget);
+                if (upto > r->after) {
+                        bind(db, STMT_REPAIR, 1, r->after);
+                        bind(db, STMT_REPAIR, 2, upto);
+                        bind(db, STMT_REPAIR, 3, (uint64_t)r->step_us);
+                        bind(db, STMT_REPAIR, 4, r->sure);
+                        bind(db, STMT_REPAIR, 5, (uint64_t)r->now_us);
+                        run(db, STMT_REPAIR);
+                        budget -= upto - r->after;
+                        r->after = upto;
+                }
+                if (r->after >= r->upto)
+                        memmove(all, all + 1, --db->v.n_repairs * sizeof(*all));
+        }
+        if (db->v.n_repairs)
+                res->more = true;
+}
+
 static void put_rows(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
         size_t i = 0;
@@ -641,6 +679,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
         put_dead(db, b, res);
         put_saves(db, b);
         put_cursors(db, b);
+        repair_times(db, b, res);
         trim(db, b, SPOOL_SAMPLES, res);
         trim(db, b, SPOOL_EVENTS, res);
         room = make_room(db, b, pages_for(b) << squeeze, res);

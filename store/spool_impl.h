@@ -17,9 +17,9 @@
 
 enum {
         PAGE_BYTES = 4096,
-        ROW_BYTES = 48,       /* what a reading without text is counted as */
-        KEEP_ROWS = 65535,    /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 3,     /* user_version */
+        ROW_BYTES = 48,    /* what a reading without text is counted as */
+        KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
+        FILE_VERSION = 3,  /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -92,6 +92,13 @@ struct spool_alarm_item {
         uint64_t order;
 };
 
+struct spool_repair {
+        int64_t step_us, now_us;    /* now by the clock after the step */
+        uint64_t after, upto, sure; /* seqs of rows in the file */
+};
+enum { REPAIRS_MOST = 4 };
+bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const struct reading *reading);
+
 struct spool_tag_save {
         uint32_t id;
         int64_t last_ts_us;
@@ -111,6 +118,8 @@ struct spool_batch {
         struct spool_drops refused;
         struct spool_dead_item *dead;
         size_t n_dead, cap_dead;
+        struct spool_repair repairs[REPAIRS_MOST];
+        size_t n_repairs;
         struct spool_alarm_item *alarms;
         size_t n_alarms, cap_alarms;
         uint64_t alarm_order;
@@ -148,8 +157,8 @@ void spool_batch_clear_alarms(struct spool_batch *b);
 struct spool_db;
 void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b);
 uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at most */
-#define SPOOL_ALARM_COLUMNS                                                                                            \
-        "source, tag, rule, limit_kind, state, active, unacked, latched, visibility, activations, since_us,"           \
+#define SPOOL_ALARM_COLUMNS                                                                                  \
+        "source, tag, rule, limit_kind, state, active, unacked, latched, visibility, activations, since_us," \
         " shelved_until_us, severity, event_id"
 void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a); /* texts are SQLite's until the next step */
 
@@ -181,6 +190,7 @@ enum spool_stmt {
         STMT_CUT_QUARANTINE,
         STMT_OLD_DEAD,
         STMT_CUT_DEAD,
+        STMT_REPAIR,
         STMT_PAGES,
         STMT_FREE_PAGES,
         STMT_OLDEST_HELD,
@@ -213,6 +223,8 @@ struct spool_db {
                 uint64_t ts_saved_seq;       /* tag times are saved up to here: rows above must stay */
                 uint64_t event_bytes, quarantine_bytes, dead_bytes;
                 uint64_t n_ledger;
+                struct spool_repair repairs[2 * REPAIRS_MOST]; /* under way */
+                size_t n_repairs;
         } v;
         uint64_t epoch;
         _Atomic uint64_t pin[SPOOL_LANES]; /* written by the loop at any time */

@@ -1,0 +1,304 @@
+/*
+ * spool_field: what the spool does in the field, in virtual time on a real disk.
+ *
+ *   spool_field outage DAYS   300 tags at 1 s without Kafka, 256 MiB cap, then drained: the ledger, the cap, the order
+ *   spool_field hour [S [K]]  150 readings a second for an hour, delivered as they come, commits every S, rows kept K s
+ *   spool_field open GIB      the time from opening a file of that size that was left by kill -9 to the first durable reading
+ */
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/base/log.h"
+#include "agent/base/rt_sim.h"
+#include "store/spool.h"
+
+enum { N_TAGS = 300 };
+
+static struct rt_sim sim;
+static char dir[64], path[96];
+static struct spool_conf conf;
+static struct tags *tags;
+static struct spool *spool;
+static struct spool_fetch fetch;
+static bool fetched;
+static uint64_t largest;
+
+#define MUST(cond)                                                                      \
+        do {                                                                            \
+                if (!(cond)) {                                                          \
+                        fprintf(stderr, "spool_field: line %d: %s\n", __LINE__, #cond); \
+                        exit(1);                                                        \
+                }                                                                       \
+        } while (0)
+
+static double seconds(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static uint64_t io(const char *name)
+{
+        FILE *f = fopen("/proc/self/io", "r");
+        char line[80];
+        uint64_t n = 0;
+
+        while (f && fgets(line, sizeof(line), f))
+                if (!strncmp(line, name, strlen(name)))
+                        n = strtoull(line + strlen(name) + 1, NULL, 10);
+        if (f)
+                fclose(f);
+        return n;
+}
+
+static uint64_t file_bytes(void)
+{
+        static const char *const suffix[] = {"", "-wal", "-shm"};
+        uint64_t sum = 0;
+        char name[128];
+        struct stat st;
+
+        for (int i = 0; i < 3; i++) {
+                snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
+                if (stat(name, &st) == 0)
+                        sum += (uint64_t)st.st_size;
+        }
+        return sum;
+}
+
+static void open_spool(void)
+{
+        struct err e;
+
+        tags = tags_new(1000);
+        if (spool_open(&spool, &sim.rt, &conf, "gw-7", tags, NULL, &e) < 0) {
+                fprintf(stderr, "%s\n", e.text);
+                exit(1);
+        }
+}
+
+static void run_for(int64_t us)
+{
+        rt_sim_run(&sim, sim.now.mono_us + us, NULL, NULL);
+}
+
+static void append_second(int n)
+{
+        for (int i = 0; i < n; i++) {
+                struct reading r = {.ts_us = sim.now.wall_us, .arrival_us = sim.now.wall_us, .type = READING_F64};
+                char name[32];
+
+                snprintf(name, sizeof(name), "tag-%d", i % N_TAGS);
+                if (tags_count(tags) < N_TAGS)
+                        MUST(tags_intern(tags, "press-1", name, "degC", "", "sim", &r.tag) == 0);
+                else
+                        r.tag = (uint32_t)(i % N_TAGS);
+                r.v.f64 = 20 + (double)(sim.now.wall_us / 1000000 % 1000) / 7;
+                MUST(spool_append(spool, &r) == 0);
+        }
+}
+
+static void on_rows(struct spool_fetch *f)
+{
+        fetched = true;
+}
+
+static uint32_t fetch_after(uint64_t seq)
+{
+        fetched = false;
+        fetch.on_rows = on_rows;
+        fetch.after_seq = seq;
+        spool_fetch(spool, &fetch);
+        while (!fetched)
+                run_for(1000);
+        MUST(!fetch.failed);
+        return fetch.n_rows;
+}
+
+/* ---- outage ---- */
+
+static void drain(void)
+{
+        uint64_t last = 0, n = 0, from;
+        struct spool_counts c;
+
+        spool_counts(spool, &c);
+        from = c.held;
+        while (fetch_after(last)) {
+                for (uint32_t i = 0; i < fetch.n_rows; i++)
+                        MUST(fetch.rows[i].seq > last && (last = fetch.rows[i].seq));
+                n += fetch.n_rows;
+                spool_ack(spool, SPOOL_SAMPLES, last);
+                run_for(1000);
+        }
+        run_for(5000000);
+        spool_counts(spool, &c);
+        MUST(n == from && c.held == 0);
+        MUST(c.accepted == c.delivered + c.dropped);
+}
+
+static void outage(double days)
+{
+        double began = seconds();
+        struct spool_counts c;
+
+        conf.max_size_bytes = 256u << 20;
+        open_spool();
+        for (int64_t s = 0; s < (int64_t)(days * 86400); s++) {
+                append_second(N_TAGS);
+                run_for(1000000);
+                if (s % 16 == 0) {
+                        uint64_t now = file_bytes();
+
+                        spool_counts(spool, &c);
+                        largest = now > largest ? now : largest;
+                        MUST(c.accepted == c.delivered + c.held + c.dropped);
+                        MUST(now <= conf.max_size_bytes);
+                }
+        }
+        run_for(5000000);
+        spool_counts(spool, &c);
+        MUST(c.accepted == (uint64_t)((int64_t)(days * 86400)) * N_TAGS);
+        printf("%.1f days: %" PRIu64 " readings, %" PRIu64 " held, %" PRIu64
+               " dropped and in the ledger, files at most %.1f MiB"
+               " of 256, %.1f host bytes written per reading, %.0f s\n",
+               days, c.accepted, c.held, c.dropped, (double)largest / 1048576,
+               (double)io("write_bytes") / (double)c.accepted, seconds() - began);
+        began = seconds();
+        drain();
+        printf("drained in order in %.0f s\n", seconds() - began);
+}
+
+/* ---- an hour ---- */
+
+static void hour(double interval_s, double keep_s)
+{
+        uint64_t before, wchar, last = 0;
+        double began = seconds();
+
+        conf.commit_interval_us = (int64_t)(interval_s * 1e6);
+        conf.keep_delivered_us = (int64_t)(keep_s * 1e6);
+        open_spool();
+        before = io("write_bytes");
+        wchar = io("wchar");
+        for (int s = 0; s < 3600; s++) {
+                append_second(150);
+                run_for(1000000);
+                if (fetch_after(last))
+                        last = fetch.rows[fetch.n_rows - 1].seq;
+                spool_ack(spool, SPOOL_SAMPLES, last);
+        }
+        run_for(5000000);
+        before = io("write_bytes") - before;
+        wchar = io("wchar") - wchar;
+        printf("150/s for an hour, commit interval %.1f s: %.2f host bytes per reading byte of 24 (%.1f MB; write(2): "
+               "%.1f"
+               " MB), %.2f GB a day, %.0f s\n",
+               (double)conf.commit_interval_us / 1e6, (double)before / (540000.0 * 24), (double)before / 1e6,
+               (double)wchar / 1e6, (double)before * 24 / 1e9, seconds() - began);
+}
+
+/* ---- opening a large file ---- */
+
+static void sql(const char *text)
+{
+        char *said = NULL;
+        sqlite3 *c;
+
+        MUST(sqlite3_open(path, &c) == SQLITE_OK);
+        if (sqlite3_exec(c, text, NULL, NULL, &said) != SQLITE_OK) {
+                fprintf(stderr, "%s\n", said);
+                exit(1);
+        }
+        sqlite3_close(c);
+}
+
+static void on_durable(struct spool_sync *q)
+{
+        fetched = true;
+}
+
+static void open_large(double gib)
+{
+        struct spool_sync q = {.on_durable = on_durable};
+        double began;
+        char text[600];
+
+        conf.max_size_bytes = 64ull << 30;
+        open_spool();
+        append_second(N_TAGS);
+        run_for(5000000);
+        spool_abandon(spool);
+        tags_free(tags);
+        snprintf(text, sizeof(text),
+                 "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=20000; WITH RECURSIVE n(i) AS (SELECT 301 UNION ALL"
+                 " SELECT i + 1 FROM n WHERE i < %.0f) INSERT INTO reading SELECT i, 1795428000000000 + i, i %% 300, "
+                 "0, 0,"
+                 " printf('%%.*c', 900, 'x'), 0, 0 FROM n; UPDATE meta SET value = %.0f WHERE key = 'ts_saved_seq';"
+                 " PRAGMA wal_checkpoint(TRUNCATE)",
+                 gib * 1073741824 / 1000, gib * 1073741824 / 1000 - 20000);
+        sql(text);
+        open_spool();
+        for (int i = 0; i < 40; i++) {
+                append_second(N_TAGS);
+                run_for(1000000);
+        }
+        rt_sim_cut(&sim);
+        spool_abandon(spool);
+        tags_free(tags);
+        sync();
+        if (system("echo 1 > /proc/sys/vm/drop_caches") != 0)
+                fputs("(the page cache is warm)\n", stderr);
+        began = seconds();
+        open_spool();
+        printf("%.2f GB, WAL as kill -9 left it: opened in %.0f ms", (double)file_bytes() / 1e9,
+               (seconds() - began) * 1e3);
+        append_second(1);
+        list_init(&q.node);
+        fetched = false;
+        spool_sync(spool, &q);
+        while (!fetched)
+                run_for(1000);
+        printf(", the first reading durable after %.0f ms\n", (seconds() - began) * 1e3);
+}
+
+int main(int argc, char **argv)
+{
+        const char *where = getenv("SPOOL_FIELD_DIR");
+        char command[128];
+
+        if (argc < 2)
+                return 2;
+        snprintf(dir, sizeof(dir), "%s/spool_field_XXXXXX", where ? where : "/tmp");
+        MUST(mkdtemp(dir));
+        snprintf(path, sizeof(path), "%s/spool.db", dir);
+        log_init(LOG_ERROR);
+        rt_sim_init(&sim, 1, 1795428000000000);
+        conf = (struct spool_conf){.path = path,
+                                   .max_size_bytes = 1u << 30,
+                                   .commit_interval_us = 1000000,
+                                   .keep_delivered_us = 3600000000,
+                                   .batch_rows = 2000,
+                                   .batch_bytes = 1 << 20,
+                                   .quarantine_bytes = 1 << 20};
+        spool_fetch_init(&fetch, SPOOL_SAMPLES, 2000, 4 << 20);
+        if (!strcmp(argv[1], "outage"))
+                outage(argc > 2 ? atof(argv[2]) : 7);
+        else if (!strcmp(argv[1], "hour"))
+                hour(argc > 2 ? atof(argv[2]) : 1, argc > 3 ? atof(argv[3]) : 3600);
+        else
+                open_large(argc > 2 ? atof(argv[2]) : 5);
+        rt_sim_cut(&sim);
+        spool_abandon(spool);
+        tags_free(tags);
+        snprintf(command, sizeof(command), "rm -rf %s", dir);
+        return system(command) != 0;
+}
