@@ -25,7 +25,7 @@ const struct cli_command cli_commands[] = {
          .run = cmd_top,
          .summary = "a live screen: rates, what is held, sources, with the last minutes as graphs",
          .detail = "For a terminal of 80 columns and 24 lines or more, a serial console included. q leaves, space holds\n"
-                   "the screen, arrows scroll the sources.",
+                   "the screen, arrows scroll. a shows the alarms: k acknowledges the chosen one, s shelves it for an hour.",
          .example = "millrace top"},
         {.name = "metrics",
          .args = "",

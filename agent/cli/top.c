@@ -17,14 +17,14 @@
 #include "agent/cli/open.h"
 #include "agent/cli/top_view.h"
 
-enum { EVERY_MS = 1000 };
+enum { EVERY_MS = 1000, SHELVE_S = 3600 };
 
 struct top {
         struct places places;
         struct top_screen screen;
         struct top_history history;
-        json_t *status; /* NULL: none yet */
-        struct err trouble;
+        json_t *status, *alarms; /* NULL: none yet */
+        struct err trouble, notice;
         char clock[16];
 };
 
@@ -52,6 +52,43 @@ static int ask(struct top *t)
         return 0;
 }
 
+static void ask_alarms(struct top *t)
+{
+        json_t *request, *reply;
+
+        if (!t->screen.show_alarms || t->screen.trouble)
+                return;
+        request = json_pack("{s:s}", "cmd", "alarms");
+        if (ctl_ask(t->places.socket, request, &reply, &t->notice) == 0) {
+                json_decref(t->alarms);
+                t->alarms = top_sort_alarms(reply);
+                json_decref(reply);
+        } else {
+                t->screen.notice = t->notice.text;
+        }
+        json_decref(request);
+}
+
+/* The operator's word on the alarm at the cursor; what came of it is told for as long as no other key is pressed. */
+static void say(struct top *t, const char *action)
+{
+        json_t *alarm = json_array_get(t->alarms, (size_t)t->screen.cursor), *request, *reply = NULL;
+        const char *id = json_string_value(json_object_get(alarm, "event_id"));
+        const char *by = getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("USER");
+
+        if (!t->screen.show_alarms || !id)
+                return;
+        request = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "cmd", "alarm_cmd", "action", action, "alarm", id,
+                            "operator", by && *by ? by : "top", "comment", "", "for_s", SHELVE_S);
+        if (!request)
+                return;
+        if (ctl_ask(t->places.socket, request, &reply, &t->notice) != 0)
+                t->screen.notice = t->notice.text;
+        json_decref(reply);
+        json_decref(request);
+        ask_alarms(t);
+}
+
 static void draw(struct top *t)
 {
         static const chtype weights[] = {
@@ -62,7 +99,7 @@ static void draw(struct top *t)
         strftime(t->clock, sizeof(t->clock), "%H:%M:%S", localtime_r(&now, &local));
         t->screen.clock = t->clock;
         getmaxyx(stdscr, t->screen.rows, t->screen.cols);
-        top_layout(&t->screen, t->status, &t->history);
+        top_layout(&t->screen, t->status, t->alarms, &t->history);
         erase();
         for (int i = 0; i < t->screen.rows; i++) {
                 attrset(weights[t->screen.lines[i].weight]);
@@ -72,27 +109,34 @@ static void draw(struct top *t)
         refresh();
 }
 
+static void go(struct top *t, int by)
+{
+        if (t->screen.show_alarms)
+                t->screen.cursor += by;
+        else
+                t->screen.scroll += by;
+}
+
 /* False: leave. */
 static bool take_key(struct top *t, int key)
 {
-        switch (key) {
-        case 'q':
-        case 'Q':
+        t->screen.notice = NULL;
+        if (key == 'q' || key == 'Q')
                 return false;
-        case ' ':
-        case 'p':
+        if (key == ' ' || key == 'p')
                 t->screen.paused = !t->screen.paused;
-                break;
-        case KEY_DOWN:
-        case 'j':
-                t->screen.scroll++;
-                break;
-        case KEY_UP:
-        case 'k':
-                t->screen.scroll--;
-                break;
-        default:
-                break;
+        else if (key == KEY_DOWN)
+                go(t, 1);
+        else if (key == KEY_UP)
+                go(t, -1);
+        else if (key == 'k')
+                say(t, "ack");
+        else if (key == 's')
+                say(t, "shelve");
+        else if (key == 'a') {
+                t->screen.show_alarms = !t->screen.show_alarms;
+                t->screen.scroll = 0;
+                ask_alarms(t);
         }
         return true;
 }
@@ -116,8 +160,8 @@ static void watch(struct top *t)
                 if (mono_ms() < due_ms)
                         continue;
                 due_ms = mono_ms() + EVERY_MS;
-                if (!t->screen.paused)
-                        ask(t);
+                if (!t->screen.paused && ask(t) == 0)
+                        ask_alarms(t);
         }
 }
 
@@ -146,6 +190,7 @@ int cmd_top(struct cli *c)
         }
         places_release(&t->places);
         json_decref(t->status);
+        json_decref(t->alarms);
         free(t);
         return r;
 }

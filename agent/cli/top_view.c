@@ -9,9 +9,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/text.h"
+#include "agent/base/err.h"
 #include "agent/cli/out.h"
 #include "agent/cli/status_field.h"
 
@@ -199,28 +200,101 @@ static int put_driver(struct top_screen *s, int row, const json_t *d)
                    field_clean(d, "last_error").s);
 }
 
-static int put_drivers(struct top_screen *s, int row, const json_t *status)
+/* ---- the list below: drivers, or alarms ---- */
+
+/* How many of `n` are to be shown in the room below `row`; the line that tells of the others is counted off. */
+static int window(struct top_screen *s, int row, int n)
+{
+        int room = s->rows - 1 - row;
+
+        if (room < 1)
+                return 0;
+        if (n > room)
+                room--;
+        s->scroll = s->scroll > n - room ? n - room : s->scroll;
+        s->scroll = s->scroll < 0 ? 0 : s->scroll;
+        return room;
+}
+
+static void put_others(struct top_screen *s, int row, int n, int room)
+{
+        if (n > room)
+                put(s, row, TOP_PLAIN, " %d to %d of %d, arrows for the others", s->scroll + 1, s->scroll + room, n);
+}
+
+static void put_drivers(struct top_screen *s, int row, const json_t *status)
 {
         const json_t *drivers = json_object_get(status, "drivers");
         int n = (int)json_array_size(drivers), room;
 
         row = put(s, row, TOP_HEAD, " %-14s %-7s %-10s %13s %8s %9s  %s", "SOURCE", "KIND", "STATE", "READINGS",
                   "ERRORS", "MALFORMED", "LAST ERROR");
-        room = s->rows - 1 - row;
-        if (room < 1)
-                return row;
-        s->scroll = s->scroll < 0 || n <= room ? 0 : s->scroll > n - room + 1 ? n - room + 1 : s->scroll;
-        if (n > room)
-                room--;
+        room = window(s, row, n);
         for (int i = s->scroll; i < n && i < s->scroll + room; i++)
                 row = put_driver(s, row, json_array_get(drivers, (size_t)i));
-        if (n > room)
-                row = put(s, row, TOP_PLAIN, " %d to %d of %d, arrows for the others", s->scroll + 1, s->scroll + room,
-                          n);
-        return row;
+        put_others(s, row, n, room);
 }
 
-void top_layout(struct top_screen *s, const json_t *status, const struct top_history *h)
+static int put_alarm(struct top_screen *s, int row, const json_t *a, bool chosen)
+{
+        bool whole = !*field_text(a, "tag");
+        const char *kind = field_text(a, "limit_kind");
+
+        return put(s, row, json_is_true(json_object_get(a, "unacked")) ? TOP_WARN : TOP_PLAIN,
+                   "%c%4s %-15.15s %-19.19s %.64s/%.64s/%.64s%s%.20s", chosen ? '>' : ' ',
+                   field_count(a, "severity", false).s, field_clean(a, "state").s, field_clean(a, "since").s,
+                   field_clean(a, "source").s, whole ? "-" : field_clean(a, "tag").s, field_clean(a, "rule").s,
+                   strlen(kind) > 1 ? "." : "", strlen(kind) > 1 ? field_clean(a, "limit_kind").s : "");
+}
+
+static void put_alarms(struct top_screen *s, int row, const json_t *alarms)
+{
+        int n = (int)json_array_size(alarms), room;
+
+        row = put(s, row, TOP_HEAD, " %4s %-15s %-19s %s", "SEV", "STATE", "SINCE", "ALARM");
+        s->cursor = s->cursor >= n ? n - 1 : s->cursor;
+        s->cursor = s->cursor < 0 ? 0 : s->cursor;
+        room = window(s, row, n);
+        s->scroll = s->cursor < s->scroll           ? s->cursor
+                    : s->cursor >= s->scroll + room ? s->cursor - room + 1
+                                                    : s->scroll;
+        room = window(s, row, n);
+        if (n == 0)
+                put(s, row, TOP_PLAIN, "      no alarm is there");
+        for (int i = s->scroll; i < n && i < s->scroll + room; i++)
+                row = put_alarm(s, row, json_array_get(alarms, (size_t)i), i == s->cursor);
+        put_others(s, row, n, room);
+}
+
+static int worse_first(const void *one, const void *other)
+{
+        const json_t *a = *(json_t *const *)one, *b = *(json_t *const *)other;
+        int unacked = json_is_true(json_object_get(b, "unacked")) - json_is_true(json_object_get(a, "unacked"));
+        double severity = field_number(b, "severity") - field_number(a, "severity");
+
+        if (unacked)
+                return unacked;
+        if (severity != 0)
+                return severity > 0 ? 1 : -1;
+        return strcmp(field_text(b, "since"), field_text(a, "since"));
+}
+
+json_t *top_sort_alarms(const json_t *reply)
+{
+        const json_t *list = json_object_get(reply, "alarms");
+        size_t n = json_array_size(list);
+        json_t **items = mem_alloc((n + 1) * sizeof(*items)), *sorted = json_array();
+
+        for (size_t i = 0; i < n; i++)
+                items[i] = json_array_get(list, i);
+        qsort(items, n, sizeof(*items), worse_first);
+        for (size_t i = 0; i < n; i++)
+                json_array_append(sorted, items[i]);
+        free(items);
+        return sorted;
+}
+
+void top_layout(struct top_screen *s, const json_t *status, const json_t *alarms, const struct top_history *h)
 {
         int row;
 
@@ -236,8 +310,17 @@ void top_layout(struct top_screen *s, const json_t *status, const struct top_his
                 row = put_spool(s, row, status);
                 row = put_uplink(s, row, status);
                 row = put(s, row, TOP_PLAIN, "%s", "");
-                put_drivers(s, row, status);
+                if (s->show_alarms)
+                        put_alarms(s, row, alarms);
+                else
+                        put_drivers(s, row, status);
         }
-        put(s, s->rows - 1, TOP_HEAD, " q quit   space pause   arrows scroll   a column of the graphs is %d s",
-            TOP_BUCKET_S);
+        if (s->notice)
+                put(s, s->rows - 1, TOP_WARN, " %.200s", s->notice);
+        else if (s->show_alarms)
+                put(s, s->rows - 1, TOP_HEAD,
+                    " q quit   a sources   k acknowledge   s shelve for an hour   arrows choose");
+        else
+                put(s, s->rows - 1, TOP_HEAD, " q quit   a alarms   space pause   arrows scroll   a column is %d s",
+                    TOP_BUCKET_S);
 }

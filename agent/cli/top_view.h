@@ -49,13 +49,19 @@ void top_spark(const struct top_history *h, enum top_series series, unsigned wid
 struct top_screen {
         int rows, cols; /* given; smaller or larger ones are held within bounds */
         bool utf8, paused;
-        int scroll;          /* drivers left out at the top; corrected when there are not so many */
+        bool show_alarms;    /* instead of the drivers */
+        int scroll;          /* lines of the list left out at the top; corrected when there are not so many */
+        int cursor;          /* the alarm the keys are for; likewise */
+        const char *notice;  /* what came of a key; NULL: nothing */
         const char *clock;   /* time of day */
         const char *trouble; /* NULL: the status is fresh; else why not */
         struct top_line lines[TOP_ROWS_MAX];
 };
 
-/* `status` may be NULL: nothing has been heard yet. */
-void top_layout(struct top_screen *s, const json_t *status, const struct top_history *h);
+/* The reply to "alarms" as a list: unacknowledged first, then the severest, then the latest. The caller's. */
+json_t *top_sort_alarms(const json_t *reply);
+
+/* `status` and `alarms` (sorted) may be NULL: nothing has been heard yet. */
+void top_layout(struct top_screen *s, const json_t *status, const json_t *alarms, const struct top_history *h);
 
 #endif

@@ -66,7 +66,7 @@ def check_fixed_parts(screen, gateway):
     assert screen[9] == " alarms  0 active, 0 unacknowledged, 0 events held   quarantine 0"
     assert screen[11] == " SOURCE         KIND    STATE           READINGS   ERRORS MALFORMED  LAST ERROR"
     assert screen[12].rstrip() == " plant          mqtt    up                 1,234        0         0"
-    assert screen[23].startswith(" q quit   space pause   arrows scroll")
+    assert screen[23].startswith(" q quit   a alarms   space pause   arrows scroll")
 
 
 def test_the_screen_and_its_keys(busy, terminal):
@@ -100,6 +100,30 @@ def test_a_daemon_that_goes_and_comes(busy, terminal):
     t.until("the daemon again", lambda s: "no daemon" not in s[1])
     t.keys("q")
     t.until("its end", lambda s: any("ended with 0" in line for line in s))
+
+
+def test_alarms_are_acknowledged_and_shelved(room, terminal):
+    agent = room.agent({"alarms": [{"match": "*/temp", "rule": "limits", "hi": 90, "severity": 700}]}).start()
+    publisher = room.publisher()
+    for press in (1, 2):
+        publisher.publish([(room.topic(f"press-{press}", "temp"), b"95.5", press)])
+    agent.wait("two alarms", lambda s: s["alarms"]["unacked"] == 2)
+    t = terminal(agent, "LC_ALL=C.UTF-8")
+    t.until("the count", lambda s: s[9].startswith(" alarms  2 active, 2 unacknowledged"))
+    t.keys("a")
+    screen = t.until("the list", lambda s: "ALARM" in s[11] and "press-" in s[13])
+    assert screen[12].startswith("> 700 unack ") and screen[13].startswith("  700 unack "), screen[11:14]
+    assert all(re.search(r" press-[12]/temp/limits", line) for line in screen[12:14]), screen[11:14]
+    t.keys("k")
+    t.until("one of them acknowledged", lambda s: s[13].startswith("  700 acked "))
+    agent.wait("the daemon to know", lambda s: s["alarms"]["unacked"] == 1)
+    t.keys("Down")
+    t.until("the cursor", lambda s: s[13].startswith(">"))
+    t.keys("k")
+    t.until("a refusal in words", lambda s: "nothing to acknowledge" in s[23])
+    t.keys("s")
+    agent.wait("a shelved one", lambda s: s["alarms"]["shelved"] == 1)
+    t.until("its state", lambda s: any("shelved" in line for line in s[12:14]))
 
 
 def test_without_a_terminal_or_daemon(room):

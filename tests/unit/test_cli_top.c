@@ -28,6 +28,7 @@ static const char running[] = HEAD
 
 static struct top_screen screen;
 static struct top_history history;
+static json_t *alarms; /* sorted */
 
 static void lay_out(const char *json, int rows, int cols)
 {
@@ -37,7 +38,7 @@ static void lay_out(const char *json, int rows, int cols)
         screen.rows = rows;
         screen.cols = cols;
         screen.clock = "10:00:00";
-        top_layout(&screen, status, &history);
+        top_layout(&screen, status, alarms, &history);
         json_decref(status);
 }
 
@@ -45,6 +46,8 @@ static int setup(void **state)
 {
         screen = (struct top_screen){0};
         history = (struct top_history){0};
+        json_decref(alarms);
+        alarms = NULL;
         return 0;
 }
 
@@ -98,7 +101,7 @@ static void test_whole_screen(void **state)
                 "",
                 "",
                 "",
-                " q quit   space pause   arrows scroll   a column of the graphs is 5 s",
+                " q quit   a alarms   space pause   arrows scroll   a column is 5 s",
         };
 
         live_through();
@@ -227,6 +230,73 @@ static void test_scrolling(void **state)
         free(json);
 }
 
+static void take_alarms(const char *json)
+{
+        json_t *reply = json_loads(json, 0, NULL);
+
+        assert_non_null(reply);
+        json_decref(alarms);
+        alarms = top_sort_alarms(reply);
+        json_decref(reply);
+}
+
+static void test_alarms(void **state)
+{
+        take_alarms("{\"alarms\":[{\"source\":\"press-1\",\"tag\":\"temp\",\"rule\":\"limits\",\"limit_kind\":\"hi\","
+                    "\"state\":"
+                    "\"acked\",\"unacked\":false,\"severity\":900,\"since\":\"2026-11-23T10:00:00.000000Z\"},"
+                    "{\"source\":\"press-2\",\"tag\":\"\",\"rule\":\"silent\",\"limit_kind\":\"\",\"state\":\"unack\","
+                    "\"unacked\":true,\"severity\":300,\"since\":\"2026-11-23T09:00:00.000000Z\"},"
+                    "{\"source\":\"press-3\",\"tag\":\"temp\",\"rule\":\"limits\",\"limit_kind\":\"hihi\",\"state\":"
+                    "\"unack\","
+                    "\"unacked\":true,\"severity\":700,\"since\":\"2026-11-23T08:00:00.000000Z\"}]}");
+        screen.show_alarms = true;
+        screen.cursor = 1;
+        lay_out(running, 24, 80);
+        assert_string_equal(screen.lines[11].text, "  SEV STATE           SINCE               ALARM");
+        assert_string_equal(screen.lines[12].text,
+                            "  700 unack           2026-11-23T08:00:00 press-3/temp/limits.hihi");
+        assert_string_equal(screen.lines[13].text, "> 300 unack           2026-11-23T09:00:00 press-2/-/silent");
+        assert_string_equal(screen.lines[14].text, "  900 acked           2026-11-23T10:00:00 press-1/temp/limits.hi");
+        assert_int_equal(screen.lines[13].weight, TOP_WARN);
+        assert_int_equal(screen.lines[14].weight, TOP_PLAIN);
+        assert_non_null(strstr(screen.lines[23].text, "k acknowledge"));
+        screen.cursor = 99;
+        screen.notice = "refused: it is so already";
+        lay_out(running, 24, 80);
+        assert_int_equal(screen.cursor, 2);
+        assert_string_equal(screen.lines[23].text, " refused: it is so already");
+}
+
+static void test_the_cursor_is_always_seen(void **state)
+{
+        json_t *list = json_array(), *reply;
+        char *text;
+
+        for (int i = 0; i < 50; i++)
+                json_array_append_new(list, json_pack("{s:s, s:i}", "source", "x", "severity", 1000 - i));
+        reply = json_pack("{s:o}", "alarms", list);
+        text = json_dumps(reply, 0);
+        take_alarms(text);
+        free(text);
+        json_decref(reply);
+        screen.show_alarms = true;
+        for (int cursor = -3; cursor < 60; cursor++) {
+                int seen = 0;
+
+                screen.cursor = cursor;
+                lay_out("{}", 24, 80);
+                for (int i = 12; i < 23; i++)
+                        seen += screen.lines[i].text[0] == '>';
+                assert_int_equal(seen, 1);
+        }
+        assert_string_equal(screen.lines[22].text, " 41 to 50 of 50, arrows for the others");
+        take_alarms("{}");
+        lay_out("{}", 24, 80);
+        assert_string_equal(screen.lines[12].text, "      no alarm is there");
+        assert_int_equal(screen.cursor, 0);
+}
+
 /* Whatever the room and the object: no line is wider than the screen, and none is behind its end. */
 static void test_any_room(void **state)
 {
@@ -243,6 +313,7 @@ static void test_any_room(void **state)
         for (int rows = -1; rows < 40; rows++) {
                 for (int cols = -1; cols < 300; cols += 7) {
                         for (size_t i = 0; i <= sizeof(objects) / sizeof(*objects); i++) {
+                                screen.show_alarms = rows % 2 != 0;
                                 lay_out(i < sizeof(objects) / sizeof(*objects) ? objects[i] : json, rows, cols);
                                 assert_true(screen.rows >= 2 && screen.cols >= TOP_COLS_MIN);
                                 for (int r = 0; r < screen.rows; r++) {
@@ -269,7 +340,9 @@ int main(void)
                 cmocka_unit_test_setup(test_trouble_and_pause_are_told, setup),
                 cmocka_unit_test_setup(test_a_broken_uplink_says_why, setup),
                 cmocka_unit_test_setup(test_scrolling, setup),
-                cmocka_unit_test_setup(test_any_room, setup),
+                cmocka_unit_test_setup(test_alarms, setup),
+                cmocka_unit_test_setup(test_the_cursor_is_always_seen, setup),
+                cmocka_unit_test_setup_teardown(test_any_room, setup, setup),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,8 @@ static const char status[] = "{\"health\":\"degraded\",\"gateway\":\"gw-7\",\"si
                              "365360,\"oldest_held_age_s\":"
                              "123.5,\"spool_bytes\":536870912,\"spool_max_bytes\":1073741824,\"accept_rate\":1000.04,"
                              "\"deliver_rate\":5000.0,"
-                             "\"drain_eta_s\":null,\"alarms\":{\"active\":2,\"unacked\":1},\"drivers\":[{\"name\":"
+                             "\"drain_eta_s\":null,\"alarms\":{\"active\":2,\"unacked\":1,\"shelved\":3,"
+                             "\"activations\":40,\"flood\":true},\"drivers\":[{\"name\":"
                              "\"plant\",\"kind\":\"mqtt\","
                              "\"state\":\"up\",\"readings\":1234567,\"errors\":0,\"malformed\":4,\"redelivered\":5,"
                              "\"overruns\":0,\"paused\":false},"
@@ -68,6 +69,9 @@ static void test_samples(void **state)
                 "millrace_oldest_held_age_seconds{gateway=\"gw-7\"} 123.5",
                 "millrace_spool_max_bytes{gateway=\"gw-7\"} 1073741824",
                 "millrace_alarms_unacknowledged{gateway=\"gw-7\"} 1",
+                "millrace_alarms_shelved{gateway=\"gw-7\"} 3",
+                "millrace_alarm_activations_total{gateway=\"gw-7\"} 40",
+                "millrace_alarm_flood{gateway=\"gw-7\"} 1",
                 "millrace_uplink_up{gateway=\"gw-7\"} 1",
                 "millrace_uplink_paused{gateway=\"gw-7\"} 0",
                 "millrace_events_held{gateway=\"gw-7\"} 1",
