@@ -17,7 +17,7 @@
 #include "agent/base/text.h"
 
 /* What is on its way to Kafka can't be dropped from the spool, so it must be a small part of it. */
-enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000, LAST_ROWS_US = 20000, SPOOL_PER_WINDOW = 8 };
+enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000, COMMIT_MOST_US = 60000000, LAST_ROWS_US = 20000, SPOOL_PER_WINDOW = 8 };
 
 /* ---- what the spool tells ---- */
 
@@ -128,6 +128,19 @@ static void watch_clock(struct agent *a, bool unsynced)
         a->seq_at_look = seq;
 }
 
+/* What is written a day against the budget: commits and acknowledgements wait longer when it would be exceeded. */
+static void spare_flash(struct agent *a)
+{
+        int64_t interval_us = a->conf->spool.commit_interval_us;
+        struct flash *f = &a->flash;
+
+        if (!flash_look(f, &a->conf->flash, status_bytes_written(), rt_mono_us(a->rt)))
+                return;
+        interval_us = (int64_t)((double)interval_us * f->stretch);
+        spool_set_commit_interval(a->spool, interval_us < COMMIT_MOST_US ? interval_us : COMMIT_MOST_US);
+        host_stretch_acks(a->host, f->stretch);
+}
+
 static void on_each_second(struct rt_timer *t)
 {
         struct agent *a = list_entry(t, struct agent, each_second);
@@ -136,6 +149,7 @@ static void on_each_second(struct rt_timer *t)
         rt_timer_set(a->rt, t, 1000000);
         watch_clock(a, adjtimex(&clock) == TIME_ERROR);
         status_each_second(a);
+        spare_flash(a);
         if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)
                 tell_dropped(a);
 }
@@ -202,6 +216,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         struct spool_counts counts;
 
         *a = (struct agent){.rt = rt, .conf = conf, .sink = sink};
+        flash_init(&a->flash);
         a->each_second.on_due = on_each_second;
         a->heartbeat.on_due = on_heartbeat;
         a->tags = tags_new((size_t)conf->max_tags);

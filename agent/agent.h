@@ -47,6 +47,7 @@ struct agent {
         } past[RATE_SECONDS + 1]; /* a ring, one entry a second */
         unsigned n_past;
 
+        struct flash flash;
         struct clock clock;
         uint64_t first_seq, seq_at_look; /* above first_seq: of this run; appended when the clock was last looked at */
 
@@ -78,6 +79,7 @@ void agent_abandon(struct agent *a);
 /* ---- status.c ---- */
 
 void status_each_second(struct agent *a);
+uint64_t status_bytes_written(void); /* by this process, so far */
 char *status_json(struct agent *a);           /* contract/README.md's object; free() it */
 char *status_heartbeat_json(struct agent *a); /* flat, for the status topic; free() it */
 

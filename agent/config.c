@@ -27,7 +27,7 @@
 #include "drivers/modbus.h"
 #include "drivers/modbus_plan.h"
 
-enum { OWN_KEYS = 8, SLAVE_KEYS = 2, FILES_MOST = 256 };
+enum { OWN_KEYS = 9, SLAVE_KEYS = 2, FILES_MOST = 256 };
 
 static const char *const levels[] = {"error", "warn", "notice", "info", "debug", NULL};
 
@@ -79,6 +79,7 @@ static const struct schema_key own_keys[OWN_KEYS] = {
         {"log", SCHEMA_MAP, 0, AT(log), .sub = &log_schema, .help = "What is told on standard error."},
         {"limits", SCHEMA_MAP, 0, AT(limits), .sub = &limits_schema, .help = "Bounds on memory."},
         {"metrics", SCHEMA_MAP, 0, AT(metrics), .sub = &metrics_schema, .help = "Numbers for Prometheus."},
+        {"flash", SCHEMA_MAP, 0, AT(flash), .sub = &flash_schema, .help = "Sparing the flash the spool lies on."},
 };
 
 /* What hangs on the buses of the modbus section; bound to them by modbus_link. */

@@ -15,6 +15,7 @@
 #include "agent/config_fault.h"
 #include "agent/config_floor.h"
 #include "agent/drivers.h"
+#include "agent/flash.h"
 #include "agent/metrics.h"
 #include "store/spool.h"
 #include "uplink/uplink.h"
@@ -48,6 +49,7 @@ struct config {
                 int64_t max_tags;
         } limits;
         struct metrics_conf metrics;
+        struct flash_conf flash;
         struct floor_conf floor;
 
         const char *control_socket; /* control.socket, or millrace.sock beside the spool */

@@ -106,6 +106,12 @@ void host_pause(struct host *h, bool on)
                 pause_update(h->slot[i]);
 }
 
+void host_stretch_acks(struct host *h, double times)
+{
+        for (size_t i = 0; i < h->n; i++)
+                h->slot[i]->d.ack_stretch = times;
+}
+
 void host_room(struct host *h)
 {
         for (size_t i = 0; i < h->n; i++) {
@@ -301,7 +307,8 @@ int host_add(struct host *h, const struct driver_ops *ops, const char *name, con
                                .rt = h->rt,
                                .tags = h->tags,
                                .host = &upcalls,
-                               .host_priv = s};
+                               .host_priv = s,
+                               .ack_stretch = 1};
         snprintf(s->room, sizeof(s->room), "%s %s", ops->kind, name);
         if (ops->init(&s->d, e) < 0) {
                 free(s);

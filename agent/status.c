@@ -5,6 +5,7 @@
  * dropped by policy, or memory had no room; ok = all else.  Rates are means over the last ten seconds.  Bytes written are the
  * process's own (/proc/self/io write_bytes: what went to the block layer), so they hold what SQLite's WAL really costs.
  */
+#include <glob.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 enum { DAY_S = 86400 };
 
-static uint64_t io_bytes_written(void)
+uint64_t status_bytes_written(void)
 {
         FILE *f = fopen("/proc/self/io", "re");
         char line[80];
@@ -43,7 +44,7 @@ void status_each_second(struct agent *a)
         a->past[i].delivered = c.delivered;
         a->past[i].mono_us = now.mono_us;
         if (now.wall_us / 1000000 / DAY_S != a->day) {
-                a->io_bytes_at_midnight = a->day ? io_bytes_written() : 0;
+                a->io_bytes_at_midnight = a->day ? status_bytes_written() : 0;
                 a->day = now.wall_us / 1000000 / DAY_S;
         }
 }
@@ -127,12 +128,36 @@ static json_t *uplink_json(const struct uplink_status *up)
                          (json_int_t)up->poisoned, "bytes_sent", (json_int_t)up->bytes_sent);
 }
 
+/* "0x01 0x02": tenths of its life that an eMMC's two kinds of cells have behind them; absent where there is none. */
+static void put_emmc_life(json_t *o)
+{
+        static char path[300];
+        unsigned a, b;
+        glob_t found;
+        FILE *f;
+
+        if (!*path && glob("/sys/block/mmcblk*/device/life_time", 0, NULL, &found) == 0) {
+                snprintf(path, sizeof(path), "%s", found.gl_pathv[0]);
+                globfree(&found);
+        }
+        f = *path ? fopen(path, "re") : NULL;
+        if (!f)
+                return;
+        if (fscanf(f, "%x %x", &a, &b) == 2)
+                json_object_set_new(o, "emmc_life_used_percent", json_pack("[i, i]", (int)a * 10, (int)b * 10));
+        fclose(f);
+}
+
 static json_t *flash_json(const struct agent *a, const struct spool_counts *c)
 {
-        uint64_t written = io_bytes_written();
+        uint64_t written = status_bytes_written();
+        json_t *o =
+                json_pack("{s:I, s:f, s:I, s:f}", "bytes_today", (json_int_t)(written - a->io_bytes_at_midnight),
+                          "bytes_per_reading", c->rows_committed ? (double)written / (double)c->rows_committed : 0.0,
+                          "forecast_bytes_per_day", (json_int_t)flash_forecast(&a->flash), "stretch", a->flash.stretch);
 
-        return json_pack("{s:I, s:f}", "bytes_today", (json_int_t)(written - a->io_bytes_at_midnight),
-                         "bytes_per_reading", c->rows_committed ? (double)written / (double)c->rows_committed : 0.0);
+        put_emmc_life(o);
+        return o;
 }
 
 static json_t *alarms_json(struct agent *a)

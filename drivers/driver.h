@@ -63,6 +63,7 @@ struct driver {
         uint64_t n_absent, n_mapped, n_untagged;
         char last_error[200];
         bool paused;
+        double ack_stretch; /* set by the host, 1 and up: acknowledgements may be held so many times longer, to spare flash */
 };
 
 enum { DRIVER_E_WAIT = 1 };

@@ -34,6 +34,7 @@ enum {
         BATCH_MESSAGES = 2000,
         BATCH_ROWS = 4000,
         BATCH_BYTES = 1 << 20,
+        ACK_DELAY_MOST_US = 5000000,
 };
 
 enum phase {
@@ -170,6 +171,14 @@ static void commit(struct mqtt *m)
         m->d->host->sync(m->d, &m->sync);
 }
 
+/* Never so long that the broker gives the client up. */
+static int64_t ack_delay_us(const struct mqtt *m)
+{
+        double us = (double)conf_of(m)->ack_delay_us * m->d->ack_stretch;
+
+        return us < ACK_DELAY_MOST_US ? (int64_t)us : ACK_DELAY_MOST_US;
+}
+
 static void on_durable(struct driver *d)
 {
         struct mqtt *m = d->priv;
@@ -178,6 +187,7 @@ static void on_durable(struct driver *d)
         m->intake.n_rows = m->intake.n_bytes = 0;
         if ((m->phase == UP || m->phase == LEAVING) && !m->aside) {
                 mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
+        m->hold.delay_us = ack_delay_us(m);
                 if (write_out(m))
                         turn(m);
         } else if (m->phase != OFF && m->phase != OPENING) {

@@ -241,6 +241,11 @@ static void on_kick(struct rt_timer *t)
         tell_room(s);
 }
 
+void spool_set_commit_interval(struct spool *s, int64_t us)
+{
+        s->conf.commit_interval_us = us;
+}
+
 /* ---- time ---- */
 
 bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const struct reading *reading)

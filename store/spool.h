@@ -111,6 +111,9 @@ struct spool_sync {
 void spool_sync(struct spool *s, struct spool_sync *q);
 void spool_sync_cancel(struct spool_sync *q);
 
+/* From the next commit on; to spare flash. */
+void spool_set_commit_interval(struct spool *s, int64_t us);
+
 /*
  * The wall clock stepped by `step_us` while it was not synchronised: readings above `since_seq` that carry
  * READING_CLOCK_UNSYNCED and may not be on their way to Kafka yet are moved by it and flagged READING_TIME_REPAIRED; of

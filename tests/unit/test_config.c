@@ -116,7 +116,7 @@ static const struct {
          "t:4:7: site: nothing is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
         {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
         {HEAD "\"si\\0te\": a\n",
-         "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, mqtt, sim, modbus, "
+         "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, flash, mqtt, sim, modbus, "
          "serial, syslog, profiles, devices, alarms, notify, thin (did you mean sim?)\n"},
 };
 
@@ -243,7 +243,7 @@ static const struct {
         /* all in one run, sorted by place */
         {"gatewya: g\nspool: {max_size: 1}\nkafka: {brokers: [a:1], linger: 5}\nmqtt: {}\n",
          "t:1:1: gateway: missing; it is required\n"
-         "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, mqtt, sim, "
+         "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, flash, mqtt, sim, "
          "modbus, "
          "serial, syslog, profiles, devices, alarms, notify, thin (did you mean gateway?)\n"
          "t:2:19: spool.max_size: \"1\" has no unit; a size is needed: write 1MiB (B, kB, MB, GB, KiB, MiB, GiB)\n"

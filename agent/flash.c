@@ -1,0 +1,60 @@
+/*
+ * flash: see flash.h.  The mean forgets with a time constant of five minutes, so a burst (a start, a drained backlog) is not
+ * answered at once; the factor moves by a quarter up and a tenth down per look, with a dead band between 80 and 100 % of the
+ * budget, so that it settles instead of swinging.  How it fails: at the longest intervals the budget may still be exceeded;
+ * the forecast in `status` says so.
+ */
+#include "agent/flash.h"
+
+enum { LOOK_US = 10000000, FORGET_S = 300, MOST = 60 };
+
+static const struct schema_key keys[] = {
+        {.name = "max_per_day",
+         .type = SCHEMA_SIZE,
+         .offset = offsetof(struct flash_conf, max_per_day_bytes),
+         .min = 1048576,
+         .max = 1099511627776.0,
+         .help = "Most bytes a day to be written to disk: when the forecast is higher, commits of polled readings and "
+                 "acknowledgements to MQTT brokers wait longer. Not set: no budget."},
+        {0},
+};
+
+const struct schema flash_schema = {
+        .name = "flash",
+        .help = "Sparing the flash the spool lies on.",
+        .keys = keys,
+        .size = sizeof(struct flash_conf),
+};
+
+void flash_init(struct flash *f)
+{
+        *f = (struct flash){.stretch = 1};
+}
+
+static double next_stretch(const struct flash *f, const struct flash_conf *conf)
+{
+        double limit = (double)conf->max_per_day_bytes, next = f->stretch;
+
+        if (limit > 0 && flash_forecast(f) > limit)
+                next *= 1.25;
+        else if (limit == 0 || flash_forecast(f) < limit * 0.8)
+                next /= 1.1;
+        return next > MOST ? MOST : next < 1 ? 1 : next;
+}
+
+bool flash_look(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us)
+{
+        double dt_s = (double)(mono_us - f->looked_us) / 1e6, before = f->stretch, share;
+
+        if (f->known && mono_us - f->looked_us < LOOK_US)
+                return false;
+        if (f->known) {
+                share = dt_s / (FORGET_S + dt_s);
+                f->bytes_per_s += ((double)(written - f->written) / dt_s - f->bytes_per_s) * share;
+                f->stretch = next_stretch(f, conf);
+        }
+        f->known = true;
+        f->written = written;
+        f->looked_us = mono_us;
+        return f->stretch != before;
+}
