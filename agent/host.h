@@ -23,10 +23,10 @@ int host_add(struct host *h, const struct driver_ops *ops, const char *name, con
 
 void host_start(struct host *h);
 
-/* true: the spool takes nothing more (when_full: block); false: it does again. Also wakes those that were told to wait. */
 /* Acknowledgements to sources may be held so many times longer. */
 void host_stretch_acks(struct host *h, double times);
 
+/* true: the spool takes nothing more (when_full: block); false: it does again. Also wakes those that were told to wait. */
 void host_pause(struct host *h, bool on);
 void host_room(struct host *h);
 
