@@ -21,6 +21,8 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
+enum { COMMIT_WITHIN_US = 20000 };
+
 struct moved {
         struct rules_transition t;
         uint32_t reading_tag; /* judged when it happened; RULES_NO_TAG: none */
@@ -42,7 +44,6 @@ struct alarms {
         struct rules *rules;
         struct alarm_notifier *notifiers;
         struct rt_timer timer;
-        struct spool_sync sync;
         bool running, unsynced;
 
         bool *bound; /* by tag */
@@ -208,10 +209,6 @@ void alarms_store(struct alarms *a, uint64_t sample_seq)
         a->has_group = false;
 }
 
-static void on_durable(struct spool_sync *q)
-{
-}
-
 static void arm(struct alarms *a)
 {
         int64_t due_us = rules_due_us(a->rules);
@@ -222,11 +219,11 @@ static void arm(struct alarms *a)
                 rt_timer_set(a->rt, &a->timer, due_us - rt_mono_us(a->rt));
 }
 
-/* What was appended meanwhile rides along; while a commit runs this asks for the one behind it. */
+/* Not at once: a source that waits for the disk asks for a commit in a moment, and the next one would have to wait for two. */
 void alarms_commit(struct alarms *a)
 {
         if (a->unsynced)
-                spool_sync(a->spool, &a->sync);
+                spool_hurry(a->spool, COMMIT_WITHIN_US);
         a->unsynced = false;
         arm(a);
 }
@@ -525,8 +522,6 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         a->said = (struct alarm_said){"", ""};
         a->reading_tag = RULES_NO_TAG;
         a->timer.on_due = on_due;
-        a->sync.on_durable = on_durable;
-        list_init(&a->sync.node);
         spool_counts(spool, &counts);
         snprintf(a->identity, sizeof(a->identity), "%s:%llu", conf->gateway, (unsigned long long)counts.epoch);
         a->rules = rules_new(conf->rules.items, conf->rules.n, a->identity, &up, &now);

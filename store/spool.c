@@ -101,6 +101,14 @@ void spool_arm(struct spool *s)
                 rt_timer_set(s->rt, &s->interval, s->conf.commit_interval_us);
 }
 
+void spool_hurry(struct spool *s, int64_t within_us)
+{
+        if (s->state == COMMIT_BACKOFF ||
+            (rt_timer_armed(&s->interval) && s->interval.due_us <= rt_mono_us(s->rt) + within_us))
+                return;
+        rt_timer_set(s->rt, &s->interval, within_us);
+}
+
 static void on_interval(struct rt_timer *t)
 {
         want_commit(list_entry(t, struct spool, interval));

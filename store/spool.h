@@ -122,6 +122,9 @@ void spool_set_commit_interval(struct spool *s, int64_t us);
  */
 void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uint64_t sure_seq);
 
+/* What was appended is committed within this time, with whatever else comes until then. */
+void spool_hurry(struct spool *s, int64_t within_us);
+
 /* A malformed payload, kept for inspection in a bounded table (oldest go first). `len` may be cut for keeping. */
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
                       size_t len);
