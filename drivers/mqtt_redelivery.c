@@ -10,6 +10,10 @@
  * way, and does not read acknowledgements meanwhile; ended in that moment, it sent 10,000 messages again that we had
  * acknowledged.  An id is free for another message only when the first one is acknowledged, so the last one counts.
  *
+ * An id comes round again, and a constant value with it: what was received more than MQTT_UNDER_WAY_MOST messages ago is
+ * not under way any more and is not recognised.  Where ids were seen to come again sooner (a broker that gives the lowest
+ * free one, or that was restarted), a message without a time of its own is recognised within half of that distance only.
+ *
  * Taking a new message for an old one would lose it; taking an old one for new only doubles it.  So all must agree: the
  * broker says DUP, the packet id, tag, type and value of every reading, and the time if the payload had one.  An entry is
  * used once in each session: its acknowledgement may be lost with that link, too.  The time is compared in milliseconds: the spool moves a time by a microsecond or few to keep a tag's times
@@ -49,15 +53,19 @@ void mqtt_print_add(struct mqtt_print *p, const struct reading *r)
 void mqtt_redelivery_init(struct mqtt_redelivery *q)
 {
         q->session = q->resumption = 1;
+        q->soonest = UINT32_MAX;
 }
 
 void mqtt_redelivery_add(struct mqtt_redelivery *q, uint16_t mid, const struct mqtt_print *p)
 {
         struct mqtt_received *e = &q->by_mid[mid];
 
+        q->number++;
         if (e->session != q->session)
                 q->count++;
-        *e = (struct mqtt_received){.print = *p, .session = q->session};
+        else if (q->number - e->number < q->soonest)
+                q->soonest = q->number - e->number;
+        *e = (struct mqtt_received){.print = *p, .session = q->session, .number = q->number};
 }
 
 void mqtt_redelivery_recall(struct mqtt_redelivery *q, const struct reading *r)
@@ -82,6 +90,17 @@ void mqtt_redelivery_begin(struct mqtt_redelivery *q, bool session_present)
                 q->count = 0;
         }
         q->left = q->count;
+        q->start = q->number;
+}
+
+/* May it still have been under way when the session was resumed, and can it be no other message with the same id? */
+static bool can_be_again(const struct mqtt_redelivery *q, const struct mqtt_received *e)
+{
+        uint32_t ago = q->start - e->number;
+        bool has_time = e->print.time_ms > 0;
+
+        return e->session == q->session && e->seen_in != q->resumption && ago < MQTT_UNDER_WAY_MOST &&
+               (has_time || ago < q->soonest / 2);
 }
 
 static bool same_print(const struct mqtt_print *a, const struct mqtt_print *b)
@@ -98,7 +117,7 @@ bool mqtt_redelivery_known(struct mqtt_redelivery *q, uint16_t mid, const struct
         if (!q->left)
                 return false;
         q->left = dup ? q->left - 1 : 0;
-        if (!dup || e->session != q->session || e->seen_in == q->resumption || !same_print(&e->print, p))
+        if (!dup || !can_be_again(q, e) || !same_print(&e->print, p))
                 return false;
         e->seen_in = q->resumption;
         return true;

@@ -25,13 +25,19 @@ enum { MQTT_MIDS = 65536 };
 struct mqtt_received {
         struct mqtt_print print;
         uint32_t session; /* the broker's session it came in */
+        uint32_t number;  /* counts what was received */
         uint32_t seen_in; /* the resumption it was recognised in: once in each */
 };
 
-/* 1.5 MiB, of which only what was used is ever touched: allocate it zeroed. */
+/* More than a broker ever sends ahead of acknowledgements, and far fewer than there are ids. */
+enum { MQTT_UNDER_WAY_MOST = 32768 };
+
+/* 2 MiB, of which only what was used is ever touched: allocate it zeroed. */
 struct mqtt_redelivery {
         struct mqtt_received by_mid[MQTT_MIDS];
         uint32_t session, resumption; /* both count from 1 */
+        uint32_t number, start;       /* messages received; how many when the session was resumed */
+        uint32_t soonest;             /* the fewest messages after which an id came again */
         uint32_t count;               /* entries of this session */
         uint32_t left;                /* messages that are still to be looked up; 0: that phase is over */
         struct mqtt_print gather;     /* recall: the message whose readings are coming one by one */

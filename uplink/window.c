@@ -186,10 +186,12 @@ void window_durable(struct window *w, uint64_t seq)
 
 void window_gone(struct window *w, uint64_t seq)
 {
-        for (uint32_t i = w->cursor; i < w->n; i++)
-                if (at(w, i)->seq > seq)
-                        at(w, i)->state = SLOT_DONE;
-        w->cursor = w->n;
+        uint32_t i = w->n;
+
+        for (; i > w->cursor && at(w, i - 1)->seq > seq; i--)
+                at(w, i - 1)->state = SLOT_DONE;
+        if (i == w->cursor)
+                w->cursor = w->n; /* else rows up to `seq` are still to be offered */
 }
 
 int64_t window_rest_us(struct window *w, double random)

@@ -28,6 +28,7 @@ struct scenario {
         uint64_t seed;
         int minutes;
         int rows_per_s;
+        int burst_s; /* then nothing more comes; 0: it never ends */
         uint64_t max_size;
         uint64_t rate_limit;
         int text_len;
@@ -195,7 +196,9 @@ static void on_feed(struct rt_timer *t)
 {
         struct world *w = list_entry(t, struct world, feed);
 
-        for (int i = 0; i < w->sc->rows_per_s / 10; i++)
+        bool over = w->sc->burst_s && w->sim.now.mono_us >= w->start_us + w->sc->burst_s * (int64_t)S;
+
+        for (int i = 0; i < w->sc->rows_per_s / 10 && !over; i++)
                 append_one(w);
         if (!rnd(w, 20))
                 spool_append_event(w->spool, w->sim.now.wall_us, "link", 500, SPOOL_NO_TAG, "\"state\":\"down\"", 14);
@@ -406,6 +409,34 @@ static const struct scenario scenarios[] = {
         {.name = "outages", .seed = 2, .minutes = 30, .rows_per_s = 50, .max_size = 64 << 20, .outage_pct = 50},
         {.name = "refusals", .seed = 3, .minutes = 20, .rows_per_s = 50, .max_size = 64 << 20, .retry_permille = 2},
         {.name = "poison", .seed = 4, .minutes = 20, .rows_per_s = 50, .max_size = 64 << 20, .poison_permille = 1},
+        {.name = "a burst with poison",
+         .seed = 12,
+         .minutes = 10,
+         .rows_per_s = 400,
+         .burst_s = 3,
+         .max_size = 64 << 20,
+         .poison_permille = 3},
+        {.name = "another",
+         .seed = 13,
+         .minutes = 10,
+         .rows_per_s = 400,
+         .burst_s = 3,
+         .max_size = 64 << 20,
+         .poison_permille = 3},
+        {.name = "and another",
+         .seed = 14,
+         .minutes = 10,
+         .rows_per_s = 400,
+         .burst_s = 3,
+         .max_size = 64 << 20,
+         .poison_permille = 3},
+        {.name = "the last of these",
+         .seed = 20,
+         .minutes = 10,
+         .rows_per_s = 400,
+         .burst_s = 3,
+         .max_size = 64 << 20,
+         .poison_permille = 3},
         {.name = "no rights at first",
          .seed = 5,
          .minutes = 6,

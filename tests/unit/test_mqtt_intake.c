@@ -310,32 +310,55 @@ static void test_what_is_not_a_redelivery(void **state)
         }
 }
 
-/* More than a broker should ever have under way, all of them acknowledged in vain. */
-static void test_every_packet_id_is_remembered(void **state)
+static bool known(struct mqtt_redelivery *q, int mid, double value)
+{
+        struct reading r = {.tag = 1, .type = READING_F64, .v.f64 = value};
+        struct mqtt_print p = print_of(&r);
+
+        return mqtt_redelivery_known(q, (uint16_t)mid, &p, true);
+}
+
+static struct mqtt_redelivery *after(int n, int n_ids, bool constant)
 {
         struct mqtt_redelivery *q = mem_alloc(sizeof(*q));
         struct reading r = {.tag = 1, .type = READING_F64};
         struct mqtt_print p;
 
         mqtt_redelivery_init(q);
-        for (int i = 1; i < 3 * MQTT_MIDS; i++) {
-                r.v.f64 = i;
+        for (int i = 0; i < n; i++) {
+                r.v.f64 = constant ? 1 : i;
                 p = print_of(&r);
-                if (i % MQTT_MIDS)
-                        mqtt_redelivery_add(q, (uint16_t)i, &p);
+                mqtt_redelivery_add(q, (uint16_t)(1 + i % n_ids), &p);
         }
         mqtt_redelivery_begin(q, true);
-        for (int i = 2 * MQTT_MIDS + 1; i < 3 * MQTT_MIDS; i++) {
-                assert_true(mqtt_redelivery_looking(q));
-                r.v.f64 = i;
-                p = print_of(&r);
-                assert_true(mqtt_redelivery_known(q, (uint16_t)i, &p, true));
-        }
-        assert_false(mqtt_redelivery_looking(q)); /* as many as there were have been looked up */
-        mqtt_redelivery_begin(q, true);
-        r.v.f64 = MQTT_MIDS + 5; /* what had this id before */
-        p = print_of(&r);
-        assert_false(mqtt_redelivery_known(q, 5, &p, true));
+        return q;
+}
+
+/* More than a broker should ever have under way, all of them acknowledged in vain. */
+static void test_what_may_be_under_way_is_remembered(void **state)
+{
+        struct mqtt_redelivery *q = after(150000, 65535, false);
+
+        for (int i = 150000 - MQTT_UNDER_WAY_MOST + 1; i < 150000; i++)
+                assert_true(known(q, 1 + i % 65535, i));
+        free(q);
+}
+
+/* A constant value and an id that came round: a new message, however like the old one it looks. */
+static void test_an_id_that_came_round(void **state)
+{
+        struct mqtt_redelivery *q = after(65600, 65535, true);
+
+        for (int mid = 66; mid < 81; mid++)
+                assert_false(known(q, mid, 1));
+        assert_true(known(q, 65, 1)); /* the last one before the resumption */
+        free(q);
+        q = after(10, 1, true); /* the lowest free id, again and again */
+        assert_false(known(q, 1, 1));
+        free(q);
+        q = after(5000, 1000, true);
+        assert_true(known(q, 1000, 1));
+        assert_false(known(q, 400, 1));
         free(q);
 }
 
@@ -348,7 +371,8 @@ int main(void)
                 cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_redelivery_after_crash),
                 cmocka_unit_test(test_what_is_not_a_redelivery),
-                cmocka_unit_test(test_every_packet_id_is_remembered),
+                cmocka_unit_test(test_what_may_be_under_way_is_remembered),
+                cmocka_unit_test(test_an_id_that_came_round),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,6 +301,39 @@ static void test_rests_grow_until_the_watermark_moves(void **state)
         window_free(&w);
 }
 
+/* Rows that wait behind others are purged, while the first of them have not been offered again yet. */
+static void test_gone_rows_behind_waiting_ones(void **state)
+{
+        struct window w;
+        uint32_t slot[16];
+        uint64_t seq;
+
+        window_init(&w, 16, 1 << 20, 0);
+        for (uint64_t i = 0; i < 8; i++)
+                assert_int_equal(window_offer(&w, i + 1, 10, &slot[i]), WINDOW_SEND);
+        for (uint32_t i = 0; i < 8; i++)
+                window_report(&w, slot[i], SINK_RETRY, &seq);
+        window_advance(&w);
+        window_resume(&w);
+        for (uint64_t i = 0; i < 3; i++)
+                assert_int_equal(window_offer(&w, i + 1, 10, &slot[i]), WINDOW_SEND);
+        window_gone(&w, 6); /* 7 and 8 are not in the spool any more; 4 to 6 are in the batch in hand */
+        for (uint64_t i = 3; i < 6; i++)
+                assert_int_equal(window_offer(&w, i + 1, 10, &slot[i]), WINDOW_SEND);
+        assert_int_equal(w.n, 8);
+        for (uint32_t i = 0; i < 6; i++)
+                window_report(&w, slot[i], SINK_DELIVERED, &seq);
+        window_advance(&w);
+        assert_int_equal(w.watermark, 8);
+        for (uint64_t next = 9; next < 60; next++) {
+                assert_int_equal(window_offer(&w, next, 10, &slot[0]), WINDOW_SEND);
+                window_report(&w, slot[0], SINK_DELIVERED, &seq);
+                window_advance(&w);
+                window_durable(&w, w.watermark);
+        }
+        window_free(&w);
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
@@ -308,6 +341,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_full_until_half_is_free),
                 cmocka_unit_test(test_a_record_larger_than_the_window_goes_alone),
                 cmocka_unit_test(test_rests_grow_until_the_watermark_moves),
+                cmocka_unit_test(test_gone_rows_behind_waiting_ones),
         };
 
         only_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
