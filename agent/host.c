@@ -163,7 +163,7 @@ static void up_sync(struct driver *d, struct driver_sync *ds)
 static void up_quarantine(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len)
 {
         d->n_malformed++;
-        snprintf(d->last_error, sizeof(d->last_error), "%s: %s", origin, reason);
+        text_format(d->last_error, sizeof(d->last_error), "%s: %s", origin, reason);
         spool_quarantine(slot_of(d)->host->spool, d->name, origin, reason, payload, len);
 }
 
@@ -201,7 +201,7 @@ static void up_link_down(struct driver *d, const char *why)
 
         d->state = DRIVER_DOWN;
         d->n_errors++;
-        snprintf(d->last_error, sizeof(d->last_error), "%s", why);
+        text_copy(d->last_error, sizeof(d->last_error), why);
         s->started = false;
         if (!s->told_down) {
                 s->told_down = true;
@@ -258,7 +258,8 @@ static void on_recent(void *ctx, const struct reading *r)
 {
         struct recent_filter *f = ctx;
 
-        if (!strcmp(tags_get(f->d->tags, r->tag)->driver, f->d->name))
+        /* a row of a damaged file may name any tag */
+        if (r->tag < tags_count(f->d->tags) && !strcmp(tags_get(f->d->tags, r->tag)->driver, f->d->name))
                 f->each(f->ctx, r);
 }
 

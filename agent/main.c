@@ -24,7 +24,7 @@
 #include "agent/notify.h"
 #include "agent/rt_uv.h"
 
-enum { EXIT_USAGE = 2, EXIT_UNREACHABLE = 69, EXIT_CONFIG = 78, STOP_WITHIN_US = 3000000, GIVE_UP_US = 4000000 };
+enum { EXIT_USAGE = 2, EXIT_UNREACHABLE = 69, EXIT_CONFIG = 78, STOP_WITHIN_US = 3000000, GIVE_UP_US = 3500000 };
 
 struct process {
         struct rt *rt;
@@ -37,12 +37,14 @@ struct process {
         struct rt_watch signals;
         struct rt_timer give_up;
         bool stopping, sink_closed;
+        bool quiet; /* no work of the runtime is under way any more */
 };
 
 static const char usage[] =
         "usage: millraced [--config FILE]\n"
         "\n"
-        "Reads sensors, keeps every reading in the spool, forwards to Kafka. Runs in the foreground, logs to standard error.\n"
+        "Reads sensors, keeps every reading in the spool, forwards to Kafka. Runs in the foreground, logs to standard "
+        "error.\n"
         "\n"
         "  -c, --config FILE   configuration (default " CONFIG_DEFAULT_PATH ")\n"
         "      --version       print the version\n"
@@ -194,6 +196,7 @@ static bool run(struct process *p)
         rt_timer_cancel(p->rt, &p->give_up);
         metrics_http_close(p->metrics);
         daemon_close(p->daemon);
+        p->quiet = rt_uv_quiesce(p->rt);
         committed = agent_close(&p->agent);
         log_notice("agent", committed ? "ended, everything committed" : "ended; the last commit failed");
         return committed;
@@ -214,7 +217,7 @@ static int serve(const char *path)
                 return code;
         if (!run(&p))
                 return 1;
-        if (p.sink_closed) {
+        if (p.sink_closed && p.quiet) {
                 kafka_sink_free(p.sink);
                 rt_uv_free(p.rt);
         }

@@ -24,7 +24,8 @@ struct rt_uv {
         uv_timer_t timer;
         struct list slow_waiting;
         unsigned n_slow;
-        bool stopped;
+        struct list jobs;
+        bool stopped, quiet;
 };
 
 struct poll {
@@ -34,6 +35,7 @@ struct poll {
 
 struct job {
         uv_work_t req; /* first */
+        struct list node;
         struct rt_uv *uv;
         struct rt_work *work;
 };
@@ -129,6 +131,7 @@ static void start_job(struct rt_uv *uv, struct rt_work *w)
 
         job->uv = uv;
         job->work = w;
+        list_append(&uv->jobs, &job->node);
         BUG_ON(uv_queue_work(&uv->loop, &job->req, run_job, on_job_done) != 0);
 }
 
@@ -138,7 +141,10 @@ static void on_job_done(uv_work_t *req, int status)
         struct rt_uv *uv = job->uv;
         struct rt_work *w = job->work;
 
+        list_remove(&job->node);
         free(job);
+        if (uv->quiet)
+                return;
         if (w->slow) {
                 struct list *next = list_take(&uv->slow_waiting);
 
@@ -178,6 +184,7 @@ struct rt *rt_uv_new(void)
         setenv("UV_THREADPOOL_SIZE", "4", 1);
         uv->rt.ops = &uv_ops;
         list_init(&uv->slow_waiting);
+        list_init(&uv->jobs);
         BUG_ON(uv_loop_init(&uv->loop) != 0);
         BUG_ON(uv_timer_init(&uv->loop, &uv->timer) != 0);
         uv->timer.data = uv;
@@ -197,6 +204,17 @@ void rt_uv_stop(struct rt *rt)
 {
         ((struct rt_uv *)rt)->stopped = true;
         uv_stop(&((struct rt_uv *)rt)->loop);
+}
+
+bool rt_uv_quiesce(struct rt *rt)
+{
+        struct rt_uv *uv = (struct rt_uv *)rt;
+        bool quiet = true;
+
+        uv->quiet = true;
+        for (struct list *n = uv->jobs.next; n != &uv->jobs; n = n->next)
+                quiet &= uv_cancel((uv_req_t *)&list_entry(n, struct job, node)->req) == 0;
+        return quiet;
 }
 
 void rt_uv_free(struct rt *rt)

@@ -187,7 +187,7 @@ static void on_durable(struct driver *d)
         m->intake.n_rows = m->intake.n_bytes = 0;
         if ((m->phase == UP || m->phase == LEAVING) && !m->aside) {
                 mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
-        m->hold.delay_us = ack_delay_us(m);
+                m->hold.delay_us = ack_delay_us(m);
                 if (write_out(m))
                         turn(m);
         } else if (m->phase != OFF && m->phase != OPENING) {
@@ -292,12 +292,26 @@ static void set_aside(struct mqtt *m, const struct mqtt_message *msg)
         m->aside = copy;
 }
 
+/*
+ * What was set aside needed no commit (QoS 0), and all before it is on disk: its acknowledgements may go.  False when the
+ * link is gone.
+ */
+static bool all_durable(struct mqtt *m)
+{
+        if (m->phase == ACCEPTING || !m->hold.pending || m->uncommitted || m->committing || m->acking || m->aside)
+                return true;
+        mqtt_hold_done(&m->hold, rt_mono_us(m->d->rt), mqtt_link_has_more(m->link));
+        return write_out(m);
+}
+
 /* Whatever happened: does what can be done now, and watches for what can't. */
 static void turn(struct mqtt *m)
 {
         int r;
 
         take_aside(m);
+        if (!all_durable(m))
+                return;
         r = read_some(m);
         if (r == MQTT_LINK_E_LOST)
                 return;
