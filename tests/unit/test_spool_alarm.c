@@ -1,0 +1,243 @@
+/*
+ * The spool's alarms: the last state of each survives, with the reading of its transaction or not at all; the journal is
+ * bounded; a file of before there were alarms gets their tables.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/log.h"
+#include "agent/base/rt_sim.h"
+#include "store/spool.h"
+#include "store/spool_query.h"
+
+static struct {
+        char dir[64], path[96];
+        struct rt_sim sim;
+        struct tags *tags;
+        struct spool *spool;
+} T;
+
+static void open_spool(void)
+{
+        struct spool_conf conf = {.path = T.path,
+                                  .max_size_bytes = 4 << 20,
+                                  .commit_interval_us = 1000000,
+                                  .batch_rows = 1000,
+                                  .batch_bytes = 1 << 20,
+                                  .quarantine_bytes = 1 << 16};
+        struct err e;
+
+        rt_sim_init(&T.sim, 5, INT64_C(1795428000000000));
+        T.tags = tags_new(100);
+        if (spool_open(&T.spool, &T.sim.rt, &conf, "gw-7", T.tags, NULL, &e) < 0)
+                fail_msg("%s", e.text);
+}
+
+static void close_spool(bool clean)
+{
+        if (clean)
+                assert_true(spool_close(T.spool));
+        else
+                spool_abandon(T.spool);
+        tags_free(T.tags);
+        rt_sim_release(&T.sim);
+}
+
+static int set_up(void **state)
+{
+        memset(&T, 0, sizeof(T));
+        snprintf(T.dir, sizeof(T.dir), "/tmp/test_spool_alarm_XXXXXX");
+        if (!mkdtemp(T.dir))
+                return -1;
+        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        char cmd[128];
+
+        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
+        return system(cmd);
+}
+
+static void put(const char *tag, uint32_t activations, bool active)
+{
+        struct spool_alarm a = {.source = "press-1",
+                                .tag = tag,
+                                .rule = "hot",
+                                .limit_kind = "hi",
+                                .state = active ? "unack" : "normal",
+                                .active = active,
+                                .unacked = active,
+                                .severity = 700,
+                                .activations = activations,
+                                .since_us = 1000000 * (int64_t)activations,
+                                .event_id = "0123456789abcdef"};
+        struct spool_alarm_note n = {.at_us = a.since_us,
+                                     .source = a.source,
+                                     .tag = tag,
+                                     .rule = a.rule,
+                                     .limit_kind = a.limit_kind,
+                                     .change = active ? "active" : "returned",
+                                     .by = activations % 2 ? "kim" : "",
+                                     .comment = activations % 2 ? "it's \"fine\"" : "",
+                                     .value = 90,
+                                     .limit = NAN,
+                                     .severity = 700};
+
+        spool_put_alarm(T.spool, &a);
+        spool_note_alarm(T.spool, &n);
+}
+
+struct found {
+        int n;
+        uint32_t activations[3];
+        bool active[3];
+};
+
+static void on_alarm(void *ctx, const struct spool_alarm *a)
+{
+        struct found *f = ctx;
+
+        assert_true(f->n < 3);
+        assert_string_equal(a->source, "press-1");
+        assert_string_equal(a->event_id, "0123456789abcdef");
+        assert_int_equal(a->since_us, 1000000 * (int64_t)a->activations);
+        f->activations[f->n] = a->activations;
+        f->active[f->n++] = a->active;
+}
+
+static struct found read_back(void)
+{
+        struct found f = {0};
+        struct err e;
+
+        assert_int_equal(spool_each_alarm(T.spool, on_alarm, &f, &e), 0);
+        return f;
+}
+
+static void test_the_last_state_is_kept(void **state)
+{
+        struct found f;
+
+        open_spool();
+        for (uint32_t i = 1; i <= 5000; i++)
+                put(i % 2 ? "a" : "b", i, i % 3 == 0); /* thousands of changes of two alarms within one commit */
+        close_spool(true);
+        open_spool();
+        f = read_back();
+        assert_int_equal(f.n, 2);
+        assert_int_equal(f.activations[0], 4999);
+        assert_int_equal(f.activations[1], 5000);
+        assert_true(!f.active[0] && !f.active[1]);
+        close_spool(true);
+}
+
+static void test_with_its_reading_or_not_at_all(void **state)
+{
+        struct spool_counts c;
+        struct reading r = {.type = READING_F64, .ts_us = 1, .arrival_us = 1};
+
+        for (uint32_t i = 1; i <= 40; i++) {
+                open_spool();
+                spool_counts(T.spool, &c);
+                assert_int_equal(c.accepted, c.accepted ? read_back().activations[0] : 0);
+                assert_int_equal(tags_intern(T.tags, "press-1", "a", "", "", "d", &r.tag), 0);
+                put("a", (uint32_t)c.accepted + 1, true);
+                assert_int_equal(spool_append(T.spool, &r), 0);
+                spool_hurry(T.spool, 1000);
+                rt_sim_run(&T.sim, T.sim.now.mono_us + (i % 3) * 1000, NULL, NULL);
+                close_spool(false); /* as kill -9 would */
+        }
+        assert_true(c.accepted > 10 && c.accepted < 40);
+}
+
+static bool on_note(void *ctx, const struct spool_query_alarm_note *note)
+{
+        uint64_t *n = ctx;
+
+        assert_true(isnan(note->n.limit) && note->n.value == 90);
+        assert_string_equal(note->n.by, note->n.at_us / 1000000 % 2 ? "kim" : "");
+        assert_string_equal(note->n.comment, *note->n.by ? "it's \"fine\"" : "");
+        (*n)++;
+        return true;
+}
+
+static void test_the_journal_is_bounded(void **state)
+{
+        struct spool_query *q;
+        struct spool_counts c;
+        uint64_t n = 0, last = 0;
+        struct err e;
+
+        open_spool();
+        for (uint32_t i = 1; i <= 6000; i++) {
+                put("a", i, true);
+                if (i % 100 == 0)
+                        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        }
+        spool_counts(T.spool, &c);
+        assert_int_equal(c.alarm_notes_lost, 0);
+        assert_true(c.spool_bytes <= 4 << 20);
+        for (uint32_t i = 0; i < 5000; i++)
+                put("a", 6001 + i, true); /* while nothing can be committed */
+        spool_counts(T.spool, &c);
+        assert_int_equal(c.alarm_notes_lost, 5000 - 4096);
+        close_spool(true);
+        assert_int_equal(spool_query_open(&q, T.path, &e), 0);
+        assert_int_equal(spool_query_alarm_log(q, 0, 0, on_note, &n, &e), 0);
+        assert_in_range(n, 100, 2000);
+        assert_int_equal(spool_query_alarm_log(q, 0, 7, on_note, &last, &e), 0);
+        assert_int_equal(last, 7);
+        spool_query_close(q);
+}
+
+static void test_an_old_file_gets_the_tables(void **state)
+{
+        struct spool_query *q;
+        sqlite3 *conn;
+        struct err e;
+        uint64_t n = 0;
+
+        open_spool();
+        close_spool(true);
+        assert_int_equal(sqlite3_open(T.path, &conn), SQLITE_OK);
+        assert_int_equal(
+                sqlite3_exec(conn, "DROP TABLE alarm; DROP TABLE alarm_log; PRAGMA user_version=2", NULL, NULL, NULL),
+                SQLITE_OK);
+        sqlite3_close(conn);
+        assert_int_equal(spool_query_open(&q, T.path, &e), 0);
+        assert_int_equal(spool_query_alarm_log(q, 0, 0, on_note, &n, &e), 0);
+        assert_int_equal(n, 0);
+        spool_query_close(q);
+        open_spool();
+        put("a", 1, true);
+        close_spool(true);
+        open_spool();
+        assert_int_equal(read_back().n, 1);
+        close_spool(true);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_the_last_state_is_kept, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_with_its_reading_or_not_at_all, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_the_journal_is_bounded, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_an_old_file_gets_the_tables, set_up, tear_down),
+        };
+
+        log_init(LOG_ERROR);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
