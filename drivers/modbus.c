@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "agent/base/log.h"
+#include "agent/base/text.h"
 #include "drivers/modbus_bus.h"
 #include "drivers/tty.h"
 
@@ -125,8 +126,8 @@ static void on_bad(void *ctx, size_t read, enum quality quality, const char *why
         if (quality == QUALITY_BAD_NOT_CONNECTED)
                 return;
         m->d->n_errors++;
-        snprintf(m->d->last_error, sizeof(m->d->last_error), "%s, function %u, %u from %u: %s", device->source,
-                 rd->function, rd->count, rd->address, why);
+        text_format(m->d->last_error, sizeof(m->d->last_error), "%s, function %u, %u from %u: %s", device->source,
+                    rd->function, rd->count, rd->address, why);
 }
 
 static void on_device(void *ctx, size_t device, bool up, const char *why)

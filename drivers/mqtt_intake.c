@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "agent/base/log.h"
+#include "agent/base/text.h"
 
 enum { TOPICS_MOST = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100 };
 
@@ -224,8 +225,11 @@ static void tell(struct mqtt_intake *in, const struct mqtt_message *m)
         d->n_mapped += t->n_mapped;
         d->n_untagged += t->n_untagged;
         if (t->gap) {
+                char topic[101];
+
+                text_copy(topic, sizeof(topic), m->topic);
                 d->n_errors++;
-                snprintf(d->last_error, sizeof(d->last_error), "%.100s: %s", m->topic, t->gap);
+                text_format(d->last_error, sizeof(d->last_error), "%s: %s", topic, t->gap);
         }
         if (t->rebirth)
                 ask_for_rebirth(in);

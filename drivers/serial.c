@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/text.h"
 #include "drivers/serial_decode.h"
 #include "drivers/serial_frame.h"
 #include "drivers/tty.h"
@@ -129,7 +130,7 @@ static void broken(struct serial *s, const struct serial_frame *f, const char *r
                 return;
         }
         s->d->n_malformed++;
-        snprintf(s->d->last_error, sizeof(s->d->last_error), "%s: %s", s->conf->source, reason);
+        text_format(s->d->last_error, sizeof(s->d->last_error), "%s: %s", s->conf->source, reason);
 }
 
 static void take(struct serial *s, const struct serial_frame *f)
@@ -253,7 +254,7 @@ static void on_unanswered(struct rt_timer *t)
         struct serial *s = list_entry(t, struct serial, answer);
 
         s->d->n_errors++;
-        snprintf(s->d->last_error, sizeof(s->d->last_error), "%s: no answer", s->conf->source);
+        text_format(s->d->last_error, sizeof(s->d->last_error), "%s: no answer", s->conf->source);
         tell_bad(s, QUALITY_BAD_COMM_FAILURE);
 }
 

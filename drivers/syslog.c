@@ -69,7 +69,7 @@ struct syslog {
 
 static void tell_error(struct syslog *s, const char *what, const char *whose)
 {
-        snprintf(s->d->last_error, sizeof(s->d->last_error), "%s%s%s", whose, *whose ? ": " : "", what);
+        text_format(s->d->last_error, sizeof(s->d->last_error), "%s%s%s", whose, *whose ? ": " : "", what);
 }
 
 /* A copy with a ? for every byte that is no UTF-8. */

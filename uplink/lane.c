@@ -12,6 +12,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "agent/base/text.h"
 
 enum {
         FETCH_ROWS = 1000,
@@ -231,7 +232,7 @@ static void poison(struct lane *l, uint64_t seq, const char *why)
 static void note_error(struct uplink *u, const char *why)
 {
         if (why && *why)
-                snprintf(u->last_error, sizeof(u->last_error), "%.199s", why);
+                text_copy(u->last_error, sizeof(u->last_error), why);
 }
 
 /* Gives a record that has a slot to the sink. False: it was not taken, and the lane has to wait. */

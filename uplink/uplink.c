@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/text.h"
 #include "uplink/lane.h"
 
 enum { TURN_RECORDS = 2000 };
@@ -64,7 +65,7 @@ static void on_state(void *ctx, bool up, const char *why)
 
         u->link = up ? LINK_UP : LINK_DOWN;
         if (!up)
-                snprintf(u->last_error, sizeof(u->last_error), "%.199s", why);
+                text_copy(u->last_error, sizeof(u->last_error), why);
         if (changed && u->up.on_state)
                 u->up.on_state(u->up.ctx, up, why);
 }

@@ -11,6 +11,8 @@
  */
 #include "agent/base/text.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is_name_byte(unsigned char c)
@@ -147,6 +149,35 @@ size_t text_put_json(char *out, const char *s, size_t len)
                 p += n ? n : 1;
         }
         return (size_t)(o - out);
+}
+
+size_t text_copy(char *out, size_t cap, const char *s)
+{
+        size_t left = strlen(s), len = 0;
+
+        while (left) {
+                size_t step = utf8_step((const unsigned char *)s, left), n = step ? step : 3;
+
+                if (len + n >= cap)
+                        break;
+                memcpy(out + len, step ? s : "\xef\xbf\xbd", n);
+                len += n;
+                s += step ? step : 1;
+                left -= step ? step : 1;
+        }
+        out[len] = '\0';
+        return len;
+}
+
+size_t text_format(char *out, size_t cap, const char *fmt, ...)
+{
+        char whole[512];
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(whole, sizeof(whole), fmt, ap);
+        va_end(ap);
+        return text_copy(out, cap, whole);
 }
 
 static unsigned least(unsigned a, unsigned b)

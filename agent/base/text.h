@@ -48,6 +48,13 @@ bool text_is_utf8(const char *s, size_t len);
 /* Appends as the inside of a JSON string; needs at most 6 * len. Invalid UTF-8 becomes U+FFFD. Returns the length. */
 size_t text_put_json(char *out, const char *s, size_t len);
 
+/*
+ * Copies what fits `cap` with its NUL, cut between two characters; invalid UTF-8 becomes U+FFFD. Returns the length.
+ * text_format: the same of what is formatted, of which the first 511 bytes are looked at.
+ */
+size_t text_copy(char *out, size_t cap, const char *s);
+size_t text_format(char *out, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* The candidate nearest to `word` (edit distance at most 2, or a third of its length), or NULL. */
 const char *text_did_you_mean(const char *word, const char *const *candidates, size_t n);
 

@@ -645,6 +645,49 @@ static void test_hash(void **state)
         assert_true(text_hash("a", 1, 1) != text_hash("a", 1, 2));
 }
 
+static void test_copy(void **state)
+{
+        static const struct {
+                const char *text;
+                size_t cap;
+                const char *copy;
+        } rows[] = {
+                {"", 1, ""},
+                {"abc", 4, "abc"},
+                {"abc", 3, "ab"},
+                {"abc", 1, ""},
+                {"20 \xc2\xb0", 6, "20 \xc2\xb0"},
+                {"20 \xc2\xb0", 5, "20 "},
+                {"\xe2\x82\xac", 3, ""},
+                {"a\xf0\x9f\x98\x80z", 5, "a"},
+                {"a\xff"
+                 "b",
+                 9,
+                 "a\xef\xbf\xbd"
+                 "b"},
+                {"a\xff"
+                 "b",
+                 4, "a"},
+                {"a\xe2\x82", 9, "a\xef\xbf\xbd\xef\xbf\xbd"},
+        };
+        char out[10], whole[600];
+
+        for (size_t i = 0; i < LENGTH(rows); i++) {
+                memset(out, 'x', sizeof(out));
+                assert_int_equal(text_copy(out, rows[i].cap, rows[i].text), strlen(rows[i].copy));
+                assert_string_equal(out, rows[i].copy);
+                assert_int_equal(text_format(out, rows[i].cap, "%s", rows[i].text), strlen(rows[i].copy));
+                assert_string_equal(out, rows[i].copy);
+        }
+        for (size_t i = 0; i + 2 < sizeof(whole); i += 2)
+                memcpy(whole + i, "\xc3\xa4", 3);
+        for (size_t cap = 1; cap < 300; cap++) { /* a driver's fault, wherever it is cut */
+                char fault[300];
+
+                assert_true(text_is_utf8(fault, text_format(fault, cap, "plant: %s", whole)));
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -668,6 +711,7 @@ int main(void)
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_json),
+                cmocka_unit_test(test_copy),
                 cmocka_unit_test(test_did_you_mean),
                 cmocka_unit_test(test_hash),
         };
