@@ -92,19 +92,41 @@ static const char *health_name(const struct agent *a, const struct spool_counts 
         return "ok";
 }
 
+/* Whatever a driver or a library put there, it is valid UTF-8 here: or the whole object would be missing. */
+static json_t *words_json(const char *words)
+{
+        char text[256];
+
+        text_copy(text, sizeof(text), words);
+        return json_string(text);
+}
+
+static json_t *driver_json(const struct driver *d)
+{
+        json_t *o = json_pack("{s:s, s:s, s:s, s:b}", "name", d->name, "kind", d->ops->kind, "state",
+                              host_state_name(d), "paused", (int)d->paused);
+        const struct {
+                const char *name;
+                uint64_t n;
+        } counts[] = {
+                {"readings", d->n_readings},       {"errors", d->n_errors},     {"malformed", d->n_malformed},
+                {"redelivered", d->n_redelivered}, {"overruns", d->n_overruns}, {"thinned", d->n_thinned},
+                {"names_mapped", d->n_mapped},     {"untagged", d->n_untagged}, {"absent", d->n_absent},
+        };
+
+        for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+                json_object_set_new(o, counts[i].name, json_integer((json_int_t)counts[i].n));
+        json_object_set_new(o, "last_error", words_json(d->last_error));
+        return o;
+}
+
 static json_t *drivers_json(const struct agent *a)
 {
         json_t *list = json_array();
         const struct driver *d;
 
         for (size_t i = 0; (d = host_driver(a->host, i)); i++)
-                json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "name",
-                                                      d->name, "kind", d->ops->kind, "state", host_state_name(d),
-                                                      "readings", (json_int_t)d->n_readings, "errors",
-                                                      (json_int_t)d->n_errors, "malformed", (json_int_t)d->n_malformed,
-                                                      "redelivered", (json_int_t)d->n_redelivered, "overruns",
-                                                      (json_int_t)d->n_overruns, "thinned", (json_int_t)d->n_thinned,
-                                                      "paused", (int)d->paused, "last_error", d->last_error));
+                json_array_append_new(list, driver_json(d));
         return list;
 }
 
@@ -122,8 +144,8 @@ static void put_counts(json_t *o, const struct agent *a, const struct spool_coun
 
 static json_t *uplink_json(const struct uplink_status *up)
 {
-        return json_pack("{s:s, s:I, s:b, s:s, s:I, s:I, s:I, s:I}", "state", up->state, "in_flight",
-                         (json_int_t)up->in_flight, "paused", (int)up->paused, "last_error", up->last_error,
+        return json_pack("{s:s, s:I, s:b, s:o, s:I, s:I, s:I, s:I}", "state", up->state, "in_flight",
+                         (json_int_t)up->in_flight, "paused", (int)up->paused, "last_error", words_json(up->last_error),
                          "delivered", (json_int_t)up->delivered, "retried", (json_int_t)up->retried, "poisoned",
                          (json_int_t)up->poisoned, "bytes_sent", (json_int_t)up->bytes_sent);
 }
@@ -233,7 +255,7 @@ char *status_json(struct agent *a)
         json_object_set_new(o, "quarantined", json_integer((json_int_t)c.quarantined));
         json_object_set_new(o, "dead_lettered", json_integer((json_int_t)c.dead_lettered));
         json_object_set_new(o, "clock", json_string(a->pipeline.clock_unsynced ? "unsynced" : "synced"));
-        json_object_set_new(o, "fault", json_string(c.fault));
+        json_object_set_new(o, "fault", words_json(c.fault));
         text = json_dumps(o, JSON_COMPACT);
         json_decref(o);
         return text;

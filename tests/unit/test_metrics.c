@@ -25,7 +25,7 @@ static const char status[] = "{\"health\":\"degraded\",\"gateway\":\"gw-7\",\"si
                              "\"activations\":40,\"flood\":true},\"drivers\":[{\"name\":"
                              "\"plant\",\"kind\":\"mqtt\","
                              "\"state\":\"up\",\"readings\":1234567,\"errors\":0,\"malformed\":4,\"redelivered\":5,"
-                             "\"overruns\":0,\"paused\":false},"
+                             "\"names_mapped\":6,\"untagged\":8,\"absent\":9,\"overruns\":0,\"paused\":false},"
                              "{\"name\":\"bus1\",\"kind\":\"modbus\",\"state\":\"down\",\"readings\":12,\"errors\":3,"
                              "\"malformed\":0,\"redelivered\":"
                              "0,\"overruns\":7,\"paused\":true}],\"uplink\":{\"state\":\"up\",\"in_flight\":4096,"
@@ -79,6 +79,9 @@ static void test_samples(void **state)
                 "millrace_driver_up{gateway=\"gw-7\",driver=\"plant\",kind=\"mqtt\"} 1",
                 "millrace_driver_up{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 0",
                 "millrace_driver_paused{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 1",
+                "millrace_driver_names_mapped_total{gateway=\"gw-7\",driver=\"plant\",kind=\"mqtt\"} 6",
+                "millrace_driver_untagged_total{gateway=\"gw-7\",driver=\"plant\",kind=\"mqtt\"} 8",
+                "millrace_driver_absent_total{gateway=\"gw-7\",driver=\"plant\",kind=\"mqtt\"} 9",
                 "millrace_driver_overruns_total{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 7",
                 "# HELP millrace_readings_dropped_total Readings dropped by policy; the ledger names them.",
                 "# TYPE millrace_readings_dropped_total counter",
