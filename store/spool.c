@@ -446,7 +446,7 @@ static void fail(struct spool *s, const char *what)
         bool told = s->failing && !strcmp(s->fault, what);
 
         s->failing = true;
-        snprintf(s->fault, sizeof(s->fault), "%s", what);
+        text_copy(s->fault, sizeof(s->fault), what);
         s->state = COMMIT_BACKOFF;
         rt_timer_set(s->rt, &s->retry, backoff_next_us(&s->backoff, rt_random(s->rt)));
         if (told)
