@@ -231,7 +231,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 tags_free(a->tags);
                 return -1;
         }
-        pipeline_init(&a->pipeline, rt, a->tags, a->spool, a->alarms, a->thinning);
+        pipeline_init(&a->pipeline, rt, a->tags, a->spool, conf->floor.alarms.n ? a->alarms : NULL, a->thinning);
         a->host = host_new(rt, &a->pipeline, a->spool, a->tags, conf->gateway);
         spool_counts(a->spool, &counts);
         a->kafka = conf->kafka;

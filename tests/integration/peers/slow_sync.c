@@ -1,10 +1,10 @@
 /*
  * slow_sync: LD_PRELOAD for a disk whose fsync takes SLOW_SYNC_MS (default 300).  For the tests.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static void wait_a_while(void)
 {
