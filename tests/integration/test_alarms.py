@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import subprocess
 import threading
 import time
 
@@ -138,9 +140,11 @@ def test_operators(room):
 
 def slow_agent(room, monkeypatch, settings):
     """On a disk whose fsync takes 300 ms, without Kafka, with its broker connected."""
-    monkeypatch.setenv("LD_PRELOAD", os.path.join(agents.build_dir(), "tests", "integration", "slow_sync.so"))
+    libraries = subprocess.run(["ldd", agents.program("millraced")], capture_output=True, text=True, check=True).stdout
+    first = re.findall(r"=> (\S*lib[at]san\S*)", libraries)  # a sanitizer's library wants to be the first
+    monkeypatch.setenv("LD_PRELOAD", " ".join(first + [os.path.join(agents.build_dir(), "tests", "integration", "slow_sync.so")]))
     agent = room.agent({**settings, "notify": {"mqtt": {"connection": "plant"}}}, kafka="127.0.0.1:1")
-    agent.start(links=False)
+    agent.spawn()
     monkeypatch.delenv("LD_PRELOAD")
     agent.wait("the broker", lambda s: s["drivers"][0]["state"] == "up" and s["alarms"]["notify"]["mqtt"]["up"])
     return agent
