@@ -83,7 +83,9 @@ def test_dropped_ranges_are_the_gaps_the_consumer_sees(room, own_kafka, policy):
     gone = ledger_of(agent)
     assert gone == set(range(1, n + 1)) - got, "the ledger and the gaps differ"
     assert len(gone) == s["dropped"]
-    seq_of = dict(zip(numbers(mine), (r.data["seq"] for r in mine)))
-    newest_there = n - 1 in seq_of
-    assert newest_there == (policy == "drop_oldest"), "the wrong end was dropped"
+    # a small batch may still find the room that a large one did not: so by their means, and by the end that must be there
+    there = set(numbers(mine))
+    kept, lost = sum(got) / len(got), sum(gone) / len(gone)
+    assert (n - 1 in there and lost < kept) if policy == "drop_oldest" else (0 in there and lost > kept), (
+        f"the wrong end was dropped: seq {lost:.0f} in the mean, {kept:.0f} was kept")
     assert "dropped" in {e.data["kind"] for e in room.events()}, "a drop is told as an event"
