@@ -26,6 +26,8 @@
 #include "agent/config_yaml.h"
 #include "drivers/modbus.h"
 #include "drivers/modbus_plan.h"
+#include "drivers/mqtt.h"
+#include "store/spool.h"
 
 enum { OWN_KEYS = 9, SLAVE_KEYS = 2, FILES_MOST = 256 };
 
@@ -211,8 +213,31 @@ static void link_slaves(struct walk *w, struct config *c)
                     on_link_fault, w);
 }
 
+/* A message that found no room in the spool's memory would be acknowledged and dropped, so none is as long as that. */
+static void fit_payloads(struct walk *w, struct config *c)
+{
+        uint64_t most = spool_text_most(&c->spool);
+        struct schema_list *links = c->sections;
+
+        while (drivers_known[links - c->sections] != &mqtt_ops)
+                links++;
+        for (size_t i = 0; i < links->n; i++) {
+                struct mqtt_conf *conf = (struct mqtt_conf *)links->items + i;
+
+                if (conf->max_payload_bytes <= most)
+                        continue;
+                if (walk_find(w, &conf->max_payload_bytes))
+                        walk_fault(w, &conf->max_payload_bytes,
+                                   "more than the spool gathers in memory; allowed: up to %lluKiB, the smaller of "
+                                   "spool.batch_bytes and spool.max_size / 32",
+                                   (unsigned long long)most / 1024);
+                conf->max_payload_bytes = most;
+        }
+}
+
 static void check_across(struct walk *w, struct config *c)
 {
+        fit_payloads(w, c);
         check_names(w, c);
         link_slaves(w, c);
         if (c->floor.notify.mqtt.connection)

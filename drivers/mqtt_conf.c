@@ -295,7 +295,8 @@ static const struct schema_key item_keys[] = {
          .help = "How long acknowledgements may be held to fill a commit: more saves CPU and flash, less adds no "
                  "delay."},
         {"max_payload", SCHEMA_SIZE, 0, offsetof(struct mqtt_conf, max_payload_bytes), 64, 16 << 20, .def = "256KiB",
-         .help = "Longer messages go to the quarantine."},
+         .help = "Longer messages go to the quarantine. At most spool.batch_bytes and spool.max_size / 32; so is the "
+                 "default."},
         {"receive_maximum", SCHEMA_INT, 0, offsetof(struct mqtt_conf, receive_maximum), 1, 65535, .def = "2000",
          .help = "How many messages the broker may send before we acknowledge (MQTT 5)."},
         {"subscriptions", SCHEMA_LIST, SCHEMA_REQUIRED, offsetof(struct mqtt_conf, subscriptions), .sub = &sub_schema,

@@ -45,6 +45,9 @@ struct spool_conf {
 };
 extern const struct schema spool_schema;
 
+/* The longest text a reading can have: a longer one is refused, memory_full. */
+uint64_t spool_text_most(const struct spool_conf *conf);
+
 enum {
         SPOOL_E_BUSY = 1, /* append: the batch being gathered is full; wait for on_room */
         SPOOL_E_FULL = 2, /* append: when_full is block and the disk budget is used up; wait for on_room */
@@ -68,7 +71,10 @@ struct spool_upcalls {
 int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf, const char *gateway, struct tags *tags,
                const struct spool_upcalls *up, struct err *e);
 
-/* Commits what was appended and acked. Blocking: after the loop has ended. False when something could not be committed. */
+/*
+ * Commits what was appended and acked. Blocking: after the loop has ended. False when something could not be committed:
+ * it waits for others' locks for a second at most, and begins no try later than that.
+ */
 bool spool_close(struct spool *s);
 
 /* Forgets all that is in memory, closes the file as it is: what kill -9 would do. For the tests. */
@@ -192,7 +198,10 @@ void spool_fetch(struct spool *s, struct spool_fetch *f);
 /* Kafka has everything of the lane up to and including `seq` that was not dropped. Monotonic. */
 void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq);
 
-/* Rows up to `seq` may be on their way to Kafka: drop_oldest leaves them alone. */
+/*
+ * Rows up to `seq` may be on their way to Kafka: drop_oldest leaves them alone.  Pin first, then fetch; a row above the pin
+ * may be dropped though a fetch brought it.
+ */
 void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
 
 /* Kafka will never take this one: into the dead-letter table with its reason, and into the ledger as dropped. */

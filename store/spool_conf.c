@@ -3,6 +3,13 @@
  */
 #include "store/spool.h"
 
+uint64_t spool_text_most(const struct spool_conf *conf)
+{
+        uint64_t part = conf->max_size_bytes / 32;
+
+        return conf->batch_bytes < part ? conf->batch_bytes : part;
+}
+
 static const char *const when_full_choices[] = {"drop_oldest", "drop_newest", "block", NULL};
 
 #define AT(member) offsetof(struct spool_conf, member)

@@ -105,7 +105,7 @@ void spool_plan(struct spool_plan *p, const struct spool_conf *conf)
         p->batch_rows = (size_t)conf->batch_rows;
         if (p->batch_rows > part / 64)
                 p->batch_rows = (size_t)(part / 64);
-        p->batch_text = (size_t)(conf->batch_bytes < part ? conf->batch_bytes : part);
+        p->batch_text = (size_t)spool_text_most(conf);
         p->batch_events = (size_t)(part / 2 < (256u << 10) ? part / 2 : 256u << 10);
         p->quarantine_bytes = conf->quarantine_bytes < part ? conf->quarantine_bytes : part;
         p->batch_quarantine = (size_t)(p->quarantine_bytes / 2 < (64u << 10) ? p->quarantine_bytes / 2 : 64u << 10);

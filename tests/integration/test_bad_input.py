@@ -69,7 +69,8 @@ def test_nan_is_a_bad_reading_not_a_malformed_one(room):
 
 
 def test_a_large_payload_passes_when_it_is_allowed(room):
-    agent = room.agent({"mqtt": {"max_payload": "2MiB"}, "kafka": {"properties": ["message.max.bytes=4000000"]}}).start()
+    agent = room.agent({"spool": {"batch_bytes": "2MiB"}, "mqtt": {"max_payload": "2MiB"},
+                        "kafka": {"properties": ["message.max.bytes=4000000"]}}).start()
     text = b'"' + b"x" * 500000 + b'"'
     room.publisher().one(room.topic("press-1", "text"), text)
     agent.wait_delivered(1)
@@ -78,7 +79,7 @@ def test_a_large_payload_passes_when_it_is_allowed(room):
 
 def test_a_record_kafka_never_takes_holds_up_nobody(room):
     """Over the broker's limit of 1 MB: dead letter, told in the ledger; what comes behind it goes on."""
-    agent = room.agent({"mqtt": {"max_payload": "4MiB"}}).start()
+    agent = room.agent({"spool": {"batch_bytes": "4MiB"}, "mqtt": {"max_payload": "4MiB"}}).start()
     publisher = room.publisher()
     publisher.one(room.topic("press-1", "a"), b"1.5")
     publisher.one(room.topic("press-1", "text"), b'"' + b"x" * 3000000 + b'"')

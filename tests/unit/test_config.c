@@ -217,6 +217,14 @@ static const struct {
               "devices: [{source: s, bus: bus2, profile: q}]\n",
          "t:6:28: devices[0].bus: \"bus2\" is not in modbus; allowed: a name from there (did you mean bus1?)\n"
          "t:6:43: devices[0].profile: \"q\" is not in profiles; allowed: a name from there\n"},
+        {"gateway: g\nspool: {path: /s.db, batch_bytes: 100KiB}\nkafka: {brokers: [127.0.0.1:9092]}\n"
+         "mqtt: [{name: a, url: \"mqtt://h\", max_payload: 101KiB, subscriptions: [{topic: \"a/{tag}\"}]}]\n",
+         "t:4:48: mqtt[0].max_payload: more than the spool gathers in memory; allowed: up to 100KiB, the smaller of "
+         "spool.batch_bytes and spool.max_size / 32\n"},
+        {"gateway: g\nspool: {path: /s.db, max_size: 8MiB}\nkafka: {brokers: [127.0.0.1:9092]}\n"
+         "mqtt: [{name: a, url: \"mqtt://h\", max_payload: 257KiB, subscriptions: [{topic: \"a/{tag}\"}]}]\n",
+         "t:4:48: mqtt[0].max_payload: more than the spool gathers in memory; allowed: up to 256KiB, the smaller of "
+         "spool.batch_bytes and spool.max_size / 32\n"},
         {HEAD "notify: {mqtt: {connection: wifi}}\n",
          "t:4:29: notify.mqtt.connection: \"wifi\" is not in mqtt; allowed: a name from there\n"},
         {HEAD "notify: {exec: {command: [andon]}}\n",
@@ -385,6 +393,38 @@ static void test_factory(void **state)
 }
 
 /* A text in memory has no files to look for. */
+/* A message may be no longer than what the spool takes of it. */
+static void test_payloads_fit_the_spool(void **state)
+{
+        static const struct {
+                const char *spool, *payload;
+                uint64_t most;
+        } rows[] = {
+                {"", "", 256 << 10},
+                {"max_size: 4MiB, ", "", 128 << 10},
+                {"batch_bytes: 64KiB, ", "", 64 << 10},
+                {"max_size: 4MiB, batch_bytes: 64KiB, ", "max_payload: 64KiB, ", 64 << 10},
+                {"", "max_payload: 1MiB, ", 1 << 20},
+                {"batch_bytes: 2MiB, ", "max_payload: 2MiB, ", 2 << 20},
+        };
+        char yaml[400];
+
+        for (size_t i = 0; i < LENGTH(rows); i++) {
+                struct config *c;
+                const struct mqtt_conf *m;
+
+                snprintf(yaml, sizeof(yaml),
+                         "gateway: g\nspool: {%spath: /s.db}\nkafka: {brokers: [127.0.0.1:9092]}\n"
+                         "mqtt: [{name: a, url: \"mqtt://h\", %ssubscriptions: [{topic: \"a/{tag}\"}]}]\n",
+                         rows[i].spool, rows[i].payload);
+                c = load(yaml);
+                m = c->drivers[0].conf;
+                assert_int_equal(m->max_payload_bytes, rows[i].most);
+                assert_true(m->max_payload_bytes <= spool_text_most(&c->spool));
+                config_free(c);
+        }
+}
+
 static void test_notices(void **state)
 {
         struct config *c =
@@ -643,6 +683,7 @@ int main(void)
                 cmocka_unit_test(test_defaults),
                 cmocka_unit_test(test_river),
                 cmocka_unit_test(test_factory),
+                cmocka_unit_test(test_payloads_fit_the_spool),
                 cmocka_unit_test(test_notices),
                 cmocka_unit_test(test_fragments),
                 cmocka_unit_test(test_files_that_are_none),
