@@ -19,9 +19,9 @@
 
 /* Keys of the record: a label of that name would be a second member with it. */
 static const char *const taken[] = {
-        "id",         "gateway",   "site", "ts",      "ts_us",      "value",    "value_str", "value_bool",
-        "value_int",  "value_raw", "unit", "quality", "reason",     "clock",    "epoch",     "seq",
-        "arrival_us", "flags",     "time", "kind",    "historical", "retained",
+        "id",        "gateway", "site",       "ts",       "ts_us",     "value", "value_str", "value_bool", "value_int",
+        "value_raw", "unit",    "quality",    "reason",   "clock",     "epoch", "seq",       "arrival_us", "flags",
+        "time",      "kind",    "historical", "retained", "aggregate", "agg",   "event_id",
 };
 
 static int name_level(struct mqtt_pattern *p, char *s, size_t len, struct err *e)
@@ -154,7 +154,8 @@ static char *take_name(const struct mqtt_pattern *p, int i, const char *s, size_
         char name[TEXT_NAME_MAX + 1];
         char *out = i == p->source_level ? m->source : i == p->tag_level ? m->tag : name;
 
-        m->n_mapped += text_map_name(out, s, len);
+        if (text_map_name(out, s, len))
+                m->mapped[m->n_mapped++] = text_hash(s, len, 0);
         return out == name ? put_label(labels, m->labels, p->level[i].text, name) : labels;
 }
 
@@ -181,6 +182,46 @@ bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct 
                 s = s[len] ? s + len + 1 : NULL;
         }
         return !s;
+}
+
+/* ---- changed names ---- */
+
+struct mqtt_mapped {
+        size_t n;
+        uint64_t hash[2 * MQTT_MAPPED_MOST]; /* 0: free */
+};
+
+struct mqtt_mapped *mqtt_mapped_new(void)
+{
+        return mem_alloc(sizeof(struct mqtt_mapped));
+}
+
+void mqtt_mapped_free(struct mqtt_mapped *m)
+{
+        free(m);
+}
+
+static bool is_new(struct mqtt_mapped *m, uint64_t hash)
+{
+        size_t i = hash % (2 * MQTT_MAPPED_MOST);
+
+        for (; m->hash[i]; i = (i + 1) % (2 * MQTT_MAPPED_MOST))
+                if (m->hash[i] == hash)
+                        return false;
+        if (m->n < MQTT_MAPPED_MOST) {
+                m->hash[i] = hash;
+                m->n++;
+        }
+        return true;
+}
+
+unsigned mqtt_mapped_add(struct mqtt_mapped *m, const struct mqtt_match *match)
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < match->n_mapped; i++)
+                n += is_new(m, match->mapped[i] | 1);
+        return n;
 }
 
 /* ---- known topics ---- */

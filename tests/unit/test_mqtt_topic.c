@@ -106,6 +106,71 @@ static void test_match(void **state)
         }
 }
 
+/* What uplink/record.c may write beside the labels; the labels of other sources stand in other records. */
+static void test_members_of_a_record_are_no_labels(void **state)
+{
+        static const char *const taken[] = {
+                "id",         "gateway", "ts",     "ts_us",    "value", "value_int",  "value_bool", "value_str",
+                "unit",       "quality", "reason", "clock",    "time",  "historical", "aggregate",  "retained",
+                "arrival_us", "epoch",   "seq",    "event_id", "kind",  "agg",        "site",
+        };
+        static const char *const free_ones[] = {"group", "edge", "facility", "severity", "line", "Aggregate", "values"};
+        struct mqtt_pattern p;
+        char pattern[80];
+
+        for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
+                sprintf(pattern, "f/{%s}/{tag}", taken[i]);
+                if (mqtt_pattern_init(&p, pattern, NULL) == 0)
+                        fail_msg("%s", pattern);
+        }
+        for (size_t i = 0; i < sizeof(free_ones) / sizeof(*free_ones); i++) {
+                sprintf(pattern, "f/{%s}/{tag}", free_ones[i]);
+                assert_int_equal(mqtt_pattern_init(&p, pattern, NULL), 0);
+                mqtt_pattern_release(&p);
+        }
+}
+
+static void match_of(struct mqtt_match *m, const char *topic)
+{
+        struct mqtt_pattern p;
+
+        assert_int_equal(mqtt_pattern_init(&p, "{line}/{source}/{tag}", NULL), 0);
+        assert_true(mqtt_pattern_match(&p, topic, m));
+        mqtt_pattern_release(&p);
+}
+
+static void test_changed_names_are_new_once(void **state)
+{
+        static const struct {
+                const char *topic;
+                unsigned n;
+        } rows[] = {
+                {"l/press 3/temp", 1}, {"l/press 3/temp", 0}, {"l/press 3/level", 0}, {"l 2/press 3/le vel", 2},
+                {"l 2/a b/c d", 2},    {"l/le vel/a b", 0},   {"l/x/y", 0},           {"x y/x y/x y", 1},
+                {"l/press_3/temp", 0}, {"l/press?3/temp", 1},
+        };
+        struct mqtt_mapped *mapped = mqtt_mapped_new();
+        struct mqtt_match m;
+        char topic[40];
+        unsigned n = 7;
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                match_of(&m, rows[i].topic);
+                assert_int_equal(mqtt_mapped_add(mapped, &m), rows[i].n);
+        }
+        for (; n < MQTT_MAPPED_MOST; n++) {
+                sprintf(topic, "l/s/tag %u", n);
+                match_of(&m, topic);
+                assert_int_equal(mqtt_mapped_add(mapped, &m), 1);
+        }
+        match_of(&m, "l/one more/t");
+        assert_int_equal(mqtt_mapped_add(mapped, &m), 1);
+        assert_int_equal(mqtt_mapped_add(mapped, &m), 1); /* no room: told again */
+        match_of(&m, "l/press 3/temp");
+        assert_int_equal(mqtt_mapped_add(mapped, &m), 0);
+        mqtt_mapped_free(mapped);
+}
+
 /* All labels as long as they can be. */
 static void test_longest_labels(void **state)
 {
@@ -167,6 +232,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_patterns),
                 cmocka_unit_test(test_match),
+                cmocka_unit_test(test_members_of_a_record_are_no_labels),
+                cmocka_unit_test(test_changed_names_are_new_once),
                 cmocka_unit_test(test_longest_labels),
                 cmocka_unit_test(test_known_topics),
         };
