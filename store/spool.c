@@ -5,6 +5,9 @@
  * states are idle, running and backoff (a failed commit waits to be tried again with the same batch).  A commit starts at
  * once when somebody waits (spool_sync, a full batch), else commit_interval after the first append or ack.
  *
+ * A batch that is tried again takes the watermark of then: with when_full block that is what makes room for it.  The dead
+ * letters gathered meanwhile go with it, for no watermark may be on disk that passes a dead letter which is not.
+ *
  * Counters and watermarks people see are those of the last commit (struct lane); what is appended or acked since is the
  * batch's.  Upcalls come from the end of a commit or from a timer, never from within a call of the user.
  *
@@ -28,6 +31,7 @@ enum {
         RETRY_FIRST_US = 100000,
         RETRY_MOST_US = 30000000,
         CLOSE_TRIES = 3,
+        CLOSE_WITHIN_US = 1000000, /* no try begins later */
         MOST_DAMAGED = 4,
 };
 
@@ -390,6 +394,9 @@ static void take_acks(struct spool *s, struct spool_batch *b)
 
         rt_now(s->rt, &now);
         b->wall_us = now.wall_us;
+        for (size_t i = 0; i < s->gather->n_dead; i++)
+                spool_batch_put_dead(b, s->gather->dead[i].lane, s->gather->dead[i].seq, s->gather->dead[i].reason);
+        s->gather->n_dead = 0;
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->acked[i] = s->lanes[i].acked;
 }
@@ -572,6 +579,7 @@ static void on_commit_done(struct rt_work *w)
 
         s->run_done = false;
         s->in_upcalls = true;
+        spool_fetch_parked(s);
         spool_note_damage(s, &s->writer_damaged, s->result.damaged);
         if (!s->result.ok) {
                 fail(s, s->result.fault);
@@ -774,11 +782,16 @@ static bool commit_here(struct spool *s)
 
 bool spool_close(struct spool *s)
 {
+        int64_t end_us;
         bool ok = true;
 
+        atomic_store(&s->db.closing, true);
         if (s->state == COMMIT_RUNNING)
                 finish_running(s);
-        for (int i = 0; i < CLOSE_TRIES && (s->state != COMMIT_IDLE || is_dirty(s) || s->rows_since_save); i++)
+        end_us = rt_mono_us(s->rt) + CLOSE_WITHIN_US;
+        for (int i = 0; i < CLOSE_TRIES && (!i || rt_mono_us(s->rt) < end_us) &&
+                        (s->state != COMMIT_IDLE || is_dirty(s) || s->rows_since_save);
+             i++)
                 ok = commit_here(s);
         ok = ok && s->state == COMMIT_IDLE && !is_dirty(s);
         if (!ok)

@@ -346,10 +346,13 @@ static int64_t free_pages(struct spool_db *db)
         return (int64_t)db->plan.db_pages - SPARE_PAGES - (int64_t)(share / PAGE_BYTES) - (int64_t)used_pages(db);
 }
 
+/* Rows above may be changed by this commit; what is pinned from now on is fetched after it, see spool_fetch.c. */
 static uint64_t pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane)
 {
-        uint64_t pin = atomic_load(&db->pin[lane]);
+        uint64_t pin;
 
+        atomic_store(&db->cutting[lane], true);
+        pin = atomic_load(&db->pin[lane]);
         return pin > b->acked[lane] ? pin : b->acked[lane];
 }
 

@@ -3,6 +3,12 @@
  *
  * A connection of its own, so that a fetch never waits for a commit; read transactions last one SELECT of at most
  * most_rows.  Both lanes share it under a lock, which only works on the work queue take.
+ *
+ * No row is both handed out and dropped, though a reader sees what a commit cuts until that commit is on disk.  The caller
+ * pins, then fetches, and uses no row above its pin.  A commit sets `cutting`, then reads the pin, then cuts above it only.
+ * All four are sequentially consistent: when spool_fetch finds `cutting` clear, any later cut sees the pin and leaves the
+ * rows alone; when it finds it set, the fetch starts after the end of that commit, and does not see what it cut.  Only the
+ * loop clears `cutting`, with no commit under way.  So a fetch waits for a commit only while rows are being dropped.
  * How it fails: the fetch comes back with failed set, and the caller asks again later.
  */
 #include <stdlib.h>
@@ -71,9 +77,10 @@ int spool_reader_open(struct spool *s, struct err *e)
         };
         int rc = sqlite3_open_v2(s->conf.path, &s->reader, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 
-        if (rc == SQLITE_OK)
-                rc = sqlite3_exec(s->reader, "PRAGMA busy_timeout=2000; PRAGMA cache_size=-512; PRAGMA mmap_size=0",
-                                  NULL, NULL, NULL);
+        if (rc == SQLITE_OK) {
+                spool_db_be_patient(&s->db, s->reader);
+                rc = sqlite3_exec(s->reader, "PRAGMA cache_size=-512; PRAGMA mmap_size=0", NULL, NULL, NULL);
+        }
         for (int i = 0; i < SPOOL_LANES && rc == SQLITE_OK; i++)
                 rc = sqlite3_prepare_v3(s->reader, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->reader_stmt[i], NULL);
         if (rc != SQLITE_OK)
@@ -182,7 +189,23 @@ void spool_fetch(struct spool *s, struct spool_fetch *f)
         f->spool = s;
         f->work.run = run_fetch;
         f->work.on_done = on_fetched;
-        rt_work_start(s->rt, &f->work);
+        BUG_ON(s->parked[f->lane]);
+        if (atomic_load(&s->db.cutting[f->lane]))
+                s->parked[f->lane] = f;
+        else
+                rt_work_start(s->rt, &f->work);
+}
+
+void spool_fetch_parked(struct spool *s)
+{
+        for (int i = 0; i < SPOOL_LANES; i++) {
+                struct spool_fetch *f = s->parked[i];
+
+                atomic_store(&s->db.cutting[i], false);
+                s->parked[i] = NULL;
+                if (f)
+                        rt_work_start(s->rt, &f->work);
+        }
 }
 
 void spool_recent(struct spool *s, size_t most, void (*each)(void *ctx, const struct reading *r), void *ctx)

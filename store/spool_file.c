@@ -193,12 +193,30 @@ static int look_at_file(struct spool_db *db, struct err *e)
         return 0;
 }
 
+/* Two seconds each time; from the closing on, one second for all that is left to do together. */
+static int wait_for_lock(void *ctx, int n_before)
+{
+        enum { PAUSE_MS = 10, WAITS = 200, CLOSE_WAITS = 100 };
+        struct spool_db *db = ctx;
+        int n = atomic_load(&db->closing) ? atomic_fetch_add(&db->n_close_waits, 1) + WAITS - CLOSE_WAITS : n_before;
+
+        if (n >= WAITS)
+                return 0;
+        sqlite3_sleep(PAUSE_MS);
+        return 1;
+}
+
+void spool_db_be_patient(struct spool_db *db, sqlite3 *c)
+{
+        sqlite3_busy_handler(c, wait_for_lock, db);
+}
+
 static int set_pragmas(struct spool_db *db, struct err *e)
 {
         char sql[512];
 
         snprintf(sql, sizeof(sql),
-                 "PRAGMA busy_timeout=2000; PRAGMA page_size=%d; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA "
+                 "PRAGMA page_size=%d; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA "
                  "secure_delete=OFF;"
                  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"
                  "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=%" PRIu64 ";"
@@ -377,7 +395,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
                 return -1;
         if (sqlite3_open_v2(db->path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
                 return fail_sql(db, "cannot be opened", e);
-        sqlite3_busy_timeout(db->conn, 2000);
+        spool_db_be_patient(db, db->conn);
         kind = check_kind(db, &version, e);
         if (kind < 0 || set_pragmas(db, e) < 0)
                 return -1;

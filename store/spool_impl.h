@@ -228,6 +228,9 @@ struct spool_db {
         } v;
         uint64_t epoch;
         _Atomic uint64_t pin[SPOOL_LANES]; /* written by the loop at any time */
+        _Atomic bool cutting[SPOOL_LANES]; /* this commit has read the pin and may touch rows above it */
+        _Atomic bool closing;
+        _Atomic int n_close_waits; /* for locks, since closing */
 };
 
 struct spool_result {
@@ -251,7 +254,8 @@ int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOO
 void spool_db_close(struct spool_db *db, bool clean);
 void spool_db_forget(struct spool_db *db);
 int spool_db_prepare(struct spool_db *db, struct err *e);
-int spool_sync_directory(const char *path); /* of the file */
+void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for locks */
+int spool_sync_directory(const char *path);                /* of the file */
 
 /* ---- a damaged file (spool_rescue.c): begin, open a fresh one, carry ---- */
 
@@ -307,7 +311,7 @@ struct spool {
         struct rt_timer kick; /* upcalls that must not come from within a call */
         struct backoff backoff;
         struct list syncs;
-        uint64_t pin[SPOOL_LANES];
+        struct spool_fetch *parked[SPOOL_LANES]; /* start when the commit under way has ended */
 
         /* Tag times as they are on disk once the batch that saves them is. */
         int64_t *saved_ts;
@@ -337,5 +341,6 @@ void spool_note_damage(struct spool *s, int *in_a_row, bool damaged);
 void spool_arm(struct spool *s); /* something was gathered: a commit follows */
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);
+void spool_fetch_parked(struct spool *s); /* no commit is under way */
 
 #endif

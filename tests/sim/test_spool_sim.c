@@ -37,9 +37,11 @@ struct world {
         struct spool_fetch fetch;
         struct spool_sync sync;
         bool fetching, syncing;
-        uint64_t sync_seq;  /* appended when the sync was asked */
-        uint64_t durable;   /* promised */
-        uint64_t sent;      /* last seq the uplink took */
+        uint64_t sync_seq; /* appended when the sync was asked */
+        uint64_t durable;  /* promised */
+        uint64_t sent;     /* last seq the uplink took */
+        uint64_t pin;
+        bool *taken;        /* by seq: the uplink had it */
         uint64_t kafka[64]; /* sent, not yet acked */
         int n_kafka;
         uint64_t heaviest; /* most bytes of a text */
@@ -53,7 +55,11 @@ static uint64_t n_dropped_full, n_blocked, n_waited, n_cuts;
 
 static void on_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason)
 {
+        struct world *w = ctx;
+
         n_dropped_full += !strcmp(reason, "full");
+        for (uint64_t seq = first_seq; seq <= last_seq && strcmp(reason, "dead_letter"); seq++)
+                assert_false(w->taken[seq]);
 }
 
 static uint64_t next(struct world *w)
@@ -165,6 +171,8 @@ static void open_spool(struct world *w)
         list_init(&w->sync.node);
         w->syncing = w->fetching = false;
         w->n_kafka = 0;
+        w->pin = 0;
+        memset(w->taken, 0, MOST * sizeof(*w->taken));
 }
 
 /* Back on: what was promised is there; what was not may be gone, and its seqs are given again. */
@@ -261,20 +269,28 @@ static int64_t value_of(const struct reading *r)
         return r->type == READING_TEXT ? strtoll(r->v.text, NULL, 10) : r->v.i64;
 }
 
+static void pin(struct world *w, uint64_t seq)
+{
+        w->pin = seq > w->pin ? seq : w->pin;
+        spool_pin(w->spool, SPOOL_SAMPLES, w->pin);
+}
+
 static void on_rows(struct spool_fetch *f)
 {
         struct world *w = list_entry(f, struct world, fetch);
 
         w->fetching = false;
         assert_false(f->failed);
-        for (uint32_t i = 0; i < f->n_rows; i++) {
+        for (uint32_t i = 0; i < f->n_rows && f->rows[i].seq <= w->pin; i++) {
                 assert_true(f->rows[i].seq > w->sent);
                 assert_int_equal(value_of(&f->rows[i].r), w->value[f->rows[i].seq]);
                 w->sent = f->rows[i].seq;
+                w->taken[w->sent] = true;
         }
-        if (f->n_rows)
+        if (f->n_rows && f->rows[0].seq <= w->pin)
                 w->kafka[w->n_kafka++] = w->sent;
-        spool_pin(w->spool, SPOOL_SAMPLES, w->sent);
+        else if (f->n_rows)
+                pin(w, f->rows[f->n_rows - 1].seq);
 }
 
 static void fetch(struct world *w)
@@ -284,6 +300,7 @@ static void fetch(struct world *w)
         w->fetching = true;
         w->fetch.on_rows = on_rows;
         w->fetch.after_seq = w->sent;
+        pin(w, w->sent + w->fetch.most_rows);
         spool_fetch(w->spool, &w->fetch);
 }
 
@@ -380,6 +397,7 @@ static void run_seed(uint64_t seed, const char *dir)
 
         w->seed = seed;
         w->value = calloc(MOST, sizeof(*w->value));
+        w->taken = calloc(MOST, sizeof(*w->taken));
         snprintf(w->path, sizeof(w->path), "%s/spool.db", dir);
         rt_sim_init(&w->sim, seed, 1795428000000000);
         w->conf = (struct spool_conf){.path = w->path,
@@ -399,6 +417,7 @@ static void run_seed(uint64_t seed, const char *dir)
         spool_fetch_free(&w->fetch);
         rt_sim_release(&w->sim);
         free(w->value);
+        free(w->taken);
         free(w);
         clean(dir);
 }

@@ -852,6 +852,189 @@ static void an_epoch_is_never_used_twice(void **state)
         assert_int_equal(ask(h, "SELECT value FROM meta WHERE key = 'epoch'"), 2);
 }
 
+static sqlite3 *lock_file(struct house *h)
+{
+        sqlite3 *c;
+
+        assert_int_equal(sqlite3_open(h->path, &c), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(c, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+        return c;
+}
+
+/* Waits for locks take no time here; what was asked for is added up. */
+static int64_t slept_us;
+
+static int sleep_at_once(sqlite3_vfs *vfs, int us)
+{
+        slept_us += us;
+        return us;
+}
+
+static int (*count_sleeps(void))(sqlite3_vfs *, int)
+{
+        sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+        int (*before)(sqlite3_vfs *, int) = vfs->xSleep;
+
+        slept_us = 0;
+        vfs->xSleep = sleep_at_once;
+        return before;
+}
+
+static void a_retry_acks_nothing_past_a_dead_letter(void **state)
+{
+        struct house *h = *state;
+        int (*before)(sqlite3_vfs *, int) = count_sleeps();
+        struct spool_counts c;
+        sqlite3 *lock;
+
+        for (int i = 0; i < 100; i++)
+                put(h, "press-1", i);
+        spool_append_event(h->spool, 5, "link", 100, 0, "\"a\":1", 5);
+        commit(h);
+        lock = lock_file(h);
+        put(h, "press-1", 100);
+        for (int i = 0; i < 5000 && !h->n_fault; i++)
+                run_for(h, 1000);
+        assert_int_equal(h->n_fault, 1);
+        spool_dead_letter(h->spool, SPOOL_SAMPLES, 50, "too large");
+        spool_dead_letter(h->spool, SPOOL_EVENTS, 1, "too large");
+        spool_ack(h->spool, SPOOL_SAMPLES, 100);
+        spool_ack(h->spool, SPOOL_EVENTS, 1);
+        assert_int_equal(sqlite3_close(lock), SQLITE_OK);
+        for (int i = 0; i < 60000 && !h->n_works; i++)
+                run_for(h, 1000);
+        assert_int_equal(h->n_works, 1);
+        cut_power(h);
+        open_spool(h);
+        check_counts(h, 101, 99, 1, 1);
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.events_dropped, 1);
+        assert_int_equal(ask(h, "SELECT count(*) FROM dead_letter WHERE seq IN (50, 1)"), 2);
+        sqlite3_vfs_find(NULL)->xSleep = before;
+}
+
+static void a_locked_file_holds_up_the_end_for_a_second_at_most(void **state)
+{
+        for (int running = 0; running < 2; running++) {
+                struct house *h = *state;
+                int (*before)(sqlite3_vfs *, int) = count_sleeps();
+                sqlite3 *lock = lock_file(h);
+
+                put(h, "press-1", 1);
+                if (running)
+                        run_for(h, h->conf.commit_interval_us);
+                slept_us = 0;
+                rt_sim_cut(&h->sim);
+                assert_false(spool_close(h->spool));
+                assert_in_range(slept_us, 1, 1000000);
+                assert_int_equal(sqlite3_close(lock), SQLITE_OK);
+                sqlite3_vfs_find(NULL)->xSleep = before;
+                leave(h);
+                open_spool(h);
+        }
+}
+
+/*
+ * A loop that goes on while a commit is being made durable: its rows are cut, and readers see them still.  The commit hook
+ * is that instant; another connection may do there what it likes.
+ */
+static struct {
+        struct house *h;
+        struct spool_fetch f;
+        bool fetching;
+        uint64_t pin, sent, n_sent, n_dropped, n_both;
+        unsigned char fate[20001]; /* 1: sent, 2: dropped */
+} race;
+
+static void race_mark(uint64_t seq, unsigned char fate)
+{
+        race.n_both += race.fate[seq] && race.fate[seq] != fate;
+        race.fate[seq] |= fate;
+}
+
+static void race_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason)
+{
+        race.n_dropped += n;
+        for (uint64_t seq = first_seq; seq <= last_seq; seq++)
+                race_mark(seq, 2);
+}
+
+static void race_pin(uint64_t seq)
+{
+        race.pin = seq > race.pin ? seq : race.pin;
+        spool_pin(race.h->spool, SPOOL_SAMPLES, race.pin);
+}
+
+static void race_rows(struct spool_fetch *f)
+{
+        assert_false(f->failed);
+        race.fetching = false;
+        for (uint32_t i = 0; i < f->n_rows && f->rows[i].seq <= race.pin; i++) {
+                race_mark(race.sent = f->rows[i].seq, 1);
+                race.n_sent++;
+        }
+        if (f->n_rows && f->rows[0].seq > race.pin)
+                race_pin(f->rows[f->n_rows - 1].seq);
+        spool_ack(race.h->spool, SPOOL_SAMPLES, race.sent);
+}
+
+static int amid_commit(void *ctx)
+{
+        if (!race.h || race.fetching)
+                return 0;
+        race.fetching = true;
+        race.f.after_seq = race.sent;
+        race_pin(race.sent + race.f.most_rows);
+        spool_fetch(race.h->spool, &race.f);
+        return 0;
+}
+
+static int on_connection(sqlite3 *c, const char **message, const struct sqlite3_api_routines *api)
+{
+        sqlite3_commit_hook(c, amid_commit, NULL);
+        return SQLITE_OK;
+}
+
+static void no_row_is_both_sent_and_dropped(void **state)
+{
+        struct house *h = *state;
+        char text[400];
+
+        close_spool(h);
+        unlink(h->path);
+        memset(text, 'x', sizeof(text));
+        h->conf.max_size_bytes = 4 << 20;
+        h->conf.when_full = SPOOL_DROP_OLDEST;
+        h->up.on_dropped = race_dropped;
+        memset(&race, 0, sizeof(race));
+        spool_fetch_init(&race.f, SPOOL_SAMPLES, 20, 1 << 16);
+        race.f.on_rows = race_rows;
+        sqlite3_auto_extension((void (*)(void))on_connection);
+        open_spool(h);
+        sqlite3_cancel_auto_extension((void (*)(void))on_connection);
+        race.h = h;
+        for (int i = 0; i < 200; i++) {
+                for (int k = 0; k < 100; k++) {
+                        struct reading r = reading(h, "press-1", 0);
+
+                        r.type = READING_TEXT;
+                        r.v.text = text;
+                        r.len = sizeof(text);
+                        assert_int_equal(spool_append(h->spool, &r), 0);
+                }
+                commit(h);
+                run_for(h, 10000);
+        }
+        assert_true(race.n_dropped > 5000);
+        assert_true(race.n_sent > 500);
+        assert_int_equal(race.n_both, 0);
+        race.h = NULL;
+        close_spool(h);
+        spool_fetch_free(&race.f);
+        h->conf.max_size_bytes = 64 << 20;
+        open_spool(h);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -874,6 +1057,9 @@ int main(void)
                 T(quarantine_is_bounded),
                 T(recent_packet_ids_are_told),
                 T(a_failing_disk_loses_nothing),
+                T(a_retry_acks_nothing_past_a_dead_letter),
+                T(a_locked_file_holds_up_the_end_for_a_second_at_most),
+                T(no_row_is_both_sent_and_dropped),
                 T(a_wrong_file_is_refused_by_name),
                 T(an_epoch_is_never_used_twice),
         };
