@@ -6,6 +6,8 @@
  */
 #include "agent/notifiers.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/log.h"
@@ -18,13 +20,19 @@ static void tell_journal(struct alarm_notifier *n, const struct alarm_notice *no
         const struct rules_transition *t = notice->t;
         bool grave = notice->severity >= GRAVE && (!t || t->row.active);
         enum log_level level = grave ? LOG_WARN : LOG_NOTICE;
+        char value[40] = "", limit[40] = "";
 
-        if (!t)
+        if (!t) {
                 log_line(level, "alarm", "%.*s", (int)notice->len, notice->json);
-        else
-                log_line(level, "alarm", "%s%s%s %s %s: %s value=%g limit=%g severity=%d event_id=%s", t->row.source,
-                         *t->row.tag ? "/" : "", t->row.tag, t->row.rule, t->row.limit_kind,
-                         alarm_change_name(t->change), t->value, t->limit, t->row.severity, t->row.event_id);
+                return;
+        }
+        if (isfinite(t->value))
+                snprintf(value, sizeof(value), " value=%g", t->value);
+        if (isfinite(t->limit))
+                snprintf(limit, sizeof(limit), " limit=%g", t->limit);
+        log_line(level, "alarm", "%s%s%s %s %s: %s%s%s severity=%d event_id=%s", t->row.source, *t->row.tag ? "/" : "",
+                 t->row.tag, t->row.rule, t->row.limit_kind, alarm_change_name(t->change), value, limit,
+                 t->row.severity, t->row.event_id);
 }
 
 static const struct mqtt_conf *find_connection(const struct config *conf, const char *name)
