@@ -24,13 +24,14 @@
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "uplink/outstanding.h"
 #include "uplink/secret.h"
 #include "uplink/uplink.h"
 
 enum {
         TURN_REPORTS = 4000,
         PURGE_TICK_US = 100000,
-        PURGE_TICKS = 40, /* then the producer is destroyed with what is left in it */
+        PURGE_TICKS = 40, /* then what is left in it is reported as RETRY, and the producer destroyed with it */
         REMAKE_AGAIN_US = 5000000,
         SPARE_RECORDS = 1024, /* the events' window and heartbeats, beside window_records */
         QUEUE_KIB_LEAST = 8192,
@@ -57,6 +58,7 @@ struct kafka {
         bool closing;
         int purge_ticks;
         uint64_t n_out;
+        struct outstanding out;
         struct rt_watch watch;
         struct rt_timer turn, tick;
         struct rt_work work;
@@ -186,16 +188,28 @@ static void begin_purge(struct kafka *k)
         rt_timer_set(k->rt, &k->tick, 0);
 }
 
+/* What the producer takes with it unreported: it may have been delivered, and goes again. */
+static void report_the_rest(struct kafka *k)
+{
+        uint32_t opaque;
+
+        if (!k->n_out)
+                return;
+        log_warn("kafka", "the producer ends with %" PRIu64 " records unreported; they are sent again", k->n_out);
+        k->n_out = 0;
+        while (outstanding_pop(&k->out, &opaque))
+                k->sink.up.on_report(k->sink.up.ctx, opaque, SINK_RETRY, "the Kafka producer ended without a report");
+        k->sink.up.on_reports_end(k->sink.up.ctx);
+}
+
 /* All is reported (or the time for it is over): the producer goes, off the loop. */
 static void end_purge(struct kafka *k)
 {
         rt_timer_cancel(k->rt, &k->tick);
         rt_timer_cancel(k->rt, &k->turn);
         rt_watch_set(k->rt, &k->watch, 0);
-        if (k->n_out)
-                log_warn("kafka", "the producer ends with %" PRIu64 " records unreported", k->n_out);
-        k->n_out = 0;
         k->phase = k->closing ? PHASE_ENDS : PHASE_REMAKES;
+        report_the_rest(k);
         k->made.text[0] = '\0';
         rt_work_start(k->rt, &k->work);
 }
@@ -257,6 +271,7 @@ static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
 
                 n++;
                 k->n_out--;
+                outstanding_remove(&k->out, (uint32_t)(uintptr_t)m->_private);
                 if (result == SINK_DELIVERED)
                         tell_state(k, true, "connected");
                 else
@@ -385,6 +400,7 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
                                 RD_KAFKA_V_END);
         if (!err) {
                 k->n_out++;
+                outstanding_add(&k->out, rec->opaque);
                 return 0;
         }
         rd_kafka_headers_destroy(headers);
@@ -567,5 +583,6 @@ void kafka_sink_free(struct sink *s)
         rd_kafka_conf_destroy(k->conf);
         for (int i = 0; i < SINK_TOPICS; i++)
                 free(k->topic_name[i]);
+        outstanding_free(&k->out);
         free(k);
 }

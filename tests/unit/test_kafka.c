@@ -2,6 +2,7 @@
  * The Kafka sink against librdkafka's mock cluster, which runs in this process and speaks the protocol over real sockets.
  * Every wait is bounded: the loop ends when a condition holds, or the test fails.
  */
+#include <dlfcn.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <setjmp.h>
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 
 #include "agent/rt_uv.h"
+#include "uplink/outstanding.h"
 #include "uplink/uplink.h"
 
 enum { MOST = 10000, LIMIT_US = 30000000 };
@@ -406,6 +408,62 @@ static void test_close_with_records_out(void **state)
         tear_down(&f);
 }
 
+/* In place of the library's: a purge that brings no reports. */
+static bool purge_is_deaf;
+
+rd_kafka_resp_err_t rd_kafka_purge(rd_kafka_t *rk, int flags)
+{
+        static rd_kafka_resp_err_t (*real)(rd_kafka_t *, int);
+
+        if (purge_is_deaf)
+                return RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_purge");
+        return real(rk, flags);
+}
+
+static void test_what_is_never_reported_is_a_retry(void **state)
+{
+        struct fixture f;
+
+        set_up(&f);
+        open_sink(&f);
+        produce(&f, 0, 3);
+        run_until(&f, all_reported);
+        rd_kafka_mock_broker_set_down(f.cluster, 1);
+        produce(&f, 3, 500);
+        purge_is_deaf = true;
+        close_sink(&f);
+        purge_is_deaf = false;
+        assert_int_equal(f.n_of[SINK_DELIVERED], 3);
+        assert_int_equal(f.n_of[SINK_RETRY], 497);
+        each_reported_once(&f, 0, 500);
+        tear_down(&f);
+}
+
+static void test_outstanding(void **state)
+{
+        static const uint32_t opaques[] = {0, 3, 63, 64, 4097, 262143};
+        struct outstanding o = {NULL, 0};
+        uint32_t opaque;
+
+        outstanding_remove(&o, 5);
+        assert_false(outstanding_pop(&o, &opaque));
+        for (int i = 5; i >= 0; i--)
+                outstanding_add(&o, opaques[i]);
+        outstanding_add(&o, 3);
+        outstanding_remove(&o, 64);
+        outstanding_remove(&o, 65);
+        for (int i = 0; i < 6; i++) {
+                if (opaques[i] == 64)
+                        continue;
+                assert_true(outstanding_pop(&o, &opaque));
+                assert_int_equal(opaque, opaques[i]);
+        }
+        assert_false(outstanding_pop(&o, &opaque));
+        outstanding_free(&o);
+}
+
 static void test_wrong_configuration_is_named(void **state)
 {
         static const struct {
@@ -438,10 +496,16 @@ static void test_wrong_configuration_is_named(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_all_delivered_once),     cmocka_unit_test(test_queue_full_is_told),
-                cmocka_unit_test(test_broker_down_and_up),     cmocka_unit_test(test_broker_errors),
-                cmocka_unit_test(test_too_large_for_us),       cmocka_unit_test(test_fatal_error_remakes_the_producer),
-                cmocka_unit_test(test_close_with_records_out), cmocka_unit_test(test_wrong_configuration_is_named),
+                cmocka_unit_test(test_all_delivered_once),
+                cmocka_unit_test(test_queue_full_is_told),
+                cmocka_unit_test(test_broker_down_and_up),
+                cmocka_unit_test(test_broker_errors),
+                cmocka_unit_test(test_what_is_never_reported_is_a_retry),
+                cmocka_unit_test(test_outstanding),
+                cmocka_unit_test(test_too_large_for_us),
+                cmocka_unit_test(test_fatal_error_remakes_the_producer),
+                cmocka_unit_test(test_close_with_records_out),
+                cmocka_unit_test(test_wrong_configuration_is_named),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
