@@ -11,7 +11,14 @@ import sys
 
 QEMU = {"arm64": "aarch64", "armhf": "arm"}
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "millrace")
-MIRROR = os.environ.get("MILLRACE_MIRROR", "http://deb.debian.org/debian")
+
+
+def mirror():
+    """The one this machine's apt uses for bookworm."""
+    if "MILLRACE_MIRROR" in os.environ:
+        return os.environ["MILLRACE_MIRROR"]
+    ask = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Identifier: Packages", "Codename: bookworm"]
+    return subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
 def own_mounts():
@@ -49,7 +56,7 @@ def make_root(name, arch, packages):
         shutil.rmtree(folder + ".new", ignore_errors=True)
         os.makedirs(CACHE, exist_ok=True)
         run("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", f"--architectures={arch}", f"--include={packages}", "bookworm",
-            folder + ".new", f"deb {MIRROR} bookworm main", seconds=1800)
+            folder + ".new", f"deb {mirror()} bookworm main", seconds=1800)
         os.rename(folder + ".new", folder)
     return folder
 

@@ -11,8 +11,6 @@ from rig import records
 from rig.agent import tool
 from test_pause import fill, numbers
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
-
 
 @pytest.fixture
 def disk(tmp_path):
