@@ -23,15 +23,15 @@
 
 #define LIBRARY "libmicrohttpd.so.12"
 
-#define FUNCTIONS(F)                                                                                                   \
-        F(add_response_header)                                                                                         \
-        F(create_response_from_buffer)                                                                                 \
-        F(destroy_response)                                                                                            \
-        F(get_daemon_info)                                                                                             \
-        F(get_timeout)                                                                                                 \
-        F(queue_response)                                                                                              \
-        F(run)                                                                                                         \
-        F(start_daemon)                                                                                                \
+#define FUNCTIONS(F)                   \
+        F(add_response_header)         \
+        F(create_response_from_buffer) \
+        F(destroy_response)            \
+        F(get_daemon_info)             \
+        F(get_timeout)                 \
+        F(queue_response)              \
+        F(run)                         \
+        F(start_daemon)                \
         F(stop_daemon)
 
 #define POINTER(name) __typeof__(&MHD_##name) name;
@@ -40,7 +40,7 @@ static struct {
         FUNCTIONS(POINTER)
 } mhd;
 
-enum { CLIENTS_MOST = 8, IDLE_S = 10 };
+enum { CLIENTS_MOST = 8, IDLE_S = 10, SOON_MS = 100 };
 
 struct metrics_http {
         struct rt *rt;
@@ -59,23 +59,35 @@ static int load(struct err *e)
         if (!mhd.handle)
                 return err_set(e, "metrics.listen: %s can't be loaded (apt install libmicrohttpd12): %s", LIBRARY,
                                dlerror());
-#define FIND(name)                                                                                                     \
-        mhd.name = (__typeof__(mhd.name))dlsym(mhd.handle, "MHD_" #name);                                              \
-        if (!mhd.name)                                                                                                 \
+#define FIND(name)                                                        \
+        mhd.name = (__typeof__(mhd.name))dlsym(mhd.handle, "MHD_" #name); \
+        if (!mhd.name)                                                    \
                 return err_set(e, "metrics.listen: %s has no MHD_" #name, LIBRARY);
         FUNCTIONS(FIND)
         return 0;
 }
 
+static bool has_clients(const struct metrics_http *m)
+{
+        return mhd.get_daemon_info(m->server, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections > 0;
+}
+
+/*
+ * A run that lets clients go makes room for others, but only the next one listens again, and nothing asks for that one.  So
+ * while there were clients another run follows soon.
+ */
 static void pump(struct metrics_http *m)
 {
-        MHD_UNSIGNED_LONG_LONG ms;
+        bool had_clients = has_clients(m);
+        MHD_UNSIGNED_LONG_LONG ms = SOON_MS;
 
         mhd.run(m->server);
-        if (mhd.get_timeout(m->server, &ms) == MHD_YES)
-                rt_timer_set(m->rt, &m->timer, (int64_t)(ms < 60000 ? ms : 60000) * 1000);
-        else
+        if (mhd.get_timeout(m->server, &ms) != MHD_YES || ms > SOON_MS)
+                ms = SOON_MS;
+        if (!had_clients && !has_clients(m))
                 rt_timer_cancel(m->rt, &m->timer);
+        else
+                rt_timer_set(m->rt, &m->timer, (int64_t)ms * 1000);
 }
 
 static void on_ready(struct rt_watch *w, unsigned events)
