@@ -42,7 +42,7 @@ const struct cli_command cli_commands[] = {
          .summary = "check a configuration; tells every fault with its line",
          .detail = "Checks FILE, or the configuration of --config, without touching the network, a port or the spool.\n"
                    "Faults go to standard error; with --json they are objects on standard output.",
-         .example = "millrace check /etc/millrace/millrace.yaml && systemctl reload millrace"},
+         .example = "millrace check /etc/millrace/millrace.yaml && systemctl restart millrace"},
         {.name = "tags",
          .args = "",
          .options = SPOOL | CLI_BIT(TAG),
