@@ -7,7 +7,7 @@
  * cut in between costs a number.  Sidecar and spool both gone: epoch 1 again, nobody can know better.
  *
  * The schema grows by user_version, one step per row of `steps`, in one transaction.  A file that SQLite or we find damaged is
- * told as such (db->damaged): spool_rescue.c then moves it aside.
+ * told as such (db->damaged): a rescue then moves it aside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,49 +23,7 @@
 
 const char *const spool_lane_names[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [SPOOL_SAMPLES] = "samples"};
 
-/*
- * reading.tag is a tag.id without a foreign key: the check would cost a third of an insert, and the writer puts the tag
- * first.  Zero and NULL take no bytes in a row, so the common reading (good, live, float) has zeros in what it doesn't use.
- */
-static const char *const steps[] = {
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-        "CREATE TABLE tag (id INTEGER PRIMARY KEY, source TEXT NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL,"
-        "  labels TEXT NOT NULL, driver TEXT NOT NULL, last_ts_us INTEGER NOT NULL DEFAULT 0);"
-        "CREATE TABLE reading (seq INTEGER PRIMARY KEY, ts_us INTEGER, tag INTEGER, quality INTEGER, flags INTEGER,"
-        "  value, delay_us INTEGER, mid INTEGER);"
-        "CREATE TABLE event (seq INTEGER PRIMARY KEY, ts_us INTEGER, kind TEXT, severity INTEGER,"
-        "  tag INTEGER REFERENCES tag(id), body TEXT);"
-        "CREATE TABLE cursor (lane TEXT PRIMARY KEY, acked_seq INTEGER NOT NULL) WITHOUT ROWID;"
-        "INSERT INTO cursor VALUES ('events', 0), ('samples', 0);"
-        "CREATE TABLE dropped (lane TEXT, first_seq INTEGER, last_seq INTEGER, n INTEGER, reason TEXT, at_us INTEGER,"
-        "  PRIMARY KEY (lane, first_seq)) WITHOUT ROWID;"
-        "CREATE TABLE dead_letter (id INTEGER PRIMARY KEY, lane TEXT, seq INTEGER, ts_us INTEGER, tag INTEGER,"
-        "  quality INTEGER, flags INTEGER, value, delay_us INTEGER, mid INTEGER, reason TEXT, at_us INTEGER);"
-        "CREATE TABLE quarantine (id INTEGER PRIMARY KEY, at_us INTEGER, driver TEXT, origin TEXT, reason TEXT,"
-        "  payload BLOB);"
-        "CREATE VIEW readings AS SELECT r.seq,"
-        "  strftime('%Y-%m-%dT%H:%M:%S', r.ts_us / 1000000, 'unixepoch') || printf('.%06dZ', r.ts_us % 1000000) AS "
-        "time,"
-        "  t.source, t.name AS tag, r.value, t.unit,"
-        "  CASE r.quality WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' WHEN 2 THEN 'bad' WHEN 3 THEN 'bad comm_failure'"
-        "    WHEN 4 THEN 'bad not_connected' WHEN 5 THEN 'bad stale' WHEN 6 THEN 'bad out_of_range'"
-        "    WHEN 7 THEN 'bad config' WHEN 8 THEN 'bad sensor' ELSE r.quality END AS quality,"
-        "  strftime('%Y-%m-%dT%H:%M:%S', (r.ts_us + r.delay_us) / 1000000, 'unixepoch') || 'Z' AS arrived,"
-        "  r.seq <= (SELECT acked_seq FROM cursor WHERE lane = 'samples') AS delivered"
-        "  FROM reading r LEFT JOIN tag t ON t.id = r.tag;",
-        "CREATE TABLE rescue (id INTEGER PRIMARY KEY, at_us INTEGER, aside TEXT, epoch INTEGER, readings INTEGER,"
-        "  events INTEGER, lost_n INTEGER, lost TEXT, stopped TEXT);",
-        "CREATE TABLE alarm (source TEXT, tag TEXT, rule TEXT, limit_kind TEXT, state TEXT, active INTEGER,"
-        "  unacked INTEGER, latched INTEGER, visibility INTEGER, activations INTEGER, since_us INTEGER,"
-        "  shelved_until_us INTEGER, severity INTEGER, event_id TEXT, PRIMARY KEY (source, tag, rule, limit_kind))"
-        "  WITHOUT ROWID;"
-        "CREATE TABLE alarm_log (id INTEGER PRIMARY KEY, at_us INTEGER, source TEXT, tag TEXT, rule TEXT,"
-        "  limit_kind TEXT, event_id TEXT, change TEXT, value REAL, limit_value REAL, severity INTEGER, operator TEXT,"
-        "  comment TEXT);",
-};
-_Static_assert(sizeof(steps) / sizeof(*steps) == FILE_VERSION, "one step per version");
-
-static int get_int(sqlite3 *c, const char *sql, int64_t *out)
+int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out)
 {
         sqlite3_stmt *st = NULL;
         int rc = sqlite3_prepare_v2(c, sql, -1, &st, NULL);
@@ -82,7 +40,7 @@ static int get_int(sqlite3 *c, const char *sql, int64_t *out)
         return rc;
 }
 
-static int fail_sql(struct spool_db *db, const char *doing, struct err *e)
+int spool_db_fail(struct spool_db *db, const char *doing, struct err *e)
 {
         int rc = sqlite3_errcode(db->conn) & 0xff;
 
@@ -223,7 +181,7 @@ static int set_pragmas(struct spool_db *db, struct err *e)
                  "PRAGMA wal_autocheckpoint=0",
                  PAGE_BYTES, db->plan.wal_bytes);
         if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
-                return fail_sql(db, "cannot be opened", e);
+                return spool_db_fail(db, "cannot be opened", e);
         return 0;
 }
 
@@ -231,16 +189,16 @@ static int set_pragmas(struct spool_db *db, struct err *e)
 static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
 {
         int64_t n_tables, id;
-        int rc = get_int(db->conn, "SELECT count(*) FROM sqlite_master", &n_tables);
+        int rc = spool_db_get_int(db->conn, "SELECT count(*) FROM sqlite_master", &n_tables);
 
         if (rc == SQLITE_NOTADB)
                 db->damaged = true;
         if (rc == SQLITE_NOTADB)
                 return err_set(e, "spool %s: not a spool (not an SQLite file); move it away, or set spool: path",
                                db->path);
-        if (rc != SQLITE_OK || get_int(db->conn, "PRAGMA application_id", &id) != SQLITE_OK ||
-            get_int(db->conn, "PRAGMA user_version", version) != SQLITE_OK)
-                return fail_sql(db, "cannot be read; move the file away to start a new spool", e);
+        if (rc != SQLITE_OK || spool_db_get_int(db->conn, "PRAGMA application_id", &id) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "PRAGMA user_version", version) != SQLITE_OK)
+                return spool_db_fail(db, "cannot be read; move the file away to start a new spool", e);
         if (n_tables == 0 && id == 0 && *version == 0)
                 return 1;
         if (id != FILE_ID) {
@@ -255,19 +213,6 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
                                "spool %s: written by a newer millrace (format %" PRId64
                                ", this one knows up to %d); install that version, or move the file away",
                                db->path, *version, FILE_VERSION);
-        return 0;
-}
-
-static int migrate(struct spool_db *db, int64_t from, struct err *e)
-{
-        char sql[128];
-
-        for (int64_t v = from; v < FILE_VERSION; v++)
-                if (sqlite3_exec(db->conn, steps[v], NULL, NULL, NULL) != SQLITE_OK)
-                        return fail_sql(db, "cannot make its tables", e);
-        snprintf(sql, sizeof(sql), "PRAGMA user_version=%d; PRAGMA application_id=%d", FILE_VERSION, FILE_ID);
-        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
-                return fail_sql(db, "cannot make its tables", e);
         return 0;
 }
 
@@ -287,7 +232,7 @@ static int put_meta(struct spool_db *db, const char *gateway, int64_t wall_us, s
                 rc = sqlite3_step(st);
         }
         sqlite3_finalize(st);
-        return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot be written", e);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot be written", e);
 }
 
 static int in_transaction(struct spool_db *db, bool ok, struct err *e)
@@ -295,7 +240,7 @@ static int in_transaction(struct spool_db *db, bool ok, struct err *e)
         if (ok && sqlite3_exec(db->conn, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
                 return 0;
         if (ok)
-                fail_sql(db, "cannot be written", e);
+                spool_db_fail(db, "cannot be written", e);
         sqlite3_exec(db->conn, "ROLLBACK", NULL, NULL, NULL);
         return -1;
 }
@@ -308,8 +253,8 @@ static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, s
         if (write_sidecar(db, db->epoch, e) < 0)
                 return -1;
         if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-                return fail_sql(db, "cannot be written", e);
-        if (in_transaction(db, migrate(db, 0, e) == 0 && put_meta(db, gateway, wall_us, e) == 0, e) < 0)
+                return spool_db_fail(db, "cannot be written", e);
+        if (in_transaction(db, spool_db_migrate(db, 0, e) == 0 && put_meta(db, gateway, wall_us, e) == 0, e) < 0)
                 return -1;
         log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,
                    before ? "" : " (the first one here)");
@@ -330,7 +275,7 @@ static int check_gateway(struct spool_db *db, const char *gateway, struct err *e
                 db->damaged = true;
         rc = 0;
         if (!owner)
-                rc = fail_sql(db, "has no gateway name in it; move the file away to start a new spool", e);
+                rc = spool_db_fail(db, "has no gateway name in it; move the file away to start a new spool", e);
         else if (strcmp(owner, gateway) != 0)
                 rc = err_set(
                         e, "spool %s: belongs to gateway %s, this is %s; set gateway back to %s, or move the file away",
@@ -346,17 +291,17 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
 
         if (version < FILE_VERSION) {
                 if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-                        return fail_sql(db, "cannot be written", e);
-                if (in_transaction(db, migrate(db, version, e) == 0, e) < 0)
+                        return spool_db_fail(db, "cannot be written", e);
+                if (in_transaction(db, spool_db_migrate(db, version, e) == 0, e) < 0)
                         return -1;
         }
         if (check_gateway(db, gateway, e) < 0)
                 return -1;
-        rc = get_int(db->conn, "SELECT value FROM meta WHERE key='epoch'", &epoch);
+        rc = spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='epoch'", &epoch);
         if (rc == SQLITE_NOTFOUND || (rc == SQLITE_OK && epoch < 1))
                 db->damaged = true;
         if (rc != SQLITE_OK || epoch < 1)
-                return fail_sql(db, "has no epoch in it; move the file away to start a new spool", e);
+                return spool_db_fail(db, "has no epoch in it; move the file away to start a new spool", e);
         db->epoch = (uint64_t)epoch;
         return read_sidecar(db) < db->epoch ? write_sidecar(db, db->epoch, e) : 0;
 }
@@ -394,7 +339,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
         if (look_at_file(db, e) < 0)
                 return -1;
         if (sqlite3_open_v2(db->path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-                return fail_sql(db, "cannot be opened", e);
+                return spool_db_fail(db, "cannot be opened", e);
         spool_db_be_patient(db, db->conn);
         kind = check_kind(db, &version, e);
         if (kind < 0 || set_pragmas(db, e) < 0)
@@ -430,171 +375,4 @@ void spool_db_forget(struct spool_db *db)
         db->lock_fd = -1;
         spool_db_close(db, false);
         db->lock_fd = lock_fd;
-}
-
-/* ---- what the file knows, into memory ---- */
-
-/* All of it can be read, and ids are what interning will make of them: a rescue must find `tags` as it was. */
-static int look_at_tags(struct spool_db *db, struct err *e)
-{
-        int64_t fine;
-
-        if (get_int(db->conn,
-                    "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 AND count(*) = (SELECT"
-                    " count(*) FROM (SELECT DISTINCT source, name FROM tag)) FROM tag",
-                    &fine) != SQLITE_OK)
-                return fail_sql(db, "cannot read its tags", e);
-        if (fine)
-                return 0;
-        db->damaged = true;
-        return err_set(e, "spool %s: its tag table was changed", db->path);
-}
-
-static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
-{
-        sqlite3_stmt *st = NULL;
-        uint32_t at;
-        int rc;
-
-        if (look_at_tags(db, e) < 0)
-                return -1;
-
-        if (sqlite3_prepare_v2(db->conn,
-                               "SELECT id, source, name, unit, labels, driver, last_ts_us FROM tag ORDER BY id", -1,
-                               &st, NULL) != SQLITE_OK)
-                return fail_sql(db, "cannot read its tags", e);
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-                const char *text[5];
-                int64_t id = sqlite3_column_int64(st, 0);
-
-                for (int i = 0; i < 5; i++) {
-                        const char *s = (const char *)sqlite3_column_text(st, i + 1);
-
-                        text[i] = s ? s : "";
-                }
-                if (tags_intern(tags, text[0], text[1], text[2], text[3], text[4], &at) != 0) {
-                        sqlite3_finalize(st);
-                        return err_set(e, "spool %s: holds more tags than the configured most; raise that limit",
-                                       db->path);
-                }
-                if ((int64_t)at != id) {
-                        sqlite3_finalize(st);
-                        db->damaged = true;
-                        return err_set(e, "spool %s: its tag table was changed (id %" PRId64 " is out of order)",
-                                       db->path, id);
-                }
-                tags_get(tags, at)->last_ts_us = sqlite3_column_int64(st, 6);
-        }
-        sqlite3_finalize(st);
-        return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot read its tags", e);
-}
-
-/* Only what came after the last save of tag times: the rest is in the tag table. */
-static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
-{
-        sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(db->conn, "SELECT tag, ts_us FROM reading WHERE seq > ?1", -1, &st, NULL);
-
-        if (rc != SQLITE_OK)
-                return fail_sql(db, "cannot read its readings", e);
-        sqlite3_bind_int64(st, 1, (int64_t)db->v.ts_saved_seq);
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-                int64_t id = sqlite3_column_int64(st, 0), ts_us = sqlite3_column_int64(st, 1);
-
-                if (id < 0 || (uint64_t)id >= tags_count(tags)) {
-                        sqlite3_finalize(st);
-                        db->damaged = true;
-                        return err_set(e,
-                                       "spool %s: damaged (a reading of unknown tag %" PRId64 "); move the file away",
-                                       db->path, id);
-                }
-                if (tags_get(tags, (uint32_t)id)->last_ts_us < ts_us)
-                        tags_get(tags, (uint32_t)id)->last_ts_us = ts_us;
-        }
-        sqlite3_finalize(st);
-        return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot read its readings", e);
-}
-
-static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
-{
-        sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(
-                db->conn, "SELECT first_seq, last_seq, n FROM dropped WHERE lane=?1 ORDER BY first_seq", -1, &st, NULL);
-
-        if (rc != SQLITE_OK)
-                return fail_sql(db, "cannot read its ledger", e);
-        sqlite3_bind_text(st, 1, spool_lane_names[lane], -1, SQLITE_STATIC);
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-                uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
-
-                db->v.n_ledger++;
-                if (last > l->last)
-                        l->last = last;
-                if (last > l->acked_durable) {
-                        lane_drop(l, first, last);
-                } else {
-                        l->dropped += (uint64_t)sqlite3_column_int64(st, 2);
-                        l->dropped_acked += (uint64_t)sqlite3_column_int64(st, 2);
-                }
-        }
-        sqlite3_finalize(st);
-        return rc == SQLITE_DONE ? 0 : fail_sql(db, "cannot read its ledger", e);
-}
-
-static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
-{
-        static const char *const ends[SPOOL_LANES][3] = {
-                {"SELECT acked_seq FROM cursor WHERE lane='events'", "SELECT coalesce(min(seq), 0) FROM event",
-                 "SELECT coalesce(max(seq), 0) FROM event"},
-                {"SELECT acked_seq FROM cursor WHERE lane='samples'", "SELECT coalesce(min(seq), 0) FROM reading",
-                 "SELECT coalesce(max(seq), 0) FROM reading"},
-        };
-        int64_t acked, first, last;
-
-        if (get_int(db->conn, ends[lane][0], &acked) != SQLITE_OK ||
-            get_int(db->conn, ends[lane][1], &first) != SQLITE_OK ||
-            get_int(db->conn, ends[lane][2], &last) != SQLITE_OK)
-                return fail_sql(db, "cannot read where it stands", e);
-        db->v.first[lane] = (uint64_t)first;
-        l->acked_durable = l->acked = (uint64_t)acked;
-        l->last = (uint64_t)(last > acked ? last : acked);
-        if (load_ledger(db, lane, l, e) < 0)
-                return -1;
-        l->appended = l->last;
-        lane_committed(l, l->last, l->acked_durable);
-        return 0;
-}
-
-/* Events are at most a tenth of the file, but that may be much: count them by a sample of the newest. */
-static int load_sizes(struct spool_db *db, const struct lane *events, struct err *e)
-{
-        int64_t mean, quarantine, dead, saved;
-
-        if (get_int(db->conn,
-                    "SELECT coalesce(cast(avg(n) AS INTEGER), 0) FROM"
-                    " (SELECT length(body) + 64 AS n FROM event ORDER BY seq DESC LIMIT 500)",
-                    &mean) != SQLITE_OK ||
-            get_int(db->conn,
-                    "SELECT coalesce(sum(length(payload) + length(origin) + length(reason) + 64), 0) FROM quarantine",
-                    &quarantine) != SQLITE_OK ||
-            get_int(db->conn, "SELECT coalesce(sum(coalesce(length(value), 0) + 128), 0) FROM dead_letter", &dead) !=
-                    SQLITE_OK ||
-            get_int(db->conn, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK)
-                return fail_sql(db, "cannot read where it stands", e);
-        if (db->v.first[SPOOL_EVENTS])
-                db->v.event_bytes = (uint64_t)mean * (events->last - db->v.first[SPOOL_EVENTS] + 1);
-        db->v.quarantine_bytes = (uint64_t)quarantine;
-        db->v.dead_bytes = (uint64_t)dead;
-        db->v.ts_saved_seq = (uint64_t)saved;
-        return 0;
-}
-
-int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e)
-{
-        for (int i = 0; i < SPOOL_LANES; i++)
-                if (load_lane(db, (enum spool_lane)i, &lanes[i], e) < 0)
-                        return -1;
-        if (load_sizes(db, &lanes[SPOOL_EVENTS], e) < 0 || load_tags(db, tags, e) < 0 || load_times(db, tags, e) < 0)
-                return -1;
-        return 0;
 }

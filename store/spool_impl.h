@@ -1,8 +1,9 @@
 /*
  * spool_impl: what the files of the spool share.  Private to store/.
  *
- * The loop side (spool.c, spool_batch.c) owns struct spool and fills batches; the work queue owns struct spool_db and the
- * batch handed to it while a commit runs; the reader (spool_fetch.c) has a connection of its own.
+ * The loop side (spool.c, spool_room.c, spool_commit.c, spool_batch.c) owns struct spool and fills batches; the work queue
+ * owns struct spool_db and the batch handed to it while a commit runs; the reader (spool_fetch.c) has a connection of its
+ * own.
  */
 #ifndef MILLRACE_STORE_SPOOL_IMPL_H
 #define MILLRACE_STORE_SPOOL_IMPL_H
@@ -24,11 +25,17 @@ enum {
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
         EVENT_BODY_MAX = 4096,
+        VACUUM_PAGES = 128, /* given back to the file system per commit */
 };
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
 
 extern const char *const spool_lane_names[SPOOL_LANES];
 
-/* Derived from max_size once; see spool_plan in spool_db.c for how. */
+/* Derived from max_size once; see spool_plan for how. */
 struct spool_plan {
         uint64_t wal_bytes;        /* WAL never larger */
         uint64_t checkpoint_bytes; /* checkpoint when it is larger */
@@ -162,7 +169,7 @@ uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at
         " shelved_until_us, severity, event_id"
 void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a); /* texts are SQLite's until the next step */
 
-/* ---- the writer's connection (spool_file.c opens it, spool_db.c writes) ---- */
+/* ---- the writer's connection (spool_file.c opens it, spool_load.c reads it once, spool_db.c writes) ---- */
 
 enum spool_stmt {
         STMT_PUT_READING,
@@ -257,7 +264,37 @@ int spool_db_prepare(struct spool_db *db, struct err *e);
 void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for locks */
 int spool_sync_directory(const char *path);                /* of the file */
 
-/* ---- a damaged file (spool_rescue.c): begin, open a fresh one, carry ---- */
+int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e);
+int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
+int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
+
+/* Steps of a commit (spool_ledger.c, spool_cut.c, spool_put.c). */
+void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops, int64_t at_us);
+void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acked);
+/* True when `need` pages are free. Delivered rows go first; held ones by policy. */
+bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res);
+void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+/* Delivered rows whose time is over. Sets res->more when there are others. */
+void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res);
+void spool_db_shrink(struct spool_db *db, struct spool_result *res);
+/*
+ * Removes up to `most` rows from (after, upto], oldest first. With `reason` they are drops: each unbroken run of seqs that
+ * was there goes to res->drops. Returns how many went.
+ */
+uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
+                      const char *reason, struct spool_result *res);
+/* Rows above may be changed by this commit; what is pinned from now on is fetched after it, see spool_fetch.c. */
+uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane);
+void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b);
+void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_db_put_rows(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_db_put_events(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b);
+
+/* ---- a damaged file: begin (spool_aside.c), open a fresh one, carry (spool_rescue.c) ---- */
 
 struct spool_rescue {
         int64_t at_us;
@@ -275,6 +312,7 @@ bool spool_rescue_is_ours(const char *path);
 bool spool_rescue_can_read(const char *path);
 bool spool_rescue_is_marked(const char *path);
 void spool_rescue_mark(const char *path);
+void spool_rescue_unmark(const char *path);
 int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
 int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *gateway, struct err *e);
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);
@@ -337,6 +375,19 @@ struct spool {
         sqlite3_stmt *reader_stmt[SPOOL_LANES];
 };
 
+uint64_t spool_budget_bytes(const struct spool *s);
+uint64_t spool_held_bytes(const struct spool *s);
+int spool_room_for(const struct spool *s, size_t n, size_t text_bytes); /* 0 or SPOOL_E_* */
+void spool_tell_room(struct spool *s);
+void spool_tell_pressure(struct spool *s);
+
+void spool_commit_init(struct spool *s);
+void spool_want_commit(struct spool *s);
+bool spool_is_dirty(const struct spool *s); /* something is gathered, or acked and on no commit's way to disk */
+void spool_go_on(struct spool *s);
+/* The loop has ended: run here what did not, or one more. False: it was not committed. */
+void spool_finish_running(struct spool *s);
+bool spool_commit_here(struct spool *s);
 void spool_note_damage(struct spool *s, int *in_a_row, bool damaged);
 void spool_arm(struct spool *s); /* something was gathered: a commit follows */
 int spool_reader_open(struct spool *s, struct err *e);

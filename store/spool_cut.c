@@ -1,0 +1,189 @@
+/*
+ * spool_cut: what goes from the file: rows whose time is over, rows for which there is no room, and pages nobody uses.
+ *
+ * Room is made before rows are put, by an estimate that is rather too high: delivered rows first, then held ones by
+ * policy, each drop a line in the ledger.  Only pages of the budget count for that: on a full disk nothing is dropped.
+ * Fails as the rest of the transaction: db->rc says so.
+ */
+#include <stdio.h>
+
+#include "store/spool_stmt.h"
+
+enum {
+        CHUNK_ROWS = 512,     /* dropped at once to make room */
+        TRIM_LEAST = 1000,    /* not before so many can go: a trim rewrites pages at the old end */
+        TRIM_ROWS = 8000,     /* delivered rows removed per commit */
+        TRIM_BYTES = 4 << 20, /* the same, in bytes */
+        SPARE_PAGES = 12,     /* for small tables and inner pages */
+};
+
+/* Removes the oldest delivered readings: at most `most` seqs, none above `upto`. False: there is none. */
+static bool let_go(struct spool_db *db, uint64_t upto, uint64_t most)
+{
+        uint64_t first = db->v.first[SPOOL_SAMPLES];
+
+        if (!first || upto < first || !stmt_fine(db))
+                return false;
+        upto = min_u64(upto, first + most - 1);
+        stmt_bind(db, STMT_CUT_READING, 1, first);
+        stmt_bind(db, STMT_CUT_READING, 2, upto);
+        stmt_run(db, STMT_CUT_READING);
+        db->v.first[SPOOL_SAMPLES] = upto + 1;
+        return true;
+}
+
+uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
+                      const char *reason, struct spool_result *res)
+{
+        enum spool_stmt walk = stmt_of(lane, STMT_WALK_READING, STMT_WALK_EVENT);
+        enum spool_stmt del = stmt_of(lane, STMT_CUT_READING, STMT_CUT_EVENT);
+        uint64_t n = 0, first = 0, last = 0, bytes = 0, run_first = 0;
+
+        if (upto <= after)
+                return 0;
+        stmt_bind(db, walk, 1, after);
+        stmt_bind(db, walk, 2, upto);
+        stmt_bind(db, walk, 3, most);
+        while (stmt_next(db, walk)) {
+                uint64_t seq = stmt_column(db, walk, 0);
+
+                bytes += stmt_column(db, walk, 1);
+                if (!n++)
+                        first = run_first = seq;
+                else if (seq != last + 1) {
+                        if (reason)
+                                spool_drops_add(&res->drops, lane, run_first, last, reason);
+                        run_first = seq;
+                }
+                last = seq;
+        }
+        sqlite3_reset(db->stmt[walk]);
+        if (!n || !stmt_fine(db))
+                return 0;
+        if (reason)
+                spool_drops_add(&res->drops, lane, run_first, last, reason);
+        stmt_bind(db, del, 1, first);
+        stmt_bind(db, del, 2, last);
+        stmt_run(db, del);
+        if (first <= db->v.first[lane])
+                db->v.first[lane] = last + 1;
+        if (lane == SPOOL_EVENTS)
+                db->v.event_bytes -= bytes < db->v.event_bytes ? bytes : db->v.event_bytes;
+        return n;
+}
+
+/* Pages free for rows: what is left of the budget, the events' unused share taken off. */
+static int64_t free_pages(struct spool_db *db)
+{
+        uint64_t share = db->v.event_bytes < db->plan.event_bytes ? db->plan.event_bytes - db->v.event_bytes : 0;
+
+        return (int64_t)db->plan.db_pages - SPARE_PAGES - (int64_t)(share / PAGE_BYTES) - (int64_t)stmt_used_pages(db);
+}
+
+uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane)
+{
+        uint64_t pin;
+
+        atomic_store(&db->cutting[lane], true);
+        pin = atomic_load(&db->pin[lane]);
+        return pin > b->acked[lane] ? pin : b->acked[lane];
+}
+
+bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res)
+{
+        uint64_t saved = db->v.ts_saved_seq;
+
+        while (stmt_fine(db) && free_pages(db) < need) {
+                if (let_go(db, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS))
+                        continue;
+                if (db->when_full != SPOOL_DROP_OLDEST)
+                        return false;
+                if (!spool_db_cut(db, SPOOL_SAMPLES, spool_db_pinned(db, b, SPOOL_SAMPLES), saved, CHUNK_ROWS, "full",
+                                  res))
+                        return false;
+        }
+        return stmt_fine(db);
+}
+
+void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
+{
+        while (stmt_fine(db) && db->v.event_bytes > db->plan.event_bytes) {
+                if (spool_db_cut(db, SPOOL_EVENTS, 0, b->acked[SPOOL_EVENTS], 32, NULL, res))
+                        continue;
+                if (!spool_db_cut(db, SPOOL_EVENTS, spool_db_pinned(db, b, SPOOL_EVENTS), b->last[SPOOL_EVENTS], 32,
+                                  "full", res))
+                        return;
+        }
+}
+
+/* ---- trimming ---- */
+
+static uint64_t trim_rows(struct spool_db *db, const struct spool_batch *b)
+{
+        uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;
+        uint64_t mean = stmt_used_pages(db) * PAGE_BYTES / (rows ? rows : 1) + 1;
+        uint64_t most = TRIM_BYTES / mean;
+
+        return most > TRIM_ROWS ? TRIM_ROWS : most < 64 ? 64 : most;
+}
+
+/* The highest seq up to `upto` whose row came before `cutoff_us`, looking at a few rows only; 0: none. */
+static uint64_t probe(struct spool_db *db, enum spool_lane lane, uint64_t upto, int64_t cutoff_us)
+{
+        enum spool_stmt which = stmt_of(lane, STMT_PROBE_READING, STMT_PROBE_EVENT);
+        uint64_t first = db->v.first[lane], found = 0;
+
+        while (upto >= first && stmt_fine(db)) {
+                stmt_bind(db, which, 1, upto);
+                if (stmt_next(db, which) && (int64_t)stmt_column(db, which, 1) <= cutoff_us)
+                        found = stmt_column(db, which, 0);
+                sqlite3_reset(db->stmt[which]);
+                if (found || upto - first < 16)
+                        break;
+                upto = first + (upto - first) / 2;
+        }
+        return found;
+}
+
+void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res)
+{
+        uint64_t most = trim_rows(db, b), first = db->v.first[lane], limit = b->acked[lane], upto;
+        /* Well below where a blocked source may go on (tell_room): nothing delivered is kept at its expense. */
+        bool crowded = stmt_used_pages(db) >= db->plan.db_pages / 2;
+
+        if (lane == SPOOL_SAMPLES) {
+                limit = min_u64(limit, db->v.ts_saved_seq);
+                if (!crowded)
+                        limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
+        }
+        if (!first || limit < first || (lane == SPOOL_SAMPLES && !crowded && limit - first < TRIM_LEAST))
+                return;
+        upto = min_u64(limit, first + most - 1);
+        if (db->keep_us > 0 && !crowded)
+                upto = probe(db, lane, upto, b->wall_us - db->keep_us);
+        if (!upto)
+                return;
+        if (lane == SPOOL_SAMPLES)
+                let_go(db, upto, most);
+        else
+                spool_db_cut(db, lane, first - 1, upto, most, NULL, res);
+        if (upto < limit)
+                res->more = true;
+}
+
+/* Gives pages back only when most of a large file is free: moving pages costs flash. */
+void spool_db_shrink(struct spool_db *db, struct spool_result *res)
+{
+        uint64_t pages = stmt_pages(db, STMT_PAGES), n_free = stmt_pages(db, STMT_FREE_PAGES);
+        bool over = pages > db->plan.db_pages;
+        char text[64];
+        int rc;
+
+        if (!stmt_fine(db) || !(over ? n_free > 0 : n_free > 4096 && n_free > pages / 2))
+                return;
+        snprintf(text, sizeof(text), "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
+        rc = sqlite3_exec(db->conn, text, NULL, NULL, NULL);
+        if (rc != SQLITE_OK)
+                db->rc = rc;
+        res->more = true;
+}

@@ -1,0 +1,177 @@
+/*
+ * spool_load: what the file knows, into memory: tags and their times, watermarks, ledger, sizes.
+ *
+ * Bounded by tags, by the ledger and by the rows since tag times were last saved, never by the size of the file.
+ * How it fails: with a sentence; what no spool of ours would say is damage.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "store/spool_impl.h"
+
+/* All of it can be read, and ids are what interning will make of them: a rescue must find `tags` as it was. */
+static int look_at_tags(struct spool_db *db, struct err *e)
+{
+        int64_t fine;
+
+        if (spool_db_get_int(
+                    db->conn,
+                    "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 AND count(*) = (SELECT"
+                    " count(*) FROM (SELECT DISTINCT source, name FROM tag)) FROM tag",
+                    &fine) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its tags", e);
+        if (fine)
+                return 0;
+        db->damaged = true;
+        return err_set(e, "spool %s: its tag table was changed", db->path);
+}
+
+static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        uint32_t at;
+        int rc;
+
+        if (look_at_tags(db, e) < 0)
+                return -1;
+
+        if (sqlite3_prepare_v2(db->conn,
+                               "SELECT id, source, name, unit, labels, driver, last_ts_us FROM tag ORDER BY id", -1,
+                               &st, NULL) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its tags", e);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+                const char *text[5];
+                int64_t id = sqlite3_column_int64(st, 0);
+
+                for (int i = 0; i < 5; i++) {
+                        const char *s = (const char *)sqlite3_column_text(st, i + 1);
+
+                        text[i] = s ? s : "";
+                }
+                if (tags_intern(tags, text[0], text[1], text[2], text[3], text[4], &at) != 0) {
+                        sqlite3_finalize(st);
+                        return err_set(e, "spool %s: holds more tags than the configured most; raise that limit",
+                                       db->path);
+                }
+                if ((int64_t)at != id) {
+                        sqlite3_finalize(st);
+                        db->damaged = true;
+                        return err_set(e, "spool %s: its tag table was changed (id %" PRId64 " is out of order)",
+                                       db->path, id);
+                }
+                tags_get(tags, at)->last_ts_us = sqlite3_column_int64(st, 6);
+        }
+        sqlite3_finalize(st);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its tags", e);
+}
+
+/* Only what came after the last save of tag times: the rest is in the tag table. */
+static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(db->conn, "SELECT tag, ts_us FROM reading WHERE seq > ?1", -1, &st, NULL);
+
+        if (rc != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its readings", e);
+        sqlite3_bind_int64(st, 1, (int64_t)db->v.ts_saved_seq);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+                int64_t id = sqlite3_column_int64(st, 0), ts_us = sqlite3_column_int64(st, 1);
+
+                if (id < 0 || (uint64_t)id >= tags_count(tags)) {
+                        sqlite3_finalize(st);
+                        db->damaged = true;
+                        return err_set(e,
+                                       "spool %s: damaged (a reading of unknown tag %" PRId64 "); move the file away",
+                                       db->path, id);
+                }
+                if (tags_get(tags, (uint32_t)id)->last_ts_us < ts_us)
+                        tags_get(tags, (uint32_t)id)->last_ts_us = ts_us;
+        }
+        sqlite3_finalize(st);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its readings", e);
+}
+
+static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(
+                db->conn, "SELECT first_seq, last_seq, n FROM dropped WHERE lane=?1 ORDER BY first_seq", -1, &st, NULL);
+
+        if (rc != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its ledger", e);
+        sqlite3_bind_text(st, 1, spool_lane_names[lane], -1, SQLITE_STATIC);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+                uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
+
+                db->v.n_ledger++;
+                if (last > l->last)
+                        l->last = last;
+                if (last > l->acked_durable) {
+                        lane_drop(l, first, last);
+                } else {
+                        l->dropped += (uint64_t)sqlite3_column_int64(st, 2);
+                        l->dropped_acked += (uint64_t)sqlite3_column_int64(st, 2);
+                }
+        }
+        sqlite3_finalize(st);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its ledger", e);
+}
+
+static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
+{
+        static const char *const ends[SPOOL_LANES][3] = {
+                {"SELECT acked_seq FROM cursor WHERE lane='events'", "SELECT coalesce(min(seq), 0) FROM event",
+                 "SELECT coalesce(max(seq), 0) FROM event"},
+                {"SELECT acked_seq FROM cursor WHERE lane='samples'", "SELECT coalesce(min(seq), 0) FROM reading",
+                 "SELECT coalesce(max(seq), 0) FROM reading"},
+        };
+        int64_t acked, first, last;
+
+        if (spool_db_get_int(db->conn, ends[lane][0], &acked) != SQLITE_OK ||
+            spool_db_get_int(db->conn, ends[lane][1], &first) != SQLITE_OK ||
+            spool_db_get_int(db->conn, ends[lane][2], &last) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read where it stands", e);
+        db->v.first[lane] = (uint64_t)first;
+        l->acked_durable = l->acked = (uint64_t)acked;
+        l->last = (uint64_t)(last > acked ? last : acked);
+        if (load_ledger(db, lane, l, e) < 0)
+                return -1;
+        l->appended = l->last;
+        lane_committed(l, l->last, l->acked_durable);
+        return 0;
+}
+
+/* Events are at most a tenth of the file, but that may be much: count them by a sample of the newest. */
+static int load_sizes(struct spool_db *db, const struct lane *events, struct err *e)
+{
+        int64_t mean, quarantine, dead, saved;
+
+        if (spool_db_get_int(db->conn,
+                             "SELECT coalesce(cast(avg(n) AS INTEGER), 0) FROM"
+                             " (SELECT length(body) + 64 AS n FROM event ORDER BY seq DESC LIMIT 500)",
+                             &mean) != SQLITE_OK ||
+            spool_db_get_int(
+                    db->conn,
+                    "SELECT coalesce(sum(length(payload) + length(origin) + length(reason) + 64), 0) FROM quarantine",
+                    &quarantine) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT coalesce(sum(coalesce(length(value), 0) + 128), 0) FROM dead_letter",
+                             &dead) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read where it stands", e);
+        if (db->v.first[SPOOL_EVENTS])
+                db->v.event_bytes = (uint64_t)mean * (events->last - db->v.first[SPOOL_EVENTS] + 1);
+        db->v.quarantine_bytes = (uint64_t)quarantine;
+        db->v.dead_bytes = (uint64_t)dead;
+        db->v.ts_saved_seq = (uint64_t)saved;
+        return 0;
+}
+
+int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e)
+{
+        for (int i = 0; i < SPOOL_LANES; i++)
+                if (load_lane(db, (enum spool_lane)i, &lanes[i], e) < 0)
+                        return -1;
+        if (load_sizes(db, &lanes[SPOOL_EVENTS], e) < 0 || load_tags(db, tags, e) < 0 || load_times(db, tags, e) < 0)
+                return -1;
+        return 0;
+}

@@ -1,0 +1,61 @@
+/*
+ * spool_query_impl: what the files of spool_query share.  Private to store/.
+ */
+#ifndef MILLRACE_STORE_SPOOL_QUERY_IMPL_H
+#define MILLRACE_STORE_SPOOL_QUERY_IMPL_H
+
+#include "agent/base/text.h"
+#include "store/spool_impl.h"
+#include "store/spool_query.h"
+
+enum { SLICE_ROWS = 512 };
+
+struct names {
+        char *text; /* source, name, unit, labels, driver: each ended by NUL */
+        const char *at[5];
+        int64_t last_ts_us;
+};
+
+struct spool_query {
+        sqlite3 *conn;
+        char *path;
+        char gateway[TEXT_NAME_MAX + 1];
+        uint64_t epoch;
+        bool live;
+        struct names *tags; /* by id */
+        size_t n_tags;
+};
+
+int query_fail(struct spool_query *q, struct err *e);
+sqlite3_stmt *query_prepare(struct spool_query *q, const char *sql, struct err *e); /* NULL: told */
+/* Ends the statement; `rc` is what its last step said. */
+int query_finish(struct spool_query *q, sqlite3_stmt *st, int rc, struct err *e);
+int query_int(struct spool_query *q, const char *sql, uint64_t *out, struct err *e);
+const char *query_text(sqlite3_stmt *st, int column);                /* never NULL */
+size_t query_keep(struct spool_bytes *b, const void *p, size_t len); /* where it is in `b` */
+
+struct lane_sums {
+        uint64_t acked, first, last, dropped, delivered, held;
+};
+int query_lane(struct spool_query *q, enum spool_lane lane, struct lane_sums *l, struct err *e);
+
+/* New ones since the last call; what is known does not change but for last_ts_us. */
+int query_load_tags(struct spool_query *q, struct err *e);
+/* Never NULL: a row whose tag we don't know (yet) has empty names. */
+const struct names *query_names(const struct spool_query *q, uint32_t tag);
+bool query_is_text(const struct reading *r);
+
+struct slice {
+        struct spool_row rows[SLICE_ROWS];
+        int severity[SLICE_ROWS];
+        size_t text_at[SLICE_ROWS], kind_at[SLICE_ROWS];
+        int n;
+        struct spool_bytes bytes;
+        bool end; /* nothing behind it */
+};
+
+void slice_put(struct slice *s, sqlite3_stmt *st, enum spool_lane lane);
+void slice_show(const struct spool_query *q, enum spool_lane lane, const struct slice *s, int i, uint64_t acked,
+                struct spool_query_row *out);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * spool_salvage: what a salvage knows while it goes on.  Private to store/.
+ *
+ * First the old file's small tables are read (watermarks, ledger, tags), then its rows go into the fresh file.
+ */
+#ifndef MILLRACE_STORE_SPOOL_SALVAGE_H
+#define MILLRACE_STORE_SPOOL_SALVAGE_H
+
+#include <time.h>
+
+#include "agent/base/text.h"
+#include "store/spool_impl.h"
+#include "store/spool_pages.h"
+
+struct range {
+        uint64_t first, last;
+};
+
+struct salvage {
+        struct spool_rescue *r;
+        struct spool_db *db;
+        struct pages *pages;
+        sqlite3_stmt *put, *put_event;
+        char gateway[TEXT_NAME_MAX + 1];
+        bool has_gateway;
+        uint64_t acked[SPOOL_LANES];
+        struct range *dropped; /* of the samples lane, ascending */
+        size_t n_dropped, cap_dropped;
+        struct {
+                char *text[5];
+        } * tags; /* by id; NULL: not found */
+        size_t n_tags, cap_tags;
+        size_t n_tags_seen;             /* in readings */
+        uint64_t last_seq[SPOOL_LANES]; /* carried over or known lost */
+        uint64_t in_transaction;
+        uint64_t done_readings, done_events; /* committed */
+        struct timespec began, told;
+        int rc;
+};
+
+/* Of the old file, into `s`: callbacks for pages_each. */
+bool salvage_pair(void *ctx, const struct pages_row *row);
+bool salvage_dropped(void *ctx, const struct pages_row *row);
+bool salvage_tag(void *ctx, const struct pages_row *row);
+void salvage_sort_dropped(struct salvage *s);
+/* *last: how far it is as it is at `seq`. */
+bool salvage_was_dropped(const struct salvage *s, uint64_t seq, uint64_t *last);
+void salvage_release(struct salvage *s);
+
+#endif
