@@ -1,0 +1,222 @@
+/*
+ * The status of a running agent stays one whole JSON object, whatever words drivers and libraries left in it: cut in the
+ * middle of a character by a snprintf of theirs, with quotes and control bytes, not UTF-8 at all.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "agent/agent.h"
+#include "agent/base/rt_sim.h"
+#include "agent/base/text.h"
+
+static struct {
+        char dir[64], path[96];
+        struct rt_sim sim;
+        struct sink sink;
+        struct config_driver driver;
+        struct config conf;
+        struct agent agent;
+        bool stopped;
+} T;
+
+static struct driver *the_driver;
+
+static int fake_init(struct driver *d, struct err *e)
+{
+        the_driver = d;
+        return 0;
+}
+
+static void fake_start(struct driver *d)
+{
+        d->host->link_up(d);
+}
+
+static void fake_pause(struct driver *d, bool on)
+{
+}
+
+static void fake_stop(struct driver *d)
+{
+        d->host->stopped(d);
+}
+
+static void fake_fini(struct driver *d)
+{
+}
+
+static const struct driver_ops fake_driver = {.kind = "fake",
+                                              .init = fake_init,
+                                              .start = fake_start,
+                                              .pause = fake_pause,
+                                              .stop = fake_stop,
+                                              .fini = fake_fini};
+
+static int fake_produce(struct sink *s, const struct sink_record *rec, struct err *e)
+{
+        return SINK_E_FULL;
+}
+
+static void fake_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
+{
+}
+
+static const struct sink_ops fake_sink = {fake_produce, fake_close};
+
+static int set_up(void **state)
+{
+        struct err e;
+
+        memset(&T, 0, sizeof(T));
+        snprintf(T.dir, sizeof(T.dir), "/tmp/status-XXXXXX");
+        assert_non_null(mkdtemp(T.dir));
+        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        rt_sim_init(&T.sim, 1, INT64_C(1795428000000000));
+        T.sink.ops = &fake_sink;
+        T.driver = (struct config_driver){&fake_driver, "plant", NULL};
+        T.conf = (struct config){.gateway = "gw-7",
+                                 .spool = {.path = T.path,
+                                           .max_size_bytes = 16 << 20,
+                                           .commit_interval_us = 1000000,
+                                           .batch_rows = 1000,
+                                           .batch_bytes = 1 << 20,
+                                           .quarantine_bytes = 1 << 16},
+                                 .kafka = {.window_records = 100, .window_bytes = 1 << 20},
+                                 .drivers = &T.driver,
+                                 .n_drivers = 1,
+                                 .max_tags = 100};
+        if (agent_open(&T.agent, &T.sim.rt, &T.conf, &T.sink, &e) < 0)
+                fail_msg("%s", e.text);
+        agent_start(&T.agent);
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        char cmd[128];
+
+        agent_abandon(&T.agent);
+        rt_sim_release(&T.sim);
+        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
+        assert_int_equal(system(cmd), 0);
+        return 0;
+}
+
+/* The status as a JSON parser that insists on UTF-8 reads it. */
+static json_t *read_status(void)
+{
+        char *text = status_json(&T.agent);
+        json_error_t fault;
+        json_t *o;
+
+        assert_non_null(text);
+        assert_true(text_is_utf8(text, strlen(text)));
+        o = json_loads(text, JSON_REJECT_DUPLICATES, &fault);
+        if (!o)
+                fail_msg("%s: %s", fault.text, text);
+        free(text);
+        return o;
+}
+
+static const char *words_of(const json_t *of)
+{
+        const char *words = json_string_value(json_object_get(of, "last_error"));
+
+        assert_non_null(words);
+        return words;
+}
+
+/* What stands before the cut is there to the letter; of a character that was cut at most a U+FFFD a byte is left. */
+static void check_words(const char *words, const char *whole, size_t n)
+{
+        size_t kept = n, left;
+
+        while (kept && !text_is_utf8(whole, kept))
+                kept--;
+        assert_int_equal(strncmp(words, whole, kept), 0);
+        for (left = strlen(words); left > kept; left -= 3)
+                assert_int_equal(memcmp(words + left - 3, "\xef\xbf\xbd", 3), 0);
+        assert_int_equal(left, kept);
+        assert_true(strlen(words) <= kept + 9);
+}
+
+static void words_are_cut_anywhere(void **state)
+{
+        static const char whole[] =
+                "mqtt://u\xc3\xa4ser@h\xe2\x82\xac/\"a\\b\"\n\t: \xf0\x9f\x9a\xa8 Gr\xc3\xb6\xc3\x9f"
+                "e \xe6\xb8\xa9\xe5\xba\xa6 \\u00e4 \x01 mqtt://u\xc3\xa4ser@h\xe2\x82\xac/\"a";
+        char cut[sizeof(whole)];
+
+        for (size_t n = 0; n < sizeof(whole); n++) {
+                json_t *o;
+
+                snprintf(cut, n + 1, "%s", whole);
+                snprintf(the_driver->last_error, sizeof(the_driver->last_error), "%s", cut);
+                T.sink.up.on_state(T.sink.up.ctx, false, cut);
+                o = read_status();
+                assert_int_equal(json_array_size(json_object_get(o, "drivers")), 1);
+                check_words(words_of(json_array_get(json_object_get(o, "drivers"), 0)), whole, n);
+                check_words(words_of(json_object_get(o, "uplink")), whole, n);
+                json_decref(o);
+        }
+}
+
+/* The field's own end cuts too: longer words, shifted so that each byte of a character comes to lie there. */
+static void words_are_longer_than_their_field(void **state)
+{
+        char whole[1000];
+
+        for (size_t shift = 0; shift < 8; shift++) {
+                json_t *o;
+
+                memset(whole, 'x', shift);
+                whole[shift] = '\0';
+                while (strlen(whole) < 900)
+                        strcat(whole, "\xf0\x9f\x9a\xa8\"");
+                memcpy(the_driver->last_error, whole, sizeof(the_driver->last_error) - 1);
+                T.sink.up.on_state(T.sink.up.ctx, false, whole);
+                o = read_status();
+                check_words(words_of(json_array_get(json_object_get(o, "drivers"), 0)), whole,
+                            sizeof(the_driver->last_error) - 1);
+                check_words(words_of(json_object_get(o, "uplink")), whole,
+                            strlen(words_of(json_object_get(o, "uplink"))));
+                json_decref(o);
+        }
+}
+
+static void bytes_that_are_no_text(void **state)
+{
+        json_t *o;
+
+        for (int c = 1; c < 256; c++)
+                the_driver->last_error[(c - 1) % 199] = (char)c;
+        T.sink.up.on_state(T.sink.up.ctx, false, "\xff\xfe\xc0\x80 \xed\xa0\x80");
+        o = read_status();
+        assert_string_equal(json_string_value(json_object_get(o, "gateway")), "gw-7");
+        assert_int_equal(json_array_size(json_object_get(o, "drivers")), 1);
+        assert_non_null(strstr(words_of(json_array_get(json_object_get(o, "drivers"), 0)), "\xef\xbf\xbd"));
+        assert_non_null(strstr(words_of(json_object_get(o, "uplink")), "\xef\xbf\xbd"));
+        json_decref(o);
+}
+
+#define AROUND(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                AROUND(words_are_cut_anywhere),
+                AROUND(words_are_longer_than_their_field),
+                AROUND(bytes_that_are_no_text),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
