@@ -37,6 +37,7 @@ struct fixture {
         uint8_t reports[MOST];
         enum sink_result result[MOST];
         unsigned n_reports, n_ends, n_of[3], want;
+        uint32_t patient;
         char why[256], state_words[256];
         int state, n_states; /* -1: not told */
 };
@@ -362,11 +363,27 @@ static void test_too_large_for_us(void **state)
         assert_int_equal(f.n_reports, 0);
 }
 
+static bool is_taken(struct fixture *f)
+{
+        struct err e = {""};
+        int r = produce_sized(f, f->patient, 0, &e);
+
+        assert_true(r == 0 || r == SINK_E_RETRY);
+        return r == 0;
+}
+
+/* One record, as soon as there is a producer again. */
+static void produce_patiently(struct fixture *f, uint32_t opaque)
+{
+        f->patient = opaque;
+        run_until(f, is_taken);
+        f->want++;
+}
+
 /* The broker lost the producer's state and says so: the producer is made anew, and the next records go through. */
 static void test_fatal_error_remakes_the_producer(void **state)
 {
         struct fixture f;
-        uint32_t next = 1;
 
         set_up(&f);
         open_sink(&f);
@@ -377,18 +394,7 @@ static void test_fatal_error_remakes_the_producer(void **state)
         run_until(&f, all_reported);
         each_reported_once(&f, 0, 200);
         assert_true(f.n_of[SINK_RETRY] > 0);
-        for (int tries = 0; tries < 1000 && next; tries++) {
-                struct err e = {""};
-                int r = produce_sized(&f, 200, 0, &e);
-
-                assert_true(r == 0 || r == SINK_E_RETRY);
-                if (!r)
-                        break;
-                f.want = f.n_reports;
-                run_until(&f, all_reported);
-                usleep(2000);
-        }
-        f.want = 201;
+        produce_patiently(&f, 200);
         run_until(&f, all_reported);
         assert_int_equal(f.result[200], SINK_DELIVERED);
         tear_down(&f);
@@ -439,6 +445,55 @@ static void test_what_is_never_reported_is_a_retry(void **state)
         assert_int_equal(f.n_of[SINK_RETRY], 497);
         each_reported_once(&f, 0, 500);
         tear_down(&f);
+}
+
+/* In place of the library's: reports that are lost on their way. */
+static unsigned reports_lost;
+static bool loses_reports;
+
+rd_kafka_event_t *rd_kafka_queue_poll(rd_kafka_queue_t *queue, int timeout_ms)
+{
+        static rd_kafka_event_t *(*real)(rd_kafka_queue_t *, int);
+        rd_kafka_event_t *ev;
+
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_queue_poll");
+        while ((ev = real(queue, timeout_ms)) && loses_reports && rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DR) {
+                reports_lost += (unsigned)rd_kafka_event_message_count(ev);
+                rd_kafka_event_destroy(ev);
+        }
+        return ev;
+}
+
+/* The producer is lost with records in it that it never reports: they are retries, and go through the next one. */
+static void test_a_producer_ends_without_reports(void **state)
+{
+        enum { FIRST = 3, LAST = 300 };
+        struct fixture f;
+
+        set_up(&f);
+        open_sink(&f);
+        produce(&f, 0, FIRST);
+        run_until(&f, all_reported);
+        loses_reports = true;
+        reports_lost = 0;
+        rd_kafka_mock_push_request_errors(f.cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+        produce(&f, FIRST, LAST);
+        run_until(&f, all_reported);
+        loses_reports = false;
+        assert_int_equal(reports_lost, LAST - FIRST);
+        assert_int_equal(f.n_of[SINK_RETRY], LAST - FIRST);
+        each_reported_once(&f, 0, LAST);
+        assert_non_null(strstr(f.why, "ended without a report"));
+        memset(f.reports, 0, sizeof(f.reports));
+        produce_patiently(&f, FIRST);
+        produce(&f, FIRST + 1, LAST);
+        run_until(&f, all_reported);
+        assert_int_equal(f.n_of[SINK_DELIVERED], LAST);
+        each_reported_once(&f, FIRST, LAST);
+        assert_int_equal(f.n_reports, 2 * LAST - FIRST);
+        tear_down(&f);
+        assert_int_equal(f.n_reports, 2 * LAST - FIRST);
 }
 
 static void test_outstanding(void **state)
@@ -501,6 +556,7 @@ int main(void)
                 cmocka_unit_test(test_broker_down_and_up),
                 cmocka_unit_test(test_broker_errors),
                 cmocka_unit_test(test_what_is_never_reported_is_a_retry),
+                cmocka_unit_test(test_a_producer_ends_without_reports),
                 cmocka_unit_test(test_outstanding),
                 cmocka_unit_test(test_too_large_for_us),
                 cmocka_unit_test(test_fatal_error_remakes_the_producer),
