@@ -19,6 +19,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "drivers/changed_names.h"
 
 enum { TOPICS_MOST = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100 };
 
@@ -43,7 +44,7 @@ int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
         *in = (struct mqtt_intake){.d = d, .max_payload_bytes = conf->max_payload_bytes};
         in->subs = mem_alloc(conf->subscriptions.n * sizeof(*in->subs) + 1);
         in->topics = mqtt_topics_new(TOPICS_MOST);
-        in->mapped = mqtt_mapped_new();
+        in->changed = changed_names_new();
         in->again = mem_alloc(sizeof(*in->again));
         mqtt_redelivery_init(in->again);
         in->decoded = mem_alloc(sizeof(*in->decoded));
@@ -61,7 +62,7 @@ void mqtt_intake_release(struct mqtt_intake *in)
                 mqtt_decoder_release(&in->subs[i].decoder);
         }
         mqtt_topics_free(in->topics);
-        mqtt_mapped_free(in->mapped);
+        changed_names_free(in->changed);
         sparkplug_free(in->sparkplug);
         free(in->subs);
         free(in->again);
@@ -98,7 +99,7 @@ static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
 
                 if (!mqtt_pattern_match(&in->subs[i].pattern, topic, &match))
                         continue;
-                in->d->n_mapped += mqtt_mapped_add(in->mapped, &match);
+                in->d->n_mapped += mqtt_mapped_add(in->changed, &match);
                 r = mqtt_topics_add(in->topics, topic, len, (uint16_t)i, n);
                 if (!r) {
                         r = in->scratch;

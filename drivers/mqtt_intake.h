@@ -25,7 +25,7 @@ struct mqtt_intake {
         struct mqtt_sub *subs;
         size_t n_subs;
         struct mqtt_topics *topics;
-        struct mqtt_mapped *mapped;
+        struct changed_names *changed;
         struct mqtt_redelivery *again;
         struct mqtt_decoded *decoded;
         struct mqtt_route *scratch; /* of a topic the table has no room for */

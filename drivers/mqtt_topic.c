@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/changed_names.h"
+
 /* Keys of the record: a label of that name would be a second member with it. */
 static const char *const taken[] = {
         "id",        "gateway", "site",       "ts",       "ts_us",     "value", "value_str", "value_bool", "value_int",
@@ -184,43 +186,12 @@ bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct 
         return !s;
 }
 
-/* ---- changed names ---- */
-
-struct mqtt_mapped {
-        size_t n;
-        uint64_t hash[2 * MQTT_MAPPED_MOST]; /* 0: free */
-};
-
-struct mqtt_mapped *mqtt_mapped_new(void)
-{
-        return mem_alloc(sizeof(struct mqtt_mapped));
-}
-
-void mqtt_mapped_free(struct mqtt_mapped *m)
-{
-        free(m);
-}
-
-static bool is_new(struct mqtt_mapped *m, uint64_t hash)
-{
-        size_t i = hash % (2 * MQTT_MAPPED_MOST);
-
-        for (; m->hash[i]; i = (i + 1) % (2 * MQTT_MAPPED_MOST))
-                if (m->hash[i] == hash)
-                        return false;
-        if (m->n < MQTT_MAPPED_MOST) {
-                m->hash[i] = hash;
-                m->n++;
-        }
-        return true;
-}
-
-unsigned mqtt_mapped_add(struct mqtt_mapped *m, const struct mqtt_match *match)
+unsigned mqtt_mapped_add(struct changed_names *changed, const struct mqtt_match *match)
 {
         unsigned n = 0;
 
         for (unsigned i = 0; i < match->n_mapped; i++)
-                n += is_new(m, match->mapped[i] | 1);
+                n += changed_names_add(changed, match->mapped[i]);
         return n;
 }
 

@@ -48,18 +48,9 @@ struct mqtt_match {
 };
 bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct mqtt_match *m);
 
-/*
- * Names that had to be changed, each told once.  Bounded: behind MQTT_MAPPED_MOST a new one is told each time it is met,
- * so what is counted by it is exact up to there, and too high beyond.
- */
-struct mqtt_mapped;
-
-enum { MQTT_MAPPED_MOST = 4096 };
-
-struct mqtt_mapped *mqtt_mapped_new(void);
-void mqtt_mapped_free(struct mqtt_mapped *m);
 /* How many of the match's changed names are new. */
-unsigned mqtt_mapped_add(struct mqtt_mapped *m, const struct mqtt_match *match);
+struct changed_names;
+unsigned mqtt_mapped_add(struct changed_names *changed, const struct mqtt_match *match);
 
 /*
  * Known topics: one lookup gives the subscription and the tags of its readings.  Bounded; a topic that found no room is

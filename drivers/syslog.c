@@ -7,7 +7,7 @@
  * error.
  *
  * Time: what has a zone is believed as DESIGN section 3 says.  The old format has none: the arrival stands and the reading
- * is uncertain.  Bytes that are not UTF-8 become question marks, one each, counted with the names that had to be changed.
+ * is uncertain.  Bytes that are not UTF-8 become question marks, one each; the message is counted as malformed.
  *
  * Fails: a port that is in use or not allowed ends in link_down and another try.  A connection that fails, ends, or says
  * nothing for idle_timeout is closed; its neighbours are not touched.  Out of file descriptors: no accepting for a second.
@@ -72,6 +72,12 @@ static void tell_error(struct syslog *s, const char *what, const char *whose)
         text_format(s->d->last_error, sizeof(s->d->last_error), "%s%s%s", whose, *whose ? ": " : "", what);
 }
 
+static void count_malformed(struct syslog *s, const char *what, const char *peer)
+{
+        s->d->n_malformed++;
+        tell_error(s, what, peer);
+}
+
 /* A copy with a ? for every byte that is no UTF-8. */
 static const char *repair(struct syslog *s, const char *text, size_t len)
 {
@@ -89,7 +95,6 @@ static const char *repair(struct syslog *s, const char *text, size_t len)
                         s->repaired[i++] = '?';
                 }
         }
-        s->d->n_mapped++;
         return s->repaired;
 }
 
@@ -113,13 +118,11 @@ static int take(struct syslog *s, const char *line, size_t len, const char *peer
                 source_time_set(&r, m.time_us, m.has_zone);
         r.len = (uint32_t)(whole ? len : m.text_len);
         r.v.text = repair(s, whole ? line : m.text, r.len);
-        return driver_emit(s->d, &r, 1, may_wait);
-}
-
-static void count_cut(struct syslog *s, const char *peer)
-{
-        s->d->n_malformed++;
-        tell_error(s, "a message longer than 8 KiB was cut", peer);
+        if (driver_emit(s->d, &r, 1, may_wait) == DRIVER_E_WAIT)
+                return DRIVER_E_WAIT;
+        if (r.v.text == s->repaired)
+                count_malformed(s, "a message was not UTF-8", peer);
+        return 0;
 }
 
 static void name_peer(char out[TEXT_NAME_MAX + 1], const struct sockaddr_storage *from)
@@ -179,7 +182,7 @@ static void take_datagram(struct syslog *s, const struct datagram *g, struct mms
                 return;
         name_peer(peer, &g->from);
         if (head->msg_hdr.msg_flags & MSG_TRUNC)
-                count_cut(s, peer);
+                count_malformed(s, "a message longer than 8 KiB was cut", peer);
         take(s, g->bytes, len, peer, false);
 }
 
@@ -220,7 +223,7 @@ static bool drain(struct connection *c, bool may_wait)
                 if (take(c->s, message, len, c->peer, may_wait) == DRIVER_E_WAIT)
                         return false;
                 if (cut)
-                        count_cut(c->s, c->peer);
+                        count_malformed(c->s, "a message longer than 8 KiB was cut", c->peer);
                 syslog_stream_took(&c->stream);
         }
         if (c->ended)

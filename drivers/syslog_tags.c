@@ -3,7 +3,8 @@
  *
  * The gateway's table of tags is shared with the machines, so this driver takes no more of it than max_tags.  A message of
  * a host or program beyond that is kept all the same, under the driver's name and the tag "other" with its facility and
- * severity (192 at most); it is counted as a name that had to be changed, as are names with letters no name may have.
+ * severity (192 at most); it is counted as a name that had to be changed, as are names with letters no name may have: once
+ * a name, however many messages have it.
  */
 #include "drivers/syslog_tags.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "agent/base/text.h"
+#include "drivers/changed_names.h"
 
 enum { PRIORITIES = 192 };
 
@@ -28,10 +30,12 @@ void syslog_tags_init(struct syslog_tags *t, struct driver *d)
         while (t->n_slots < 2 * (t->most + PRIORITIES))
                 t->n_slots *= 2;
         t->slots = mem_alloc(t->n_slots * sizeof(*t->slots));
+        t->changed = changed_names_new();
 }
 
 void syslog_tags_release(struct syslog_tags *t)
 {
+        changed_names_free(t->changed);
         free(t->slots);
         t->slots = NULL;
 }
@@ -65,7 +69,8 @@ static struct syslog_slot *find_slot(struct syslog_tags *t, const struct names *
 
 static void map(struct syslog_tags *t, char out[TEXT_NAME_MAX + 1], const char *s, size_t len)
 {
-        t->d->n_mapped += text_map_name(out, s, len);
+        if (text_map_name(out, s, len))
+                t->d->n_mapped += changed_names_add(t->changed, text_hash(s, len, 0));
 }
 
 static void set_names(struct syslog_tags *t, struct names *n, const struct syslog_message *m, const char *peer)
@@ -91,10 +96,12 @@ static void set_names(struct syslog_tags *t, struct names *n, const struct syslo
 
 static void set_other(struct syslog_tags *t, struct names *n)
 {
+        uint64_t hash = text_hash(n->source, strlen(n->source) + 1, 0);
+
+        t->d->n_mapped += changed_names_add(t->changed, text_hash(n->tag, strlen(n->tag), hash));
         snprintf(n->source, sizeof(n->source), "%s", t->d->name);
         strcpy(n->tag, "other");
         set_hash(n);
-        t->d->n_mapped++;
 }
 
 int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer, uint32_t *tag)

@@ -10,6 +10,7 @@
 
 struct syslog_tags {
         struct driver *d;
+        struct changed_names *changed;
         struct syslog_slot {
                 uint64_t hash;
                 uint32_t tag;

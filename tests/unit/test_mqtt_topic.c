@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/changed_names.h"
 #include "drivers/mqtt_topic.h"
 
 static void test_patterns(void **state)
@@ -149,26 +150,26 @@ static void test_changed_names_are_new_once(void **state)
                 {"l 2/a b/c d", 2},    {"l/le vel/a b", 0},   {"l/x/y", 0},           {"x y/x y/x y", 1},
                 {"l/press_3/temp", 0}, {"l/press?3/temp", 1},
         };
-        struct mqtt_mapped *mapped = mqtt_mapped_new();
+        struct changed_names *changed = changed_names_new();
         struct mqtt_match m;
         char topic[40];
         unsigned n = 7;
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
                 match_of(&m, rows[i].topic);
-                assert_int_equal(mqtt_mapped_add(mapped, &m), rows[i].n);
+                assert_int_equal(mqtt_mapped_add(changed, &m), rows[i].n);
         }
-        for (; n < MQTT_MAPPED_MOST; n++) {
+        for (; n < CHANGED_NAMES_MOST; n++) {
                 sprintf(topic, "l/s/tag %u", n);
                 match_of(&m, topic);
-                assert_int_equal(mqtt_mapped_add(mapped, &m), 1);
+                assert_int_equal(mqtt_mapped_add(changed, &m), 1);
         }
         match_of(&m, "l/one more/t");
-        assert_int_equal(mqtt_mapped_add(mapped, &m), 1);
-        assert_int_equal(mqtt_mapped_add(mapped, &m), 1); /* no room: told again */
+        assert_int_equal(mqtt_mapped_add(changed, &m), 1);
+        assert_int_equal(mqtt_mapped_add(changed, &m), 1); /* no room: told again */
         match_of(&m, "l/press 3/temp");
-        assert_int_equal(mqtt_mapped_add(mapped, &m), 0);
-        mqtt_mapped_free(mapped);
+        assert_int_equal(mqtt_mapped_add(changed, &m), 0);
+        changed_names_free(changed);
 }
 
 /* All labels as long as they can be. */

@@ -341,6 +341,9 @@ static void tags_are_bounded(void **state)
         b.log[0] = '\0';
         send_all(udp, "<13>1 - h app3 - - - known");
         check_log("h/app3 known|");
+        send_all(udp, "<14>1 - h app99 - - - met before");
+        check_log("plant/other met before|");
+        assert_int_equal(b.d.n_mapped, 95);
         close(udp);
 }
 
@@ -351,8 +354,32 @@ static void names_and_bytes_are_mended(void **state)
         send_all(udp, "<13>1 - fe80::1 my:app - - - 20\xb0"
                       "C \xc3\xa4 \xe2\x82");
         check_log("fe80__1/my_app 20?C \xc3\xa4 ??|");
-        assert_int_equal(b.d.n_mapped, 3);
+        assert_int_equal(b.d.n_mapped, 2);
+        assert_int_equal(b.d.n_malformed, 1);
+        assert_string_equal(b.d.last_error, "127.0.0.1: a message was not UTF-8");
         close(udp);
+}
+
+/* A name counts once and a message once, also when the sender has to wait and its message is looked at again. */
+static void what_is_mended_is_counted_once(void **state)
+{
+        int tcp = sender(SOCK_STREAM);
+
+        turn();
+        for (int i = 0; i < 3; i++) {
+                b.room = 0;
+                send_all(tcp, "<13>1 - fe80::1 my:app - - - 20\xb0\n");
+                make_room(0);
+                make_room(1);
+                turn();
+        }
+        check_log("fe80__1/my_app 20?|fe80__1/my_app 20?|fe80__1/my_app 20?|");
+        assert_int_equal(b.d.n_mapped, 2);
+        assert_int_equal(b.d.n_malformed, 3);
+        make_room(2);
+        send_all(tcp, "<13>1 - fe80::2 my_app - - - x\n<13>1 - fe80__1 my?app - - - x\n");
+        assert_int_equal(b.d.n_mapped, 4);
+        close(tcp);
 }
 
 static void long_ones_are_cut(void **state)
@@ -445,6 +472,7 @@ int main(void)
                 AROUND(connections_are_bounded),
                 AROUND(tags_are_bounded),
                 AROUND(names_and_bytes_are_mended),
+                AROUND(what_is_mended_is_counted_once),
                 AROUND(long_ones_are_cut),
                 AROUND(the_whole_line),
                 AROUND(a_port_in_use),
