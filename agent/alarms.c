@@ -105,6 +105,29 @@ static bool has_several(const struct alarms *a, const struct rules_row *row)
         return rules_find(a->rules, row->source, row->tag, row->rule, NULL, &ref) != 0;
 }
 
+void alarms_notice_of(struct alarms *a, const struct rules_row *row, struct alarm_notice *out, char *buf, size_t cap)
+{
+        BUG_ON(cap < ALARM_TEXT_MAX);
+        *out = (struct alarm_notice){.row = row, .json = buf, .severity = row->severity};
+        out->len = alarm_put_state(buf, a->conf.gateway, row);
+        out->several = has_several(a, row);
+}
+
+/* What is left to a group is shown with it. */
+static void show_quietly(struct alarms *a, const struct rules_transition *t)
+{
+        char text[ALARM_TEXT_MAX];
+        struct alarm_notice notice;
+
+        if (t->grouped)
+                return;
+        alarms_notice_of(a, &t->row, &notice, text, sizeof(text));
+        for (struct alarm_notifier *n = a->notifiers; n; n = n->next) {
+                if (n->show)
+                        n->show(n, &notice);
+        }
+}
+
 static void tell_moved(struct alarms *a)
 {
         char text[ALARM_TEXT_MAX];
@@ -113,8 +136,12 @@ static void tell_moved(struct alarms *a)
                 const struct rules_transition *t = &a->moved[a->n_told].t;
                 struct alarm_notice notice = {.t = t, .row = &t->row, .json = text, .severity = t->row.severity};
 
-                if (!t->notify || !a->notifiers)
+                if (!a->notifiers)
                         continue;
+                if (!t->notify) {
+                        show_quietly(a, t);
+                        continue;
+                }
                 notice.len = alarm_put_notice(text, a->conf.gateway, t, &a->said);
                 notice.several = has_several(a, &t->row);
                 tell(a, &notice);
@@ -128,14 +155,6 @@ static void tell_group(struct alarms *a)
 
         notice.len = alarm_put_group_notice(text, a->conf.gateway, &a->group);
         tell(a, &notice);
-}
-
-void alarms_notice_of(struct alarms *a, const struct rules_row *row, struct alarm_notice *out, char *buf, size_t cap)
-{
-        BUG_ON(cap < ALARM_TEXT_MAX);
-        *out = (struct alarm_notice){.row = row, .json = buf, .severity = row->severity};
-        out->len = alarm_put_state(buf, a->conf.gateway, row);
-        out->several = has_several(a, row);
 }
 
 /* ---- storing ---- */
@@ -382,17 +401,50 @@ void alarms_link(struct alarms *a, const char *driver, bool down)
 
 /* ---- people ---- */
 
+bool alarm_key_cut(char *name, struct alarm_key *key)
+{
+        char *tag = strchr(name, '/'), *rule = tag ? strchr(tag + 1, '/') : NULL;
+
+        if (!rule)
+                return false;
+        *tag++ = *rule++ = '\0';
+        *key = (struct alarm_key){.source = name, .tag = strcmp(tag, "-") == 0 ? "" : tag, .rule = rule};
+        return true;
+}
+
+/* A rule's name may have a dot in it as well. */
+static int find(const struct alarms *a, const struct alarm_key *key, struct rules_ref *out)
+{
+        const char *dot = key->event_id ? NULL : strrchr(key->rule, '.');
+        char rule[TEXT_NAME_MAX + 1];
+        int rc;
+
+        if (key->event_id)
+                return rules_find_event(a->rules, key->event_id, out);
+        rc = rules_find(a->rules, key->source, key->tag, key->rule, NULL, out);
+        if (rc != RULES_E_UNKNOWN || !dot || (size_t)(dot - key->rule) >= sizeof(rule))
+                return rc;
+        snprintf(rule, sizeof(rule), "%.*s", (int)(dot - key->rule), key->rule);
+        return rules_find(a->rules, key->source, key->tag, rule, dot + 1, out);
+}
+
+int alarms_row(struct alarms *a, const struct alarm_key *key, struct rules_row *out)
+{
+        struct rules_ref ref;
+        int rc = find(a, key, &ref);
+
+        if (rc == 0)
+                rules_row_of(a->rules, ref, out);
+        return rc;
+}
+
 int alarms_command(struct alarms *a, const struct alarm_key *key, enum alarm_input in, int64_t until_wall_us,
                    const char *by, const char *comment)
 {
         struct rules_ref ref;
         struct rt_time now;
-        int rc;
+        int rc = find(a, key, &ref);
 
-        if (key->event_id)
-                rc = rules_find_event(a->rules, key->event_id, &ref);
-        else
-                rc = rules_find(a->rules, key->source, key->tag, key->rule, key->limit_kind, &ref);
         if (rc)
                 return rc;
         rt_now(a->rt, &now);
@@ -410,11 +462,16 @@ struct each {
         void *ctx;
 };
 
+bool alarm_ever_was(const struct rules_row *row)
+{
+        return row->seq || row->state != ALARM_IS_NORMAL;
+}
+
 static void if_it_ever_was(void *ctx, const struct rules_row *row)
 {
         const struct each *e = ctx;
 
-        if (row->seq || row->state != ALARM_IS_NORMAL)
+        if (alarm_ever_was(row))
                 e->each(e->ctx, row);
 }
 

@@ -36,6 +36,8 @@ struct alarm_notice {
 
 struct alarm_notifier {
         void (*tell)(struct alarm_notifier *n, const struct alarm_notice *notice);
+        /* A state moved that nobody is to be told of (it is shelved, …): for those who show states. NULL. */
+        void (*show)(struct alarm_notifier *n, const struct alarm_notice *notice);
         struct alarm_notifier *next; /* ours */
 };
 
@@ -73,9 +75,17 @@ void alarms_link(struct alarms *a, const char *driver, bool down);
 /* ---- for people ---- */
 
 struct alarm_key {
-        const char *source, *tag, *rule, *limit_kind; /* tag ""; limit_kind NULL: the rule's only one */
-        const char *event_id;                         /* instead of all others; NULL */
+        const char *source, *tag, *rule; /* tag ""; the rule with .limit behind it where it has several */
+        const char *event_id;            /* instead of all others; NULL */
 };
+
+/* Cuts source/tag/rule (tag "-": of the source as a whole) up into a key. False: it is no such name. */
+bool alarm_key_cut(char *name, struct alarm_key *key);
+
+/* The alarm as it is now. 0 or RULES_E_UNKNOWN. */
+int alarms_row(struct alarms *a, const struct alarm_key *key, struct rules_row *out);
+/* It is not normal, or was not once. */
+bool alarm_ever_was(const struct rules_row *row);
 
 /* An operator's word. 0 (stored; durable after a spool_sync), or RULES_E_*. `by`, `comment`: UTF-8. */
 int alarms_command(struct alarms *a, const struct alarm_key *key, enum alarm_input in, int64_t until_wall_us,

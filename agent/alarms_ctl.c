@@ -88,23 +88,9 @@ static bool is_event_id(const char *s)
 static int command(struct alarms *a, char *name, enum alarm_input in, int64_t until_us, const struct alarm_said *said)
 {
         struct alarm_key key = {.event_id = is_event_id(name) ? name : NULL};
-        char *tag, *rule, *dot;
-        int rc;
 
-        if (key.event_id)
-                return alarms_command(a, &key, in, until_us, said->by, said->comment);
-        tag = strchr(name, '/');
-        rule = tag ? strchr(tag + 1, '/') : NULL;
-        if (!rule)
+        if (!key.event_id && !alarm_key_cut(name, &key))
                 return RULES_E_UNKNOWN;
-        *tag++ = *rule++ = '\0';
-        key = (struct alarm_key){.source = name, .tag = strcmp(tag, "-") == 0 ? "" : tag, .rule = rule};
-        rc = alarms_command(a, &key, in, until_us, said->by, said->comment);
-        dot = strrchr(rule, '.');
-        if (rc != RULES_E_UNKNOWN || !dot)
-                return rc;
-        *dot = '\0';
-        key.limit_kind = dot + 1;
         return alarms_command(a, &key, in, until_us, said->by, said->comment);
 }
 

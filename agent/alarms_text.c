@@ -114,7 +114,10 @@ size_t alarm_put_state(char *buf, const char *gateway, const struct rules_row *r
         struct text x = {buf, 0};
 
         put_identity(&x, gateway, row, row->since_us);
-        put_row(&x, row, row->active ? "active" : "returned");
+        put_row(&x, row,
+                row->visibility != ALARM_SHOWN ? alarm_state_name(row->state)
+                : row->active                  ? "active"
+                                               : "returned");
         put(&x, "}");
         return x.n;
 }

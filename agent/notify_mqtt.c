@@ -4,6 +4,11 @@
  * A retained message is a state, so nothing has to be queued while the broker is away: when it is back, every alarm that
  * ever was is told as it is then, in slices, so that neither the loop nor the library's queue is flooded.  The same after
  * a flood's interval, for those that were not told one by one.
+ *
+ * People are told before the disk has it, so a crash may leave a message of an alarm that, as far as the spool knows, never
+ * was; and a rule that is taken out leaves its messages behind.  So what the broker keeps of ours is looked at once per
+ * connection: an alarm that is watched but never was is told as it is, normal; of one that nobody watches the message is
+ * taken away.  How it fails: a broker that does not let us read is told in the log, and what is out of date there stays.
  */
 #include "agent/notify_mqtt.h"
 
@@ -13,7 +18,7 @@
 
 #include "agent/base/err.h"
 
-enum { SLICE = 100, SLICE_US = 50000 };
+enum { SLICE = 100, SLICE_US = 50000, RIGHTED_MOST = 5000 /* per connection: more than that is not of our making */ };
 
 struct notify_mqtt {
         struct alarm_notifier notifier; /* first */
@@ -24,20 +29,30 @@ struct notify_mqtt {
         struct rt_timer timer;
         bool behind;
         size_t next, at, sent; /* of the walk: where it goes on, where it is, in this slice */
+        size_t righted;        /* of this connection */
         uint64_t published;
 };
+
+enum { TOPIC_MAX = 512 };
+
+static void put_topic(const struct notify_mqtt *n, const struct alarm_notice *notice, char topic[TOPIC_MAX])
+{
+        const struct rules_row *row = notice->row;
+
+        if (!row)
+                snprintf(topic, TOPIC_MAX, "millrace/%s/alarm", n->gateway);
+        else
+                snprintf(topic, TOPIC_MAX, "millrace/%s/alarm/%s/%s/%s%s%s", n->gateway, row->source,
+                         *row->tag ? row->tag : "-", row->rule, notice->several ? "." : "",
+                         notice->several ? row->limit_kind : "");
+}
 
 static int publish(struct notify_mqtt *n, const struct alarm_notice *notice)
 {
         const struct rules_row *row = notice->row;
-        char topic[512];
+        char topic[TOPIC_MAX];
 
-        if (!row)
-                snprintf(topic, sizeof(topic), "millrace/%s/alarm", n->gateway);
-        else
-                snprintf(topic, sizeof(topic), "millrace/%s/alarm/%s/%s/%s%s%s", n->gateway, row->source,
-                         *row->tag ? row->tag : "-", row->rule, notice->several ? "." : "",
-                         notice->several ? row->limit_kind : "");
+        put_topic(n, notice, topic);
         if (mqtt_publisher_send(n->publisher, topic, notice->json, notice->len, row != NULL) < 0)
                 return -1;
         n->published++;
@@ -82,7 +97,46 @@ static void on_slice(struct rt_timer *t)
 
 static void on_up(void *ctx)
 {
-        tell_again(ctx);
+        struct notify_mqtt *n = ctx;
+        char filter[TOPIC_MAX];
+
+        n->righted = 0;
+        snprintf(filter, sizeof(filter), "millrace/%s/alarm/+/+/+", n->gateway);
+        mqtt_publisher_look(n->publisher, filter);
+        tell_again(n);
+}
+
+/* ---- what the broker still has ---- */
+
+/* True: the alarm of the topic is watched, and *notice is what it is now. */
+static bool find(struct notify_mqtt *n, const char *topic, struct rules_row *row, struct alarm_notice *notice,
+                 char *text)
+{
+        char name[TOPIC_MAX], its[TOPIC_MAX];
+        struct alarm_key key;
+
+        snprintf(name, sizeof(name), "%s", topic + strlen("millrace//alarm/") + strlen(n->gateway));
+        if (!alarm_key_cut(name, &key) || alarms_row(n->alarms, &key, row) != 0)
+                return false;
+        alarms_notice_of(n->alarms, row, notice, text, ALARM_TEXT_MAX);
+        put_topic(n, notice, its);
+        return strcmp(its, topic) == 0;
+}
+
+static void on_retained(void *ctx, const char *topic, const void *payload, size_t len)
+{
+        struct notify_mqtt *n = ctx;
+        struct alarm_notice notice;
+        struct rules_row row;
+        char text[ALARM_TEXT_MAX];
+        bool known = strlen(topic) < TOPIC_MAX && find(n, topic, &row, &notice, text);
+
+        if ((known && alarm_ever_was(&row)) || n->righted++ >= RIGHTED_MOST)
+                return;
+        if (known)
+                publish(n, &notice);
+        else
+                mqtt_publisher_send(n->publisher, topic, "", 0, true);
 }
 
 /* ---- telling ---- */
@@ -96,14 +150,24 @@ static void tell(struct alarm_notifier *notifier, const struct alarm_notice *not
                 tell_again(n);
 }
 
+static void show(struct alarm_notifier *notifier, const struct alarm_notice *notice)
+{
+        publish((struct notify_mqtt *)(void *)notifier, notice);
+}
+
 struct notify_mqtt *notify_mqtt_new(struct rt *rt, const struct mqtt_conf *conf, const char *gateway,
                                     struct alarms *alarms, struct err *e)
 {
         struct notify_mqtt *n = mem_alloc(sizeof(*n));
-        struct mqtt_publisher_conf pc = {
-                .mqtt = conf, .gateway = gateway, .suffix = "alarms", .on_up = on_up, .ctx = n};
+        struct mqtt_publisher_conf pc = {.mqtt = conf,
+                                         .gateway = gateway,
+                                         .suffix = "alarms",
+                                         .on_up = on_up,
+                                         .on_retained = on_retained,
+                                         .ctx = n};
 
         n->notifier.tell = tell;
+        n->notifier.show = show;
         n->rt = rt;
         n->alarms = alarms;
         n->gateway = gateway;

@@ -27,7 +27,7 @@ struct mqtt_publisher {
         struct rt_timer timer; /* the next try, or the next tick */
         struct backoff backoff;
         int ticks; /* of this link, until it is accepted */
-        bool open, up, told_down;
+        bool open, up, told_down, told_blind;
         char client_id[300], room[96];
 };
 
@@ -73,12 +73,23 @@ static void on_accepted(void *ctx, bool session_present)
         p->conf.on_up(p->conf.ctx);
 }
 
+/* What is published now comes back as well, not marked as retained: that is no news. */
 static void on_message(void *ctx, const struct mqtt_message *m)
 {
+        struct mqtt_publisher *p = ctx;
+
+        if (m->retained && p->conf.on_retained)
+                p->conf.on_retained(p->conf.ctx, m->topic, m->payload, m->len);
 }
 
 static void on_subscribed(void *ctx, int n, const int *granted)
 {
+        struct mqtt_publisher *p = ctx;
+
+        if (n == 1 && granted[0] >= 128 && !p->told_blind)
+                log_warn(p->room,
+                         "the broker does not let us read what it keeps of ours; what is out of date there stays");
+        p->told_blind |= n == 1 && granted[0] >= 128;
 }
 
 /* Reads acknowledgements, writes what waits, watches for the rest. */
@@ -202,4 +213,12 @@ int mqtt_publisher_send(struct mqtt_publisher *p, const char *topic, const void 
                 return -1;
         write_soon(p);
         return 0;
+}
+
+void mqtt_publisher_look(struct mqtt_publisher *p, const char *filter)
+{
+        char *filters[] = {(char *)(uintptr_t)filter};
+
+        mqtt_link_subscribe(p->link, 1, filters, 0);
+        write_soon(p);
 }

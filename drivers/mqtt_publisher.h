@@ -21,6 +21,8 @@ struct mqtt_publisher_conf {
         const char *suffix; /* of the client id, behind the item's: two clients may not have the same */
         /* The broker has accepted us: what it may have missed can be sent now. */
         void (*on_up)(void *ctx);
+        /* What the broker had kept under the filter of mqtt_publisher_look; NULL with it unused. */
+        void (*on_retained)(void *ctx, const char *topic, const void *payload, size_t len);
         void *ctx;
 };
 
@@ -33,5 +35,8 @@ bool mqtt_publisher_is_up(const struct mqtt_publisher *p);
 
 /* Written in the next turn of the loop. 0, or -1: not connected, or it can't be. */
 int mqtt_publisher_send(struct mqtt_publisher *p, const char *topic, const void *payload, size_t len, bool retain);
+
+/* Asks the broker for the retained messages under `filter`; for as long as this connection lasts. When up. */
+void mqtt_publisher_look(struct mqtt_publisher *p, const char *filter);
 
 #endif

@@ -120,6 +120,8 @@ int rules_find(const struct rules *r, const char *source, const char *tag, const
 /* By the event_id of its latest activation. Walks all alarms. */
 int rules_find_event(const struct rules *r, const char *event_id, struct rules_ref *out);
 
+void rules_row_of(const struct rules *r, struct rules_ref ref, struct rules_row *out);
+
 /* `in` from ALARM_ACK on; `until_wall_us` of ALARM_SHELVE. 0 (the transition was told) or RULES_E_*. */
 int rules_command(struct rules *r, struct rules_ref ref, enum alarm_input in, int64_t until_wall_us,
                   const struct rt_time *now);

@@ -95,6 +95,11 @@ int rules_find_event(const struct rules *r, const char *event_id, struct rules_r
         return RULES_E_UNKNOWN;
 }
 
+void rules_row_of(const struct rules *r, struct rules_ref ref, struct rules_row *out)
+{
+        emit_row(r, ref.slot, ref.nth, out);
+}
+
 /* ---- the shelf ---- */
 
 static void note_earliest(struct rules *r)
