@@ -57,6 +57,7 @@ static void on_spool_fault(void *ctx, const char *what)
 
         if (what)
                 words[text_put_json(words, what, strnlen(what, sizeof(words) / 6 - 1))] = '\0';
+        host_disk(a->host, what != NULL);
         pipeline_event(&a->pipeline, "spool_fault", what ? 900 : 100, SPOOL_NO_TAG, "\"state\":\"%s\",\"why\":\"%s\"",
                        what ? "failing" : "normal", words);
 }

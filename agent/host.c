@@ -2,8 +2,8 @@
  * host: see host.h.
  *
  * One slot per driver holds what the driver itself should not care about: timers, backoff, why it is paused.  A driver is
- * paused while the spool blocks or while a reading of its had no room; both must be over before it goes on.  Nothing here
- * knows MQTT or a serial line.
+ * paused while the spool blocks, while a reading of its had no room, and, on a disk that fails, while it waits for what it
+ * brought to be durable; all must be over before it goes on.  Nothing here knows MQTT or a serial line.
  *
  * Fails: a driver that does not stop is not waited for for ever; the caller of host_stop has its own deadline.
  */
@@ -27,6 +27,7 @@ struct slot {
         int64_t next_poll_us, down_since_us, paused_since_us;
         bool started, stopped;
         bool waits_for_room;           /* emit said so */
+        bool waits_for_disk;           /* it takes nothing more before what it brought is durable */
         bool told_down;                /* an event "down" is out that wants its "up" */
         char room[TEXT_NAME_MAX + 16]; /* "mqtt plant", for the log */
 };
@@ -39,7 +40,7 @@ struct host {
         const char *gateway;
         struct slot **slot;
         size_t n;
-        bool spool_blocks, stopping;
+        bool spool_blocks, disk_fails, stopping;
         void (*on_stopped)(void *ctx);
         void *ctx;
 };
@@ -85,7 +86,7 @@ static void on_timer(struct rt_timer *t)
 
 static void pause_update(struct slot *s)
 {
-        bool on = s->host->spool_blocks || s->waits_for_room;
+        bool on = s->host->spool_blocks || s->waits_for_room || (s->host->disk_fails && s->waits_for_disk);
         int64_t now_us = rt_mono_us(s->host->rt);
 
         if (on == s->d.paused)
@@ -102,6 +103,13 @@ static void pause_update(struct slot *s)
 void host_pause(struct host *h, bool on)
 {
         h->spool_blocks = on;
+        for (size_t i = 0; i < h->n; i++)
+                pause_update(h->slot[i]);
+}
+
+void host_disk(struct host *h, bool fails)
+{
+        h->disk_fails = fails;
         for (size_t i = 0; i < h->n; i++)
                 pause_update(h->slot[i]);
 }
@@ -142,7 +150,7 @@ static void on_sync_durable(struct spool_sync *q)
 {
         struct driver_sync *ds = list_entry(q, struct driver_sync, impl);
 
-        ds->waiting = false;
+        ds->waiting = slot_of(ds->d)->waits_for_disk = false;
         ds->on_durable(ds->d);
 }
 
@@ -157,6 +165,8 @@ static void up_sync(struct driver *d, struct driver_sync *ds)
         q->on_durable = on_sync_durable;
         ds->d = d;
         ds->waiting = true;
+        slot_of(d)->waits_for_disk = true;
+        pause_update(slot_of(d));
         spool_sync(slot_of(d)->host->spool, q);
 }
 

@@ -30,6 +30,9 @@ void host_stretch_acks(struct host *h, double times);
 void host_pause(struct host *h, bool on);
 void host_room(struct host *h);
 
+/* Commits do not get through, or do again: sources that wait for one are shown as paused, and may leave their broker. */
+void host_disk(struct host *h, bool fails);
+
 void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx);
 void host_free(struct host *h);
 

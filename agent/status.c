@@ -251,6 +251,7 @@ char *status_json(struct agent *a)
         json_object_set_new(o, "events", events_json(&c));
         json_object_set_new(o, "flash", flash_json(a, &c));
         json_object_set_new(o, "thinned", json_integer((json_int_t)pipeline_thinned(&a->pipeline)));
+        json_object_set_new(o, "refused", json_integer((json_int_t)a->pipeline.n_refused));
         json_object_set_new(o, "tags", json_integer((json_int_t)tags_count(a->tags)));
         json_object_set_new(o, "quarantined", json_integer((json_int_t)c.quarantined));
         json_object_set_new(o, "dead_lettered", json_integer((json_int_t)c.dead_lettered));

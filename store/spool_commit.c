@@ -165,7 +165,7 @@ static void fail(struct spool *s, const char *what)
         rt_timer_set(s->rt, &s->retry, backoff_next_us(&s->backoff, rt_random(s->rt)));
         if (told)
                 return;
-        log_error("spool", "a commit failed, trying again: %s", what);
+        log_error("spool", "%s: a commit failed, trying again: %s", s->conf.path, what);
         if (s->up.on_fault)
                 s->up.on_fault(s->up.ctx, what);
 }

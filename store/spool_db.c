@@ -119,6 +119,7 @@ static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_re
         __typeof__(db->v) before = db->v;
 
         db->rc = SQLITE_OK;
+        errno = 0;
         res->rows_left = res->more = false;
         res->drops.n = 0;
         stmt_run(db, STMT_BEGIN);
@@ -128,9 +129,7 @@ static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_re
                 stmt_run(db, STMT_COMMIT);
         if (stmt_fine(db))
                 return true;
-        snprintf(res->fault, sizeof(res->fault), "%s%s%s", sqlite3_errmsg(db->conn),
-                 sqlite3_system_errno(db->conn) ? ": " : "",
-                 sqlite3_system_errno(db->conn) ? strerror(sqlite3_system_errno(db->conn)) : "");
+        spool_fault_say(db->conn, db->rc, errno, res->fault, sizeof(res->fault));
         res->damaged = ((db->rc & 0xff) == SQLITE_CORRUPT || (db->rc & 0xff) == SQLITE_NOTADB) &&
                        spool_rescue_can_read(db->path);
         if (!sqlite3_get_autocommit(db->conn)) {
@@ -155,6 +154,7 @@ static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struc
 
         if (wal_bytes(db) + need <= db->plan.wal_bytes || wal_bytes(db) <= db->plan.checkpoint_bytes / 2)
                 return true;
+        errno = 0;
         rc = sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
         if (rc == SQLITE_OK) {
                 db->wal_frames = 0;
@@ -163,7 +163,7 @@ static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struc
         if (rc == SQLITE_BUSY)
                 snprintf(res->fault, sizeof(res->fault), "another program has been reading the spool for too long");
         else
-                snprintf(res->fault, sizeof(res->fault), "checkpoint: %s", sqlite3_errmsg(db->conn));
+                spool_fault_say(db->conn, rc, errno, res->fault, sizeof(res->fault));
         return false;
 }
 

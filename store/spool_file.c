@@ -62,7 +62,7 @@ static int take_lock(struct spool_db *db, struct err *e)
         if (db->lock_fd < 0 && errno == ENOENT)
                 return err_set(e, "spool %s: its directory does not exist; create it, or set spool: path", db->path);
         if (db->lock_fd < 0)
-                return err_errno(e, "spool %s: cannot open the lock file %s", db->path, path);
+                return spool_fault_open(db->path, path, e);
         if (fcntl(db->lock_fd, F_OFD_SETLK, &whole) != 0) {
                 n = pread(db->lock_fd, text, sizeof(text) - 1, 0);
                 text[n > 0 ? n : 0] = '\0';
@@ -133,6 +133,20 @@ static int write_sidecar(const struct spool_db *db, uint64_t epoch, struct err *
 
 /* ---- what kind of file is it ---- */
 
+/* One that another user left there, who looked into the file with a tool of his own: SQLite would not say which. */
+static int look_beside(const struct spool_db *db, const char *suffix, struct err *e)
+{
+        char name[4200];
+        int fd;
+
+        snprintf(name, sizeof(name), "%s%s", db->path, suffix);
+        fd = open(name, O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? 0 : spool_fault_open(db->path, name, e);
+        close(fd);
+        return 0;
+}
+
 /*
  * Made when absent. What is in it is SQLite's to judge: after a cut while the file was made its first page may be torn, and
  * the journal beside it says so.
@@ -143,12 +157,12 @@ static int look_at_file(struct spool_db *db, struct err *e)
         int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640), rc;
 
         if (fd < 0)
-                return err_errno(e, "spool %s: cannot open it for writing", db->path);
+                return spool_fault_open(db->path, db->path, e);
         rc = fstat(fd, &st);
         close(fd);
         if (rc != 0 || !S_ISREG(st.st_mode))
                 return err_set(e, "spool %s: not a regular file; set spool: path to a file", db->path);
-        return 0;
+        return look_beside(db, "-wal", e) < 0 || look_beside(db, "-shm", e) < 0 ? -1 : 0;
 }
 
 /* Two seconds each time; from the closing on, one second for all that is left to do together. */

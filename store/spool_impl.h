@@ -316,6 +316,8 @@ void spool_rescue_unmark(const char *path);
 int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
 int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *gateway, struct err *e);
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);
+void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t cap); /* spool_fault.c */
+int spool_fault_open(const char *spool, const char *file, struct err *e);
 void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res);
 /* A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the next step. */
 void spool_read_row(sqlite3_stmt *st, struct spool_row *row);

@@ -175,7 +175,7 @@ bool spool_close(struct spool *s)
                 ok = spool_commit_here(s);
         ok = ok && s->state == COMMIT_IDLE && !spool_is_dirty(s);
         if (!ok)
-                log_error("spool", "closed without what could not be committed: %s", s->result.fault);
+                log_error("spool", "%s: closed without what could not be committed: %s", s->conf.path, s->result.fault);
         dispose(s, ok);
         return ok;
 }

@@ -3,15 +3,13 @@
 import json
 import os
 import random
-import re
-import subprocess
 import threading
 import time
 
 import paho.mqtt.client as paho
 
-from rig import agent as agents
 from rig import wait
+from rig.bad_disk import BadDisk
 
 RULES = [
     {"name": "hot", "match": "press-*/temp", "rule": "limits", "hihi": 95, "hi": 85, "deadband": 2, "severity": 700, "exclusive": True},
@@ -138,22 +136,21 @@ def test_operators(room):
     board.close()
 
 
-def slow_agent(room, monkeypatch, settings):
+def slow_agent(room, settings):
     """On a disk whose fsync takes 300 ms, without Kafka, with its broker connected."""
-    libraries = subprocess.run(["ldd", agents.program("millraced")], capture_output=True, text=True, check=True).stdout
-    first = re.findall(r"=> (\S*lib[at]san\S*)", libraries)  # a sanitizer's library wants to be the first
-    monkeypatch.setenv("LD_PRELOAD", " ".join(first + [os.path.join(agents.build_dir(), "tests", "integration", "slow_sync.so")]))
+    disk = BadDisk(room.folder, room.folder / "bad-disk")
+    disk.say("slow 300 fdatasync fsync")
     agent = room.agent({**settings, "notify": {"mqtt": {"connection": "plant"}}}, kafka="127.0.0.1:1")
+    agent.env = disk.env()
     agent.spawn()
-    monkeypatch.delenv("LD_PRELOAD")
     agent.wait("the broker", lambda s: s["drivers"][0]["state"] == "up" and s["alarms"]["notify"]["mqtt"]["up"])
     return agent
 
 
-def test_a_slow_disk_and_no_kafka_hold_up_nobody(room, monkeypatch):
+def test_a_slow_disk_and_no_kafka_hold_up_nobody(room):
     """From the reading's time to the message on the floor, on one clock; alarms that never flood: few activations, many re-alarms."""
     board = Board(room.mosquitto.port, room.gateway)
-    slow_agent(room, monkeypatch, {
+    slow_agent(room, {
         "alarms": [{"name": "again", "match": "m-1/v", "rule": "limits", "hi": 0, "severity": 500},
                    {"name": "step", "match": "m-*/v", "rule": "limits", "hi": 70, "severity": 600}],
         "sim": [{"name": "floor", "source": "m", "count": 9, "period": "100ms",
@@ -167,9 +164,9 @@ def test_a_slow_disk_and_no_kafka_hold_up_nobody(room, monkeypatch):
     board.close()
 
 
-def test_an_mqtt_source_waits_for_one_commit_at_most(room, monkeypatch):
+def test_an_mqtt_source_waits_for_one_commit_at_most(room):
     """The mqtt driver reads nothing while a commit runs (an acknowledgement can't be taken back): that is what it costs."""
-    slow_agent(room, monkeypatch, {"alarms": [{"match": "press-*/temp", "rule": "limits", "hi": 50, "severity": 500, "ack_required": False}]})
+    slow_agent(room, {"alarms": [{"match": "press-*/temp", "rule": "limits", "hi": 50, "severity": 500, "ack_required": False}]})
     board = Board(room.mosquitto.port, room.gateway)
     publisher = room.publisher()
     sent = {}

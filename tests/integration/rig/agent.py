@@ -70,6 +70,7 @@ class Agent:
         self.spool = os.path.join(self.folder, "spool.db")
         self.config = os.path.join(self.folder, "millrace.yaml")
         self.process = wait.Process("millraced", os.path.join(self.folder, "millraced.log"))
+        self.env, self.under = {}, []  # for spawn: what it finds in its environment, the command it runs under
         self.conf = {
             "gateway": gateway,
             "spool": {"path": self.spool},
@@ -102,9 +103,9 @@ class Agent:
 
     def spawn(self):
         # Stalls and crashes are told in the log that every failure message quotes.
-        env = {**os.environ, "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=0", "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1"}
+        env = {**os.environ, "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=0", "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1", **self.env}
         env.pop("JOURNAL_STREAM", None)
-        self.process.spawn([program("millraced"), "--config", self.config], env=env)
+        self.process.spawn([*self.under, program("millraced"), "--config", self.config], env=env)
         return self
 
     def start(self, seconds=20, links=True):
