@@ -7,8 +7,8 @@ import time
 
 import paho.mqtt.client as paho
 
-from rig import agent as agents
 from rig import wait
+from rig.bad_disk import BadDisk
 
 RULES = [{"name": "hot", "match": "press-*/*", "rule": "limits", "hihi": 95, "hi": 85, "deadband": 2, "severity": 700, "exclusive": True}]
 STALE = 3000
@@ -55,21 +55,24 @@ def settled(agent):
     return agent.wait("what was told again", lambda s: s["alarms"]["notify"]["mqtt"]["up"] and not s["alarms"]["notify"]["mqtt"]["behind"])
 
 
-def test_told_but_never_stored_is_put_right(room, monkeypatch):
+def test_told_but_never_stored_is_put_right(room):
     """A crash while the disk takes its time; at QoS 0 nobody sends the reading again, and the machine is cold by then."""
     agent = start(room)
     screen = Screen(room.mosquitto.port, room.gateway)
     room.publisher().one(room.topic("press-1", "temp"), b"20")
     agent.wait_delivered(1)
     agent.stop()
-    monkeypatch.setenv("LD_PRELOAD", agents.slow_disk())
+    disk = BadDisk(room.folder, room.folder / "bad-disk")
+    agent.env = disk.env()
     agent.start()
-    monkeypatch.delenv("LD_PRELOAD")
+    agent.wait("what the start wrote to be on disk", lambda s: s["events"]["held"] == 0)
+    disk.say("hold pwrite64")
     for tag in ("temp", "new"):  # one that is known, one whose first reading it is
         screen.put(room.topic("press-1", tag), b"90", qos=0)
     screen.wait("press-1/temp/hot.hi", is_state("unack"))
     screen.wait("press-1/new/hot.hi", is_state("unack"))
     agent.kill()
+    disk.say("")
     assert agent.listing("alarms", "ls") == [], "it was stored before the kill: nothing was tested"
     agent.start()
     screen.wait("press-1/temp/hot.hi", is_state("normal"))

@@ -22,12 +22,6 @@ def program(name):
     return path
 
 
-def slow_disk():
-    """What LD_PRELOAD is to be for a disk whose fsync takes 300 ms; a sanitizer's library wants to be the first."""
-    libraries = subprocess.run(["ldd", program("millraced")], capture_output=True, text=True, check=True).stdout
-    return " ".join(re.findall(r"=> (\S*lib[at]san\S*)", libraries) + [os.path.join(build_dir(), "tests", "integration", "slow_sync.so")])
-
-
 def yaml(value, indent=0):
     """Block YAML of dicts, lists, texts, numbers and booleans, as a person would write it."""
     pad = "  " * indent
