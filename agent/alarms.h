@@ -57,7 +57,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
                            struct err *e);
 void alarms_close(struct alarms *a); /* NULL is fine */
 void alarms_start(struct alarms *a); /* deadlines run from now on */
-void alarms_stop(struct alarms *a);  /* no more of them */
+void alarms_stop(struct alarms *a);  /* no more of them; what is learned goes into the next commit */
 
 void alarms_add_notifier(struct alarms *a, struct alarm_notifier *n);
 

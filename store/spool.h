@@ -169,6 +169,22 @@ void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n);
 /* What the file has; after spool_open, before the loop runs. 0, or -1 with a sentence. */
 int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e);
 
+/* What a rule has learned about a tag; texts are borrowed until spool_close. */
+enum { SPOOL_LEARNED_MOST = 256 };
+struct spool_learned {
+        const char *source, *tag, *rule, *limit_kind;
+        int64_t at_us;
+        int form; /* the layout of the memory */
+        size_t n_bytes;
+        char memory[SPOOL_LEARNED_MOST];
+};
+
+/* With the next commit, which it does not ask for. The newest are kept, as many as there is room for. */
+void spool_put_learned(struct spool *s, const struct spool_learned *l);
+
+/* As spool_each_alarm. */
+int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spool_learned *l), void *ctx, struct err *e);
+
 /* ---- for the uplink ---- */
 
 struct spool_row {

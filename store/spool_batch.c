@@ -29,6 +29,7 @@ void spool_batch_free(struct spool_batch *b)
         free(b->refused.v);
         free(b->dead);
         spool_batch_clear_alarms(b);
+        spool_batch_clear_learned(b);
         free(b->alarms);
         free(b->notes);
         free(b->new_tags);
@@ -44,6 +45,7 @@ void spool_batch_clear(struct spool_batch *b)
         b->n_repairs = 0;
         b->refused.n = 0;
         spool_batch_clear_alarms(b);
+        spool_batch_clear_learned(b);
         b->n_new_tags = b->n_saves = 0;
         b->save = false;
 }
@@ -51,7 +53,7 @@ void spool_batch_clear(struct spool_batch *b)
 bool spool_batch_empty(const struct spool_batch *b)
 {
         return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
-               !b->n_notes && !b->n_repairs;
+               !b->n_notes && !b->n_repairs && !b->n_learned;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

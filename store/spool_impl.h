@@ -20,7 +20,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,    /* what a reading without text is counted as */
         KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 3,  /* user_version */
+        FILE_VERSION = 4,  /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -132,6 +132,9 @@ struct spool_batch {
         uint64_t alarm_order;
         struct spool_alarm_note *notes; /* by: NULL, or ours with the comment behind it */
         size_t n_notes, cap_notes;
+        bool told; /* notifiers are done with all notes up to here */
+        struct spool_learned *learned;
+        size_t n_learned, cap_learned;
 
         /* Set when the commit starts. */
         uint64_t last[SPOOL_LANES], acked[SPOOL_LANES];
@@ -169,6 +172,12 @@ uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at
         " shelved_until_us, severity, event_id"
 void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a); /* texts are SQLite's until the next step */
 
+/* ---- what rules have learned (spool_learned.c) ---- */
+
+void spool_batch_clear_learned(struct spool_batch *b);
+void spool_db_put_learned(struct spool_db *db, const struct spool_batch *b);
+uint64_t spool_learned_rows(const struct spool_plan *plan); /* at most */
+
 /* ---- the writer's connection (spool_file.c opens it, spool_load.c reads it once, spool_db.c writes) ---- */
 
 enum spool_stmt {
@@ -204,6 +213,9 @@ enum spool_stmt {
         STMT_PUT_ALARM,
         STMT_PUT_ALARM_NOTE,
         STMT_CUT_ALARM_NOTES,
+        STMT_NOTES_TOLD,
+        STMT_PUT_LEARNED,
+        STMT_CUT_LEARNED,
         STMT_BEGIN,
         STMT_COMMIT,
         STMT_ROLLBACK,

@@ -46,6 +46,9 @@ static const char *const steps[] = {
         "CREATE TABLE alarm_log (id INTEGER PRIMARY KEY, at_us INTEGER, source TEXT, tag TEXT, rule TEXT,"
         "  limit_kind TEXT, event_id TEXT, change TEXT, value REAL, limit_value REAL, severity INTEGER, operator TEXT,"
         "  comment TEXT);",
+        "CREATE TABLE learned (id INTEGER PRIMARY KEY, at_us INTEGER, source TEXT, tag TEXT, rule TEXT,"
+        "  limit_kind TEXT, form INTEGER, memory BLOB, UNIQUE (source, tag, rule, limit_kind));"
+        "INSERT INTO meta SELECT 'alarm_told', coalesce(max(id), 0) FROM alarm_log;",
 };
 _Static_assert(sizeof(steps) / sizeof(*steps) == FILE_VERSION, "one step per version");
 

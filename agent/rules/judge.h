@@ -38,7 +38,7 @@ struct judge {
         struct verdict (*pass)(const struct rule_conf *c, void *memory, int64_t mono_us, bool active);
         /* When pass() is to be asked again, monotonic; INT64_MAX: when a reading has come. NULL without pass. */
         int64_t (*due)(const struct rule_conf *c, const void *memory);
-        bool learns;                       /* its memory is worth keeping over a restart */
+        int form; /* its memory is worth keeping over a restart: which layout it has; 0: it is not */
         bool (*sound)(const void *memory); /* of one that learns: these bytes could be its memory */
 };
 

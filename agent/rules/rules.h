@@ -136,8 +136,9 @@ int rules_import(struct rules *r, const struct rules_row *row, const struct rt_t
 
 /* What rules have learned (deviation), as bytes of this machine; worth keeping now and then, and at the end. */
 void rules_each_learned(const struct rules *r,
-                        void (*each)(void *ctx, const struct rules_row *row, const void *bytes, size_t n), void *ctx);
-int rules_import_learned(struct rules *r, const struct rules_row *row, const void *bytes, size_t n);
+                        void (*each)(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n),
+                        void *ctx);
+int rules_import_learned(struct rules *r, const struct rules_row *row, int form, const void *bytes, size_t n);
 
 /* ---- what people see ---- */
 

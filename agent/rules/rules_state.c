@@ -234,11 +234,12 @@ static size_t learned_bytes(const struct rules *r, const struct slot *s)
 {
         const struct rule *rule = &r->rules[s->rule];
 
-        return judges[rule->kind].learns ? judges[rule->kind].bytes(rule->conf) : 0;
+        return judges[rule->kind].form ? judges[rule->kind].bytes(rule->conf) : 0;
 }
 
 void rules_each_learned(const struct rules *r,
-                        void (*each)(void *ctx, const struct rules_row *row, const void *bytes, size_t n), void *ctx)
+                        void (*each)(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n),
+                        void *ctx)
 {
         for (struct walk w = {r, 0, 0}; walk_slot(&w);) {
                 struct slot *s = slot_at(r, w.at);
@@ -247,19 +248,21 @@ void rules_each_learned(const struct rules *r,
                 if (!learned_bytes(r, s))
                         continue;
                 emit_row(r, w.at, 0, &row);
-                each(ctx, &row, slot_memory(r, s), learned_bytes(r, s));
+                each(ctx, &row, judges[r->rules[s->rule].kind].form, slot_memory(r, s), learned_bytes(r, s));
         }
 }
 
-int rules_import_learned(struct rules *r, const struct rules_row *row, const void *bytes, size_t n)
+int rules_import_learned(struct rules *r, const struct rules_row *row, int form, const void *bytes, size_t n)
 {
+        const struct judge *j;
         struct rules_ref ref;
         struct slot *s;
 
         if (rules_find(r, row->source, row->tag, row->rule, row->limit_kind, &ref) != 0)
                 return RULES_E_UNKNOWN;
         s = slot_at(r, ref.slot);
-        if (!n || learned_bytes(r, s) != n || !judges[r->rules[s->rule].kind].sound(bytes))
+        j = &judges[r->rules[s->rule].kind];
+        if (!n || learned_bytes(r, s) != n || j->form != form || !j->sound(bytes))
                 return RULES_E_UNKNOWN;
         memcpy(slot_memory(r, s), bytes, n);
         return 0;

@@ -579,6 +579,87 @@ static void test_shelving_survives(void **state)
         finish();
 }
 
+/* ---- what is learned ---- */
+
+static int64_t shift_at; /* message */
+
+static double steady(int64_t k)
+{
+        uint64_t x = (uint64_t)k * 0x9e3779b97f4a7c15u;
+
+        return 60 + (double)((x ^ (x >> 31)) % 1000) / 500 + (k >= shift_at ? 30 : 0);
+}
+
+static void learn_for(int64_t us)
+{
+        const char *key;
+        struct err e;
+
+        shift_at = INT64_MAX;
+        stage_init(11, 5, S, steady);
+        T.rules[0].kind = RULE_DEVIATION;
+        T.rules[0].hi = T.rules[0].limit = T.rules[0].deadband = T.rules[0].within = NAN;
+        T.rules[0].at_least = T.rules[0].at_most = T.rules[0].sigma = NAN;
+        assert_int_equal(rules_schema.check(&T.rules[0], &key, &e), 0);
+        power_cut(); /* opens it with this rule */
+        run_for(us);
+        assert_int_equal(T.n_told, 0);
+}
+
+/* All five tags shift now; how many were told within a minute, the noise told nothing. */
+static size_t told_of_a_shift(void)
+{
+        size_t before = T.n_told;
+
+        run_for(30 * (int64_t)S);
+        assert_int_equal(T.n_told, before);
+        shift_at = feed.published;
+        run_for(60 * (int64_t)S);
+        return T.n_told - before;
+}
+
+static void on_stopped(void *ctx)
+{
+        *(bool *)ctx = true;
+}
+
+static void restart(void)
+{
+        bool stopped = false;
+
+        agent_stop(&T.agent, S, on_stopped, &stopped);
+        for (int i = 0; i < 20 && !stopped; i++)
+                run_for(S);
+        assert_true(stopped);
+        assert_true(agent_close(&T.agent));
+        stage_open();
+}
+
+/* Learned for an hour: over a clean stop, over a power cut (as of the last hour), but not for more than a week. */
+static void test_what_is_learned_survives(void **state)
+{
+        static const struct {
+                int64_t learn_s;
+                int how; /* 0: a clean stop, 1: a power cut, 2: a clean stop, and a long time */
+                size_t told;
+        } plays[] = {{3000, 0, 5}, {3700, 1, 5}, {3000, 1, 0}, {3000, 2, 0}};
+
+        for (size_t i = 0; i < sizeof(plays) / sizeof(*plays); i++) {
+                learn_for(plays[i].learn_s * S);
+                if (plays[i].how == 2) {
+                        restart();
+                        rt_sim_step_wall(&T.sim, 8 * 86400 * (int64_t)S);
+                        power_cut();
+                } else if (plays[i].how == 1) {
+                        power_cut();
+                } else {
+                        restart();
+                }
+                assert_int_equal(told_of_a_shift(), plays[i].told);
+                finish();
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -586,6 +667,7 @@ int main(void)
                 cmocka_unit_test(test_latency),
                 cmocka_unit_test(test_flood),
                 cmocka_unit_test(test_shelving_survives),
+                cmocka_unit_test(test_what_is_learned_survives),
         };
 
         log_init(LOG_ERROR);

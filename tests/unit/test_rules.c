@@ -689,10 +689,11 @@ static void test_kept(void **state)
         rules_free(s.r);
 }
 
-static void learned(void *ctx, const struct rules_row *row, const void *bytes, size_t n)
+static void learned(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n)
 {
-        assert_int_equal(rules_import_learned(ctx, row, bytes, n), 0);
-        assert_int_equal(rules_import_learned(ctx, row, bytes, n - 1), RULES_E_UNKNOWN);
+        assert_int_equal(rules_import_learned(ctx, row, form, bytes, n), 0);
+        assert_int_equal(rules_import_learned(ctx, row, form, bytes, n - 1), RULES_E_UNKNOWN);
+        assert_int_equal(rules_import_learned(ctx, row, form + 1, bytes, n), RULES_E_UNKNOWN);
 }
 
 static void test_learned_is_kept(void **state)

@@ -213,9 +213,11 @@ static void test_an_old_file_gets_the_tables(void **state)
         open_spool();
         close_spool(true);
         assert_int_equal(sqlite3_open(T.path, &conn), SQLITE_OK);
-        assert_int_equal(
-                sqlite3_exec(conn, "DROP TABLE alarm; DROP TABLE alarm_log; PRAGMA user_version=2", NULL, NULL, NULL),
-                SQLITE_OK);
+        assert_int_equal(sqlite3_exec(conn,
+                                      "DROP TABLE alarm; DROP TABLE alarm_log; DROP TABLE learned;"
+                                      "DELETE FROM meta WHERE key = 'alarm_told'; PRAGMA user_version=2",
+                                      NULL, NULL, NULL),
+                         SQLITE_OK);
         sqlite3_close(conn);
         assert_int_equal(spool_query_open(&q, T.path, &e), 0);
         assert_int_equal(spool_query_alarm_log(q, 0, 0, on_note, &n, &e), 0);
@@ -229,6 +231,84 @@ static void test_an_old_file_gets_the_tables(void **state)
         close_spool(true);
 }
 
+/* ---- what is learned ---- */
+
+static void put_learned(const char *tag, int64_t at_us, char byte)
+{
+        struct spool_learned l = {.source = "press-1", .tag = tag, .rule = "odd", .limit_kind = "deviation"};
+
+        l.at_us = at_us;
+        l.form = 7;
+        l.n_bytes = SPOOL_LEARNED_MOST;
+        memset(l.memory, byte, sizeof(l.memory));
+        spool_put_learned(T.spool, &l);
+}
+
+static void on_learned(void *ctx, const struct spool_learned *l)
+{
+        int *n = ctx;
+
+        assert_string_equal(l->rule, "odd");
+        assert_int_equal(l->form, 7);
+        assert_int_equal(l->n_bytes, SPOOL_LEARNED_MOST);
+        assert_int_equal(l->memory[0], (char)l->at_us);
+        assert_int_equal(l->memory[SPOOL_LEARNED_MOST - 1], (char)l->at_us);
+        ++*n;
+}
+
+static int n_learned(void)
+{
+        struct err e;
+        int n = 0;
+
+        assert_int_equal(spool_each_learned(T.spool, on_learned, &n, &e), 0);
+        return n;
+}
+
+static void test_what_is_learned_waits_for_a_commit(void **state)
+{
+        struct spool_counts c;
+
+        open_spool();
+        put_learned("a", 1, 1);
+        rt_sim_run(&T.sim, T.sim.now.mono_us + 100000000, NULL, NULL);
+        spool_counts(T.spool, &c);
+        assert_int_equal(c.commits, 0);
+        put("a", 1, true);
+        put_learned("a", 2, 2);
+        put_learned("b", 3, 3);
+        rt_sim_run(&T.sim, T.sim.now.mono_us + 100000000, NULL, NULL);
+        spool_counts(T.spool, &c);
+        assert_int_equal(c.commits, 1);
+        close_spool(false);
+        open_spool();
+        assert_int_equal(n_learned(), 2); /* the last of each */
+        put_learned("b", 4, 4);
+        close_spool(true); /* by itself, at a clean end */
+        open_spool();
+        assert_int_equal(n_learned(), 2);
+        close_spool(true);
+}
+
+static void test_what_is_learned_is_bounded(void **state)
+{
+        static char names[5000][8];
+        int n;
+
+        open_spool();
+        for (int round = 0; round < 3; round++) {
+                for (int i = 0; i < 5000; i++) {
+                        snprintf(names[i], sizeof(names[i]), "t%d", (i + 1000 * round) % 5000);
+                        put_learned(names[i], round, (char)round);
+                }
+                put("a", (uint32_t)round + 1, true);
+                rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        }
+        n = n_learned();
+        assert_in_range(n, 20, 1000); /* of a spool of 4 MiB */
+        close_spool(true);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -236,6 +316,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_with_its_reading_or_not_at_all, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_journal_is_bounded, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_an_old_file_gets_the_tables, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_is_learned_waits_for_a_commit, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_is_learned_is_bounded, set_up, tear_down),
         };
 
         log_init(LOG_ERROR);

@@ -1,0 +1,69 @@
+/*
+ * alarms_impl: what the parts of the watchman's wiring share: alarms.c (readings, deadlines, telling, storing), alarms_device.c
+ * (devices and links), alarms_keep.c (what survives a restart), alarms_people.c (operators, listings).
+ * Nobody else includes this.
+ */
+#ifndef MILLRACE_AGENT_ALARMS_IMPL_H
+#define MILLRACE_AGENT_ALARMS_IMPL_H
+
+#include "agent/alarms.h"
+#include "agent/base/text.h"
+
+struct moved {
+        struct rules_transition t;
+        uint32_t reading_tag; /* judged when it happened; RULES_NO_TAG: none */
+        int64_t reading_ts_us;
+};
+
+struct kept {
+        struct spool_alarm row;
+        char *texts; /* source, tag, rule, limit_kind, each with its NUL; the spool may have them until it is closed */
+        bool gone_on;
+};
+
+struct alarms {
+        struct rt *rt;
+        struct alarms_conf conf;
+        struct tags *tags;
+        struct spool *spool;
+        char identity[TEXT_NAME_MAX + 32]; /* gateway:epoch: a new spool counts activations from 1 again */
+        struct rules *rules;
+        struct alarm_notifier *notifiers;
+        struct rt_timer timer, save_timer;
+        size_t next_saved; /* of what is learned */
+        bool running, unsynced;
+
+        bool *bound; /* by tag */
+        size_t n_bound;
+
+        struct moved *moved;
+        size_t n_moved, n_told, cap_moved;
+        struct rules_group group;
+        bool has_group;
+        struct alarm_said said;
+        uint32_t reading_tag;
+        int64_t reading_ts_us;
+
+        struct kept *kept;
+        size_t n_kept, cap_kept;
+        char **down; /* sources whose device is known to be down */
+        size_t n_down;
+};
+
+/* alarms.c */
+void alarms_settle(struct alarms *a); /* what moved is told and stored */
+void alarms_bind_configured(struct alarms *a, const struct rt_time *now);
+bool alarms_has_several(const struct alarms *a, const struct rules_row *row);
+
+/* alarms_keep.c */
+int alarms_load(struct alarms *a, struct err *e); /* what the spool has. 0, or -1 with a sentence */
+void alarms_recall(struct alarms *a, const char *source, const char *name,
+                   const struct rt_time *now); /* a tag is bound */
+void alarms_release_kept(struct alarms *a);
+
+/* alarms_learned.c */
+int alarms_learned_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */
+void alarms_learned_start(struct alarms *a);
+void alarms_learned_stop(struct alarms *a); /* all of it goes into the next commit */
+
+#endif
