@@ -105,6 +105,7 @@ int cmd_metrics(struct cli *c);
 int cmd_top(struct cli *c);
 int cmd_check(struct cli *c);
 int cmd_tags(struct cli *c);
+int cmd_tail(struct cli *c);
 int cmd_send(struct cli *c);
 int cmd_demo(struct cli *c);
 int cmd_help(struct cli *c);

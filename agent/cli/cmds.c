@@ -27,6 +27,19 @@ const struct cli_command cli_commands[] = {
          .detail = "For a terminal of 80 columns and 24 lines or more, a serial console included. q leaves, space holds\n"
                    "the screen, arrows scroll. a shows the alarms: k acknowledges the chosen one, s shelves it for an hour.",
          .example = "millrace top"},
+        {.name = "tail",
+         .args = "SOURCE/TAG",
+         .least = 1,
+         .most = 1,
+         .options = SPOOL | CLI_BIT(LINES) | CLI_BIT(FOLLOW),
+         .run = cmd_tail,
+         .summary = "one tag as a curve in the terminal; -f goes on with what arrives",
+         .detail = "Draws the last readings, as many as there is room for or -n says, in columns of equal time. The signs\n"
+                   "of the axis tell the quality: - good, ~ uncertain, x bad, . nothing came. In a terminal without UTF-8,\n"
+                   "and on a VT100, it is plain ASCII. With -f: q leaves, space holds the screen. Into a pipe, with --json,\n"
+                   "and for a tag of texts it prints lines as 'millrace spool tail' does.",
+         .no = "there is no such tag, or a pattern means several where one is needed",
+         .example = "millrace tail -f press-3/temp"},
         {.name = "metrics",
          .args = "",
          .options = CLI_BIT(SPOOL),

@@ -1,13 +1,9 @@
 /*
  * top: a live screen.  Asks the daemon once a second, draws what top_view laid out, reads keys in between.
  *
- * ncurses, because it knows serial consoles and sends only what changed; no colour is needed.  The daemon may go and come:
- * the screen stays, says so, and shows the last that was known.  Fails at start when there is no terminal or no daemon
- * was ever there (69); a killed `top` leaves the terminal as it was (ncurses takes SIGINT and SIGTERM).
+ * The daemon may go and come: the screen stays, says so, and shows the last that was known.  Fails at start when there is no
+ * terminal or no daemon was ever there (69).
  */
-#include <langinfo.h>
-#include <locale.h>
-#include <ncurses.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +11,7 @@
 
 #include "agent/cli/ctl_client.h"
 #include "agent/cli/open.h"
+#include "agent/cli/screen.h"
 #include "agent/cli/top_view.h"
 
 enum { EVERY_MS = 1000, SHELVE_S = 3600 };
@@ -91,22 +88,14 @@ static void say(struct top *t, const char *action)
 
 static void draw(struct top *t)
 {
-        static const chtype weights[] = {
-                [TOP_PLAIN] = A_NORMAL, [TOP_TITLE] = A_REVERSE, [TOP_HEAD] = A_BOLD, [TOP_WARN] = A_BOLD};
         time_t now = time(NULL);
         struct tm local;
 
         strftime(t->clock, sizeof(t->clock), "%H:%M:%S", localtime_r(&now, &local));
         t->screen.clock = t->clock;
-        getmaxyx(stdscr, t->screen.rows, t->screen.cols);
+        screen_size(&t->screen.rows, &t->screen.cols);
         top_layout(&t->screen, t->status, t->alarms, &t->history);
-        erase();
-        for (int i = 0; i < t->screen.rows; i++) {
-                attrset(weights[t->screen.lines[i].weight]);
-                mvaddstr(i, 0, t->screen.lines[i].text);
-        }
-        attrset(A_NORMAL);
-        refresh();
+        screen_draw(t->screen.lines, t->screen.rows);
 }
 
 static void go(struct top *t, int by)
@@ -125,9 +114,9 @@ static bool take_key(struct top *t, int key)
                 return false;
         if (key == ' ' || key == 'p')
                 t->screen.paused = !t->screen.paused;
-        else if (key == KEY_DOWN)
+        else if (key == SCREEN_DOWN)
                 go(t, 1);
-        else if (key == KEY_UP)
+        else if (key == SCREEN_UP)
                 go(t, -1);
         else if (key == 'k')
                 say(t, "ack");
@@ -150,9 +139,8 @@ static void watch(struct top *t)
                 int key;
 
                 draw(t);
-                timeout(left_ms > 0 ? (int)left_ms : 0);
-                key = getch();
-                if (key != ERR) {
+                key = screen_key(left_ms > 0 ? (int)left_ms : 0);
+                if (key != SCREEN_NONE) {
                         if (!take_key(t, key))
                                 return;
                         continue;
@@ -177,15 +165,10 @@ int cmd_top(struct cli *c)
         if (r == 0 && ask(t) != 0)
                 r = cli_fail(CLI_AWAY, "%s", t->trouble.text);
         if (r == 0) {
-                setlocale(LC_CTYPE, "");
-                t->screen.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-                if (initscr()) {
-                        cbreak();
-                        noecho();
-                        keypad(stdscr, true);
-                        curs_set(0);
+                t->screen.utf8 = screen_utf8(false);
+                if (screen_open()) {
                         watch(t);
-                        endwin();
+                        screen_close();
                 }
         }
         places_release(&t->places);

@@ -1,8 +1,7 @@
 /*
  * top_view: see top_view.h.
  *
- * Lines are put together in bytes and cut in columns, so that a sparkline of three-byte blocks does not push anything over
- * the edge.  Sparklines are columns of five seconds that never change once they are full: a screen over a slow line is
+ * Sparklines are columns of five seconds that never change once they are full: a screen over a slow line is
  * repainted only where something happened.  Fails never: what is missing in the object is "-".
  */
 #include "agent/cli/top_view.h"
@@ -65,34 +64,17 @@ void top_spark(const struct top_history *h, enum top_series series, unsigned wid
 
 /* ---- lines ---- */
 
-/* Cuts after `cols` columns; a byte that goes on with a character takes none. */
-static void cut(char *s, int cols)
-{
-        int n = 0;
-
-        for (; *s; s++) {
-                if (((unsigned char)*s & 0xc0) == 0x80)
-                        continue;
-                if (n++ == cols) {
-                        *s = '\0';
-                        return;
-                }
-        }
-}
-
 /* Returns the row behind; past the end of the screen nothing is written. */
-__attribute__((format(printf, 4, 5))) static int put(struct top_screen *s, int row, enum top_weight weight,
+__attribute__((format(printf, 4, 5))) static int put(struct top_screen *s, int row, enum line_weight weight,
                                                      const char *fmt, ...)
 {
         va_list args;
 
         if (row >= s->rows)
                 return row;
-        s->lines[row].weight = weight;
         va_start(args, fmt);
-        vsnprintf(s->lines[row].text, sizeof(s->lines[row].text), fmt, args);
+        line_vput(&s->lines[row], weight, s->cols, fmt, args);
         va_end(args);
-        cut(s->lines[row].text, s->cols);
         return row + 1;
 }
 
@@ -106,7 +88,7 @@ static int put_title(struct top_screen *s, int row, const json_t *status)
                          field_count(status, "epoch", false).s);
         else
                 snprintf(left, sizeof(left), " millrace");
-        return put(s, row, TOP_TITLE, "%-*.*s%s%s ", s->cols - (int)strlen(s->clock) - 1 - (s->paused ? 8 : 0),
+        return put(s, row, LINE_TITLE, "%-*.*s%s%s ", s->cols - (int)strlen(s->clock) - 1 - (s->paused ? 8 : 0),
                    s->cols - (int)strlen(s->clock) - 1 - (s->paused ? 8 : 0), left, s->paused ? "paused  " : "",
                    s->clock);
 }
@@ -115,22 +97,22 @@ static int put_title(struct top_screen *s, int row, const json_t *status)
 static int put_trouble(struct top_screen *s, int row, const json_t *status)
 {
         if (s->trouble)
-                return put(s, row, TOP_WARN, " %s", s->trouble);
+                return put(s, row, LINE_WARN, " %s", s->trouble);
         if (strlen(field_text(status, "fault")) > 1)
-                return put(s, row, TOP_WARN, " %s", field_clean(status, "fault").s);
+                return put(s, row, LINE_WARN, " %s", field_clean(status, "fault").s);
         if (!strcmp(field_text(status, "clock"), "unsynced"))
-                return put(s, row, TOP_WARN, " the system clock is not synchronised; readings are marked");
-        return put(s, row, TOP_PLAIN, "%s", "");
+                return put(s, row, LINE_WARN, " the system clock is not synchronised; readings are marked");
+        return put(s, row, LINE_PLAIN, "%s", "");
 }
 
 static int put_series(struct top_screen *s, int row, const struct top_history *h, enum top_series series,
                       const char *left)
 {
-        char spark[TOP_LINE_BYTES];
+        char spark[LINE_BYTES];
         double most;
 
         top_spark(h, series, (unsigned)(s->cols - LEFT), s->utf8, spark, &most);
-        return put(s, row, TOP_PLAIN, "%-*.*s%s", LEFT, LEFT, left, spark);
+        return put(s, row, LINE_PLAIN, "%-*.*s%s", LEFT, LEFT, left, spark);
 }
 
 static int put_counts(struct top_screen *s, int row, const json_t *status, const struct top_history *h)
@@ -147,7 +129,7 @@ static int put_counts(struct top_screen *s, int row, const json_t *status, const
                  field_size(status, "held_bytes").s);
         row = put_series(s, row, h, TOP_HELD, left);
         snprintf(left, sizeof(left), " dropped   %14.14s", field_count(status, "dropped", true).s);
-        return put(s, row, field_n(status, "dropped") ? TOP_WARN : TOP_PLAIN, "%-*s%s%.20s%s%.20s", LEFT, left,
+        return put(s, row, field_n(status, "dropped") ? LINE_WARN : LINE_PLAIN, "%-*s%s%.20s%s%.20s", LEFT, left,
                    field_n(status, "held") ? "oldest " : "nothing is held",
                    field_n(status, "held") ? field_span(status, "oldest_held_age_s").s : "",
                    field_is_number(status, "drain_eta_s") && field_n(status, "held") ? ", drained in " : "",
@@ -166,7 +148,7 @@ static int put_spool(struct top_screen *s, int row, const json_t *status)
 
         for (int i = 0; i < BAR; i++)
                 bar[i] = i < full ? '#' : '.';
-        return put(s, row, share > 0.9 ? TOP_WARN : TOP_PLAIN,
+        return put(s, row, share > 0.9 ? LINE_WARN : LINE_PLAIN,
                    " spool   %.12s of %.12s [%s] %.0f %%   flash %.12s today", field_size(status, "spool_bytes").s,
                    field_size(status, "spool_max_bytes").s, bar, share * 100, field_size(flash, "bytes_today").s);
 }
@@ -178,11 +160,11 @@ static int put_uplink(struct top_screen *s, int row, const json_t *status)
         const char *state = field_text(up, "state");
         bool is_up = !strcmp(state, "up");
 
-        row = put(s, row, is_up ? TOP_PLAIN : TOP_WARN, " kafka   %.12s%s, %s in flight, %s sent again%s%.120s",
+        row = put(s, row, is_up ? LINE_PLAIN : LINE_WARN, " kafka   %.12s%s, %s in flight, %s sent again%s%.120s",
                   field_clean(up, "state").s, json_is_true(json_object_get(up, "paused")) ? ", paused" : "",
                   field_count(up, "in_flight", true).s, field_count(up, "retried", true).s, is_up ? "" : ": ",
                   is_up ? "" : field_clean(up, "last_error").s);
-        return put(s, row, field_n(alarms, "unacked") ? TOP_WARN : TOP_PLAIN,
+        return put(s, row, field_n(alarms, "unacked") ? LINE_WARN : LINE_PLAIN,
                    " alarms  %s active, %s unacknowledged, %s events held   quarantine %s",
                    field_count(alarms, "active", true).s, field_count(alarms, "unacked", true).s,
                    field_count(events, "held", true).s, field_count(status, "quarantined", true).s);
@@ -194,10 +176,10 @@ static int put_driver(struct top_screen *s, int row, const json_t *d)
         struct field told = field_clean(d, "state");
         const char *state = paused ? "paused" : told.s;
 
-        return put(s, row, strcmp(state, "up") ? TOP_WARN : TOP_PLAIN, " %-14.14s %-7.7s %-10.10s %13s %8s %9s  %.80s",
-                   field_clean(d, "name").s, field_clean(d, "kind").s, state, field_count(d, "readings", true).s,
-                   field_count(d, "errors", true).s, field_count(d, "malformed", true).s,
-                   field_clean(d, "last_error").s);
+        return put(s, row, strcmp(state, "up") ? LINE_WARN : LINE_PLAIN,
+                   " %-14.14s %-7.7s %-10.10s %13s %8s %9s  %.80s", field_clean(d, "name").s, field_clean(d, "kind").s,
+                   state, field_count(d, "readings", true).s, field_count(d, "errors", true).s,
+                   field_count(d, "malformed", true).s, field_clean(d, "last_error").s);
 }
 
 /* ---- the list below: drivers, or alarms ---- */
@@ -219,7 +201,7 @@ static int window(struct top_screen *s, int row, int n)
 static void put_others(struct top_screen *s, int row, int n, int room)
 {
         if (n > room)
-                put(s, row, TOP_PLAIN, " %d to %d of %d, arrows for the others", s->scroll + 1, s->scroll + room, n);
+                put(s, row, LINE_PLAIN, " %d to %d of %d, arrows for the others", s->scroll + 1, s->scroll + room, n);
 }
 
 static void put_drivers(struct top_screen *s, int row, const json_t *status)
@@ -227,7 +209,7 @@ static void put_drivers(struct top_screen *s, int row, const json_t *status)
         const json_t *drivers = json_object_get(status, "drivers");
         int n = (int)json_array_size(drivers), room;
 
-        row = put(s, row, TOP_HEAD, " %-14s %-7s %-10s %13s %8s %9s  %s", "SOURCE", "KIND", "STATE", "READINGS",
+        row = put(s, row, LINE_HEAD, " %-14s %-7s %-10s %13s %8s %9s  %s", "SOURCE", "KIND", "STATE", "READINGS",
                   "ERRORS", "MALFORMED", "LAST ERROR");
         room = window(s, row, n);
         for (int i = s->scroll; i < n && i < s->scroll + room; i++)
@@ -240,7 +222,7 @@ static int put_alarm(struct top_screen *s, int row, const json_t *a, bool chosen
         bool whole = !*field_text(a, "tag");
         const char *kind = field_text(a, "limit_kind");
 
-        return put(s, row, json_is_true(json_object_get(a, "unacked")) ? TOP_WARN : TOP_PLAIN,
+        return put(s, row, json_is_true(json_object_get(a, "unacked")) ? LINE_WARN : LINE_PLAIN,
                    "%c%4s %-15.15s %-19.19s %.64s/%.64s/%.64s%s%.20s", chosen ? '>' : ' ',
                    field_count(a, "severity", false).s, field_clean(a, "state").s, field_clean(a, "since").s,
                    field_clean(a, "source").s, whole ? "-" : field_clean(a, "tag").s, field_clean(a, "rule").s,
@@ -251,7 +233,7 @@ static void put_alarms(struct top_screen *s, int row, const json_t *alarms)
 {
         int n = (int)json_array_size(alarms), room;
 
-        row = put(s, row, TOP_HEAD, " %4s %-15s %-19s %s", "SEV", "STATE", "SINCE", "ALARM");
+        row = put(s, row, LINE_HEAD, " %4s %-15s %-19s %s", "SEV", "STATE", "SINCE", "ALARM");
         s->cursor = s->cursor >= n ? n - 1 : s->cursor;
         s->cursor = s->cursor < 0 ? 0 : s->cursor;
         room = window(s, row, n);
@@ -260,7 +242,7 @@ static void put_alarms(struct top_screen *s, int row, const json_t *alarms)
                                                     : s->scroll;
         room = window(s, row, n);
         if (n == 0)
-                put(s, row, TOP_PLAIN, "      no alarm is there");
+                put(s, row, LINE_PLAIN, "      no alarm is there");
         for (int i = s->scroll; i < n && i < s->scroll + room; i++)
                 row = put_alarm(s, row, json_array_get(alarms, (size_t)i), i == s->cursor);
         put_others(s, row, n, room);
@@ -298,29 +280,28 @@ void top_layout(struct top_screen *s, const json_t *status, const json_t *alarms
 {
         int row;
 
-        s->rows = s->rows < 2 ? 2 : s->rows > TOP_ROWS_MAX ? TOP_ROWS_MAX : s->rows;
-        s->cols = s->cols < TOP_COLS_MIN ? TOP_COLS_MIN : s->cols > TOP_COLS_MAX ? TOP_COLS_MAX : s->cols;
+        line_bound(&s->rows, &s->cols);
         for (int i = 0; i < s->rows; i++)
-                s->lines[i] = (struct top_line){.weight = TOP_PLAIN};
+                s->lines[i] = (struct line){.weight = LINE_PLAIN};
         row = put_title(s, 0, status);
         row = put_trouble(s, row, status);
         if (status) {
                 row = put_counts(s, row, status, h);
-                row = put(s, row, TOP_PLAIN, "%s", "");
+                row = put(s, row, LINE_PLAIN, "%s", "");
                 row = put_spool(s, row, status);
                 row = put_uplink(s, row, status);
-                row = put(s, row, TOP_PLAIN, "%s", "");
+                row = put(s, row, LINE_PLAIN, "%s", "");
                 if (s->show_alarms)
                         put_alarms(s, row, alarms);
                 else
                         put_drivers(s, row, status);
         }
         if (s->notice)
-                put(s, s->rows - 1, TOP_WARN, " %.200s", s->notice);
+                put(s, s->rows - 1, LINE_WARN, " %.200s", s->notice);
         else if (s->show_alarms)
-                put(s, s->rows - 1, TOP_HEAD,
+                put(s, s->rows - 1, LINE_HEAD,
                     " q quit   a sources   k acknowledge   s shelve for an hour   arrows choose");
         else
-                put(s, s->rows - 1, TOP_HEAD, " q quit   a alarms   space pause   arrows scroll   a column is %d s",
+                put(s, s->rows - 1, LINE_HEAD, " q quit   a alarms   space pause   arrows scroll   a column is %d s",
                     TOP_BUCKET_S);
 }

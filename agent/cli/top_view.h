@@ -11,20 +11,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "agent/cli/line.h"
+
 enum {
-        TOP_COLS_MIN = 40,
-        TOP_COLS_MAX = 240,
-        TOP_ROWS_MAX = 200,
-        TOP_LINE_BYTES = TOP_COLS_MAX * 3 + 1, /* a block of a sparkline is three bytes */
-        TOP_BUCKET_S = 5,                      /* of a column of a sparkline */
-        TOP_BUCKETS = TOP_COLS_MAX,
-};
-
-enum top_weight { TOP_PLAIN, TOP_TITLE, TOP_HEAD, TOP_WARN };
-
-struct top_line {
-        char text[TOP_LINE_BYTES];
-        enum top_weight weight;
+        TOP_BUCKET_S = 5, /* of a column of a sparkline */
+        TOP_BUCKETS = LINE_COLS_MAX,
 };
 
 enum top_series { TOP_IN, TOP_OUT, TOP_HELD, TOP_SERIES };
@@ -55,7 +46,7 @@ struct top_screen {
         const char *notice;  /* what came of a key; NULL: nothing */
         const char *clock;   /* time of day */
         const char *trouble; /* NULL: the status is fresh; else why not */
-        struct top_line lines[TOP_ROWS_MAX];
+        struct line lines[LINE_ROWS_MAX];
 };
 
 /* The reply to "alarms" as a list: unacknowledged first, then the severest, then the latest. The caller's. */

@@ -107,15 +107,15 @@ static void test_whole_screen(void **state)
         live_through();
         lay_out(running, 24, 80);
         assert_screen(expected);
-        assert_int_equal(screen.lines[0].weight, TOP_TITLE);
-        assert_int_equal(screen.lines[9].weight, TOP_WARN);
-        assert_int_equal(screen.lines[12].weight, TOP_PLAIN);
-        assert_int_equal(screen.lines[13].weight, TOP_WARN);
+        assert_int_equal(screen.lines[0].weight, LINE_TITLE);
+        assert_int_equal(screen.lines[9].weight, LINE_WARN);
+        assert_int_equal(screen.lines[12].weight, LINE_PLAIN);
+        assert_int_equal(screen.lines[13].weight, LINE_WARN);
 }
 
 static void test_blocks(void **state)
 {
-        char out[TOP_LINE_BYTES];
+        char out[LINE_BYTES];
         double most;
 
         for (long s = 0; s < 40; s += 5) {
@@ -135,7 +135,7 @@ static void test_blocks(void **state)
 /* The oldest columns make room; a full ring is as wide as the widest screen. */
 static void test_history_is_a_ring(void **state)
 {
-        char out[TOP_LINE_BYTES];
+        char out[LINE_BYTES];
         json_t *empty;
         double most;
 
@@ -161,7 +161,7 @@ static void test_nothing_heard_yet(void **state)
         screen.trouble = "no daemon listens at /run/millrace/control.sock";
         lay_out(NULL, 24, 80);
         assert_string_equal(screen.lines[1].text, " no daemon listens at /run/millrace/control.sock");
-        assert_int_equal(screen.lines[1].weight, TOP_WARN);
+        assert_int_equal(screen.lines[1].weight, LINE_WARN);
         assert_string_equal(screen.lines[2].text, "");
 }
 
@@ -187,9 +187,9 @@ static void test_a_broken_uplink_says_why(void **state)
                 "\"spool_bytes\":95,\"spool_max_bytes\":100,\"dropped\":5}",
                 24, 80);
         assert_string_equal(screen.lines[8].text, " kafka   down, paused, 0 in flight, 2 sent again: refused");
-        assert_int_equal(screen.lines[8].weight, TOP_WARN);
-        assert_int_equal(screen.lines[7].weight, TOP_WARN);
-        assert_int_equal(screen.lines[5].weight, TOP_WARN);
+        assert_int_equal(screen.lines[8].weight, LINE_WARN);
+        assert_int_equal(screen.lines[7].weight, LINE_WARN);
+        assert_int_equal(screen.lines[5].weight, LINE_WARN);
 }
 
 static char *many(int n)
@@ -258,8 +258,8 @@ static void test_alarms(void **state)
                             "  700 unack           2026-11-23T08:00:00 press-3/temp/limits.hihi");
         assert_string_equal(screen.lines[13].text, "> 300 unack           2026-11-23T09:00:00 press-2/-/silent");
         assert_string_equal(screen.lines[14].text, "  900 acked           2026-11-23T10:00:00 press-1/temp/limits.hi");
-        assert_int_equal(screen.lines[13].weight, TOP_WARN);
-        assert_int_equal(screen.lines[14].weight, TOP_PLAIN);
+        assert_int_equal(screen.lines[13].weight, LINE_WARN);
+        assert_int_equal(screen.lines[14].weight, LINE_PLAIN);
         assert_non_null(strstr(screen.lines[23].text, "k acknowledge"));
         screen.cursor = 99;
         screen.notice = "refused: it is so already";
@@ -315,7 +315,7 @@ static void test_any_room(void **state)
                         for (size_t i = 0; i <= sizeof(objects) / sizeof(*objects); i++) {
                                 screen.show_alarms = rows % 2 != 0;
                                 lay_out(i < sizeof(objects) / sizeof(*objects) ? objects[i] : json, rows, cols);
-                                assert_true(screen.rows >= 2 && screen.cols >= TOP_COLS_MIN);
+                                assert_true(screen.rows >= 2 && screen.cols >= LINE_COLS_MIN);
                                 for (int r = 0; r < screen.rows; r++) {
                                         int n = 0;
 
