@@ -4,9 +4,7 @@
  * Every listing walks by seq (or id) in slices: a slice is copied out of SQLite, its statement reset, and only then shown,
  * so a slow terminal never holds a read transaction that would keep the daemon's WAL from starting over.  Filters other
  * than seq are applied here: there is no index but seq, and the file pays for none.
- *
- * A file without a daemon may lie in a directory we can't write to, where SQLite can't make its -shm: then, and only when
- * no WAL is left, it is opened as immutable.  How it fails: with a sentence; nothing is ever written.
+ * How it fails: with a sentence; nothing is ever written.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "agent/base/text.h"
+#include "store/spool_look.h"
 #include "store/spool_query_impl.h"
 
 int query_fail(struct spool_query *q, struct err *e)
@@ -78,48 +77,6 @@ size_t query_keep(struct spool_bytes *b, const void *p, size_t len)
 
 /* ---- open ---- */
 
-static bool is_locked(const char *path)
-{
-        struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-        char name[4200];
-        bool locked;
-        int fd;
-
-        snprintf(name, sizeof(name), "%s.lock", path);
-        fd = open(name, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return false;
-        locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-        close(fd);
-        return locked;
-}
-
-static bool has_wal(const char *path)
-{
-        char name[4200];
-        struct stat st;
-
-        snprintf(name, sizeof(name), "%s-wal", path);
-        return stat(name, &st) == 0 && st.st_size > 0;
-}
-
-static int connect_as(struct spool_query *q, bool immutable)
-{
-        char uri[3 * 4096 + 64], *p = uri;
-        int rc;
-
-        p += sprintf(p, "file:");
-        for (const char *s = q->path; *s; s++)
-                p += strchr("%?#", *s) ? sprintf(p, "%%%02x", (unsigned char)*s) : (*p = *s, 1);
-        sprintf(p, "?mode=ro%s", immutable ? "&immutable=1" : "");
-        sqlite3_close(q->conn);
-        rc = sqlite3_open_v2(uri, &q->conn, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
-        if (rc == SQLITE_OK)
-                rc = sqlite3_exec(q->conn, "PRAGMA busy_timeout=2000; PRAGMA cache_size=-1024; PRAGMA application_id",
-                                  NULL, NULL, NULL);
-        return rc;
-}
-
 static int load_meta(struct spool_query *q, struct err *e)
 {
         uint64_t id = 0, version = 0;
@@ -148,12 +105,10 @@ static int load_meta(struct spool_query *q, struct err *e)
 
 static int connect_file(struct spool_query *q, struct err *e)
 {
-        int rc = connect_as(q, false);
+        int rc = spool_look(&q->conn, q->path, q->live);
 
         if ((rc & 0xff) == SQLITE_NOTADB)
                 return err_set(e, "%s: not a spool (not an SQLite file)", q->path);
-        if (rc != SQLITE_OK && !q->live && !has_wal(q->path))
-                rc = connect_as(q, true);
         if (rc != SQLITE_OK)
                 return query_fail(q, e);
         return load_meta(q, e);
@@ -171,7 +126,7 @@ int spool_query_open(struct spool_query **out, const char *path, struct err *e)
                 return err_set(e, "spool: the path is too long");
         q = mem_alloc(sizeof(*q));
         q->path = mem_strdup(path);
-        q->live = is_locked(path);
+        q->live = spool_look_live(path);
         if (connect_file(q, e) < 0) {
                 spool_query_close(q);
                 return -1;

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/spool_impl.h"
+#include "store/spool_look.h"
 
 enum { STEPS = 10000, MOST_COLUMNS = 100 };
 
@@ -114,8 +114,7 @@ int spool_sql(const char *path, const char *sql, int64_t limit_ms,
 
         if (access(path, R_OK) != 0)
                 return err_errno(e, "spool %s", path);
-        rc = sqlite3_open_v2(path, &c, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-        sqlite3_busy_timeout(c, 2000);
+        rc = spool_look(&c, path, spool_look_live(path));
         sqlite3_set_authorizer(c, may, NULL);
         sqlite3_progress_handler(c, STEPS, is_over, &until);
         if (rc == SQLITE_OK)
@@ -128,6 +127,8 @@ int spool_sql(const char *path, const char *sql, int64_t limit_ms,
                 rc = err_set(e, "%s", sqlite3_errmsg(c));
         else if (!st || rest[strspn(rest, " \t\r\n;")])
                 rc = err_set(e, "one statement is needed, neither none nor several");
+        else if (!sqlite3_stmt_readonly(st)) /* VACUUM asks nobody */
+                rc = err_set(e, "only SELECT is allowed here");
         else
                 rc = run(c, st, each, ctx, e);
         sqlite3_finalize(st);

@@ -245,7 +245,7 @@ const struct cli_command cli_commands[] = {
          .summary = "one SELECT on the spool, read-only and for at most 10 s",
          .detail = "The view readings has names and ISO times; the tables are reading, tag, event, cursor, dropped,\n"
                    "dead_letter, quarantine and meta.",
-         .no = "the time was over before the answer was complete",
+         .no = "the answer is not complete: the time was over, or it is longer than 64 MiB",
          .example = "millrace spool sql \"SELECT source, count(*) FROM readings GROUP BY source\""},
         {.name = "help",
          .args = "[COMMAND]",

@@ -14,7 +14,7 @@
 #include "store/spool_sql.h"
 #include "store/spool_verify.h"
 
-enum { SQL_LIMIT_MS = 10000, BAR_WIDTH = 30 };
+enum { SQL_LIMIT_MS = 10000, SQL_ANSWER_MOST = 64 << 20, BAR_WIDTH = 30 };
 
 /* ---- verify ---- */
 
@@ -101,6 +101,7 @@ int cmd_spool_verify(struct cli *c)
 struct answer {
         struct cli *c;
         struct out_column *columns;
+        size_t n_bytes; /* of its values, so far */
 };
 
 static void put_json(FILE *f, const char *text)
@@ -128,7 +129,7 @@ static bool on_json(struct cli *c, const struct spool_sql_row *row)
                         put_json(f, row->cells[i].text);
         }
         fputs("}\n", f);
-        return !out_broken(&c->out);
+        return true;
 }
 
 static bool on_sql_row(void *ctx, const struct spool_sql_row *row)
@@ -136,6 +137,10 @@ static bool on_sql_row(void *ctx, const struct spool_sql_row *row)
         struct answer *a = ctx;
         struct out_cell cells[100];
 
+        for (int i = 0; i < row->n; i++)
+                a->n_bytes += strlen(row->cells[i].text) + 16;
+        if (a->n_bytes > SQL_ANSWER_MOST)
+                return false;
         if (a->c->out.json)
                 return on_json(a->c, row);
         if (!a->columns) {
@@ -150,7 +155,7 @@ static bool on_sql_row(void *ctx, const struct spool_sql_row *row)
                 cells[i] =
                         (struct out_cell){.absent = row->cells[i].type == SPOOL_SQL_NULL, .text = row->cells[i].text};
         out_row(&a->c->out, cells);
-        return !out_broken(&a->c->out);
+        return true;
 }
 
 static void release(struct answer *a, size_t n)
@@ -158,6 +163,26 @@ static void release(struct answer *a, size_t n)
         for (size_t i = 0; a->columns && i < n; i++)
                 free((char *)a->columns[i].key);
         free(a->columns);
+}
+
+/* Into memory first: a pager that waits for its reader would hold up the daemon's checkpoints. */
+static int ask(struct answer *a, const char *path, struct err *e)
+{
+        FILE *f = a->c->out.f;
+        char *text = NULL;
+        size_t len;
+        int rc;
+
+        a->c->out.f = open_memstream(&text, &len);
+        BUG_ON(!a->c->out.f);
+        rc = spool_sql(path, a->c->args[0], SQL_LIMIT_MS, on_sql_row, a, e);
+        if (a->columns)
+                out_table_end(&a->c->out);
+        BUG_ON(fclose(a->c->out.f) != 0);
+        a->c->out.f = f;
+        fwrite(text, 1, len, f);
+        free(text);
+        return rc;
 }
 
 int cmd_spool_sql(struct cli *c)
@@ -169,14 +194,14 @@ int cmd_spool_sql(struct cli *c)
 
         if (r)
                 return r;
-        rc = spool_sql(places.spool, c->args[0], SQL_LIMIT_MS, on_sql_row, &a, &e);
-        if (a.columns)
-                out_table_end(&c->out);
+        rc = ask(&a, places.spool, &e);
         if (rc < 0)
                 r = cli_fail(access(places.spool, R_OK) == 0 ? CLI_USAGE : CLI_AWAY, "%s", e.text);
         else if (rc == SPOOL_SQL_E_TIME)
                 r = cli_fail(CLI_NO, "stopped after %d s; narrow the question, or ask a copy of the file",
                              SQL_LIMIT_MS / 1000);
+        else if (a.n_bytes > SQL_ANSWER_MOST)
+                r = cli_fail(CLI_NO, "stopped after %d MiB; narrow the question", SQL_ANSWER_MOST >> 20);
         release(&a, c->out.n_columns);
         places_release(&places);
         return r;

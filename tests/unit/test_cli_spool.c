@@ -215,6 +215,20 @@ static void test_lists(void **state)
 }
 
 /* No daemon: the same keys from the file, and "no" for an answer. */
+static void test_sql(void **state)
+{
+        struct house *h = *state;
+        char *text;
+
+        check(h, WORDS("spool", "sql", "SELECT seq, value AS v, NULL AS absent FROM reading WHERE seq < 3"), 0,
+              "seq\tv\tabsent\n1\t71.0\t-\n2\ta,\"b\t-\n");
+        check(h, WORDS("spool", "sql", "SELECT seq, value AS v, NULL AS absent FROM reading WHERE seq < 3", "--json"),
+              0, "{\"seq\":1,\"v\":71.0,\"absent\":null}\n{\"seq\":2,\"v\":\"a,\\\"b\",\"absent\":null}\n");
+        assert_int_equal(run(h, WORDS("spool", "sql", "DELETE FROM reading"), &text), CLI_USAGE);
+        assert_string_equal(text, "");
+        free(text);
+}
+
 static void test_status(void **state)
 {
         static const char *const keys[] = {
@@ -240,6 +254,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_show, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_sql, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_status, setup, teardown),
         };
 
