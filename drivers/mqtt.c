@@ -1,12 +1,13 @@
 /*
  * mqtt: when to read, when to commit, when to acknowledge, and when to let go.
  *
- * One round: read until the socket is dry or the batch is full; hold a little for more (mqtt_hold); ask the host to make
- * it durable; only then write the acknowledgements, and when the last byte of them is out, read again.  Between asking and
- * writing nothing is read: the library would queue the new acknowledgement behind the old ones, and they would go out
- * together, before the new reading is on disk.
+ * One round: read until the socket is dry or the batch is full; hold a little for more (mqtt_hold); collect the
+ * acknowledgements and ask the host to make what was read durable; when it is, release them.  Meanwhile the next round
+ * reads: what comes is judged by the alarm rules at once, however long the disk takes, and its acknowledgements wait in the
+ * library's queue.  One commit is under way at a time, and the next is not asked for before the last byte of the
+ * acknowledgements is out, so what waits is bounded by two batches.
  *
- * A message the host has no room for is set aside, and nothing is read or written until it is taken: its acknowledgement
+ * A message the host has no room for is set aside, and nothing is read or collected until it is taken: its acknowledgement
  * stands in the library's queue already, among those of messages that may be written.
  *
  * Pause = stop reading.  The broker's PINGRESP would wait behind its messages, so before the keepalive can break we take
@@ -55,7 +56,8 @@ struct mqtt {
         bool no_room;               /* a message came while one is set aside */
         struct mqtt_message *aside; /* refused by the host, and to be handed over again; owned */
         unsigned uncommitted;       /* messages handed over since a commit was asked for */
-        bool subscribed;            /* this process did, and the session has it */
+        uint64_t position; /* of the link: acknowledgements before it may go when the commit under way is done */
+        bool subscribed;   /* this process did, and the session has it */
         struct mqtt_link *link;
         struct mqtt_intake intake;
         struct mqtt_hold hold;
@@ -92,6 +94,7 @@ static void close_link(struct mqtt *m)
         m->phase = OFF;
         m->acking = m->no_room = false;
         m->uncommitted = 0;
+        m->position = 0;
         if (m->aside)
                 mqtt_intake_give_up(&m->intake);
         free(m->aside);
@@ -138,17 +141,28 @@ static void watch_for(struct mqtt *m, unsigned events)
         rt_watch_set(m->d->rt, &m->watch, events);
 }
 
-/* False when the link is gone. What waits may only be written when no acknowledgement in it is ahead of the disk. */
+/* These are false when the link is gone. */
+static bool is_there(struct mqtt *m, int r)
+{
+        if (r == MQTT_LINK_E_LOST)
+                link_down(m, mqtt_link_why(m->link));
+        return r != MQTT_LINK_E_LOST;
+}
+
+static bool release(struct mqtt *m)
+{
+        int r = mqtt_link_release(m->link, m->position);
+
+        m->acking = r == MQTT_LINK_E_DRY;
+        return is_there(m, r);
+}
+
+/* Nothing has been taken that is not on disk: all that waits may go. */
 static bool write_out(struct mqtt *m)
 {
-        int r = mqtt_link_wants_write(m->link) ? mqtt_link_write(m->link) : 0;
-
-        if (r == MQTT_LINK_E_LOST) {
-                link_down(m, mqtt_link_why(m->link));
-                return false;
-        }
-        m->acking = r == MQTT_LINK_E_DRY && m->phase != ACCEPTING;
-        return true;
+        if (m->committing || m->uncommitted || m->aside || m->acking || !mqtt_link_wants_write(m->link))
+                return true;
+        return is_there(m, mqtt_link_collect(m->link, &m->position)) && release(m);
 }
 
 /* The last acknowledgement that may be written is. */
@@ -163,12 +177,17 @@ static void leave(struct mqtt *m)
 
 /* ---- one round ---- */
 
-static void commit(struct mqtt *m)
+static bool commit(struct mqtt *m)
 {
+        if (!m->aside && !is_there(m, mqtt_link_collect(m->link, &m->position)))
+                return false;
         m->committing = true;
         m->uncommitted = 0;
+        m->intake.n_rows = m->intake.n_bytes = 0;
+        mqtt_hold_commit(&m->hold);
         rt_timer_cancel(m->d->rt, &m->hold_timer);
         m->d->host->sync(m->d, &m->sync);
+        return true;
 }
 
 /* Never so long that the broker gives the client up. */
@@ -179,19 +198,17 @@ static int64_t ack_delay_us(const struct mqtt *m)
         return us < ACK_DELAY_MOST_US ? (int64_t)us : ACK_DELAY_MOST_US;
 }
 
+/* The link may be another one than the commit was asked for on; its position is 0 then. */
 static void on_durable(struct driver *d)
 {
         struct mqtt *m = d->priv;
 
         m->committing = false;
-        m->intake.n_rows = m->intake.n_bytes = 0;
-        if ((m->phase == UP || m->phase == LEAVING) && !m->aside) {
+        if (m->phase == UP || m->phase == LEAVING) {
                 mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
                 m->hold.delay_us = ack_delay_us(m);
-                if (write_out(m))
+                if (release(m))
                         turn(m);
-        } else if (m->phase != OFF && m->phase != OPENING) {
-                turn(m);
         }
         finish_stop(m);
 }
@@ -205,7 +222,7 @@ static bool may_read(const struct mqtt *m)
 {
         if (m->phase == ACCEPTING)
                 return true;
-        return m->phase == UP && !m->committing && !m->acking && !m->paused && !m->aside && !batch_full(m);
+        return m->phase == UP && !m->paused && !m->aside && !batch_full(m);
 }
 
 static void on_no_room(struct mqtt *m)
@@ -213,7 +230,7 @@ static void on_no_room(struct mqtt *m)
         char why[160];
 
         snprintf(why, sizeof(why), "no room for two messages running: connection given up, %u will be sent again",
-                 m->hold.pending);
+                 m->hold.pending + m->hold.under_way);
         m->d->n_errors++;
         if (m->paused || m->stopping)
                 go_away(m, why);
@@ -237,24 +254,24 @@ static int read_some(struct mqtt *m)
         return r;
 }
 
-/* Reading has paused for now: is it time to commit, or when? */
-static void hold_or_commit(struct mqtt *m, bool dry)
+/* Reading has paused for now: is it time to commit, or when? False when the link is gone. */
+static bool hold_or_commit(struct mqtt *m, bool dry)
 {
         int64_t wait_us;
         bool over =
                 m->paused || m->phase == LEAVING || m->intake.n_rows >= BATCH_ROWS || m->intake.n_bytes >= BATCH_BYTES;
-        bool due = mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us);
 
-        if (m->uncommitted && (due || over || m->aside)) {
-                commit(m);
-                return;
-        }
+        if (m->committing || m->acking)
+                return true;
+        if ((mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us) || over || m->aside) && m->uncommitted)
+                return commit(m);
         if (over)
                 m->intake.n_rows = m->intake.n_bytes = 0; /* QoS 0 only: nobody waits for these */
         if (wait_us < 0)
                 rt_timer_cancel(m->d->rt, &m->hold_timer);
         else if (!rt_timer_armed(&m->hold_timer))
                 rt_timer_set(m->d->rt, &m->hold_timer, wait_us);
+        return true;
 }
 
 static bool take(struct mqtt *m, const struct mqtt_message *msg)
@@ -292,49 +309,33 @@ static void set_aside(struct mqtt *m, const struct mqtt_message *msg)
         m->aside = copy;
 }
 
-/*
- * What was set aside needed no commit (QoS 0), and all before it is on disk: its acknowledgements may go.  False when the
- * link is gone.
- */
-static bool all_durable(struct mqtt *m)
-{
-        if (m->phase == ACCEPTING || !m->hold.pending || m->uncommitted || m->committing || m->acking || m->aside)
-                return true;
-        mqtt_hold_done(&m->hold, rt_mono_us(m->d->rt), mqtt_link_has_more(m->link));
-        return write_out(m);
-}
-
 /* Whatever happened: does what can be done now, and watches for what can't. */
 static void turn(struct mqtt *m)
 {
         int r;
 
         take_aside(m);
-        if (!all_durable(m))
-                return;
         r = read_some(m);
         if (r == MQTT_LINK_E_LOST)
                 return;
         if (m->phase == ACCEPTING) {
-                if (write_out(m))
+                if (!mqtt_link_wants_write(m->link) || is_there(m, mqtt_link_write(m->link)))
                         watch_for(m, RT_READ);
                 return;
         }
-        if (!m->committing && !m->acking)
-                hold_or_commit(m, r == MQTT_LINK_E_DRY);
-        if (m->hold.pending == 0 && !m->acking && !m->aside && !write_out(m))
+        if (!hold_or_commit(m, r == MQTT_LINK_E_DRY) || !write_out(m))
                 return;
         if (m->phase == LEAVING && !m->acking && !m->committing)
                 leave(m);
         else
-                watch_for(m, m->acking ? RT_WRITE : may_read(m) ? RT_READ : 0);
+                watch_for(m, (m->acking ? RT_WRITE : 0) | (may_read(m) ? RT_READ : 0));
 }
 
 static void on_ready(struct rt_watch *w, unsigned events)
 {
         struct mqtt *m = list_entry(w, struct mqtt, watch);
 
-        if (m->acking && !write_out(m))
+        if (m->acking && !release(m))
                 return;
         turn(m);
 }
@@ -349,7 +350,7 @@ static void on_tick(struct rt_timer *t)
         struct mqtt *m = list_entry(t, struct mqtt, tick_timer);
 
         rt_timer_set(m->d->rt, t, TICK_US);
-        if (m->phase != UP || m->paused || m->committing)
+        if (m->phase != UP || !may_read(m))
                 return;
         if (mqtt_link_tick(m->link) == MQTT_LINK_E_LOST)
                 link_down(m, mqtt_link_why(m->link));
@@ -466,6 +467,7 @@ static void open_link(struct mqtt *m)
                                     .cert_file = c->cert_file,
                                     .key_file = c->key_file,
                                     .v311 = c->protocol == MQTT_V311,
+                                    .holds = true,
                                     .keepalive_s = (int)(c->keepalive_us / 1000000),
                                     .session_expiry_s = (uint32_t)(c->session_expiry_us / 1000000),
                                     .receive_maximum = (uint16_t)c->receive_maximum};

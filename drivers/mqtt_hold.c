@@ -69,16 +69,23 @@ bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_
 
 static void learn(struct mqtt_hold *h)
 {
-        h->n_stalls = h->pending == h->stalled ? h->n_stalls + 1 : 1;
-        h->stalled = h->pending;
+        h->n_stalls = h->under_way == h->stalled ? h->n_stalls + 1 : 1;
+        h->stalled = h->under_way;
         if (h->n_stalls < h->n_needed)
                 return;
         h->window = h->stalled;
         h->n_misses = 0;
 }
 
+void mqtt_hold_commit(struct mqtt_hold *h)
+{
+        h->under_way = h->pending;
+        h->pending = 0;
+}
+
 void mqtt_hold_done(struct mqtt_hold *h, int64_t now_us, bool more)
 {
+        more = more || h->pending > 0;
         if (more && h->window && h->n_needed < STALLS_MOST)
                 h->n_needed *= 2;
         if (more)
@@ -88,6 +95,10 @@ void mqtt_hold_done(struct mqtt_hold *h, int64_t now_us, bool more)
         else if (!h->early)
                 h->n_stalls = 0;
         h->proving = h->early && h->window;
-        h->pending = 0;
+        h->under_way = 0;
         h->done_us = now_us;
+        if (h->pending) { /* came unasked during the commit; held for more, as if it came now */
+                h->first_us = now_us;
+                h->quick = false;
+        }
 }

@@ -2,9 +2,9 @@
  * mqtt_link: libmosquitto, tamed (see mqtt_link.h; FINDINGS list its traps).
  *
  * Acknowledgements: the library queues the PUBACK before it hands over the message.  mosquitto_threaded_set(true) is what
- * keeps it in the queue until mosquitto_loop_write(), and the caller does not call that before the readings are on disk.
- * A queued PUBACK can't be taken back, so a link that must not acknowledge is closed: mosquitto_destroy() closes the
- * socket and writes nothing.  That is also why there is a new client for each connection.
+ * keeps it in the queue until mosquitto_loop_write(); the caller collects the queue in a valve (mqtt_valve) and releases it
+ * when the readings are on disk.  A queued PUBACK can't be taken back, so a link that must not acknowledge is closed:
+ * mosquitto_destroy() closes the socket and writes nothing.  That is also why there is a new client for each connection.
  *
  * Connecting: names, password and certificate files and the TCP connect block, so they run as slow work.  The library's
  * connect with MQTT 5 properties has no time limit of its own, and an address that swallows packets would hold a worker
@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
+#include "drivers/mqtt_valve.h"
 
 enum { CONNECT_LIMIT_MS = 4000, PASSWORD_MAX = 1024 };
 
@@ -39,8 +40,9 @@ struct mqtt_link {
         struct mqtt_link_conf conf; /* strings are copies */
         struct mqtt_link_upcalls up;
         struct mosquitto *mosq;
-        bool opening; /* the work has not come back */
-        bool closed;  /* while it was away */
+        struct mqtt_valve valve; /* when conf.holds */
+        bool opening;            /* the work has not come back */
+        bool closed;             /* while it was away */
         bool accepted;
         bool dup; /* of the message to come */
         bool got; /* a message, in the read that runs: errno may be anything then */
@@ -298,8 +300,10 @@ static void run_open(struct rt_work *w)
                 return;
         }
         set_up(l);
-        if (set_login(l) == 0 && set_tls(l) == 0)
-                connect_now(l);
+        if (set_login(l) < 0 || set_tls(l) < 0 || connect_now(l) < 0)
+                return;
+        if (l->conf.holds && mqtt_valve_init(&l->valve, mosquitto_socket(l->mosq)) < 0)
+                err_errno(&l->why, "a second descriptor for the connection");
 }
 
 static void release(struct mqtt_link *l)
@@ -310,6 +314,7 @@ static void release(struct mqtt_link *l)
         for (size_t i = 0; i < sizeof(s) / sizeof(*s); i++)
                 free((char *)(uintptr_t)s[i]);
         mosquitto_destroy(l->mosq);
+        mqtt_valve_fini(&l->valve);
         free(l);
 }
 
@@ -346,6 +351,7 @@ struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *con
         copy(&l->conf.key_file);
         l->work = (struct rt_work){.run = run_open, .on_done = on_open_done, .slow = true};
         list_init(&l->work.node);
+        l->valve = (struct mqtt_valve){.lib_fd = -1, .net_fd = -1, .in_fd = -1, .out_fd = -1};
         l->opening = true;
         rt_work_start(rt, &l->work);
         return l;
@@ -385,6 +391,43 @@ int mqtt_link_write(struct mqtt_link *l)
         return mosquitto_want_write(l->mosq) ? MQTT_LINK_E_DRY : 0;
 }
 
+/* Rounds, because little fits into the valve at once. */
+static int write_into_valve(struct mqtt_link *l)
+{
+        long taken;
+        int rc;
+
+        do {
+                rc = mosquitto_loop_write(l->mosq, 1);
+                taken = mqtt_valve_take(&l->valve);
+        } while (!rc && taken > 0 && mosquitto_socket(l->mosq) >= 0 && mosquitto_want_write(l->mosq));
+        return taken < 0 ? MOSQ_ERR_ERRNO : rc;
+}
+
+int mqtt_link_collect(struct mqtt_link *l, uint64_t *position)
+{
+        int rc;
+
+        if (mqtt_valve_turn(&l->valve) < 0)
+                return lost(l, MOSQ_ERR_ERRNO);
+        rc = write_into_valve(l);
+        if (mosquitto_socket(l->mosq) < 0 || rc)
+                return lost(l, rc);
+        if (mqtt_valve_turn_back(&l->valve) < 0)
+                return lost(l, MOSQ_ERR_ERRNO);
+        *position = l->valve.end;
+        return 0;
+}
+
+int mqtt_link_release(struct mqtt_link *l, uint64_t position)
+{
+        int r = mqtt_valve_release(&l->valve, position);
+
+        if (r < 0)
+                return lost(l, MOSQ_ERR_ERRNO);
+        return r == MQTT_VALVE_E_DRY ? MQTT_LINK_E_DRY : 0;
+}
+
 int mqtt_link_tick(struct mqtt_link *l)
 {
         int rc = mosquitto_loop_misc(l->mosq);
@@ -394,7 +437,7 @@ int mqtt_link_tick(struct mqtt_link *l)
 
 int mqtt_link_fd(const struct mqtt_link *l)
 {
-        return l->mosq ? mosquitto_socket(l->mosq) : -1;
+        return !l->mosq ? -1 : l->conf.holds ? l->valve.net_fd : mosquitto_socket(l->mosq);
 }
 
 bool mqtt_link_wants_write(const struct mqtt_link *l)

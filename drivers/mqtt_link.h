@@ -2,8 +2,8 @@
  * mqtt_link: one connection to a broker, from resolving its name to the closed socket; a new one for each attempt.
  *
  * Keeps the manners of libmosquitto inside one file.  Thread: loop; connecting is done off it by itself.  What arrives is
- * acknowledged by the library at once, but nothing leaves before mqtt_link_write: the caller decides when acknowledgements
- * may go.
+ * acknowledged by the library at once, but nothing leaves before mqtt_link_write or mqtt_link_release: the caller decides
+ * when acknowledgements may go.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_LINK_H
 #define MILLRACE_DRIVERS_MQTT_LINK_H
@@ -23,6 +23,7 @@ struct mqtt_link_conf {
         const char *ca_file, *cert_file, *key_file; /* NULL: the system's, none */
         int port;
         bool tls, v311;
+        bool holds; /* the caller wants mqtt_link_collect */
         int keepalive_s;
         uint32_t session_expiry_s;
         uint16_t receive_maximum;
@@ -55,8 +56,12 @@ enum { MQTT_LINK_E_DRY = 1, MQTT_LINK_E_LOST = 2 };
 
 /* One packet. 0, or nothing (more) to read, or the link is lost. */
 int mqtt_link_read(struct mqtt_link *l);
-/* All that waits. 0; or the socket is full, go on when it is writable; or the link is lost. */
+/* All that waits, but for what is held. 0; or the socket is full, go on when it is writable; or the link is lost. */
 int mqtt_link_write(struct mqtt_link *l);
+/* Holds all that waits; it may go when *position has been released. 0 or MQTT_LINK_E_LOST. */
+int mqtt_link_collect(struct mqtt_link *l, uint64_t *position);
+/* Writes what is held before `position`; results as mqtt_link_write. */
+int mqtt_link_release(struct mqtt_link *l, uint64_t position);
 /* Once a second: keepalive. 0 or MQTT_LINK_E_LOST. */
 int mqtt_link_tick(struct mqtt_link *l);
 

@@ -63,11 +63,9 @@ static void agent_step(struct world *w, struct mqtt_hold *h)
 {
         int64_t wait_us;
 
-        if (w->durable_us) {
-                if (w->now_us < w->durable_us)
-                        return;
-                w->acked += h->pending;
-                w->in_flight -= h->pending;
+        if (w->durable_us && w->now_us >= w->durable_us) {
+                w->acked += h->under_way;
+                w->in_flight -= h->under_way;
                 mqtt_hold_done(h, w->now_us, w->on_wire > 0);
                 w->durable_us = 0;
                 w->window_open_us = w->p->window ? w->now_us + w->p->round_trip_us : 0;
@@ -76,9 +74,10 @@ static void agent_step(struct world *w, struct mqtt_hold *h)
                 mqtt_hold_add(h, w->now_us);
                 w->on_wire--;
         }
-        if (!mqtt_hold_due(h, w->now_us, w->on_wire == 0, &wait_us))
+        if (w->durable_us || !mqtt_hold_due(h, w->now_us, w->on_wire == 0, &wait_us))
                 return;
         w->commits++;
+        mqtt_hold_commit(h);
         w->durable_us = w->now_us + w->p->commit_us;
 }
 
@@ -131,6 +130,7 @@ static void test_batch_is_enough(void **state)
         assert_int_equal(wait_us, 20 * MS);
         mqtt_hold_add(&h, 1000);
         assert_true(mqtt_hold_due(&h, 1000, false, &wait_us));
+        mqtt_hold_commit(&h);
         mqtt_hold_done(&h, 2000, true);
         assert_false(mqtt_hold_due(&h, 99 * MS, true, &wait_us));
         assert_int_equal(wait_us, -1);
@@ -149,6 +149,7 @@ static void test_window_is_forgotten_when_more_comes_unasked(void **state)
                         now += 20 * MS;
                         assert_true(mqtt_hold_due(&h, now, true, &wait_us));
                 }
+                mqtt_hold_commit(&h);
                 mqtt_hold_done(&h, now, false);
         }
         assert_int_equal(h.window, 2);
@@ -157,6 +158,7 @@ static void test_window_is_forgotten_when_more_comes_unasked(void **state)
         mqtt_hold_add(&h, now);
         assert_false(mqtt_hold_due(&h, now, false, &wait_us)); /* more is there to read */
         assert_true(mqtt_hold_due(&h, now, true, &wait_us));
+        mqtt_hold_commit(&h);
         mqtt_hold_done(&h, now, true);
         assert_int_equal(h.window, 0);
 }

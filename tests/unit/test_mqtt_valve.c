@@ -1,0 +1,184 @@
+/*
+ * mqtt_valve between a "library" that writes to a descriptor and a "broker" at the other end of a socket.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "drivers/mqtt_valve.h"
+
+enum { MANY = 50000 };
+
+static struct {
+        struct mqtt_valve v;
+        int lib, broker;
+} T;
+
+static int set_up(void **state)
+{
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        T.lib = pair[0];
+        T.broker = pair[1];
+        assert_int_equal(mqtt_valve_init(&T.v, T.lib), 0);
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        close(T.lib);
+        mqtt_valve_fini(&T.v);
+        close(T.broker);
+        return 0;
+}
+
+/* The position behind it. */
+static uint64_t collect(const char *text)
+{
+        assert_int_equal(mqtt_valve_turn(&T.v), 0);
+        assert_int_equal(write(T.lib, text, strlen(text)), strlen(text));
+        assert_int_equal(mqtt_valve_take(&T.v), strlen(text));
+        assert_int_equal(mqtt_valve_turn_back(&T.v), 0);
+        return T.v.end;
+}
+
+static void assert_arrived(const char *text)
+{
+        char got[200] = "";
+        ssize_t n = read(T.broker, got, sizeof(got) - 1);
+
+        assert_string_equal(n < 0 ? "" : got, text);
+}
+
+static void test_nothing_passes_before_it_may(void **state)
+{
+        uint64_t first = collect("one"), second;
+
+        assert_arrived("");
+        second = collect("two");
+        assert_int_equal(mqtt_valve_release(&T.v, 0), 0);
+        assert_arrived("");
+        assert_int_equal(mqtt_valve_release(&T.v, first), 0);
+        assert_arrived("one");
+        assert_int_equal(mqtt_valve_release(&T.v, first), 0); /* again: nothing */
+        assert_arrived("");
+        collect("three");
+        assert_int_equal(mqtt_valve_release(&T.v, second), 0);
+        assert_arrived("two");
+        assert_int_equal(mqtt_valve_release(&T.v, T.v.end), 0);
+        assert_arrived("three");
+}
+
+static void test_turned_back_the_library_has_its_socket(void **state)
+{
+        char got[20] = "";
+
+        collect("held");
+        assert_int_equal(write(T.lib, "direct", 6), 6);
+        assert_arrived("direct");
+        assert_int_equal(write(T.broker, "answer", 6), 6);
+        assert_int_equal(read(T.lib, got, sizeof(got)), 6);
+        assert_string_equal(got, "answer");
+        assert_true(fcntl(T.lib, F_GETFD) & FD_CLOEXEC); /* no child of ours shall have it */
+        assert_true(fcntl(T.v.net_fd, F_GETFD) & FD_CLOEXEC);
+}
+
+/* More than a pipe holds: the library is told EAGAIN, and goes on when the valve has taken. */
+static void test_many_packets(void **state)
+{
+        unsigned written = 0, refused = 0, arrived = 0;
+        uint64_t half = 0;
+        char got[9];
+
+        assert_int_equal(mqtt_valve_turn(&T.v), 0);
+        while (written < MANY) {
+                uint64_t number = written;
+
+                if (write(T.lib, &number, sizeof(number)) == sizeof(number)) {
+                        written++;
+                } else {
+                        assert_int_equal(errno, EAGAIN);
+                        refused++;
+                        assert_in_range(mqtt_valve_take(&T.v), 1, MANY * sizeof(number));
+                }
+                if (written == MANY / 2 && !half) {
+                        mqtt_valve_take(&T.v);
+                        half = T.v.end;
+                }
+        }
+        mqtt_valve_take(&T.v);
+        assert_int_equal(mqtt_valve_turn_back(&T.v), 0);
+        assert_int_not_equal(refused, 0);
+        assert_int_equal(T.v.end, MANY * sizeof(uint64_t));
+        for (uint64_t upto = half; arrived < MANY; upto = T.v.end) {
+                int r;
+
+                do {
+                        r = mqtt_valve_release(&T.v, upto);
+                        assert_in_range(r, 0, MQTT_VALVE_E_DRY);
+                        while (read(T.broker, got, 8) == 8) {
+                                uint64_t number;
+
+                                memcpy(&number, got, sizeof(number));
+                                assert_int_equal(number, arrived);
+                                arrived++;
+                        }
+                } while (r == MQTT_VALVE_E_DRY);
+                assert_int_equal(arrived, upto / sizeof(uint64_t));
+        }
+}
+
+/* The library closes its descriptor at an error, in the valve or not; the socket is ours until fini. */
+static void test_the_library_closes(void **state)
+{
+        char c;
+
+        assert_int_equal(mqtt_valve_turn(&T.v), 0);
+        close(T.lib);
+        assert_int_equal(mqtt_valve_take(&T.v), 0);
+        assert_int_equal(read(T.broker, &c, 1), -1);
+        mqtt_valve_fini(&T.v);
+        assert_int_equal(read(T.broker, &c, 1), 0);
+        T.lib = -1;
+}
+
+static void test_the_broker_is_gone(void **state)
+{
+        collect("late");
+        close(T.broker);
+        T.broker = -1;
+        assert_int_equal(mqtt_valve_release(&T.v, T.v.end), -1); /* and no SIGPIPE */
+        assert_int_equal(errno, EPIPE);
+}
+
+static void test_no_descriptor(void **state)
+{
+        struct mqtt_valve v;
+
+        assert_int_equal(mqtt_valve_init(&v, -1), -1);
+        assert_int_equal(errno, EBADF);
+        mqtt_valve_fini(&v);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_nothing_passes_before_it_may, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_turned_back_the_library_has_its_socket, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many_packets, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_the_library_closes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_the_broker_is_gone, set_up, tear_down),
+                cmocka_unit_test(test_no_descriptor),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
