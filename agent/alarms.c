@@ -169,6 +169,7 @@ void alarms_store(struct alarms *a, uint64_t sample_seq)
                                   SPOOL_NO_TAG, body, len);
         }
         a->unsynced |= a->n_moved > 0 || a->has_group;
+        a->untold |= a->n_moved > 0;
         a->n_moved = a->n_told = 0;
         a->has_group = false;
 }
@@ -186,6 +187,8 @@ static void arm(struct alarms *a)
 /* Not at once: a source that waits for the disk asks for a commit in a moment, and the next one would have to wait for two. */
 void alarms_commit(struct alarms *a)
 {
+        if (a->untold)
+                alarms_again_mark(a);
         if (a->unsynced)
                 spool_hurry(a->spool, COMMIT_WITHIN_US);
         a->unsynced = false;
@@ -273,7 +276,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         snprintf(a->identity, sizeof(a->identity), "%s:%llu", conf->gateway, (unsigned long long)counts.epoch);
         a->rules = rules_new(conf->rules.items, conf->rules.n, a->identity, &up, &now);
         alarms_bind_configured(a, &now);
-        if (alarms_load(a, e) == 0 && alarms_learned_load(a, e) == 0)
+        if (alarms_load(a, e) == 0 && alarms_learned_load(a, e) == 0 && alarms_again_load(a, e) == 0)
                 return a;
         alarms_close(a);
         return NULL;
@@ -287,6 +290,7 @@ void alarms_start(struct alarms *a)
         alarms_bind_configured(a, &now);
         a->running = true;
         alarms_learned_start(a);
+        alarms_again_start(a);
         alarms_settle(a);
 }
 
@@ -295,6 +299,8 @@ void alarms_stop(struct alarms *a)
         a->running = false;
         rt_timer_cancel(a->rt, &a->timer);
         alarms_learned_stop(a);
+        if (a->untold)
+                alarms_again_mark(a);
 }
 
 void alarms_close(struct alarms *a)
@@ -304,6 +310,7 @@ void alarms_close(struct alarms *a)
         rt_timer_cancel(a->rt, &a->timer);
         rt_timer_cancel(a->rt, &a->save_timer);
         alarms_release_kept(a);
+        alarms_again_free(a);
         for (size_t i = 0; i < a->n_down; i++)
                 free(a->down[i]);
         rules_free(a->rules);

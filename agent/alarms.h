@@ -38,6 +38,8 @@ struct alarm_notifier {
         void (*tell)(struct alarm_notifier *n, const struct alarm_notice *notice);
         /* A state moved that nobody is to be told of (it is shelved, …): for those who show states. NULL. */
         void (*show)(struct alarm_notifier *n, const struct alarm_notice *notice);
+        /* Something it was told is not out yet: a crash now would lose it, so it is told again then. NULL: never. */
+        bool (*busy)(const struct alarm_notifier *n);
         struct alarm_notifier *next; /* ours */
 };
 
@@ -114,6 +116,7 @@ size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct
 size_t alarm_put_notice(char *buf, const char *gateway, const struct rules_transition *t,
                         const struct alarm_said *said);
 size_t alarm_put_state(char *buf, const char *gateway, const struct rules_row *row);
+size_t alarm_put_again(char *buf, const char *gateway, const struct spool_alarm_note *n);
 size_t alarm_put_group(char *buf, const struct rules_group *g); /* members; begins with "kind" */
 size_t alarm_put_group_notice(char *buf, const char *gateway, const struct rules_group *g);
 

@@ -30,7 +30,9 @@ struct alarms {
         struct rules *rules;
         struct alarm_notifier *notifiers;
         struct rt_timer timer, save_timer;
-        size_t next_saved; /* of what is learned */
+        size_t next_saved;   /* of what is learned */
+        struct again *again; /* of the last run */
+        bool untold;         /* stored, and not yet known to be heard */
         bool running, unsynced;
 
         bool *bound; /* by tag */
@@ -60,6 +62,12 @@ int alarms_load(struct alarms *a, struct err *e); /* what the spool has. 0, or -
 void alarms_recall(struct alarms *a, const char *source, const char *name,
                    const struct rt_time *now); /* a tag is bound */
 void alarms_release_kept(struct alarms *a);
+
+/* alarms_again.c */
+int alarms_again_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */
+void alarms_again_start(struct alarms *a);
+void alarms_again_mark(struct alarms *a);
+void alarms_again_free(struct alarms *a);
 
 /* alarms_learned.c */
 int alarms_learned_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */

@@ -122,6 +122,23 @@ size_t alarm_put_state(char *buf, const char *gateway, const struct rules_row *r
         return x.n;
 }
 
+size_t alarm_put_again(char *buf, const char *gateway, const struct spool_alarm_note *n)
+{
+        struct rules_row row = {.source = n->source, .tag = n->tag};
+        struct text x = {buf, 0};
+
+        put_identity(&x, gateway, &row, n->at_us);
+        put(&x, "\"event_id\":\"%s\",\"kind\":\"alarm\",\"rule\":\"%s\",\"limit_kind\":\"%s\",\"state\":\"%s\"",
+            n->event_id, n->rule, n->limit_kind, n->change);
+        put(&x, ",\"severity\":%d,\"again\":true", n->severity);
+        put_number(&x, "value", n->value);
+        put_number(&x, "limit", n->limit);
+        put_said(&x, "operator", n->by);
+        put_said(&x, "comment", n->comment);
+        put(&x, "}");
+        return x.n;
+}
+
 static void put_group(struct text *x, const struct rules_group *g)
 {
         put(x, "\"kind\":\"alarm_group\",\"severity\":%d,\"activated\":%" PRIu32 ",\"returned\":%" PRIu32,

@@ -232,11 +232,19 @@ static void tell(struct alarm_notifier *notifier, const struct alarm_notice *not
         start_next(n);
 }
 
+static bool busy(const struct alarm_notifier *notifier)
+{
+        const struct notify_exec *n = (const struct notify_exec *)(const void *)notifier;
+
+        return n->busy || n->n_waiting;
+}
+
 struct notify_exec *notify_exec_new(struct rt *rt, const struct floor_notify_exec_conf *conf)
 {
         struct notify_exec *n = mem_alloc(sizeof(*n));
 
         n->notifier.tell = tell;
+        n->notifier.busy = busy;
         n->rt = rt;
         n->conf = conf;
         n->argv = mem_alloc((conf->command.n + 1) * sizeof(*n->argv));

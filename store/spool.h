@@ -166,6 +166,12 @@ struct spool_alarm_note {
 /* The newest lines are kept. A line for which a batch has no room is counted. */
 void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n);
 
+/* All lines until now were heard: kept with the next commit, which it does not ask for. */
+void spool_notes_told(struct spool *s);
+/* The lines behind that mark, oldest first. As spool_each_alarm. */
+int spool_each_untold(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
+                      struct err *e);
+
 /* What the file has; after spool_open, before the loop runs. 0, or -1 with a sentence. */
 int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e);
 

@@ -53,7 +53,7 @@ void spool_batch_clear(struct spool_batch *b)
 bool spool_batch_empty(const struct spool_batch *b)
 {
         return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
-               !b->n_notes && !b->n_repairs && !b->n_learned;
+               !b->n_notes && !b->n_repairs && !b->n_learned && !b->told;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

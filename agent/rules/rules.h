@@ -105,6 +105,7 @@ void rules_source_down(struct rules *r, const char *source, bool down, const str
 
 /* Monotonic time at which rules_tick() is to be called; INT64_MAX: no need. */
 int64_t rules_due_us(const struct rules *r);
+bool rules_group_waits(const struct rules *r); /* some were left to a group that is not told yet */
 void rules_tick(struct rules *r, const struct rt_time *now);
 
 /* ---- operators ---- */

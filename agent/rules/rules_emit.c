@@ -152,6 +152,11 @@ enum alarm_change emit_step(struct rules *r, uint32_t at, unsigned nth, const st
         return change;
 }
 
+bool rules_group_waits(const struct rules *r)
+{
+        return r->flood.flooding && (r->flood.group.n_activated || r->flood.group.n_returned);
+}
+
 void emit_group(struct rules *r, int64_t mono_us)
 {
         struct flood_group from;

@@ -94,7 +94,8 @@ static void put(const char *tag, uint32_t activations, bool active)
                                      .comment = activations % 2 ? "it's \"fine\"" : "",
                                      .value = 90,
                                      .limit = NAN,
-                                     .severity = 700};
+                                     .severity = 700,
+                                     .event_id = "0123456789abcdef"};
 
         spool_put_alarm(T.spool, &a);
         spool_note_alarm(T.spool, &n);
@@ -231,6 +232,60 @@ static void test_an_old_file_gets_the_tables(void **state)
         close_spool(true);
 }
 
+/* ---- what was heard ---- */
+
+static void on_untold(void *ctx, const struct spool_alarm_note *n)
+{
+        int64_t *sum = ctx;
+
+        assert_string_equal(n->tag, "a");
+        assert_string_equal(n->event_id, "0123456789abcdef");
+        assert_string_equal(n->by, n->at_us / 1000000 % 2 ? "kim" : "");
+        assert_true(n->value == 90 && isnan(n->limit));
+        *sum = *sum * 10 + n->at_us / 1000000;
+}
+
+static void expect_untold(int64_t expected)
+{
+        int64_t sum = 0;
+        struct err e;
+
+        assert_int_equal(spool_each_untold(T.spool, on_untold, &sum, &e), 0);
+        assert_int_equal(sum, expected);
+}
+
+/* The mark goes with a commit that comes anyway, and is of what came before it. */
+static void test_what_was_heard_is_marked(void **state)
+{
+        open_spool();
+        put("a", 1, true);
+        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        expect_untold(1);
+        spool_notes_told(T.spool);
+        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        expect_untold(1);
+        put("a", 2, true); /* behind the mark, and in the same commit: heard again rather than not at all */
+        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        expect_untold(12);
+        spool_notes_told(T.spool);
+        close_spool(false);
+        open_spool();
+        expect_untold(12);
+        put("a", 3, false);
+        spool_notes_told(T.spool);
+        close_spool(true);
+        open_spool();
+        expect_untold(0);
+        put("a", 4, true);
+        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        expect_untold(4);
+        spool_notes_told(T.spool);
+        close_spool(true); /* the mark alone */
+        open_spool();
+        expect_untold(0);
+        close_spool(true);
+}
+
 /* ---- what is learned ---- */
 
 static void put_learned(const char *tag, int64_t at_us, char byte)
@@ -316,6 +371,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_with_its_reading_or_not_at_all, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_journal_is_bounded, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_an_old_file_gets_the_tables, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_was_heard_is_marked, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_is_learned_waits_for_a_commit, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_is_learned_is_bounded, set_up, tear_down),
         };
