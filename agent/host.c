@@ -17,7 +17,7 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
-enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MOST_US = 60000000 };
+enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MOST_US = 60000000, LOAD_SECONDS = 10 };
 
 struct slot {
         struct driver d;
@@ -358,6 +358,18 @@ void host_free(struct host *h)
         }
         free(h->slot);
         free(h);
+}
+
+/* A mean that forgets over about ten seconds: what is asked of a slow bus comes seldom and all at once. */
+void host_each_second(struct host *h)
+{
+        for (size_t i = 0; i < h->n; i++) {
+                struct driver *d = &h->slot[i]->d;
+                double share = (double)(d->busy_us - d->busy_seen_us) / 1e6;
+
+                d->load += (share - d->load) / LOAD_SECONDS;
+                d->busy_seen_us = d->busy_us;
+        }
 }
 
 const struct driver *host_driver(const struct host *h, size_t i)

@@ -36,6 +36,9 @@ void host_disk(struct host *h, bool fails);
 void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx);
 void host_free(struct host *h);
 
+/* Once a second: the loads of buses. */
+void host_each_second(struct host *h);
+
 /* For status: the i-th driver, NULL behind the last. */
 const struct driver *host_driver(const struct host *h, size_t i);
 const char *host_state_name(const struct driver *d);

@@ -94,6 +94,8 @@ static const struct family driver_families[] = {
         {"millrace_driver_absent_total", "counter", "Values a message did not hold.", NULL, "absent"},
         {"millrace_driver_overruns_total", "counter", "Polls that were skipped, the last one was not over.", NULL,
          "overruns"},
+        {"millrace_bus_busy_seconds_total", "counter", "Time a bus could not have carried more; its rate is the load.",
+         NULL, "busy_s"},
         {0},
 };
 

@@ -39,6 +39,7 @@ void status_each_second(struct agent *a)
         unsigned i = a->n_past++ % (RATE_SECONDS + 1);
 
         rt_now(a->rt, &now);
+        host_each_second(a->host);
         spool_counts(a->spool, &c);
         a->past[i].accepted = c.accepted;
         a->past[i].delivered = c.delivered;
@@ -116,6 +117,10 @@ static json_t *driver_json(const struct driver *d)
 
         for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
                 json_object_set_new(o, counts[i].name, json_integer((json_int_t)counts[i].n));
+        if (d->is_bus) {
+                json_object_set_new(o, "busy_s", json_real((double)d->busy_us / 1e6));
+                json_object_set_new(o, "load", json_real(d->load < 1 ? d->load : 1));
+        }
         json_object_set_new(o, "last_error", words_json(d->last_error));
         return o;
 }

@@ -61,6 +61,10 @@ struct driver {
         uint64_t n_thinned; /* of n_readings: left out by the `thin:` section */
         /* Counted by the driver: values a message did not hold, names that had to be changed, readings without room for a tag. */
         uint64_t n_absent, n_mapped, n_untagged;
+        /* Of a bus, by the driver: how long it could not have carried more; by the host: its share of the last seconds. */
+        bool is_bus;
+        int64_t busy_us, busy_seen_us;
+        double load;
         char last_error[200];
         bool paused;
         double ack_stretch; /* set by the host, 1 and up: acknowledgements may be held so many times longer, to spare flash */

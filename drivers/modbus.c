@@ -378,6 +378,7 @@ static void run(struct modbus *m)
                         break;
                 case MODBUS_WAIT:
                         m->d->n_overruns = modbus_bus_counts(m->bus)->overruns;
+                        m->d->busy_us = modbus_bus_counts(m->bus)->busy_us / m->conf->in_flight;
                         wait_until(m, now_us);
                         return;
                 case MODBUS_BROKEN:
@@ -434,6 +435,7 @@ static int modbus_init(struct driver *d, struct err *e)
         m->timer.on_due = on_timer;
         m->resolve = (struct rt_work){.run = run_resolve, .on_done = on_resolved, .slow = true};
         d->priv = m;
+        d->is_bus = true;
         return 0;
 }
 

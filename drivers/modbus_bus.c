@@ -102,15 +102,15 @@ static void tell_device_down(struct modbus_bus *b, size_t device, const char *wh
 static void finish(struct modbus_bus *b, struct slot *s, enum modbus_answer answer, int64_t now_us, const char *why)
 {
         size_t device = b->plan->reads[s->read].device;
-        int64_t cost_us = now_us - s->sent_us;
+        int64_t cost_us = now_us - s->sent_us, rest_us = modbus_pause_us(b->conf, b->plan->devices[device]);
         bool was_down = b->turns.devices[device].down;
         struct modbus_turn_result r = modbus_turns_done(&b->turns, s->read, answer, now_us, cost_us);
 
         s->used = false;
-        b->counts.busy_us += cost_us;
+        b->counts.busy_us += cost_us + (rest_us > b->silence_us ? rest_us : b->silence_us);
         b->counts.dead_us += was_down && answer == MODBUS_SILENT ? cost_us : 0;
         b->counts.retries += answer != MODBUS_ANSWERED && !r.failed;
-        b->ready_us = now_us + modbus_pause_us(b->conf, b->plan->devices[device]);
+        b->ready_us = now_us + rest_us;
         if (r.came_back)
                 b->outcome.on_device(b->outcome.ctx, device, true, "answers again");
         if (r.failed)

@@ -35,7 +35,7 @@ struct modbus_counts {
         uint64_t late;          /* answers nobody waited for any more, discarded */
         uint64_t mismatched;    /* answers of another unit, function or length than was asked */
         uint64_t garbage_bytes; /* serial line: bytes that were no part of an answer */
-        int64_t busy_us;        /* a request was out; on TCP summed over those in flight */
+        int64_t busy_us;        /* a request was out, or the rest after it; on TCP summed over those in flight */
         int64_t dead_us;        /* of it: for slaves that are given up */
 };
 

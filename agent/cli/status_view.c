@@ -130,15 +130,21 @@ static void print_drivers(struct out *o, const json_t *drivers)
                 const json_t *d = json_array_get(drivers, i);
                 bool paused = json_is_true(json_object_get(d, "paused"));
                 const char *fault = field_text(d, "last_error");
+                char state[48];
                 struct out_cell cells[] = {
                         {.text = field_text(d, "name")},
                         {.text = field_text(d, "kind")},
-                        {.text = paused ? "paused" : field_text(d, "state")},
+                        {.text = state},
                         {.n = field_n(d, "readings")},
                         {.n = field_n(d, "errors")},
                         {.text = fault[0] ? fault : "-"},
                 };
 
+                if (!paused && field_is_number(d, "load"))
+                        snprintf(state, sizeof(state), "%.30s, load %.0f %%", field_text(d, "state"),
+                                 100 * field_number(d, "load"));
+                else
+                        snprintf(state, sizeof(state), "%.30s", paused ? "paused" : field_text(d, "state"));
                 out_row(o, cells);
         }
         out_table_end(o);

@@ -16,6 +16,7 @@
 #include "agent/cli/status_field.h"
 
 enum { LEFT = 40, BAR = 20, LEVELS = 8 };
+static const double BUSY = 0.9; /* a bus with so much load is one to be looked at */
 
 /* ---- history ---- */
 
@@ -175,10 +176,15 @@ static int put_driver(struct top_screen *s, int row, const json_t *d)
         bool paused = json_is_true(json_object_get(d, "paused"));
         struct field told = field_clean(d, "state");
         const char *state = paused ? "paused" : told.s;
+        bool is_up = !strcmp(state, "up");
+        char shown[16];
 
-        return put(s, row, strcmp(state, "up") ? LINE_WARN : LINE_PLAIN,
+        snprintf(shown, sizeof(shown), "%.10s", state);
+        if (is_up && field_is_number(d, "load"))
+                snprintf(shown, sizeof(shown), "up %6.0f%%", 100 * field_number(d, "load"));
+        return put(s, row, !is_up || field_number(d, "load") > BUSY ? LINE_WARN : LINE_PLAIN,
                    " %-14.14s %-7.7s %-10.10s %13s %8s %9s  %.80s", field_clean(d, "name").s, field_clean(d, "kind").s,
-                   state, field_count(d, "readings", true).s, field_count(d, "errors", true).s,
+                   shown, field_count(d, "readings", true).s, field_count(d, "errors", true).s,
                    field_count(d, "malformed", true).s, field_clean(d, "last_error").s);
 }
 
@@ -209,7 +215,7 @@ static void put_drivers(struct top_screen *s, int row, const json_t *status)
         const json_t *drivers = json_object_get(status, "drivers");
         int n = (int)json_array_size(drivers), room;
 
-        row = put(s, row, LINE_HEAD, " %-14s %-7s %-10s %13s %8s %9s  %s", "SOURCE", "KIND", "STATE", "READINGS",
+        row = put(s, row, LINE_HEAD, " %-14s %-7s %-10s %13s %8s %9s  %s", "SOURCE", "KIND", "STATE LOAD", "READINGS",
                   "ERRORS", "MALFORMED", "LAST ERROR");
         room = window(s, row, n);
         for (int i = s->scroll; i < n && i < s->scroll + room; i++)

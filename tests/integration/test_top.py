@@ -1,10 +1,13 @@
 """`millrace top` on a terminal of 80x24 that tmux plays: its fixed parts, keys, a console without UTF-8, a daemon that goes."""
 
+import os
 import re
+import signal
 
 import pytest
 
-from rig.agent import program, tool
+from rig import wait
+from rig.agent import build_dir, program, tool
 from rig.terminal import Terminal
 
 
@@ -38,7 +41,7 @@ def check_fixed_parts(screen, gateway):
     assert re.match(r" spool   \S+ \S+ of 1\.0 GiB \[\.{20}\] 0 %   flash \S+ \S+ today", screen[7]), screen[7]
     assert screen[8] == " kafka   up, 0 in flight, 0 sent again"
     assert screen[9] == " alarms  0 active, 0 unacknowledged, 0 events held   quarantine 0"
-    assert screen[11] == " SOURCE         KIND    STATE           READINGS   ERRORS MALFORMED  LAST ERROR"
+    assert screen[11] == " SOURCE         KIND    STATE LOAD      READINGS   ERRORS MALFORMED  LAST ERROR"
     assert screen[12].rstrip() == " plant          mqtt    up                 1,234        0         0"
     assert screen[23].startswith(" q quit   a alarms   space pause   arrows scroll")
 
@@ -98,6 +101,26 @@ def test_alarms_are_acknowledged_and_shelved(room, terminal):
     t.keys("s")
     agent.wait("a shelved one", lambda s: s["alarms"]["shelved"] == 1)
     t.until("its state", lambda s: any("shelved" in line for line in s[12:14]))
+
+
+def test_the_load_of_a_bus(room, terminal):
+    port = wait.free_port()
+    slave = wait.Process("slave", room.folder / "slave.log")
+    slave.spawn([os.path.join(build_dir(), "tests", "bench", "modbus_bench"), "farm", str(port)])
+    try:
+        agent = room.agent({"modbus": [{"name": "bus1", "port": f"tcp://127.0.0.1:{port}", "pause": "40ms"}],
+                            "profiles": [{"name": "p", "period": "100ms", "registers": [{"tag": "t", "at": "holding:0", "type": "uint16"}]}],
+                            "devices": [{"source": "plc", "bus": "bus1", "unit": 1, "profile": "p"}]}).start()
+        bus = agent.wait("the load", lambda s: s["drivers"][1].get("load", 0) > 0.3, 60)["drivers"][1]
+        assert bus["name"] == "bus1" and bus["load"] <= 1 and bus["busy_s"] > 0 and "load" not in agent.status()["drivers"][0]
+        t = terminal(agent, "LC_ALL=C", "TERM=vt100")
+        t.until("its column", lambda s: s[11][24:34] == "STATE LOAD" and re.match(r" bus1           modbus  up     [3-9]\d% ", s[13]))
+        page = agent.tool("metrics").stdout
+        assert re.search(r'^millrace_bus_busy_seconds_total{gateway="[^"]*",driver="bus1",kind="modbus"} [0-9.]+$', page, re.M)
+        assert 'millrace_bus_busy_seconds_total{gateway="' + room.gateway + '",driver="plant"' not in page
+        assert re.search(r"^bus1\s+modbus\s+up, load \d+ %", agent.tool("status").stdout, re.M)
+    finally:
+        slave.end(signal.SIGKILL, 10)
 
 
 def test_without_a_terminal_or_daemon(room):

@@ -402,6 +402,57 @@ static void dead_slaves_cost_little(void **state)
         }
 }
 
+static void answer_all(struct world *w, const struct request *r)
+{
+        answer(w, r, 8 * MS);
+}
+
+/* Eight slaves, two reads each: the share of ten minutes in which the bus could not have carried more. */
+static double load_of(const char *port, int64_t in_flight, int64_t pause_us, int64_t period_us)
+{
+        struct world *w = make(port, 8, 1);
+        int64_t for_us = 600ll * SECOND;
+        double load;
+
+        w->conf.in_flight = in_flight;
+        w->conf.pause_us = pause_us;
+        w->on_request = answer_all;
+        for (size_t i = 0; i < 8; i++) {
+                add_register(w, i, MODBUS_HOLDING, 0, MODBUS_UINT16, 0, period_us);
+                add_register(w, i, MODBUS_HOLDING, 500, MODBUS_UINT32, 0, period_us);
+        }
+        start(w);
+        run(w, for_us);
+        load = (double)modbus_bus_counts(w->bus)->busy_us / (double)in_flight / (double)for_us;
+        assert_int_equal(w->n_wrong, 0);
+        finish(w);
+        return load;
+}
+
+/* At 19200 baud a request, its answer and the rests take 19 ms; 16 of them a second are a third of the line. */
+static void the_load_of_a_bus(void **state)
+{
+        static const struct {
+                const char *port;
+                int64_t in_flight, pause_ms, period_ms;
+                double least, most;
+        } cases[] = {
+                {"/dev/ttyS1", 1, 0, 1000, 0.30, 0.40},  {"/dev/ttyS1", 1, 0, 10000, 0.030, 0.040},
+                {"/dev/ttyS1", 1, 20, 1000, 0.58, 0.68}, {"/dev/ttyS1", 1, 0, 50, 0.98, 1.001},
+                {"/dev/ttyS1", 1, 20, 50, 0.98, 1.001},  {"tcp://gw:502", 1, 0, 10, 0.98, 1.001},
+                {"tcp://gw:502", 4, 0, 5, 0.98, 1.001},
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                double load =
+                        load_of(cases[i].port, cases[i].in_flight, cases[i].pause_ms * MS, cases[i].period_ms * MS);
+
+                printf("%s, %d in flight, pause %d ms, every %d ms: load %.1f %%\n", cases[i].port,
+                       (int)cases[i].in_flight, (int)cases[i].pause_ms, (int)cases[i].period_ms, 100 * load);
+                assert_true(load >= cases[i].least && load <= cases[i].most);
+        }
+}
+
 static void lose_some(struct world *w, const struct request *r)
 {
         if (draw(w, 20))
@@ -790,6 +841,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(late_answers_are_never_taken),
                 cmocka_unit_test(dead_slaves_cost_little),
+                cmocka_unit_test(the_load_of_a_bus),
                 cmocka_unit_test(a_lossy_line_is_worked_through),
                 cmocka_unit_test(an_exception_is_about_its_read_only),
                 cmocka_unit_test(noise_costs_one_request),

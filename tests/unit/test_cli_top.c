@@ -89,7 +89,7 @@ static void test_whole_screen(void **state)
                 " kafka   up, 4,096 in flight, 0 sent again",
                 " alarms  2 active, 1 unacknowledged, 1 events held   quarantine 0",
                 "",
-                " SOURCE         KIND    STATE           READINGS   ERRORS MALFORMED  LAST ERROR",
+                " SOURCE         KIND    STATE LOAD      READINGS   ERRORS MALFORMED  LAST ERROR",
                 " plant          mqtt    up             1,234,567        0         0",
                 " bus1           modbus  paused                12        3         0  unit 4: no?",
                 "",
@@ -190,6 +190,19 @@ static void test_a_broken_uplink_says_why(void **state)
         assert_int_equal(screen.lines[8].weight, LINE_WARN);
         assert_int_equal(screen.lines[7].weight, LINE_WARN);
         assert_int_equal(screen.lines[5].weight, LINE_WARN);
+}
+
+static void test_the_load_of_a_bus(void **state)
+{
+        lay_out("{\"drivers\":[{\"name\":\"bus1\",\"kind\":\"modbus\",\"state\":\"up\",\"load\":0.344,\"readings\":1},"
+                "{\"name\":\"bus2\",\"kind\":\"modbus\",\"state\":\"up\",\"load\":1.0},"
+                "{\"name\":\"bus3\",\"kind\":\"modbus\",\"state\":\"down\",\"load\":0.9}]}",
+                24, 80);
+        assert_memory_equal(screen.lines[12].text, " bus1           modbus  up     34%             1", 48);
+        assert_memory_equal(screen.lines[13].text, " bus2           modbus  up    100%", 34);
+        assert_memory_equal(screen.lines[14].text, " bus3           modbus  down      ", 34);
+        assert_int_equal(screen.lines[12].weight, LINE_PLAIN);
+        assert_int_equal(screen.lines[13].weight, LINE_WARN);
 }
 
 static char *many(int n)
@@ -339,6 +352,7 @@ int main(void)
                 cmocka_unit_test_setup(test_nothing_heard_yet, setup),
                 cmocka_unit_test_setup(test_trouble_and_pause_are_told, setup),
                 cmocka_unit_test_setup(test_a_broken_uplink_says_why, setup),
+                cmocka_unit_test_setup(test_the_load_of_a_bus, setup),
                 cmocka_unit_test_setup(test_scrolling, setup),
                 cmocka_unit_test_setup(test_alarms, setup),
                 cmocka_unit_test_setup(test_the_cursor_is_always_seen, setup),
