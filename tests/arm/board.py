@@ -4,10 +4,13 @@ Roots are made once with mmdebstrap in ${XDG_CACHE_HOME:-~/.cache}/millrace.  Al
 (own_mounts), so that nothing has to be taken down, however a test ends.
 """
 
+import glob
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 QEMU = {"arm64": "aarch64", "armhf": "arm"}
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "millrace")
@@ -47,13 +50,37 @@ def make_runnable(arch):
             to.write(f.read().strip())
 
 
+def why_not(arch):
+    """What this machine does not let us do, in one line; None when it lets us do all. To be asked with mounts of our own."""
+    try:
+        assert os.getuid() == 0, "it needs root"
+        with tempfile.TemporaryDirectory(prefix="millrace-able-") as folder:
+            run("mount", "-t", "tmpfs", "tmpfs", folder)
+            try:
+                for name in ("root", "lower", "upper", "work"):
+                    os.mkdir(os.path.join(folder, name))
+                run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work", folder + "/root")
+                run("mount", "--bind", "/dev", folder + "/lower")
+                run("mknod", folder + "/null", "c", "1", "3")
+                run("unshare", "--pid", "--mount", "--fork", "chroot", "/", "mount", "-t", "proc", "proc", "/proc")
+            finally:
+                run("umount", "-R", folder)
+        make_runnable(arch)
+        run("arch-test", arch)
+    except (AssertionError, OSError) as e:
+        return " ".join(str(e).split())
+    return None
+
+
 def make_root(name, arch, packages):
-    folder = f"{CACHE}/root-{name}"
+    """Another list of packages is another root; the one before it goes."""
+    folder = f"{CACHE}/root-{name}-{hashlib.sha256(packages.encode()).hexdigest()[:8]}"
     if not os.path.isdir(folder):
+        for old in glob.glob(f"{CACHE}/root-{name}*"):
+            shutil.rmtree(old, ignore_errors=True)
         for program in ("mmdebstrap", "arch-test") if arch in QEMU else ("mmdebstrap",):
             assert shutil.which(program), f"{program} is missing: apt-get install {program}"
         print(f"making the root {name} (once)", flush=True)
-        shutil.rmtree(folder + ".new", ignore_errors=True)
         os.makedirs(CACHE, exist_ok=True)
         run("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", f"--architectures={arch}", f"--include={packages}", "bookworm",
             folder + ".new", f"deb {mirror()} bookworm main", seconds=1800)
