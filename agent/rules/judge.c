@@ -20,7 +20,7 @@ static size_t no_bytes(const struct rule_conf *c)
 const struct judge judges[RULE_KINDS] = {
         [RULE_LIMITS] = {no_bytes},
         [RULE_RATE] = {rate_bytes, rate_judge},
-        [RULE_DEVIATION] = {deviation_bytes, deviation_judge, .form = 1, .sound = deviation_is_sound},
+        [RULE_DEVIATION] = {deviation_bytes, deviation_judge, .form = 2, .sound = deviation_is_sound},
         [RULE_STUCK] = {stuck_bytes, stuck_judge},
         [RULE_SILENT] = {silent_bytes, silent_judge, silent_pass, silent_due},
         [RULE_DEVICE_DOWN] = {no_bytes},

@@ -173,7 +173,7 @@ static int check_limits(const struct rule_conf *c, const char **key, struct err 
 static int check_deviation(struct rule_conf *c, const char **key, struct err *e)
 {
         if (isnan(c->sigma))
-                c->sigma = 3.5;
+                c->sigma = 4;
         if (isnan(c->deadband))
                 c->deadband = c->sigma / 2;
         if (c->deadband >= c->sigma)
