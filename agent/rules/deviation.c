@@ -29,7 +29,7 @@ static const double most_weight = 0.25;      /* of one reading, after a gap */
 static const double short_weight = 0.066967; /* 1 - 2^(-1/10) */
 static const double spread_memory = 3;       /* of the mean's */
 static const double winsor = 3;
-static const double leap = 5; /* usual steps: of one step, no more counts as restless */
+static const double leap = 5;     /* usual steps: of one step, no more counts as restless */
 static const double restless = 6; /* deviations of the short mean of steps */
 
 struct deviation {
@@ -184,12 +184,29 @@ static bool stays(struct deviation *m, bool active)
         return m->n_quiet < QUIET_READINGS;
 }
 
+/* Of a rule that is warm. `d`: from the mean. */
+static struct verdict judge_warm(const struct rule_conf *c, struct deviation *m, double num, double d, bool active)
+{
+        double sigma = sigma_of(m), steps = step_limit(c, m, active);
+        struct verdict v = {ALARM_TRUE, num, m->mean + (d < 0 ? -c->sigma : c->sigma) * sigma};
+
+        if (is_beyond(c, d, sigma, active)) {
+                m->n_quiet = 0;
+        } else if (c->direction == RULE_BOTH && m->now > steps && steps > 0) {
+                m->n_quiet = 0;
+                v.value = m->now;
+                v.limit = steps;
+        } else if (!stays(m, active)) {
+                v.in = ALARM_FALSE;
+        }
+        return v;
+}
+
 struct verdict deviation_judge(const struct rule_conf *c, void *memory, const struct sample *s, bool active)
 {
         struct deviation *m = memory;
-        double w, w_spread, d, sigma, steps;
         struct verdict v = {ALARM_UNKNOWN, s->num, NAN};
-        bool beyond, shakes;
+        double w, w_spread, d;
 
         if (isnan(s->num))
                 return (struct verdict){ALARM_UNKNOWN, NAN, NAN};
@@ -201,25 +218,9 @@ struct verdict deviation_judge(const struct rule_conf *c, void *memory, const st
         w_spread = at_least_first(m, w / spread_memory);
         learn_step(m, s->num, w_spread);
         d = median3(s->num, m->last, m->before) - m->mean;
-        sigma = sigma_of(m);
-        steps = step_limit(c, m, active);
-        v.limit = m->mean + (d < 0 ? -c->sigma : c->sigma) * sigma;
-        if (is_warm(c, m, s->ts_us)) {
-                beyond = is_beyond(c, d, sigma, active);
-                shakes = c->direction == RULE_BOTH && m->now > steps && steps > 0;
-                v.in = beyond || shakes ? ALARM_TRUE : ALARM_FALSE;
-                if (shakes && !beyond) {
-                        v.value = m->now;
-                        v.limit = steps;
-                }
-        } else {
-                beyond = false;
-        }
-        if (v.in == ALARM_TRUE)
-                m->n_quiet = 0;
-        else if (v.in == ALARM_FALSE && stays(m, active))
-                v.in = ALARM_TRUE;
-        if (beyond) {
+        if (is_warm(c, m, s->ts_us))
+                v = judge_warm(c, m, s->num, d, active);
+        if (v.in == ALARM_TRUE && is_beyond(c, d, sigma_of(m), active)) {
                 watch_away(c, m, d, s->ts_us);
         } else {
                 m->away = m->away_squares = 0;

@@ -75,23 +75,40 @@ static double week(const struct parts *p)
 static double signal_of(int kind, const struct parts *p)
 {
         switch (kind) {
-        case 0: return p->white;
-        case 1: return p->slow10;
-        case 2: return p->slow50;
-        case 3: return p->slow200;
-        case 4: return p->slow1000;
-        case 5: return p->slow5000;
-        case 6: return daily(p);
-        case 7: return week(p);
-        case 8: return heavy();
-        case 9: return -log(uniform());
-        case 10: return 0.7 * p->slow50 + 0.7 * p->day + 0.2 * p->white;
-        case 11: return p->level + 0.4 * p->slow10;
-        case 12: return p->cycle + 0.25 * p->slow10;
-        case 13: return floor(4 * (0.8 * p->slow200 + 0.3 * p->day)) / 4;
-        case 14: return pink(p);
-        case 15: return exp(0.7 * p->loudness - 0.25) * (0.7 * p->slow50 + 0.7 * p->white);
-        default: return 0.9 * p->slow3000 + 0.3 * p->slow5 + 0.2 * p->level;
+        case 0:
+                return p->white;
+        case 1:
+                return p->slow10;
+        case 2:
+                return p->slow50;
+        case 3:
+                return p->slow200;
+        case 4:
+                return p->slow1000;
+        case 5:
+                return p->slow5000;
+        case 6:
+                return daily(p);
+        case 7:
+                return week(p);
+        case 8:
+                return heavy();
+        case 9:
+                return -log(uniform());
+        case 10:
+                return 0.7 * p->slow50 + 0.7 * p->day + 0.2 * p->white;
+        case 11:
+                return p->level + 0.4 * p->slow10;
+        case 12:
+                return p->cycle + 0.25 * p->slow10;
+        case 13:
+                return floor(4 * (0.8 * p->slow200 + 0.3 * p->day)) / 4;
+        case 14:
+                return pink(p);
+        case 15:
+                return exp(0.7 * p->loudness - 0.25) * (0.7 * p->slow50 + 0.7 * p->white);
+        default:
+                return 0.9 * p->slow3000 + 0.3 * p->slow5 + 0.2 * p->level;
         }
 }
 
@@ -218,7 +235,8 @@ static double score(unsigned *alarms)
                 if (in >= 0)
                         best[in] = fmax(best[in], credit((i - trouble_at[in] - WINDOW / 2.0) / WINDOW) / credit(-1));
                 else if (told[i])
-                        sum += 0.11 * (behind < 0 ? -1 : credit((i - trouble_at[behind] - WINDOW / 2.0) / (WINDOW - 1)));
+                        sum += 0.11 *
+                               (behind < 0 ? -1 : credit((i - trouble_at[behind] - WINDOW / 2.0) / (WINDOW - 1)));
         }
         for (int k = 0; k < TROUBLES; k++)
                 sum += best[k];

@@ -363,13 +363,13 @@ static void test_deviation(void **state)
                 put(&s, 0, t, 80 + noise(&seed), 0);
         for (; t < 6100; t++)
                 put(&s, 0, t, 70 + noise(&seed), 0);
-        expect(&s, "active@6001 returned@6011");
+        expect(&s, "active@6001 returned@6060"); /* 50 in a row are usual */
         /* The anomaly did not teach: the same again is as strange as before. */
-        for (; t < 6110; t++)
+        for (; t < 6105; t++)
                 put(&s, 0, t, 60 + noise(&seed), 0);
         for (; t < 7000; t++)
                 put(&s, 0, t, 70 + noise(&seed), 0);
-        expect(&s, "active@6101 returned@6111");
+        expect(&s, "active@6101 returned@6155");
         /* What stays becomes normal after a half-life, and then the old place is strange. */
         for (; t < 9000; t++)
                 put(&s, 0, t, 100 + noise(&seed), 0);
@@ -378,7 +378,32 @@ static void test_deviation(void **state)
         put(&s, 0, t++, 70, 0);
         put(&s, 0, t++, 70, 0);
         put(&s, 0, t++, NAN, 0);
-        end(&s, "active@7001 returned@8001 active@9002");
+        end(&s, "active@7001 returned@8050 active@9002");
+}
+
+/* As restless as never: told, though it stays where it is; one leap alone is not restless. */
+static void test_deviation_of_a_restless_signal(void **state)
+{
+        struct rule_conf c[] = {rule(RULE_DEVIATION), rule(RULE_DEVIATION)};
+        uint64_t seed = 6;
+        struct story s;
+        int t = 0;
+
+        for (int i = 0; i < 2; i++) {
+                c[i].direction = i ? RULE_RISE : RULE_BOTH;
+                begin(&s, &c[i], 1);
+                for (t = 0; t < 3000; t++)
+                        put(&s, 0, t, 70 + noise(&seed), 0);
+                put(&s, 0, t++, 170, 0);
+                for (; t < 4000; t++)
+                        put(&s, 0, t, 70 + noise(&seed), 0);
+                expect(&s, "");
+                for (; t < 4040; t++)
+                        put(&s, 0, t, t % 2 ? 72.5 : 67.5, 0);
+                for (; t < 4200; t++)
+                        put(&s, 0, t, 70 + noise(&seed), 0);
+                end(&s, i ? "" : "active@4005 returned@4120");
+        }
 }
 
 /* A signal that stood still is not in alarm at the flicker of its last digit. */
@@ -855,7 +880,7 @@ static void test_sense(void **state)
         BAD(RULE_COUNT, "window", x.at_least = 1);
         BAD(RULE_COUNT, NULL, x.window_us = 1);
         BAD(RULE_COUNT, "at_least", (x.window_us = 1, x.what = RULE_DISTINCT, x.at_least = 257));
-        BAD(RULE_DEVIATION, "deadband", x.deadband = 3.5);
+        BAD(RULE_DEVIATION, "deadband", x.deadband = 4);
         for (size_t i = 0; i < n; i++) {
                 const char *key = "none";
                 struct err e = {""};
@@ -880,6 +905,7 @@ int main(void)
                 cmocka_unit_test(test_realarm_latch_and_hidden),
                 cmocka_unit_test(test_rate),
                 cmocka_unit_test(test_deviation),
+                cmocka_unit_test(test_deviation_of_a_restless_signal),
                 cmocka_unit_test(test_deviation_of_a_still_signal),
                 cmocka_unit_test(test_stuck),
                 cmocka_unit_test(test_silent),
