@@ -11,8 +11,9 @@
 
 enum {
         CHUNK_ROWS = 512,     /* dropped at once to make room */
-        TRIM_LEAST = 1000,    /* not before so many can go: a trim rewrites pages at the old end */
-        TRIM_ROWS = 8000,     /* delivered rows removed per commit */
+        TRIM_LEAST = 4000,    /* not before so many can go: a trim rewrites pages at the old end */
+        TRIM_ALONG = 500,     /* but as many as come, when so many do */
+        TRIM_ROWS = 32000,    /* delivered rows removed per commit */
         TRIM_BYTES = 4 << 20, /* the same, in bytes */
         SPARE_PAGES = 12,     /* for small tables and inner pages */
 };
@@ -118,56 +119,71 @@ void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, 
 
 /* ---- trimming ---- */
 
-static uint64_t trim_rows(struct spool_db *db, const struct spool_batch *b)
+static uint64_t trim_most(struct spool_db *db, const struct spool_batch *b)
 {
         uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;
         uint64_t mean = stmt_used_pages(db) * PAGE_BYTES / (rows ? rows : 1) + 1;
-        uint64_t most = TRIM_BYTES / mean;
+        uint64_t most = min_u64(TRIM_BYTES, db->plan.wal_bytes / 4) / mean;
 
         return most > TRIM_ROWS ? TRIM_ROWS : most < 64 ? 64 : most;
 }
 
-/* The highest seq up to `upto` whose row came before `cutoff_us`, looking at a few rows only; 0: none. */
-static uint64_t probe(struct spool_db *db, enum spool_lane lane, uint64_t upto, int64_t cutoff_us)
+/* True when what came up to `seq` came before `cutoff_us`. */
+static bool is_old(struct spool_db *db, enum spool_lane lane, uint64_t seq, int64_t cutoff_us)
 {
         enum spool_stmt which = stmt_of(lane, STMT_PROBE_READING, STMT_PROBE_EVENT);
+        bool old;
+
+        stmt_bind(db, which, 1, seq);
+        old = !stmt_next(db, which) || (int64_t)stmt_column(db, which, 1) <= cutoff_us;
+        sqlite3_reset(db->stmt[which]);
+        return old && stmt_fine(db);
+}
+
+/* How many of the `n` oldest may go: all of them, or `least` doubled as long as all are old. */
+static uint64_t old_ones(struct spool_db *db, enum spool_lane lane, uint64_t n, uint64_t least, int64_t cutoff_us)
+{
         uint64_t first = db->v.first[lane], found = 0;
 
-        while (upto >= first && stmt_fine(db)) {
-                stmt_bind(db, which, 1, upto);
-                if (stmt_next(db, which) && (int64_t)stmt_column(db, which, 1) <= cutoff_us)
-                        found = stmt_column(db, which, 0);
-                sqlite3_reset(db->stmt[which]);
-                if (found || upto - first < 16)
-                        break;
-                upto = first + (upto - first) / 2;
-        }
+        if (is_old(db, lane, first + n - 1, cutoff_us))
+                return n;
+        for (uint64_t try = least; try < n && is_old(db, lane, first + try - 1, cutoff_us); try *= 2)
+                found = try;
         return found;
 }
 
+/*
+ * A page that gets free and is not used again in the same transaction is written all the same, so at best as many rows go
+ * as come: what a commit brings lies on the pages that it cleared.
+ */
 void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res)
 {
-        uint64_t most = trim_rows(db, b), first = db->v.first[lane], limit = b->acked[lane], upto;
+        uint64_t first = db->v.first[lane], limit = b->acked[lane], least = 1, n;
         /* Well below where a blocked source may go on (tell_room): nothing delivered is kept at its expense. */
-        bool crowded = stmt_used_pages(db) >= db->plan.db_pages / 2;
+        bool crowded = db->crowded || stmt_used_pages(db) >= db->plan.db_pages / 2;
+        bool along = lane == SPOOL_SAMPLES && !crowded && b->n_rows >= TRIM_ALONG;
 
         if (lane == SPOOL_SAMPLES) {
                 limit = min_u64(limit, db->v.ts_saved_seq);
-                if (!crowded)
+                if (!crowded) {
                         limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
+                        least = along ? b->n_rows : TRIM_LEAST;
+                }
         }
-        if (!first || limit < first || (lane == SPOOL_SAMPLES && !crowded && limit - first < TRIM_LEAST))
+        if (!first || limit < first || limit - first + 1 < least)
                 return;
-        upto = min_u64(limit, first + most - 1);
+        n = min_u64(limit - first + 1, trim_most(db, b));
+        if (along)
+                n = min_u64(n, b->n_rows + b->n_rows / 8);
         if (db->keep_us > 0 && !crowded)
-                upto = probe(db, lane, upto, b->wall_us - db->keep_us);
-        if (!upto)
+                n = old_ones(db, lane, n, least, b->wall_us - db->keep_us);
+        if (!n)
                 return;
         if (lane == SPOOL_SAMPLES)
-                let_go(db, upto, most);
+                let_go(db, first + n - 1, n);
         else
-                spool_db_cut(db, lane, first - 1, upto, most, NULL, res);
-        if (upto < limit)
+                spool_db_cut(db, lane, first - 1, first + n - 1, n, NULL, res);
+        if (!along && limit - (first + n - 1) >= least)
                 res->more = true;
 }
 

@@ -25,6 +25,7 @@
 enum {
         LEDGER_MOST = 4096, /* lines at or below the watermark are joined beyond that */
         SQUEEZES = 4,
+        SAVE_ROWS = 100000, /* so many readings are looked through at the next start */
 };
 
 /*
@@ -48,7 +49,7 @@ void spool_plan(struct spool_plan *p, const struct spool_conf *conf)
         p->batch_quarantine = (size_t)(p->quarantine_bytes / 2 < (64u << 10) ? p->quarantine_bytes / 2 : 64u << 10);
         p->dead_bytes = part;
         p->save_bytes = p->db_pages * PAGE_BYTES / 16;
-        p->save_rows = p->save_bytes / ROW_BYTES < 20000 ? p->save_bytes / ROW_BYTES : 20000;
+        p->save_rows = min_u64(p->save_bytes / ROW_BYTES, SAVE_ROWS);
 }
 
 static void refuse_rows(const struct spool_batch *b, struct spool_result *res)

@@ -18,46 +18,6 @@
 
 enum { RECENT_ROWS = KEEP_ROWS };
 
-void spool_read_row(sqlite3_stmt *st, struct spool_row *row)
-{
-        struct reading *r = &row->r;
-        unsigned flags = (unsigned)sqlite3_column_int(st, 4);
-
-        memset(row, 0, sizeof(*row));
-        row->seq = (uint64_t)sqlite3_column_int64(st, 0);
-        r->ts_us = sqlite3_column_int64(st, 1);
-        r->tag = (uint32_t)sqlite3_column_int(st, 2);
-        r->quality = (uint16_t)sqlite3_column_int(st, 3);
-        r->flags = (uint16_t)(flags & ~(unsigned)FLAG_BOOL);
-        r->arrival_us = r->ts_us + sqlite3_column_int64(st, 6);
-        r->mid = (uint16_t)sqlite3_column_int(st, 7);
-        switch (sqlite3_column_type(st, 5)) {
-        case SQLITE_FLOAT:
-                r->type = READING_F64;
-                r->v.f64 = sqlite3_column_double(st, 5);
-                break;
-        case SQLITE_INTEGER:
-                r->type = flags & FLAG_BOOL ? READING_BOOL : READING_I64;
-                if (r->type == READING_BOOL)
-                        r->v.b = sqlite3_column_int(st, 5) != 0;
-                else
-                        r->v.i64 = sqlite3_column_int64(st, 5);
-                break;
-        case SQLITE_TEXT:
-                r->type = READING_TEXT;
-                r->v.text = (const char *)sqlite3_column_text(st, 5);
-                r->len = (uint32_t)sqlite3_column_bytes(st, 5);
-                break;
-        case SQLITE_BLOB:
-                r->type = READING_RAW;
-                r->v.text = sqlite3_column_blob(st, 5);
-                r->len = (uint32_t)sqlite3_column_bytes(st, 5);
-                break;
-        default:
-                r->type = READING_NONE;
-        }
-}
-
 void spool_read_event(sqlite3_stmt *st, struct spool_row *row)
 {
         memset(row, 0, sizeof(*row));
@@ -71,9 +31,15 @@ void spool_read_event(sqlite3_stmt *st, struct spool_row *row)
 
 int spool_reader_open(struct spool *s, struct err *e)
 {
-        static const char *const sql[SPOOL_LANES] = {
-                [SPOOL_EVENTS] = "SELECT " SPOOL_EVENT_COLUMNS " FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-                [SPOOL_SAMPLES] = "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        static const char *const sql[N_READER_STMTS] = {
+                [READER_EVENTS] = "SELECT " SPOOL_EVENT_COLUMNS " FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?3",
+                [READER_SAMPLES] = "SELECT " SPOOL_SAMPLE_COLUMNS " FROM sample WHERE seq > ?1 AND seq < ?2"
+                                   " ORDER BY seq LIMIT ?3",
+                [READER_SPANS] = "SELECT first_seq, base_us FROM span WHERE first_seq >="
+                                 " coalesce((SELECT max(first_seq) FROM span WHERE first_seq <= ?1 + 1), 0)"
+                                 " ORDER BY first_seq",
+                [READER_BEGIN] = "BEGIN",
+                [READER_END] = "COMMIT",
         };
         int rc = sqlite3_open_v2(s->conf.path, &s->reader, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 
@@ -81,7 +47,7 @@ int spool_reader_open(struct spool *s, struct err *e)
                 spool_db_be_patient(&s->db, s->reader);
                 rc = sqlite3_exec(s->reader, "PRAGMA cache_size=-512; PRAGMA mmap_size=0", NULL, NULL, NULL);
         }
-        for (int i = 0; i < SPOOL_LANES && rc == SQLITE_OK; i++)
+        for (int i = 0; i < N_READER_STMTS && rc == SQLITE_OK; i++)
                 rc = sqlite3_prepare_v3(s->reader, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->reader_stmt[i], NULL);
         if (rc != SQLITE_OK)
                 return err_set(e, "spool %s: cannot be read: %s", s->conf.path, sqlite3_errmsg(s->reader));
@@ -90,7 +56,7 @@ int spool_reader_open(struct spool *s, struct err *e)
 
 void spool_reader_close(struct spool *s)
 {
-        for (int i = 0; i < SPOOL_LANES; i++)
+        for (int i = 0; i < N_READER_STMTS; i++)
                 sqlite3_finalize(s->reader_stmt[i]);
         sqlite3_close(s->reader);
         memset(s->reader_stmt, 0, sizeof(s->reader_stmt));
@@ -134,31 +100,71 @@ static bool keep_text(struct spool_fetch *f, struct reading *r, size_t *used)
         return true;
 }
 
-static void fetch_rows(struct spool_fetch *f, sqlite3_stmt *st)
+/* Rows above `after` and below `before`, as many as fit; what SQLite said last. */
+static int take_rows(struct spool_fetch *f, sqlite3_stmt *st, uint64_t after, uint64_t before, int64_t base_us,
+                     size_t *used)
 {
-        size_t used = 0;
         int rc;
 
-        sqlite3_bind_int64(st, 1, (int64_t)f->after_seq);
-        sqlite3_bind_int64(st, 2, f->most_rows);
+        sqlite3_bind_int64(st, 1, (int64_t)after);
+        sqlite3_bind_int64(st, 2, (int64_t)before);
+        sqlite3_bind_int64(st, 3, f->most_rows - f->n_rows);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 struct spool_row *row = &f->rows[f->n_rows];
 
                 if (f->lane == SPOOL_SAMPLES)
-                        spool_read_row(st, row);
+                        spool_read_sample(st, base_us, row);
                 else
                         spool_read_event(st, row);
-                if (!keep_text(f, &row->r, &used))
+                if (!keep_text(f, &row->r, used))
                         break;
                 f->n_rows++;
         }
-        if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-                f->failed = true;
-                f->n_rows = 0;
-                f->spool->reader_says_damaged = ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB) &&
-                                                spool_rescue_can_read(f->spool->conf.path);
-        }
         sqlite3_reset(st);
+        return rc;
+}
+
+/* Span by span, in one transaction: a span that begins meanwhile would give later rows another time. */
+static int take_samples(struct spool_fetch *f, struct spool *s)
+{
+        sqlite3_stmt *spans = s->reader_stmt[READER_SPANS], *rows = s->reader_stmt[READER_SAMPLES];
+        uint64_t after = f->after_seq, before;
+        size_t used = 0;
+        int rc, more;
+
+        sqlite3_step(s->reader_stmt[READER_BEGIN]);
+        sqlite3_reset(s->reader_stmt[READER_BEGIN]);
+        sqlite3_bind_int64(spans, 1, (int64_t)after);
+        rc = more = sqlite3_step(spans);
+        while (more == SQLITE_ROW && f->n_rows < f->most_rows) {
+                int64_t base_us = sqlite3_column_int64(spans, 1);
+
+                more = sqlite3_step(spans);
+                before = more == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(spans, 0) : INT64_MAX;
+                rc = take_rows(f, rows, after, before, base_us, &used);
+                if (rc != SQLITE_DONE)
+                        break;
+                after = before - 1;
+        }
+        sqlite3_reset(spans);
+        sqlite3_step(s->reader_stmt[READER_END]);
+        sqlite3_reset(s->reader_stmt[READER_END]);
+        return more == SQLITE_ROW || more == SQLITE_DONE ? rc : more;
+}
+
+static void fetch_rows(struct spool_fetch *f, struct spool *s)
+{
+        size_t used = 0;
+        int rc = f->lane == SPOOL_SAMPLES
+                         ? take_samples(f, s)
+                         : take_rows(f, s->reader_stmt[READER_EVENTS], f->after_seq, INT64_MAX, 0, &used);
+
+        if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+                return;
+        f->failed = true;
+        f->n_rows = 0;
+        s->reader_says_damaged =
+                ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB) && spool_rescue_can_read(s->conf.path);
 }
 
 static void run_fetch(struct rt_work *w)
@@ -170,7 +176,7 @@ static void run_fetch(struct rt_work *w)
         f->failed = false;
         pthread_mutex_lock(&s->reader_lock);
         if (s->reader)
-                fetch_rows(f, s->reader_stmt[f->lane]);
+                fetch_rows(f, s);
         else
                 f->failed = true;
         pthread_mutex_unlock(&s->reader_lock);

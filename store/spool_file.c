@@ -268,7 +268,10 @@ static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, s
                 return -1;
         if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be written", e);
-        if (in_transaction(db, spool_db_migrate(db, 0, e) == 0 && put_meta(db, gateway, wall_us, e) == 0, e) < 0)
+        if (in_transaction(db,
+                           spool_db_migrate(db, 0, e) == 0 && spool_db_forget_old(db, e) == 0 &&
+                                   put_meta(db, gateway, wall_us, e) == 0,
+                           e) < 0)
                 return -1;
         log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,
                    before ? "" : " (the first one here)");
@@ -360,7 +363,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
                 return -1;
         if (kind > 0 ? make_new(db, gateway, wall_us, e) : use_old(db, gateway, version, e))
                 return -1;
-        return spool_db_prepare(db, e);
+        return spool_db_prepare(db, e) < 0 ? -1 : spool_db_move_readings(db, e);
 }
 
 void spool_db_close(struct spool_db *db, bool clean)

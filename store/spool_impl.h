@@ -20,7 +20,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,    /* what a reading without text is counted as */
         KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 4,  /* user_version */
+        FILE_VERSION = 5,  /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -183,6 +183,10 @@ uint64_t spool_learned_rows(const struct spool_plan *plan); /* at most */
 enum spool_stmt {
         STMT_PUT_READING,
         STMT_PUT_READINGS, /* INSERT_ROWS of them */
+        STMT_PUT_SPAN,
+        STMT_PUT_SPAN_COPY,
+        STMT_CUT_SPANS,
+        STMT_CUT_SPAN_COPIES,
         STMT_PUT_TAG,
         STMT_SAVE_TAG,
         STMT_PUT_EVENT,
@@ -230,6 +234,7 @@ struct spool_db {
         struct spool_plan plan;
         int when_full;
         int64_t keep_us;
+        bool crowded; /* nothing that was delivered is kept */
         int rc;       /* first SQLite code that is not fine in this transaction */
         bool fresh;   /* made by a rescue: its marker is still there */
         bool damaged; /* what SQLite said, or we saw, means that the file can't be used as it is */
@@ -242,6 +247,8 @@ struct spool_db {
                 uint64_t ts_saved_seq;       /* tag times are saved up to here: rows above must stay */
                 uint64_t event_bytes, quarantine_bytes, dead_bytes;
                 uint64_t n_ledger;
+                bool has_span;
+                int64_t base_us;                               /* times of new rows count from it */
                 struct spool_repair repairs[2 * REPAIRS_MOST]; /* under way */
                 size_t n_repairs;
         } v;
@@ -277,6 +284,16 @@ void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for 
 int spool_sync_directory(const char *path);                /* of the file */
 
 int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e);
+/* The readings of a file that format 5 found in an older one, as far as they are not moved yet. Bounded at a time. */
+int spool_db_move_readings(struct spool_db *db, struct err *e);
+/* Times of rows from `seq` on will count from near `at_us`; a new span only when the last one is too far away. */
+void spool_db_begin_span(struct spool_db *db, uint64_t seq, int64_t at_us);
+enum { SAMPLE_COLUMNS = 5 };
+int64_t spool_sample_bits(uint32_t tag, unsigned quality, unsigned flags, unsigned mid);
+uint32_t spool_sample_tag(int64_t bits);
+unsigned spool_sample_quality(int64_t bits);
+int spool_db_load_span(struct spool_db *db, struct err *e);
+int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
 
@@ -334,11 +351,15 @@ void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res
 /* A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the next step. */
 void spool_read_row(sqlite3_stmt *st, struct spool_row *row);
 void spool_read_event(sqlite3_stmt *st, struct spool_row *row);
-#define SPOOL_COLUMNS       "seq, ts_us, tag, quality, flags, value, delay_us, mid"
-#define SPOOL_EVENT_COLUMNS "seq, ts_us, tag, body, kind, severity"
+/* A row as it lies in the table, whose times count from `base_us`. */
+void spool_read_sample(sqlite3_stmt *st, int64_t base_us, struct spool_row *row);
+#define SPOOL_SAMPLE_COLUMNS "seq, t_us, bits, delay_us, value"
+#define SPOOL_COLUMNS        "seq, ts_us, tag, quality, flags, value, delay_us, mid"
+#define SPOOL_EVENT_COLUMNS  "seq, ts_us, tag, body, kind, severity"
 
 /* ---- the loop side ---- */
 
+enum reader_stmt { READER_EVENTS, READER_SAMPLES, READER_SPANS, READER_BEGIN, READER_END, N_READER_STMTS };
 enum commit_state { COMMIT_IDLE, COMMIT_RUNNING, COMMIT_BACKOFF };
 
 struct spool {
@@ -386,7 +407,7 @@ struct spool {
         bool reader_says_damaged;           /* under reader_lock */
         int reader_damaged, writer_damaged; /* so often in a row */
         sqlite3 *reader;
-        sqlite3_stmt *reader_stmt[SPOOL_LANES];
+        sqlite3_stmt *reader_stmt[N_READER_STMTS];
 };
 
 uint64_t spool_budget_bytes(const struct spool *s);

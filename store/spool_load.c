@@ -166,11 +166,23 @@ static int load_sizes(struct spool_db *db, const struct lane *events, struct err
         return 0;
 }
 
+int spool_db_load_span(struct spool_db *db, struct err *e)
+{
+        int rc = spool_db_get_int(db->conn, "SELECT base_us FROM span ORDER BY first_seq DESC LIMIT 1", &db->v.base_us);
+
+        if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND)
+                return spool_db_fail(db, "cannot read its times", e);
+        db->v.has_span = rc == SQLITE_OK;
+        return 0;
+}
+
 int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e)
 {
         for (int i = 0; i < SPOOL_LANES; i++)
                 if (load_lane(db, (enum spool_lane)i, &lanes[i], e) < 0)
                         return -1;
+        if (spool_db_load_span(db, e) < 0)
+                return -1;
         if (load_sizes(db, &lanes[SPOOL_EVENTS], e) < 0 || load_tags(db, tags, e) < 0 || load_times(db, tags, e) < 0)
                 return -1;
         return 0;

@@ -39,43 +39,6 @@ void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b)
         db->v.ts_saved_seq = b->last[SPOOL_SAMPLES];
 }
 
-static void bind_value(sqlite3_stmt *st, int at, const struct reading *r)
-{
-        switch (r->type) {
-        case READING_F64:
-                sqlite3_bind_double(st, at, r->v.f64);
-                return;
-        case READING_I64:
-                sqlite3_bind_int64(st, at, r->v.i64);
-                return;
-        case READING_BOOL:
-                sqlite3_bind_int64(st, at, r->v.b);
-                return;
-        case READING_TEXT:
-                sqlite3_bind_text(st, at, r->v.text, (int)r->len, SQLITE_STATIC);
-                return;
-        case READING_RAW:
-                sqlite3_bind_blob(st, at, r->v.text, (int)r->len, SQLITE_STATIC);
-                return;
-        default:
-                sqlite3_bind_null(st, at);
-        }
-}
-
-static void bind_row(sqlite3_stmt *st, int at, const struct spool_row *row)
-{
-        const struct reading *r = &row->r;
-
-        sqlite3_bind_int64(st, at + 1, (int64_t)row->seq);
-        sqlite3_bind_int64(st, at + 2, r->ts_us);
-        sqlite3_bind_int64(st, at + 3, r->tag);
-        sqlite3_bind_int64(st, at + 4, r->quality);
-        sqlite3_bind_int64(st, at + 5, r->flags | (r->type == READING_BOOL ? FLAG_BOOL : 0));
-        bind_value(st, at + 6, r);
-        sqlite3_bind_int64(st, at + 7, r->arrival_us - r->ts_us);
-        sqlite3_bind_int64(st, at + 8, r->mid);
-}
-
 /* A stretch at a time, before the uplink gets there: what is pinned may be out already. */
 void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
@@ -106,24 +69,6 @@ void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, str
         }
         if (db->v.n_repairs)
                 res->more = true;
-}
-
-void spool_db_put_rows(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
-{
-        size_t i = 0;
-
-        for (; i + STMT_ROWS <= b->n_rows && stmt_fine(db); i += STMT_ROWS) {
-                for (size_t k = 0; k < STMT_ROWS; k++)
-                        bind_row(db->stmt[STMT_PUT_READINGS], (int)k * STMT_COLUMNS, &b->rows[i + k]);
-                stmt_run(db, STMT_PUT_READINGS);
-        }
-        for (; i < b->n_rows && stmt_fine(db); i++) {
-                bind_row(db->stmt[STMT_PUT_READING], 0, &b->rows[i]);
-                stmt_run(db, STMT_PUT_READING);
-        }
-        if (b->n_rows && !db->v.first[SPOOL_SAMPLES])
-                db->v.first[SPOOL_SAMPLES] = b->rows[0].seq;
-        res->n_rows = b->n_rows;
 }
 
 void spool_db_put_events(struct spool_db *db, const struct spool_batch *b)

@@ -23,8 +23,6 @@ enum {
         ROWS_AT_ONCE = 5000,
         MOST_S = 60,
         TELL_EVERY_S = 5,
-        MOST_UNNAMED = 1000,
-        MOST_QUALITY = 64,
 };
 
 static double seconds_since(const struct timespec *t)
@@ -156,37 +154,28 @@ static void bind_value(sqlite3_stmt *st, int at, const struct pages_value *v)
         }
 }
 
-static bool is_reading(const struct salvage *s, const struct pages_row *row)
-{
-        const struct pages_value *v = row->v;
-
-        if (row->rowid < 1 || v[0].type != PAGES_NULL || v[6].type != PAGES_INT || v[7].type != PAGES_INT)
-                return false;
-        for (int i = 1; i < 5; i++)
-                if (v[i].type != PAGES_INT)
-                        return false;
-        if (v[5].type == PAGES_TEXT && !text_is_utf8(v[5].p, v[5].len))
-                return false;
-        return v[2].i >= 0 && ((uint64_t)v[2].i < s->n_tags || v[2].i < MOST_UNNAMED) && v[3].i >= 0 &&
-               v[3].i < MOST_QUALITY && v[4].i >= 0 && v[4].i <= UINT16_MAX && v[7].i >= 0 && v[7].i <= UINT16_MAX;
-}
-
 static bool on_reading(void *ctx, const struct pages_row *row)
 {
         struct salvage *s = ctx;
         uint64_t seq = (uint64_t)row->rowid, *last = &s->last_seq[SPOOL_SAMPLES], end;
+        struct found r;
 
-        if (!is_reading(s, row) || seq <= *last || salvage_was_dropped(s, seq, &end))
+        if (!salvage_reading(s, row, &r) || seq <= *last || salvage_was_dropped(s, seq, &end))
                 return true;
         begin_if_none(s);
         note_gap(s, *last + 1, seq - 1);
         *last = seq;
-        if ((uint64_t)row->v[2].i >= s->n_tags_seen)
-                s->n_tags_seen = (size_t)row->v[2].i + 1;
-        sqlite3_bind_int64(s->put, 1, (int64_t)++s->r->n_readings);
-        for (int i = 1; i < 8; i++)
-                bind_value(s->put, i + 1, &row->v[i]);
+        if (r.tag >= s->n_tags_seen)
+                s->n_tags_seen = (size_t)r.tag + 1;
+        spool_db_begin_span(s->db, ++s->r->n_readings, r.ts_us + r.delay_us);
+        sqlite3_bind_int64(s->put, 1, (int64_t)s->r->n_readings);
+        sqlite3_bind_int64(s->put, 2, r.ts_us - s->db->v.base_us);
+        sqlite3_bind_int64(s->put, 3, r.bits);
+        sqlite3_bind_int64(s->put, 4, r.delay_us);
+        bind_value(s->put, 5, r.value);
         run(s, s->put);
+        if (s->rc == SQLITE_OK)
+                s->rc = s->db->rc;
         return may_go_on(s);
 }
 
@@ -218,13 +207,17 @@ static void carry_over(struct salvage *s, const char *gateway)
                 return;
         }
         pages_each(s->pages, PAGES_INDEX, 6, salvage_dropped, s);
-        salvage_sort_dropped(s);
+        pages_each(s->pages, PAGES_TABLE, 2, salvage_span, s);
+        salvage_sort(s);
         pages_each(s->pages, PAGES_TABLE, 7, salvage_tag, s);
         begin_if_none(s);
         put_tags(s, 0, s->n_tags);
         memcpy(s->last_seq, s->acked, sizeof(s->last_seq));
         if (s->rc == SQLITE_OK)
                 pages_each(s->pages, PAGES_TABLE, 6, on_event, s);
+        /* Of a file that was about to change its format the old rows are the newer ones, see spool_migrate.c. */
+        if (s->rc == SQLITE_OK && !s->r->stopped)
+                pages_each(s->pages, PAGES_TABLE, SAMPLE_COLUMNS, on_reading, s);
         if (s->rc == SQLITE_OK && !s->r->stopped)
                 pages_each(s->pages, PAGES_TABLE, 8, on_reading, s);
         if (s->rc == SQLITE_OK && s->n_tags_seen > s->n_tags) {
@@ -266,8 +259,8 @@ static void salvage(struct salvage *s, const char *gateway)
         } else if (pages_open(&s->pages, s->r->aside, &e) < 0) {
                 s->r->stopped = "the file could not be opened";
         } else {
-                s->rc = sqlite3_prepare_v2(s->db->conn, "INSERT INTO reading VALUES (?1,?2,?3,?4,?5,?6,?7,?8)", -1,
-                                           &s->put, NULL);
+                s->rc = sqlite3_prepare_v2(s->db->conn, "INSERT INTO sample VALUES (?1,?2,?3,?4,?5)", -1, &s->put,
+                                           NULL);
                 if (s->rc == SQLITE_OK)
                         s->rc = sqlite3_prepare_v2(s->db->conn, "INSERT INTO event VALUES (?1,?2,?3,?4,?5,?6)", -1,
                                                    &s->put_event, NULL);

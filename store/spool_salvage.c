@@ -1,6 +1,7 @@
 /*
  * spool_salvage: see spool_salvage.h.  A page may be there in several versions: of a watermark the highest counts, of a tag
- * the first that is found.
+ * the first that is found; a span is the same in all of them.
+ * How it fails: a row that is not plausible, or whose time nobody knows, counts as lost; nothing is guessed.
  */
 #include "store/spool_salvage.h"
 
@@ -10,7 +11,7 @@
 
 #include "agent/base/text.h"
 
-enum { MOST_TAGS = 1000000 };
+enum { MOST_TAGS = 1000000, MOST_UNNAMED = 1000 };
 
 static bool is_text(const struct pages_value *v, const char *text)
 {
@@ -59,10 +60,95 @@ static int by_first(const void *a, const void *b)
         return x->first < y->first ? -1 : x->first > y->first;
 }
 
-void salvage_sort_dropped(struct salvage *s)
+/* From either of the two tables. */
+bool salvage_span(void *ctx, const struct pages_row *row)
+{
+        struct salvage *s = ctx;
+
+        if (row->rowid < 1 || row->v[0].type != PAGES_NULL || row->v[1].type != PAGES_INT)
+                return true;
+        if (s->n_spans == s->cap_spans) {
+                s->cap_spans = s->cap_spans ? 2 * s->cap_spans : 64;
+                s->spans = mem_grow(s->spans, s->cap_spans, sizeof(*s->spans));
+        }
+        s->spans[s->n_spans++] = (struct found_span){(uint64_t)row->rowid, row->v[1].i};
+        return true;
+}
+
+static int by_first_of_span(const void *a, const void *b)
+{
+        const struct found_span *x = a, *y = b;
+
+        return x->first < y->first ? -1 : x->first > y->first;
+}
+
+void salvage_sort(struct salvage *s)
 {
         if (s->n_dropped)
                 qsort(s->dropped, s->n_dropped, sizeof(*s->dropped), by_first);
+        if (s->n_spans)
+                qsort(s->spans, s->n_spans, sizeof(*s->spans), by_first_of_span);
+}
+
+/* ---- a reading ---- */
+
+static const struct found_span *span_of(const struct salvage *s, uint64_t seq)
+{
+        size_t low = 0, high = s->n_spans;
+
+        while (low < high) {
+                size_t mid = (low + high) / 2;
+
+                if (s->spans[mid].first <= seq)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return low ? &s->spans[low - 1] : NULL;
+}
+
+/* seq, t_us, bits, delay_us, value */
+static bool read_sample(const struct salvage *s, const struct pages_row *row, struct found *out)
+{
+        const struct found_span *span = span_of(s, (uint64_t)row->rowid);
+        const struct pages_value *v = row->v;
+
+        if (!span || v[1].type != PAGES_INT || v[2].type != PAGES_INT || v[3].type != PAGES_INT || v[2].i < 0)
+                return false;
+        *out = (struct found){.ts_us = span->base_us + v[1].i, .bits = v[2].i, .delay_us = v[3].i, .value = &v[4]};
+        return true;
+}
+
+/* Up to format 4: seq, ts_us, tag, quality, flags, value, delay_us, mid */
+static bool read_old(const struct pages_row *row, struct found *out)
+{
+        const struct pages_value *v = row->v;
+
+        if (v[6].type != PAGES_INT || v[7].type != PAGES_INT || v[7].i < 0 || v[7].i > UINT16_MAX)
+                return false;
+        for (int i = 1; i < 5; i++)
+                if (v[i].type != PAGES_INT)
+                        return false;
+        if (v[2].i < 0 || v[2].i >= MOST_TAGS || v[3].i < 0 || v[3].i >= N_QUALITIES || v[4].i < 0 ||
+            v[4].i > UINT16_MAX)
+                return false;
+        *out = (struct found){
+                .ts_us = v[1].i,
+                .bits = spool_sample_bits((uint32_t)v[2].i, (unsigned)v[3].i, (unsigned)v[4].i, (unsigned)v[7].i),
+                .delay_us = v[6].i,
+                .value = &v[5]};
+        return true;
+}
+
+bool salvage_reading(const struct salvage *s, const struct pages_row *row, struct found *out)
+{
+        if (row->rowid < 1 || row->v[0].type != PAGES_NULL)
+                return false;
+        if (row->n == SAMPLE_COLUMNS ? !read_sample(s, row, out) : !read_old(row, out))
+                return false;
+        out->tag = spool_sample_tag(out->bits);
+        return (out->tag < s->n_tags || out->tag < MOST_UNNAMED) && spool_sample_quality(out->bits) < N_QUALITIES &&
+               (out->value->type != PAGES_TEXT || text_is_utf8(out->value->p, out->value->len));
 }
 
 bool salvage_tag(void *ctx, const struct pages_row *row)
@@ -115,6 +201,7 @@ void salvage_release(struct salvage *s)
                         free(s->tags[id].text[i]);
         free(s->tags);
         free(s->dropped);
+        free(s->spans);
         sqlite3_finalize(s->put);
         sqlite3_finalize(s->put_event);
         if (s->pages)

@@ -1,7 +1,7 @@
 /*
  * spool_salvage: what a salvage knows while it goes on.  Private to store/.
  *
- * First the old file's small tables are read (watermarks, ledger, tags), then its rows go into the fresh file.
+ * First the old file's small tables are read (watermarks, ledger, spans, tags), then its rows go into the fresh file.
  */
 #ifndef MILLRACE_STORE_SPOOL_SALVAGE_H
 #define MILLRACE_STORE_SPOOL_SALVAGE_H
@@ -16,6 +16,18 @@ struct range {
         uint64_t first, last;
 };
 
+struct found_span {
+        uint64_t first;
+        int64_t base_us;
+};
+
+/* A reading of any format. */
+struct found {
+        int64_t ts_us, delay_us, bits;
+        uint32_t tag;
+        const struct pages_value *value;
+};
+
 struct salvage {
         struct spool_rescue *r;
         struct spool_db *db;
@@ -26,6 +38,8 @@ struct salvage {
         uint64_t acked[SPOOL_LANES];
         struct range *dropped; /* of the samples lane, ascending */
         size_t n_dropped, cap_dropped;
+        struct found_span *spans; /* ascending */
+        size_t n_spans, cap_spans;
         struct {
                 char *text[5];
         } * tags; /* by id; NULL: not found */
@@ -42,7 +56,10 @@ struct salvage {
 bool salvage_pair(void *ctx, const struct pages_row *row);
 bool salvage_dropped(void *ctx, const struct pages_row *row);
 bool salvage_tag(void *ctx, const struct pages_row *row);
-void salvage_sort_dropped(struct salvage *s);
+bool salvage_span(void *ctx, const struct pages_row *row);
+void salvage_sort(struct salvage *s);
+/* False: not a reading, or nobody knows its time. */
+bool salvage_reading(const struct salvage *s, const struct pages_row *row, struct found *out);
 /* *last: how far it is as it is at `seq`. */
 bool salvage_was_dropped(const struct salvage *s, uint64_t seq, uint64_t *last);
 void salvage_release(struct salvage *s);

@@ -3,11 +3,17 @@
  */
 #include "store/spool_stmt.h"
 
+/* Of a row of `sample`. */
+#define ARRIVAL "(t_us + delay_us + (SELECT base_us FROM span WHERE first_seq <= seq ORDER BY first_seq DESC LIMIT 1))"
+
 static const char *const sql[N_STMTS] = {
-        [STMT_PUT_READING] = "INSERT INTO reading VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        [STMT_PUT_READINGS] =
-                "INSERT INTO reading VALUES (?,?,?,?,?,?,?,?),(?,?,?,?,?,?,?,?),(?,?,?,?,?,?,?,?),"
-                "(?,?,?,?,?,?,?,?),(?,?,?,?,?,?,?,?),(?,?,?,?,?,?,?,?),(?,?,?,?,?,?,?,?),(?,?,?,?,?,?,?,?)",
+        [STMT_PUT_READING] = "INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5)",
+        [STMT_PUT_READINGS] = "INSERT INTO sample VALUES (?,?,?,?,?),(?,?,?,?,?),(?,?,?,?,?),(?,?,?,?,?),(?,?,?,?,?),"
+                              "(?,?,?,?,?),(?,?,?,?,?),(?,?,?,?,?)",
+        [STMT_PUT_SPAN] = "INSERT INTO span VALUES (?1, ?2)",
+        [STMT_PUT_SPAN_COPY] = "INSERT INTO span_copy VALUES (?1, ?2)",
+        [STMT_CUT_SPANS] = "DELETE FROM span WHERE first_seq < (SELECT max(first_seq) FROM span WHERE first_seq <= ?1)",
+        [STMT_CUT_SPAN_COPIES] = "DELETE FROM span_copy WHERE first_seq < (SELECT min(first_seq) FROM span)",
         [STMT_PUT_TAG] = "INSERT OR IGNORE INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
         [STMT_SAVE_TAG] = "UPDATE tag SET last_ts_us = ?2 WHERE id = ?1",
         [STMT_PUT_EVENT] = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -24,10 +30,10 @@ static const char *const sql[N_STMTS] = {
         [STMT_LEDGER_CUT] = "DELETE FROM dropped WHERE lane = ?1 AND first_seq BETWEEN ?2 AND ?3",
         [STMT_PROBE_READING] = "SELECT seq, ts_us + delay_us FROM reading WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1",
         [STMT_PROBE_EVENT] = "SELECT seq, ts_us FROM event WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1",
-        [STMT_WALK_READING] = "SELECT seq, 0 FROM reading WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
+        [STMT_WALK_READING] = "SELECT seq, 0 FROM sample WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
         [STMT_WALK_EVENT] =
                 "SELECT seq, length(body) + 64 FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
-        [STMT_CUT_READING] = "DELETE FROM reading WHERE seq BETWEEN ?1 AND ?2",
+        [STMT_CUT_READING] = "DELETE FROM sample WHERE seq BETWEEN ?1 AND ?2",
         [STMT_CUT_EVENT] = "DELETE FROM event WHERE seq BETWEEN ?1 AND ?2",
         [STMT_DEAD_READING] = "INSERT INTO dead_letter SELECT NULL, 'samples', seq, ts_us, tag, quality, flags, value,"
                               " delay_us, mid, ?2, ?3 FROM reading WHERE seq = ?1",
@@ -39,11 +45,10 @@ static const char *const sql[N_STMTS] = {
         [STMT_CUT_QUARANTINE] = "DELETE FROM quarantine WHERE id = ?1",
         [STMT_OLD_DEAD] = "SELECT id, coalesce(length(value), 0) + 128 FROM dead_letter ORDER BY id LIMIT 1",
         [STMT_CUT_DEAD] = "DELETE FROM dead_letter WHERE id = ?1",
-        [STMT_REPAIR] =
-                "UPDATE reading SET ts_us = ts_us + iif(flags & 1, 0, ?3), delay_us = delay_us + iif(flags & 1, ?3, 0),"
-                " flags = flags | 32 WHERE seq > ?1 AND seq <= ?2 AND flags & 2 AND (seq <= ?4 OR abs(ts_us + delay_us "
-                "-"
-                " (?5 - ?3)) < abs(ts_us + delay_us - ?5))",
+        [STMT_REPAIR] = "UPDATE sample SET t_us = t_us + iif(bits >> 43 & 1, 0, ?3),"
+                        " delay_us = delay_us + iif(bits >> 43 & 1, ?3, 0), bits = bits | (32 << 43)"
+                        " WHERE seq > ?1 AND seq <= ?2 AND bits >> 43 & 2 AND (seq <= ?4 OR"
+                        " abs(" ARRIVAL " - (?5 - ?3)) < abs(" ARRIVAL " - ?5))",
         [STMT_PAGES] = "PRAGMA page_count",
         [STMT_FREE_PAGES] = "PRAGMA freelist_count",
         [STMT_OLDEST_HELD] = "SELECT ts_us + delay_us FROM reading WHERE seq > ?1 ORDER BY seq LIMIT 1",

@@ -11,7 +11,7 @@
 
 enum {
         STMT_ROWS = 8,    /* by one statement: a fifth less CPU per row than one by one */
-        STMT_COLUMNS = 8, /* of a reading */
+        STMT_COLUMNS = SAMPLE_COLUMNS,
 };
 
 bool stmt_fine(const struct spool_db *db);

@@ -31,9 +31,10 @@ static const struct rule file_rules[] = {
         {"the table %s is missing",
          "SELECT column1 FROM (VALUES ('meta'), ('tag'), ('reading'), ('event'), ('cursor'), ('dropped'), "
          "('dead_letter'),"
-         " ('quarantine')) WHERE column1 NOT IN (SELECT name FROM sqlite_master WHERE type='table')"},
+         " ('quarantine')) WHERE column1 NOT IN (SELECT name FROM sqlite_master WHERE type='table' OR name='reading')"},
         {"the view %s is missing",
          "SELECT 'readings' WHERE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE type='view' AND name='readings')"},
+
         {"meta has no %s", "SELECT column1 FROM (VALUES ('gateway'), ('epoch'), ('ts_saved_seq')) WHERE column1 NOT IN"
                            " (SELECT key FROM meta)"},
         {"the epoch is %s", "SELECT value FROM meta WHERE key='epoch' AND (typeof(value) <> 'integer' OR value < 1)"},
@@ -94,6 +95,16 @@ static const struct rule file_rules[] = {
                                                                                        "dropped WHERE lane='events' "
                                                                                        "AND last_seq > g.before AND "
                                                                                        "first_seq < g.seq)"},
+};
+
+/* Of files with times in spans (spool_sample.c). */
+static const struct rule span_rules[] = {
+        {"the table %s is missing",
+         "SELECT column1 FROM (VALUES ('sample'), ('span'), ('span_copy')) WHERE column1 NOT IN"
+         " (SELECT name FROM sqlite_master WHERE type='table')"},
+        {"the span of %s and its copy differ",
+         "SELECT first_seq FROM (SELECT * FROM span EXCEPT SELECT * FROM span_copy) UNION ALL"
+         " SELECT first_seq FROM (SELECT * FROM span_copy EXCEPT SELECT * FROM span)"},
 };
 
 /* About the readings above ?1 up to ?2. */
@@ -250,6 +261,8 @@ static void check_all(struct spool_verify *v, sqlite3 *c)
                 check_pages(v, c);
         for (size_t i = 0; i < sizeof(file_rules) / sizeof(*file_rules); i++)
                 ask_rule(v, c, &file_rules[i], 0, 0);
+        for (size_t i = 0; i < sizeof(span_rules) / sizeof(*span_rules) && version >= 5; i++)
+                ask_rule(v, c, &span_rules[i], 0, 0);
         ask_rule(v, c, &tail_rule, 0, 0);
         check_rows(v, c);
         v->n_readings = ask(c, "SELECT count(*) FROM reading");
@@ -262,7 +275,8 @@ static bool on_row(void *ctx, const struct pages_row *row)
 {
         struct spool_verify *v = ctx;
 
-        v->n_readings += row->rowid > 0 && row->v[0].type == PAGES_NULL && row->v[1].type == PAGES_INT;
+        v->n_readings += row->rowid > 0 && row->v[0].type == PAGES_NULL && row->v[1].type == PAGES_INT &&
+                         row->v[2].type == PAGES_INT;
         return true;
 }
 
@@ -272,6 +286,7 @@ static int count_by_pages(struct spool_verify *v, struct err *e)
 
         if (pages_open(&p, v->path, e) < 0)
                 return -1;
+        pages_each(p, PAGES_TABLE, SAMPLE_COLUMNS, on_row, v);
         pages_each(p, PAGES_TABLE, 8, on_row, v);
         pages_close(p);
         return 0;

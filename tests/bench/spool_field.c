@@ -2,7 +2,8 @@
  * spool_field: what the spool does in the field, in virtual time on a real disk.
  *
  *   spool_field outage DAYS   300 tags at 1 s without Kafka, 256 MiB cap, then drained: the ledger, the cap, the order
- *   spool_field hour [S [K]]  150 readings a second for an hour, delivered as they come, commits every S, rows kept K s
+ *   spool_field hour [S [K]]  150 readings a second for an hour, delivered as they come, commits every S, rows kept K s;
+ *                             SPOOL_FIELD_VALUES=decimal: of one decimal each, else with all 53 bits in use
  *   spool_field open GIB      the time from opening a file of that size that was left by kill -9 to the first durable reading
  */
 #include <inttypes.h>
@@ -28,6 +29,7 @@ static struct spool *spool;
 static struct spool_fetch fetch;
 static bool fetched;
 static uint64_t largest;
+static bool decimal_values;
 
 #define MUST(cond)                                                                      \
         do {                                                                            \
@@ -101,7 +103,7 @@ static void append_second(int n)
                         MUST(tags_intern(tags, "press-1", name, "degC", "", "sim", &r.tag) == 0);
                 else
                         r.tag = (uint32_t)(i % N_TAGS);
-                r.v.f64 = 20 + (double)(sim.now.wall_us / 1000000 % 1000) / 7;
+                r.v.f64 = 20 + (double)(sim.now.wall_us / 1000000 % 1000) / (decimal_values ? 10 : 7);
                 MUST(spool_append(spool, &r) == 0);
         }
 }
@@ -179,24 +181,32 @@ static void outage(double days)
 
 /* ---- an hour ---- */
 
+static uint64_t acked;
+
+static void live_second(void)
+{
+        append_second(150);
+        run_for(1000000);
+        if (fetch_after(acked))
+                acked = fetch.rows[fetch.n_rows - 1].seq;
+        spool_ack(spool, SPOOL_SAMPLES, acked);
+}
+
+/* Kept rows first fill up, so that the hour measured has as much to let go as it brings. */
 static void hour(double interval_s, double keep_s)
 {
-        uint64_t before, wchar, last = 0;
+        uint64_t before, wchar;
         double began = seconds();
 
         conf.commit_interval_us = (int64_t)(interval_s * 1e6);
         conf.keep_delivered_us = (int64_t)(keep_s * 1e6);
         open_spool();
+        for (int s = 0; s < (int)keep_s + 600; s++)
+                live_second();
         before = io("write_bytes");
         wchar = io("wchar");
-        for (int s = 0; s < 3600; s++) {
-                append_second(150);
-                run_for(1000000);
-                if (fetch_after(last))
-                        last = fetch.rows[fetch.n_rows - 1].seq;
-                spool_ack(spool, SPOOL_SAMPLES, last);
-        }
-        run_for(5000000);
+        for (int s = 0; s < 3600; s++)
+                live_second();
         before = io("write_bytes") - before;
         wchar = io("wchar") - wchar;
         printf("150/s for an hour, commit interval %.1f s: %.2f host bytes per reading byte of 24 (%.1f MB; write(2): "
@@ -240,9 +250,8 @@ static void open_large(double gib)
         tags_free(tags);
         snprintf(text, sizeof(text),
                  "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=20000; WITH RECURSIVE n(i) AS (SELECT 301 UNION ALL"
-                 " SELECT i + 1 FROM n WHERE i < %.0f) INSERT INTO reading SELECT i, 1795428000000000 + i, i %% 300, "
-                 "0, 0,"
-                 " printf('%%.*c', 900, 'x'), 0, 0 FROM n; UPDATE meta SET value = %.0f WHERE key = 'ts_saved_seq';"
+                 " SELECT i + 1 FROM n WHERE i < %.0f) INSERT INTO sample SELECT i, i, (i %% 300) << 2, 0,"
+                 " printf('%%.*c', 900, 'x') FROM n; UPDATE meta SET value = %.0f WHERE key = 'ts_saved_seq';"
                  " PRAGMA wal_checkpoint(TRUNCATE)",
                  gib * 1073741824 / 1000, gib * 1073741824 / 1000 - 20000);
         sql(text);
@@ -286,10 +295,11 @@ int main(int argc, char **argv)
                                    .max_size_bytes = 1u << 30,
                                    .commit_interval_us = 1000000,
                                    .keep_delivered_us = 3600000000,
-                                   .batch_rows = 2000,
+                                   .batch_rows = 20000,
                                    .batch_bytes = 1 << 20,
                                    .quarantine_bytes = 1 << 20};
         spool_fetch_init(&fetch, SPOOL_SAMPLES, 2000, 4 << 20);
+        decimal_values = getenv("SPOOL_FIELD_VALUES") && !strcmp(getenv("SPOOL_FIELD_VALUES"), "decimal");
         if (!strcmp(argv[1], "outage"))
                 outage(argc > 2 ? atof(argv[2]) : 7);
         else if (!strcmp(argv[1], "hour"))

@@ -5,7 +5,8 @@
  * change of a name, also while the file is made, migrated, opened or recovered; the disk then shows one of the states it may
  * have been left in (disk.h), and the spool is opened on it.  Checked each time, from the file itself: SQLite finds nothing
  * wrong, every value is what was appended under that seq, accepted = delivered + held + dropped row by row, all that a sync
- * promised is there, nothing counts as delivered that Kafka had not acknowledged, drops that were told are in the ledger.
+ * promised is there, nothing counts as delivered that Kafka had not acknowledged, drops that were told are in the ledger,
+ * and every reading came when it came, or when it came by the clock that was set right, and says which.
  *
  *   powercut [CUTS [FIRST_SEED]]      without arguments: the short run of the test suite
  */
@@ -23,6 +24,7 @@
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
 #include "tests/fault/disk.h"
+#include "tests/fault/old_format.h"
 
 enum { MOST = 400000, N_TAGS = 7, SHORT_RUN = 500 };
 
@@ -44,15 +46,20 @@ struct world {
         uint64_t acked;  /* the highest Kafka acknowledged, over all sessions */
         uint64_t n_told; /* how many */
         uint64_t heaviest;
-        int64_t *value;
+        int64_t *value, *arrival_us;
+        int64_t *moved_us; /* by a repair that was asked for; 0: none was */
         uint64_t n;
+        bool unsynced; /* the clock, in this session */
+        uint64_t since;
+        bool migrating;
         uint64_t epoch;
         uint64_t cuts_left; /* of this file */
 };
 
 static struct {
         uint64_t cuts, in_open, in_wal, in_db, in_names, in_sync, in_truncate;
-        uint64_t drops, vacuums, lost_unpromised, migrations;
+        uint64_t drops, vacuums, lost_unpromised, migrations, in_migration;
+        uint64_t repairs, moved;
 } seen;
 
 #define CHECK(w, cond)                             \
@@ -125,13 +132,20 @@ static void check_integrity(struct world *w, sqlite3 *c)
 
 static void check_values(struct world *w, sqlite3 *c)
 {
-        sqlite3_stmt *st = prepare(w, c, "SELECT seq, cast(value AS INTEGER) FROM reading");
+        sqlite3_stmt *st = prepare(w, c, "SELECT seq, cast(value AS INTEGER), ts_us + delay_us, flags FROM reading");
 
         while (sqlite3_step(st) == SQLITE_ROW) {
                 uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
 
                 CHECK(w, seq <= w->n);
                 CHECK(w, sqlite3_column_int64(st, 1) == w->value[seq]);
+                if (sqlite3_column_int(st, 3) & READING_TIME_REPAIRED) {
+                        CHECK(w, w->moved_us[seq] != 0);
+                        CHECK(w, sqlite3_column_int64(st, 2) == w->arrival_us[seq] + w->moved_us[seq]);
+                        seen.moved++;
+                } else {
+                        CHECK(w, sqlite3_column_int64(st, 2) == w->arrival_us[seq]);
+                }
         }
         sqlite3_finalize(st);
 }
@@ -264,6 +278,8 @@ static bool open_spool(struct world *w)
         list_init(&w->sync.node);
         w->syncing = w->fetching = false;
         w->n_kafka = 0;
+        w->unsynced = below(w, 2);
+        w->since = spool_appended_seq(w->spool, SPOOL_SAMPLES);
         return true;
 }
 
@@ -275,13 +291,14 @@ static void leave(struct world *w)
         w->spool = NULL;
 }
 
-static void note_cut(bool in_open)
+static void note_cut(bool in_open, bool migrating)
 {
         const char *file = disk_cut_file();
         size_t len = strlen(file);
 
         seen.cuts++;
         seen.in_open += in_open;
+        seen.in_migration += migrating;
         seen.in_sync += disk_cut_in() == DISK_SYNC;
         seen.in_truncate += disk_cut_in() == DISK_TRUNCATE;
         seen.in_names += disk_cut_in() == DISK_NAME;
@@ -300,16 +317,17 @@ static void power_on(struct world *w)
         while (again) {
                 disk_power_on(next(w));
                 choose_conf(w);
-                disk_cut_after(w->epoch && below(w, 3) ? 0 : 1 + below(w, 40));
+                disk_cut_after(w->epoch && below(w, 3) ? 0 : 1 + below(w, w->migrating ? 900 : w->epoch ? 40 : 150));
                 again = !open_spool(w);
                 if (!again && disk_is_cut()) {
                         leave(w);
                         again = true;
                 }
                 if (again)
-                        note_cut(true);
+                        note_cut(true, w->migrating);
         }
         disk_cut_after(0);
+        w->migrating = false;
         check_promises(w);
         check_file(w);
         spool_counts(w->spool, &n);
@@ -353,7 +371,8 @@ static void append(struct world *w)
                 struct reading r = {.ts_us = w->sim.now.wall_us - (int64_t)below(w, 3000),
                                     .arrival_us = w->sim.now.wall_us,
                                     .tag = (uint32_t)below(w, N_TAGS),
-                                    .type = READING_I64};
+                                    .type = READING_I64,
+                                    .flags = w->unsynced ? READING_CLOCK_UNSYNCED : 0};
                 int64_t value = (int64_t)(next(w) >> 2) + 1;
 
                 r.v.i64 = value;
@@ -361,6 +380,8 @@ static void append(struct world *w)
                         make_text(w, &r);
                 if (spool_append(w->spool, &r) == 0) {
                         w->value[++w->n] = value;
+                        w->arrival_us[w->n] = r.arrival_us;
+                        w->moved_us[w->n] = 0;
                 } else {
                         spool_refuse(w->spool, 1, "memory_full");
                         w->value[++w->n] = 0;
@@ -423,11 +444,26 @@ static void ack(struct world *w)
         w->n_kafka -= n;
 }
 
+/* Once a session: what came since its begin is moved as far as it is not on its way to Kafka. */
+static void set_clock(struct world *w)
+{
+        int64_t by_us = (int64_t)below(w, 20000000000) - 10000000000 + 1;
+
+        if (!w->unsynced)
+                return;
+        rt_sim_step_wall(&w->sim, by_us);
+        spool_repair_time(w->spool, by_us, w->since, w->n);
+        for (uint64_t seq = w->since + 1; seq <= w->n; seq++)
+                w->moved_us[seq] = by_us;
+        w->unsynced = false;
+        seen.repairs++;
+}
+
 static void step(struct world *w)
 {
         static const char body[] = "\"kind\":\"link\",\"state\":\"down\"";
 
-        switch (below(w, 16)) {
+        switch (below(w, 17)) {
         case 0 ... 4:
                 append(w);
                 break;
@@ -451,6 +487,9 @@ static void step(struct world *w)
                 spool_ack(w->spool, SPOOL_EVENTS, below(w, spool_appended_seq(w->spool, SPOOL_EVENTS) + 1));
                 break;
         case 14:
+                set_clock(w);
+                break;
+        case 15:
                 spool_quarantine(w->spool, "mqtt", "a/b", "not JSON", body, sizeof(body));
                 break;
         default:
@@ -468,7 +507,7 @@ static void live_until_cut(struct world *w)
         if (!disk_is_cut())
                 disk_cut_now();
         leave(w);
-        note_cut(false);
+        note_cut(false, false);
 }
 
 static void prepare_world(struct world *w, uint64_t seed, const char *dir)
@@ -476,6 +515,8 @@ static void prepare_world(struct world *w, uint64_t seed, const char *dir)
         memset(w, 0, sizeof(*w));
         w->seed = w->file_seed = seed;
         w->value = calloc(MOST + 1000, sizeof(*w->value));
+        w->arrival_us = calloc(MOST + 1000, sizeof(*w->arrival_us));
+        w->moved_us = calloc(MOST + 1000, sizeof(*w->moved_us));
         snprintf(w->dir, sizeof(w->dir), "%s", dir);
         snprintf(w->path, sizeof(w->path), "%s/spool.db", dir);
         rt_sim_init(&w->sim, seed, 1795428000000000);
@@ -505,9 +546,15 @@ static void make_first_version(struct world *w)
         CHECK(w, spool_close(w->spool));
         tags_free(w->tags);
         CHECK(w, sqlite3_open(w->path, &c) == SQLITE_OK);
-        CHECK(w, sqlite3_exec(c, "DROP TABLE rescue; DROP TABLE IF EXISTS alarm; DROP TABLE IF EXISTS alarm_log; PRAGMA user_version=1", NULL, NULL, NULL) == SQLITE_OK);
+        CHECK(w, sqlite3_exec(c,
+                              OLD_FORMAT_SQL
+                              "DROP TABLE rescue; DROP TABLE alarm; DROP TABLE alarm_log; DROP TABLE learned;"
+                              "DELETE FROM meta WHERE key = 'alarm_told'; PRAGMA user_version=1",
+                              NULL, NULL, NULL) == SQLITE_OK);
         sqlite3_close(c);
         seen.migrations++;
+        w->migrating = true;
+        w->epoch = 0;
 }
 
 static void one_file(uint64_t seed, const char *dir, uint64_t most_cuts)
@@ -535,6 +582,8 @@ static void one_file(uint64_t seed, const char *dir, uint64_t most_cuts)
         spool_fetch_free(&w->fetch);
         rt_sim_release(&w->sim);
         free(w->value);
+        free(w->arrival_us);
+        free(w->moved_us);
         free(w);
 }
 
@@ -544,10 +593,12 @@ static void report(void)
         printf("  while opening %" PRIu64 ", in the WAL %" PRIu64 ", in the database %" PRIu64 ", at a sync %" PRIu64
                ", at a truncate %" PRIu64 ", at a change of a name %" PRIu64 "\n",
                seen.in_open, seen.in_wal, seen.in_db, seen.in_sync, seen.in_truncate, seen.in_names);
-        printf("  %" PRIu64 " files migrated from the first version, %" PRIu64
+        printf("  %" PRIu64 " clocks set right, %" PRIu64 " times a moved reading was looked at\n", seen.repairs,
+               seen.moved);
+        printf("  %" PRIu64 " files migrated from the first version, cut meanwhile %" PRIu64 " times, %" PRIu64
                " drops for room told, the file cut shorter %" PRIu64 " times, %" PRIu64
                " readings gone that nobody was promised\n",
-               seen.migrations, seen.drops, seen.vacuums, seen.lost_unpromised);
+               seen.migrations, seen.in_migration, seen.drops, seen.vacuums, seen.lost_unpromised);
 }
 
 int main(int argc, char **argv)
@@ -564,5 +615,8 @@ int main(int argc, char **argv)
                 one_file(seed, dir, most);
         rmdir(dir);
         report();
-        return seen.in_open && seen.in_wal && seen.in_db && seen.in_sync && seen.drops && seen.vacuums ? 0 : 1;
+        return seen.in_open && seen.in_wal && seen.in_db && seen.in_sync && seen.drops && seen.vacuums &&
+                               seen.in_migration && seen.moved
+                       ? 0
+                       : 1;
 }

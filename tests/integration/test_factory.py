@@ -212,7 +212,7 @@ def factory(tmp_path, jars, monkeypatch):
 def grow_old(agent):
     """What is held came in an hour ago. Returns how many."""
     with contextlib.closing(sqlite3.connect(agent.spool)) as db, db:
-        db.execute("UPDATE reading SET ts_us = ts_us - ?", (OLD_US,))
+        db.execute("UPDATE sample SET t_us = t_us - ?", (OLD_US,))
         first, last, n = db.execute("SELECT min(seq), max(seq), count(*) FROM reading").fetchone()
     assert (first, last) == (1, n)
     return n

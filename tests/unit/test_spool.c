@@ -752,7 +752,7 @@ static void a_failing_disk_loses_nothing(void **state)
         commit(h);
         assert_int_equal(sqlite3_open(h->path, &db), SQLITE_OK);
         assert_int_equal(sqlite3_exec(db,
-                                      "CREATE TRIGGER no BEFORE INSERT ON reading BEGIN SELECT raise(ABORT, 'no'); END",
+                                      "CREATE TRIGGER no BEFORE INSERT ON sample BEGIN SELECT raise(ABORT, 'no'); END",
                                       NULL, NULL, NULL),
                          SQLITE_OK);
         for (int i = 0; i < 2000; i++)

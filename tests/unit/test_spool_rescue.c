@@ -221,10 +221,10 @@ static void torn_first_page(struct house *h)
         overwrite(h->path, 512, 0xff, 3000);
 }
 
-/* The root of `reading`: SQLite can't reach a single row any more. */
+/* The root of `sample`: SQLite can't reach a single row any more. */
 static void no_root(struct house *h)
 {
-        off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'reading'");
+        off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'sample'");
 
         overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
         unlink(beside(h, "-shm"));

@@ -133,12 +133,12 @@ static void refuse(const char *sql, const char *words)
 static void test_nothing_can_be_changed(void **state)
 {
         static const char *const writes[] = {
-                "DELETE FROM reading",
+                "DELETE FROM sample",
                 "UPDATE cursor SET acked_seq = 99",
                 "INSERT INTO meta VALUES ('x', 1)",
                 "CREATE TABLE t(x)",
                 "CREATE TEMP TABLE t(x)",
-                "DROP TABLE reading",
+                "DROP TABLE sample",
                 "ATTACH '/tmp/another.db' AS another",
                 "PRAGMA user_version = 9",
                 "PRAGMA journal_mode = DELETE",
@@ -149,7 +149,7 @@ static void test_nothing_can_be_changed(void **state)
                 "BEGIN IMMEDIATE",
                 "SAVEPOINT s",
                 "ANALYZE",
-                "WITH n AS (SELECT 1) DELETE FROM reading",
+                "WITH n AS (SELECT 1) DELETE FROM sample",
         };
 
         for (size_t i = 0; i < sizeof(writes) / sizeof(*writes); i++)
@@ -157,7 +157,7 @@ static void test_nothing_can_be_changed(void **state)
         refuse("SELECT load_extension('x')", "");
         refuse("", "one statement");
         refuse(" -- nothing", "one statement");
-        refuse("SELECT 1; DELETE FROM reading", "one statement");
+        refuse("SELECT 1; DELETE FROM sample", "one statement");
         refuse("SELECT nothing FROM reading", "nothing");
         refuse("SELEKT 1", "syntax");
         check(path, "SELECT count(*) AS n, (SELECT acked_seq FROM cursor WHERE lane='samples') AS acked FROM reading",

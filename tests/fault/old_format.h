@@ -1,0 +1,19 @@
+/*
+ * old_format: the SQL that gives a spool's readings the form they had up to format 4, for tests of what an update does.
+ *
+ * What formats before 4 did not have the caller drops as well, and sets user_version.
+ */
+#ifndef MILLRACE_TESTS_OLD_FORMAT_H
+#define MILLRACE_TESTS_OLD_FORMAT_H
+
+#define OLD_FORMAT_SQL                                                                                                 \
+        "DROP VIEW readings;"                                                                                          \
+        "CREATE TABLE old (seq INTEGER PRIMARY KEY, ts_us INTEGER, tag INTEGER, quality INTEGER, flags INTEGER, value," \
+        "  delay_us INTEGER, mid INTEGER);"                                                                            \
+        "INSERT INTO old SELECT seq, ts_us, tag, quality, flags, value, delay_us, mid FROM reading;"                   \
+        "DROP VIEW reading; DROP TABLE sample; DROP TABLE span; DROP TABLE span_copy;"                                 \
+        "ALTER TABLE old RENAME TO reading;"                                                                           \
+        "CREATE VIEW readings AS SELECT * FROM reading;"                                                               \
+        "PRAGMA user_version=4;"
+
+#endif
