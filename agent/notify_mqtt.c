@@ -1,9 +1,10 @@
 /*
  * notify_mqtt: see notify_mqtt.h.
  *
- * A retained message is a state, so nothing has to be queued while the broker is away: when it is back, every alarm that
+ * A retained message is a state, so little has to be queued while the broker is away: when it is back, every alarm that
  * ever was is told as it is then, in slices, so that neither the loop nor the library's queue is flooded.  The same after
- * a flood's interval, for those that were not told one by one.
+ * a flood's interval, for those that were not told one by one.  What came and went meanwhile would not be seen so: the last
+ * few changes are kept and go out first, because readings that waited in the broker come before this connection is up.
  *
  * People are told before the disk has it, so a crash may leave a message of an alarm that, as far as the spool knows, never
  * was; and a rule that is taken out leaves its messages behind.  So what the broker keeps of ours is looked at once per
@@ -20,6 +21,13 @@
 
 enum { SLICE = 100, SLICE_US = 50000, RIGHTED_MOST = 5000 /* per connection: more than that is not of our making */ };
 
+enum { WAITING_MOST = 64, TOPIC_MAX = 512 };
+
+struct message {
+        char *topic, *json;
+        bool retain;
+};
+
 struct notify_mqtt {
         struct alarm_notifier notifier; /* first */
         struct rt *rt;
@@ -31,9 +39,9 @@ struct notify_mqtt {
         size_t next, at, sent; /* of the walk: where it goes on, where it is, in this slice */
         size_t righted;        /* of this connection */
         uint64_t published;
+        struct message waiting[WAITING_MOST]; /* from `first`, around */
+        size_t first, n_waiting;
 };
-
-enum { TOPIC_MAX = 512 };
 
 static void put_topic(const struct notify_mqtt *n, const struct alarm_notice *notice, char topic[TOPIC_MAX])
 {
@@ -47,16 +55,55 @@ static void put_topic(const struct notify_mqtt *n, const struct alarm_notice *no
                          notice->several ? row->limit_kind : "");
 }
 
-static int publish(struct notify_mqtt *n, const struct alarm_notice *notice)
+/* ---- while there is no connection ---- */
+
+static struct message take(struct notify_mqtt *n)
 {
-        const struct rules_row *row = notice->row;
+        struct message m = n->waiting[n->first];
+
+        n->first = (n->first + 1) % WAITING_MOST;
+        n->n_waiting--;
+        return m;
+}
+
+static void release(struct message m)
+{
+        free(m.topic);
+        free(m.json);
+}
+
+static void keep(struct notify_mqtt *n, const char *topic, const struct alarm_notice *notice)
+{
+        if (n->n_waiting == WAITING_MOST)
+                release(take(n)); /* its state will be told */
+        n->waiting[(n->first + n->n_waiting++) % WAITING_MOST] =
+                (struct message){mem_strdup(topic), mem_strdup(notice->json), notice->row != NULL};
+}
+
+static void send(struct notify_mqtt *n, const char *topic, const char *json, size_t len, bool retain)
+{
+        n->published += mqtt_publisher_send(n->publisher, topic, json, len, retain) == 0;
+}
+
+static void send_waiting(struct notify_mqtt *n)
+{
+        while (n->n_waiting) {
+                struct message m = take(n);
+
+                send(n, m.topic, m.json, strlen(m.json), m.retain);
+                release(m);
+        }
+}
+
+static void publish(struct notify_mqtt *n, const struct alarm_notice *notice)
+{
         char topic[TOPIC_MAX];
 
         put_topic(n, notice, topic);
-        if (mqtt_publisher_send(n->publisher, topic, notice->json, notice->len, row != NULL) < 0)
-                return -1;
-        n->published++;
-        return 0;
+        if (mqtt_publisher_is_up(n->publisher))
+                send(n, topic, notice->json, notice->len, notice->row != NULL);
+        else
+                keep(n, topic, notice);
 }
 
 /* ---- telling all again ---- */
@@ -102,6 +149,7 @@ static void on_up(void *ctx)
 
         n->righted = 0;
         snprintf(filter, sizeof(filter), "millrace/%s/alarm/+/+/+", n->gateway);
+        send_waiting(n);
         mqtt_publisher_look(n->publisher, filter);
         tell_again(n);
 }
@@ -136,7 +184,7 @@ static void on_retained(void *ctx, const char *topic, const void *payload, size_
         if (known)
                 publish(n, &notice);
         else
-                mqtt_publisher_send(n->publisher, topic, "", 0, true);
+                send(n, topic, "", 0, true);
 }
 
 /* ---- telling ---- */
@@ -190,6 +238,8 @@ void notify_mqtt_free(struct notify_mqtt *n)
                 return;
         rt_timer_cancel(n->rt, &n->timer);
         mqtt_publisher_free(n->publisher);
+        while (n->n_waiting)
+                release(take(n));
         free(n);
 }
 
