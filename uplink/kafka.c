@@ -33,6 +33,7 @@ enum {
         PURGE_TICK_US = 100000,
         PURGE_TICKS = 40, /* then what is left in it is reported as RETRY, and the producer destroyed with it */
         REMAKE_AGAIN_US = 5000000,
+        SPARE_HEADERS = 4096, /* what a turn's reports give back; a record's copy and release are 4 allocations */
         SPARE_RECORDS = 1024, /* the events' window and heartbeats, beside window_records */
         QUEUE_KIB_LEAST = 8192,
         BATCHES = 10, /* a full window is so many batches: it goes out at once, where one larger batch would linger */
@@ -49,8 +50,10 @@ struct producer {
 struct kafka {
         struct sink sink; /* first */
         struct rt *rt;
-        rd_kafka_conf_t *conf; /* what each producer is made from */
-        rd_kafka_headers_t *headers, *raw_headers;
+        rd_kafka_conf_t *conf;                     /* what each producer is made from */
+        rd_kafka_headers_t *headers, *raw_headers; /* to copy */
+        rd_kafka_headers_t *spare[SPARE_HEADERS];  /* as `headers`; of records that were reported */
+        size_t n_spare;
         char *topic_name[SINK_TOPICS];
         char user[128];
         struct producer p;
@@ -259,6 +262,23 @@ static void on_tick(struct rt_timer *t)
 
 /* ---- events ---- */
 
+static void put_headers(struct kafka *k, rd_kafka_headers_t *h)
+{
+        if (k->n_spare < SPARE_HEADERS && rd_kafka_header_cnt(h) == rd_kafka_header_cnt(k->headers))
+                k->spare[k->n_spare++] = h;
+        else
+                rd_kafka_headers_destroy(h);
+}
+
+/* The record is ours until its event is destroyed, and its headers can serve another. */
+static void take_headers_back(struct kafka *k, const rd_kafka_message_t *m)
+{
+        rd_kafka_headers_t *h;
+
+        if (!rd_kafka_message_detach_headers((rd_kafka_message_t *)m, &h))
+                put_headers(k, h);
+}
+
 static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
 {
         const rd_kafka_message_t *m;
@@ -272,6 +292,7 @@ static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
                 n++;
                 k->n_out--;
                 outstanding_remove(&k->out, (uint32_t)(uintptr_t)m->_private);
+                take_headers_back(k, m);
                 if (result == SINK_DELIVERED)
                         tell_state(k, true, "connected");
                 else
@@ -375,7 +396,7 @@ static rd_kafka_headers_t *headers_for(struct kafka *k, const struct sink_record
         rd_kafka_headers_t *h;
 
         if (!rec->headers)
-                return rd_kafka_headers_copy(k->headers);
+                return k->n_spare ? k->spare[--k->n_spare] : rd_kafka_headers_copy(k->headers);
         h = rd_kafka_headers_copy(k->raw_headers);
         rd_kafka_header_add(h, "millrace-record", -1, rec->headers, (ssize_t)rec->headers_len);
         return h;
@@ -403,7 +424,7 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
                 outstanding_add(&k->out, rec->opaque);
                 return 0;
         }
-        rd_kafka_headers_destroy(headers);
+        put_headers(k, headers);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
                 return SINK_E_FULL;
         err_set(e, "%s", words_of(k, err, k->topic_name[rec->topic], text, sizeof(text)));
@@ -578,6 +599,8 @@ void kafka_sink_free(struct sink *s)
         rt_timer_cancel(k->rt, &k->tick);
         if (k->watch.fd >= 0)
                 close(k->watch.fd);
+        while (k->n_spare)
+                rd_kafka_headers_destroy(k->spare[--k->n_spare]);
         rd_kafka_headers_destroy(k->headers);
         rd_kafka_headers_destroy(k->raw_headers);
         rd_kafka_conf_destroy(k->conf);

@@ -40,6 +40,7 @@ struct fixture {
         uint32_t patient;
         char why[256], state_words[256];
         int state, n_states; /* -1: not told */
+        bool raw;            /* every fifth record is raw */
 };
 
 static void on_report(void *ctx, uint32_t opaque, enum sink_result result, const char *why)
@@ -190,6 +191,10 @@ static int produce_sized(struct fixture *f, uint32_t opaque, size_t size, struct
                 memset(value + n, 'x', size - (size_t)n);
         rec.value_len = size > (size_t)n ? size : (size_t)n;
         rec.key_len = (size_t)snprintf(key, sizeof(key), "gw-7/press-%u", opaque % 13);
+        if (f->raw && opaque % 5 == 0) {
+                rec.headers = rec.value;
+                rec.headers_len = (size_t)n;
+        }
         rec.opaque = opaque;
         return f->sink->ops->produce(f->sink, &rec, e);
 }
@@ -201,7 +206,34 @@ static void produce(struct fixture *f, uint32_t from, uint32_t to)
         f->want += to - from;
 }
 
-/* Reads the topic from its beginning; counts each id, and checks that a key's ids come in order. */
+static void check_header(const rd_kafka_headers_t *h, size_t i, const char *name, const char *value)
+{
+        const char *found_name;
+        const void *found;
+        size_t size;
+
+        assert_int_equal(rd_kafka_header_get_all(h, i, &found_name, &found, &size), 0);
+        assert_string_equal(found_name, name);
+        assert_int_equal(size, strlen(value));
+        assert_memory_equal(found, value, size);
+}
+
+static void check_headers(const struct fixture *f, const rd_kafka_message_t *m, unsigned id)
+{
+        bool raw = f->raw && id % 5 == 0;
+        rd_kafka_headers_t *h;
+        char text[64];
+
+        assert_int_equal(rd_kafka_message_headers(m, &h), 0);
+        assert_int_equal(rd_kafka_header_cnt(h), raw ? 3 : 2);
+        check_header(h, 0, "content-type", raw ? "application/octet-stream" : "application/json");
+        check_header(h, 1, "millrace-schema", "1");
+        snprintf(text, sizeof(text), "{\"id\":\"gw-7:1:%u\"}", id);
+        if (raw)
+                check_header(h, 2, "millrace-record", text);
+}
+
+/* Reads the topic from its beginning; checks headers, counts each id, and checks that a key's ids come in order. */
 static unsigned consume(struct fixture *f, uint8_t *seen, unsigned want)
 {
         char text[256];
@@ -230,6 +262,7 @@ static unsigned consume(struct fixture *f, uint8_t *seen, unsigned want)
                         snprintf(text, sizeof(text), "%.*s", (int)(m->len < 64 ? m->len : 64), (char *)m->payload);
                         assert_int_equal(sscanf(text, "{\"id\":\"gw-7:1:%u\"}", &id), 1);
                         assert_true(id < MOST);
+                        check_headers(f, m, id);
                         assert_true(id + 1 > last[id % 13]);
                         last[id % 13] = id + 1;
                         seen[id]++;
@@ -272,6 +305,23 @@ static void test_all_delivered_once(void **state)
         assert_true(f.n_ends > 0);
         assert_int_equal(f.state, 1);
         assert_int_equal(f.n_states, 1);
+        each_stored_once(&f, MOST);
+        tear_down(&f);
+}
+
+/* Headers go back and forth between records and the sink: each record has its own, all the same. */
+static void test_headers_of_many_rounds(void **state)
+{
+        struct fixture f;
+
+        set_up(&f);
+        f.raw = true;
+        open_sink(&f);
+        for (uint32_t i = 0; i < MOST; i += MOST / 8) {
+                produce(&f, i, i + MOST / 8);
+                run_until(&f, all_reported);
+        }
+        each_reported_once(&f, 0, MOST);
         each_stored_once(&f, MOST);
         tear_down(&f);
 }
@@ -552,6 +602,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_all_delivered_once),
+                cmocka_unit_test(test_headers_of_many_rounds),
                 cmocka_unit_test(test_queue_full_is_told),
                 cmocka_unit_test(test_broker_down_and_up),
                 cmocka_unit_test(test_broker_errors),
