@@ -74,29 +74,14 @@ int alarms_command(struct alarms *a, const struct alarm_key *key, enum alarm_inp
         return rc;
 }
 
-struct each {
-        void (*each)(void *ctx, const struct rules_row *row);
-        void *ctx;
-};
-
 bool alarm_ever_was(const struct rules_row *row)
 {
         return row->seq || row->state != ALARM_IS_NORMAL;
 }
 
-static void if_it_ever_was(void *ctx, const struct rules_row *row)
-{
-        const struct each *e = ctx;
-
-        if (alarm_ever_was(row))
-                e->each(e->ctx, row);
-}
-
 void alarms_each(struct alarms *a, bool all, void (*each)(void *ctx, const struct rules_row *row), void *ctx)
 {
-        struct each e = {each, ctx};
-
-        rules_each(a->rules, all, if_it_ever_was, &e);
+        rules_each(a->rules, all, each, ctx);
 }
 
 void alarms_metrics(struct alarms *a, struct rules_metrics *out)

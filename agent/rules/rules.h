@@ -129,7 +129,7 @@ int rules_command(struct rules *r, struct rules_ref ref, enum alarm_input in, in
 
 /* ---- keeping ---- */
 
-/* Every alarm that is not normal, or with `all` every one. The row is valid during the call. */
+/* Every alarm that is not normal, or with `all` every one that ever was not. The row is valid during the call. */
 void rules_each(const struct rules *r, bool all, void (*each)(void *ctx, const struct rules_row *row), void *ctx);
 
 /* After rules_bind, before the first reading. Delays begin anew; a shelving that has run out ends at the next tick. */

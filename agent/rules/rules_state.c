@@ -193,9 +193,10 @@ void rules_each(const struct rules *r, bool all, void (*each)(void *ctx, const s
 {
         for (struct walk w = {r, 0, 0}; walk_slot(&w);) {
                 for (unsigned k = 0; k < slot_at(r, w.at)->n; k++) {
+                        const struct alarm *a = &slot_at(r, w.at)->alarm[k];
                         struct rules_row row;
 
-                        if (!all && alarm_state(&slot_at(r, w.at)->alarm[k]) == ALARM_IS_NORMAL)
+                        if (!(all && a->seq) && alarm_state(a) == ALARM_IS_NORMAL)
                                 continue;
                         emit_row(r, w.at, k, &row);
                         each(ctx, &row);
