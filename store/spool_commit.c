@@ -20,6 +20,7 @@ enum {
         RETRY_FIRST_US = 100000,
         RETRY_MOST_US = 30000000,
         MOST_DAMAGED = 4,
+        CROWDED_ROWS = 2000, /* tag times are saved, so that rows up to there may go */
 };
 
 /* ---- a commit ---- */
@@ -73,7 +74,8 @@ static void snapshot(struct spool *s, struct spool_batch *b, bool save)
         s->bytes_since_save += b->cost_bytes;
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->last[i] = s->lanes[i].appended;
-        save = save || s->rows_since_save >= s->plan.save_rows || s->bytes_since_save >= s->plan.save_bytes;
+        save = save || (s->crowded && s->rows_since_save >= CROWDED_ROWS) || s->rows_since_save >= s->plan.save_rows ||
+               s->bytes_since_save >= s->plan.save_bytes;
         if (save || (s->rows_since_save && rt_mono_us(s->rt) >= s->save_due_us))
                 save_times(s, b);
 }
@@ -89,6 +91,8 @@ static void take_acks(struct spool *s, struct spool_batch *b)
         s->gather->n_dead = 0;
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->acked[i] = s->lanes[i].acked;
+        if (s->crowded && !b->save && s->rows_since_save >= CROWDED_ROWS)
+                save_times(s, b);
 }
 
 static void run_commit(struct rt_work *w)
@@ -288,6 +292,7 @@ static void on_commit_done(struct rt_work *w)
         struct spool *s = list_entry(w, struct spool, work);
 
         s->run_done = false;
+        s->crowded = s->result.crowded;
         s->in_upcalls = true;
         spool_fetch_parked(s);
         spool_note_damage(s, &s->writer_damaged, s->result.damaged);
@@ -295,7 +300,10 @@ static void on_commit_done(struct rt_work *w)
                 fail(s, s->result.fault);
         } else if (s->result.rows_left) {
                 settle_acks(s);
-                fail(s, "the spool is full and sources are to wait (when_full: block)");
+                fail(s, s->result.no_space ? "No space left on device; make room on its disk"
+                                           : "the spool is full and sources are to wait (when_full: block)");
+                if (s->result.more)
+                        rt_timer_set(s->rt, &s->retry, MORE_PAUSE_US);
         } else {
                 settle(s);
                 s->state = COMMIT_IDLE;

@@ -123,7 +123,7 @@ static uint64_t trim_most(struct spool_db *db, const struct spool_batch *b)
 {
         uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;
         uint64_t mean = stmt_used_pages(db) * PAGE_BYTES / (rows ? rows : 1) + 1;
-        uint64_t most = min_u64(TRIM_BYTES, db->plan.wal_bytes / 4) / mean;
+        uint64_t most = min_u64(min_u64(TRIM_BYTES, db->plan.wal_bytes / 4), spool_disk_trim_bytes(db)) / mean;
 
         return most > TRIM_ROWS ? TRIM_ROWS : most < 64 ? 64 : most;
 }

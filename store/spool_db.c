@@ -8,7 +8,7 @@
  * Size: the database may have plan.db_pages (max_page_count enforces it), the WAL plan.wal_bytes.  Room is made before
  * rows are put, by an estimate that is rather too high; should it be too low SQLite says FULL and the transaction is tried
  * again with more.  Only pages of the budget count for that: on a full disk nothing is dropped, the commit fails.
- * The WAL is checkpointed here, after a commit, and starts over; a reader that never ends can keep it from that, and then
+ * The WAL is checkpointed here, after a commit, and starts over (early when the disk is all but full: spool_disk.c); a reader that never ends can keep it from that, and then
  * commits fail with that reason rather than break the cap.
  *
  * How it fails: db->rc holds the first SQLite code that is not fine, all later steps do nothing, the transaction is rolled
@@ -18,13 +18,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "store/spool_stmt.h"
 
 enum {
         LEDGER_MOST = 4096, /* lines at or below the watermark are joined beyond that */
         SQUEEZES = 4,
+        CROWDED_WAL_BYTES = 128 << 10,
         SAVE_ROWS = 100000, /* so many readings are looked through at the next start */
 };
 
@@ -80,9 +80,10 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
         room = spool_db_make_room(db, b, pages_for(b) << squeeze, res);
         if (!stmt_fine(db))
                 return;
-        if (room) {
+        res->no_space = b->n_rows && !spool_disk_takes(db, (uint64_t)pages_for(b));
+        if (room && !res->no_space) {
                 spool_db_put_rows(db, b, res);
-        } else if (db->when_full == SPOOL_BLOCK && b->n_rows) {
+        } else if ((res->no_space || db->when_full == SPOOL_BLOCK) && b->n_rows) {
                 res->rows_left = true;
                 spool_db_write_ledger(db, &res->drops, b->wall_us);
                 return;
@@ -169,15 +170,6 @@ static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struc
         return false;
 }
 
-static uint64_t size_of(const char *path, const char *suffix)
-{
-        char name[4200];
-        struct stat st;
-
-        snprintf(name, sizeof(name), "%s%s", path, suffix);
-        return stat(name, &st) == 0 ? (uint64_t)st.st_size : 0;
-}
-
 void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res)
 {
         db->rc = SQLITE_OK;
@@ -187,7 +179,17 @@ void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res
         stmt_bind(db, STMT_OLDEST_HELD, 1, acked);
         res->oldest_held_ts_us = stmt_next(db, STMT_OLDEST_HELD) ? (int64_t)stmt_column(db, STMT_OLDEST_HELD, 0) : 0;
         sqlite3_reset(db->stmt[STMT_OLDEST_HELD]);
-        res->file_bytes = size_of(db->path, "") + size_of(db->path, "-wal") + size_of(db->path, "-shm");
+        res->file_bytes =
+                spool_disk_size(db->path, "") + spool_disk_size(db->path, "-wal") + spool_disk_size(db->path, "-shm");
+}
+
+/* As far as readers allow. */
+static void checkpoint(struct spool_db *db)
+{
+        int n_frames = -1, n_done = -2;
+
+        if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_frames, &n_done) == SQLITE_OK)
+                db->wal_done = n_frames == n_done;
 }
 
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res)
@@ -198,17 +200,20 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
         res->n_rows = 0;
         res->fault[0] = '\0';
         set_max_pages(db);
+        db->rc = SQLITE_OK;
+        spool_disk_look(db);
+        res->crowded = db->crowded;
         if (!wal_has_room(db, b, res))
                 return;
         for (int squeeze = 0; squeeze < SQUEEZES && !done; squeeze++) {
                 done = try_once(db, b, res, squeeze);
                 if (!done && (db->rc & 0xff) != SQLITE_FULL)
-                        return;
+                        break;
         }
+        if (wal_bytes(db) > (db->crowded ? CROWDED_WAL_BYTES : db->plan.checkpoint_bytes))
+                checkpoint(db);
         if (!done)
                 return;
-        if (wal_bytes(db) > db->plan.checkpoint_bytes)
-                sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         spool_db_stat(db, b->acked[SPOOL_SAMPLES], res);
         res->ok = true;
 }

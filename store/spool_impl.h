@@ -234,11 +234,13 @@ struct spool_db {
         struct spool_plan plan;
         int when_full;
         int64_t keep_us;
-        bool crowded; /* nothing that was delivered is kept */
-        int rc;       /* first SQLite code that is not fine in this transaction */
-        bool fresh;   /* made by a rescue: its marker is still there */
-        bool damaged; /* what SQLite said, or we saw, means that the file can't be used as it is */
+        bool crowded;                 /* the disk: nothing that was delivered is kept */
+        uint64_t disk_room, wal_room; /* bytes free for growing, and free in the WAL as it is */
+        int rc;                       /* first SQLite code that is not fine in this transaction */
+        bool fresh;                   /* made by a rescue: its marker is still there */
+        bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
+        bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
         uint64_t max_pages_set;
 
         /* Follows the transaction: put back when it is rolled back. */
@@ -261,9 +263,11 @@ struct spool_db {
 
 struct spool_result {
         bool ok;
-        bool rows_left; /* ok, but only acks and dead letters: no room for the rows (block) */
+        bool rows_left; /* ok, but only acks and dead letters: no room for the rows (block, or no_space) */
+        bool no_space;  /* the disk would be full */
         bool more;      /* trimming or shrinking goes on */
         bool damaged;   /* not ok, and never will be with this file */
+        bool crowded;   /* the disk: tag times are to be saved, so that rows may go */
         struct spool_drops drops;
         uint64_t used_pages;
         uint64_t file_bytes;
@@ -296,6 +300,12 @@ int spool_db_load_span(struct spool_db *db, struct err *e);
 int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
+
+/* The disk under it (spool_disk.c). */
+uint64_t spool_disk_size(const char *path, const char *suffix);
+void spool_disk_look(struct spool_db *db);
+bool spool_disk_takes(struct spool_db *db, uint64_t pages);
+uint64_t spool_disk_trim_bytes(const struct spool_db *db);
 
 /* Steps of a commit (spool_ledger.c, spool_cut.c, spool_put.c). */
 void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops, int64_t at_us);
@@ -378,6 +388,7 @@ struct spool {
         bool more;                /* the last commit left trimming to do */
         bool wants_room;          /* somebody was told to wait */
         bool full;                /* block: no room on disk */
+        bool crowded;             /* the disk is, said the last commit */
         bool high;                /* what on_pressure said last */
         struct rt_timer interval; /* commit is due */
         struct rt_timer retry;

@@ -68,7 +68,10 @@ static const char *const sql[N_STMTS] = {
 
 static int on_wal(void *ctx, sqlite3 *conn, const char *name, int n_frames)
 {
-        ((struct spool_db *)ctx)->wal_frames = n_frames;
+        struct spool_db *db = ctx;
+
+        db->wal_frames = n_frames;
+        db->wal_done = false;
         return SQLITE_OK;
 }
 
