@@ -153,13 +153,26 @@ static void make_signal(int kind)
 
 /* ---- troubles of three to seven deviations, an hour to a day long at five minutes a reading ---- */
 
-enum { JUMP, RAMP, COLLAPSE, NOISE, SPIKES, SWINGS, SORTS };
+enum { JUMP, RAMP, COLLAPSE, NOISE, SPIKES, SWINGS, FAILURE, STUCK, SORTS };
+
+/* It drifts away for long, and then fails. */
+static void make_failure(double size, int at)
+{
+        int drift = 200 + (int)(1000 * uniform()), len = 60 + (int)(300 * uniform());
+
+        for (int i = at - drift; i < at; i++)
+                v[i] += size * (i - at + drift) / drift;
+        for (int i = at; i < at + len && i < N; i++)
+                v[i] -= 1.5 * size;
+}
 
 static void make_trouble(int sort, int at)
 {
         double size = (3 + 4 * uniform()) * (uniform() < 0.5 ? -1 : 1), before = v[at], swing = 20 + 30 * uniform();
         int len = 60 + (int)(300 * uniform());
 
+        if (sort == FAILURE)
+                make_failure(size, at);
         for (int i = at; i < at + len && i < N; i++) {
                 double t = i - at;
 
@@ -175,6 +188,8 @@ static void make_trouble(int sort, int at)
                         v[i] += size;
                 else if (sort == SWINGS)
                         v[i] += 0.6 * size * sin(t * 2 * M_PI / swing);
+                else if (sort == STUCK)
+                        v[i] = before;
         }
 }
 
@@ -253,6 +268,7 @@ static struct rule_conf choice(double sigma, int half_life)
 
         c.hihi = c.hi = c.lo = c.lolo = c.limit = c.within = c.at_least = c.at_most = c.deadband = NAN;
         c.half_life_us = half_life * period_us;
+        c.warm_up_us = 500 * period_us;
         BUG_ON(rules_schema.check(&c, &key, &e) != 0);
         return c;
 }
@@ -260,8 +276,8 @@ static struct rule_conf choice(double sigma, int half_life)
 int main(int argc, char **argv)
 {
         static const double sigmas[] = {3, 3.5, 4, 4.5, 5, 6};
-        static const int half_lives[] = {500, 1000, 2000};
-        enum { CHOICES = 18 };
+        static const int half_lives[] = {500, 1000, 2000, 4000};
+        enum { CHOICES = 24 };
         static double total[CHOICES], by_kind[CHOICES][KINDS];
         static unsigned alarms[CHOICES];
         int rounds = argc > 1 ? atoi(argv[1]) : 2, series = KINDS * SORTS * rounds;
@@ -272,7 +288,7 @@ int main(int argc, char **argv)
                 make_signal(kind);
                 make_troubles(i / KINDS % SORTS);
                 for (int k = 0; k < CHOICES; k++) {
-                        struct rule_conf c = choice(sigmas[k / 3], half_lives[k % 3]);
+                        struct rule_conf c = choice(sigmas[k / 4], half_lives[k % 4]);
                         double s;
 
                         run(&c);
@@ -285,7 +301,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < KINDS; i++)
                 printf(" %8s", kinds[i]);
         for (int k = 0; k < CHOICES; k++) {
-                printf("\n%5.1f %9d %7.3f %7.1f ", sigmas[k / 3], half_lives[k % 3], total[k] / series,
+                printf("\n%5.1f %9d %7.3f %7.1f ", sigmas[k / 4], half_lives[k % 4], total[k] / series,
                        (double)alarms[k] / series);
                 for (int i = 0; i < KINDS; i++)
                         printf(" %8.2f", by_kind[k][i] * KINDS / series);
