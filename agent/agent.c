@@ -43,6 +43,7 @@ static void on_spool_pressure(void *ctx, bool high)
                 log_warn("spool", "over 90 %% of its budget is held; when it is full: %s",
                          a->conf->spool.when_full == SPOOL_BLOCK         ? "sources are paused"
                          : a->conf->spool.when_full == SPOOL_DROP_NEWEST ? "new readings are dropped"
+                         : a->conf->spool.when_full == SPOOL_THIN        ? "the oldest become one a minute"
                                                                          : "the oldest readings are dropped");
         pipeline_event(&a->pipeline, "spool_pressure", high ? 600 : 100, SPOOL_NO_TAG, "\"state\":\"%s\"",
                        high ? "high" : "normal");
@@ -103,6 +104,11 @@ static void on_uplink_state(void *ctx, bool up, const char *why)
                 words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
         pipeline_event(&a->pipeline, "uplink", up ? 100 : 600, SPOOL_NO_TAG, "\"state\":\"%s\",\"why\":\"%s\"",
                        up ? "up" : "down", words);
+}
+
+static void on_uplink_again(void *ctx, uint32_t token, bool delivered, const char *why)
+{
+        requeue_report(((struct agent *)ctx)->requeue, token, delivered, why);
 }
 
 /* ---- timers ---- */
@@ -213,7 +219,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                                            .on_fault = on_spool_fault,
                                            .on_dropped = on_spool_dropped,
                                            .ctx = a};
-        struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .ctx = a};
+        struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .on_again = on_uplink_again, .ctx = a};
         struct spool_counts counts;
 
         *a = (struct agent){.rt = rt, .conf = conf, .sink = sink};
@@ -241,6 +247,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         a->uplink =
                 uplink_new(rt, &a->kafka, &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch},
                            a->spool, a->tags, sink, &from_uplink);
+        a->requeue = requeue_new(rt, conf->spool.path, a->spool, a->uplink);
         if (add_drivers(a, e) < 0) {
                 agent_close(a);
                 return -1;
@@ -323,6 +330,7 @@ static void release(struct agent *a)
         alarms_close(a->alarms);
         if (a->thinning)
                 thinning_free(a->thinning);
+        requeue_free(a->requeue);
         uplink_free(a->uplink);
         tags_free(a->tags);
 }

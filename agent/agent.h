@@ -15,6 +15,7 @@
 #include "agent/host.h"
 #include "agent/notifiers.h"
 #include "agent/pipeline.h"
+#include "agent/requeue.h"
 #include "uplink/uplink.h"
 
 enum { RATE_SECONDS = 10 };
@@ -37,6 +38,7 @@ struct agent {
         struct host *host;
         struct sink *sink;
         struct uplink *uplink;
+        struct requeue *requeue;
         struct kafka_conf kafka; /* conf->kafka with a window that fits the spool */
         int64_t started_us;      /* monotonic */
 

@@ -154,6 +154,37 @@ static void answer_alarm_cmd(struct daemon *d, struct control_client *c, const j
         snprintf(p->text, sizeof(p->text), "{\"done\":true}");
 }
 
+static void answer_requeue(struct daemon *d, struct control_client *c, const json_t *o)
+{
+        json_int_t first = json_integer_value(json_object_get(o, "first"));
+        json_int_t last = json_integer_value(json_object_get(o, "last"));
+        enum spool_lane lane = json_is_true(json_object_get(o, "events")) ? SPOOL_EVENTS : SPOOL_SAMPLES;
+        struct requeue_status s;
+        json_t *reply;
+        char *text;
+
+        if (first > 0 && last >= first && !requeue_start(d->agent->requeue, lane, (uint64_t)first, (uint64_t)last)) {
+                refuse(c, "another requeue is under way");
+                return;
+        }
+        requeue_status(d->agent->requeue, &s);
+        reply = json_pack("{s:b, s:I, s:I, s:I, s:s}", "running", s.running, "found", (json_int_t)s.found, "delivered",
+                          (json_int_t)s.delivered, "refused", (json_int_t)s.refused, "last_error", s.last_error);
+        text = json_dumps(reply, JSON_COMPACT);
+        control_reply(c, text);
+        free(text);
+        json_decref(reply);
+}
+
+static void answer_purge(struct daemon *d, struct control_client *c, const json_t *o)
+{
+        json_int_t upto = json_integer_value(json_object_get(o, "upto"));
+
+        if (upto > 0)
+                spool_purge(d->agent->spool, (uint64_t)upto);
+        control_reply(c, spool_is_purging(d->agent->spool) ? "{\"purging\":true}" : "{\"purging\":false}");
+}
+
 static void answer_status(struct daemon *d, struct control_client *c)
 {
         char *text = status_json(d->agent);
@@ -179,8 +210,12 @@ static void on_request(void *ctx, struct control_client *c, const char *line, si
                 answer_alarms(d, c, o);
         else if (cmd && !strcmp(cmd, "alarm_cmd"))
                 answer_alarm_cmd(d, c, o);
+        else if (cmd && !strcmp(cmd, "requeue"))
+                answer_requeue(d, c, o);
+        else if (cmd && !strcmp(cmd, "purge"))
+                answer_purge(d, c, o);
         else
-                refuse(c, "cmd: status, send, alarms or alarm_cmd");
+                refuse(c, "cmd: status, send, alarms, alarm_cmd, requeue or purge");
         json_decref(o);
 }
 

@@ -29,7 +29,7 @@ struct spool;
 
 enum spool_lane { SPOOL_EVENTS = 0, SPOOL_SAMPLES = 1, SPOOL_LANES };
 
-enum spool_when_full { SPOOL_DROP_OLDEST, SPOOL_DROP_NEWEST, SPOOL_BLOCK };
+enum spool_when_full { SPOOL_DROP_OLDEST, SPOOL_DROP_NEWEST, SPOOL_BLOCK, SPOOL_THIN };
 
 /* The `spool:` section. */
 struct spool_conf {
@@ -193,9 +193,17 @@ int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spo
 
 /* ---- for the uplink ---- */
 
+/* What a row with READING_AGGREGATE stands for: its value is the mean, or with has_range unset the last value. */
+struct spool_aggregate {
+        double min, max;
+        uint32_t n;
+        bool has_range;
+};
+
 struct spool_row {
         uint64_t seq;
         struct reading r; /* samples; text points into the fetch's buffer. Events: r.ts_us, r.tag, r.v.text = body, r.len */
+        struct spool_aggregate a;
 };
 
 /* One fetch in flight per lane. The rows stay valid until the next fetch with the same struct. */
@@ -228,6 +236,18 @@ void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
 
 /* Kafka will never take this one: into the dead-letter table with its reason, and into the ledger as dropped. */
 void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, const char *reason);
+
+/* ---- an operator's word ---- */
+
+/*
+ * Readings up to `upto` go, delivered or not, with a line in the ledger ("purged") for those that are held; those at or
+ * below the pin stay when they are not delivered.  In stretches, with the next commits, until spool_is_purging says no.
+ */
+void spool_purge(struct spool *s, uint64_t upto);
+bool spool_is_purging(const struct spool *s);
+
+/* The dead letter was delivered after all; it stays in the ledger. False: too many at a time, try again after a commit. */
+bool spool_forget_dead(struct spool *s, uint64_t id);
 
 /* ---- what people see ---- */
 

@@ -28,6 +28,7 @@ void spool_batch_free(struct spool_batch *b)
         free(b->quarantine_bytes.p);
         free(b->refused.v);
         free(b->dead);
+        free(b->forget);
         spool_batch_clear_alarms(b);
         spool_batch_clear_learned(b);
         free(b->alarms);
@@ -43,6 +44,7 @@ void spool_batch_clear(struct spool_batch *b)
         b->text_used = b->event_bytes.n = b->quarantine_bytes.n = 0;
         b->cost_bytes = 0;
         b->n_repairs = 0;
+        b->purge_upto = b->n_forget = 0;
         b->refused.n = 0;
         spool_batch_clear_alarms(b);
         spool_batch_clear_learned(b);
@@ -53,7 +55,7 @@ void spool_batch_clear(struct spool_batch *b)
 bool spool_batch_empty(const struct spool_batch *b)
 {
         return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
-               !b->n_notes && !b->n_repairs && !b->n_learned && !b->told;
+               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_learned && !b->told;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

@@ -74,8 +74,8 @@ static void snapshot(struct spool *s, struct spool_batch *b, bool save)
         s->bytes_since_save += b->cost_bytes;
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->last[i] = s->lanes[i].appended;
-        save = save || (s->crowded && s->rows_since_save >= CROWDED_ROWS) || s->rows_since_save >= s->plan.save_rows ||
-               s->bytes_since_save >= s->plan.save_bytes;
+        save = save || b->purge_upto || (s->crowded && s->rows_since_save >= CROWDED_ROWS) ||
+               s->rows_since_save >= s->plan.save_rows || s->bytes_since_save >= s->plan.save_bytes;
         if (save || (s->rows_since_save && rt_mono_us(s->rt) >= s->save_due_us))
                 save_times(s, b);
 }
@@ -204,6 +204,7 @@ static void settle(struct spool *s)
         s->commits++;
         s->rows_committed += res->n_rows;
         s->more = res->more;
+        s->purging = res->purging;
         spool_batch_clear(b);
 }
 
@@ -269,7 +270,8 @@ static void settle_acks(struct spool *s)
         s->file_bytes = s->result.file_bytes;
         s->first_seq = s->result.first_seq;
         s->oldest_held_ts_us = s->result.oldest_held_ts_us;
-        b->n_dead = b->n_repairs = 0;
+        s->purging = s->result.purging;
+        b->n_dead = b->n_repairs = b->n_forget = b->purge_upto = 0;
 }
 
 /*

@@ -29,6 +29,7 @@ static bool let_go(struct spool_db *db, uint64_t upto, uint64_t most)
         stmt_bind(db, STMT_CUT_READING, 1, first);
         stmt_bind(db, STMT_CUT_READING, 2, upto);
         stmt_run(db, STMT_CUT_READING);
+        spool_db_cut_aggregates(db, first, upto);
         db->v.first[SPOOL_SAMPLES] = upto + 1;
         return true;
 }
@@ -66,6 +67,8 @@ uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after,
         stmt_bind(db, del, 1, first);
         stmt_bind(db, del, 2, last);
         stmt_run(db, del);
+        if (lane == SPOOL_SAMPLES)
+                spool_db_cut_aggregates(db, first, last);
         if (first <= db->v.first[lane])
                 db->v.first[lane] = last + 1;
         if (lane == SPOOL_EVENTS)
@@ -94,10 +97,13 @@ bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_
 {
         uint64_t saved = db->v.ts_saved_seq;
 
+        spool_thin_begin(db);
         while (stmt_fine(db) && free_pages(db) < need) {
                 if (let_go(db, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS))
                         continue;
-                if (db->when_full != SPOOL_DROP_OLDEST)
+                if (spool_db_thin(db, b, res))
+                        continue;
+                if (db->when_full != SPOOL_DROP_OLDEST && db->when_full != SPOOL_THIN)
                         return false;
                 if (!spool_db_cut(db, SPOOL_SAMPLES, spool_db_pinned(db, b, SPOOL_SAMPLES), saved, CHUNK_ROWS, "full",
                                   res))

@@ -75,6 +75,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
         spool_db_put_saves(db, b);
         spool_db_put_cursors(db, b);
         spool_db_repair_times(db, b, res);
+        spool_db_purge(db, b, res);
         spool_db_trim(db, b, SPOOL_SAMPLES, res);
         spool_db_trim(db, b, SPOOL_EVENTS, res);
         room = spool_db_make_room(db, b, pages_for(b) << squeeze, res);
@@ -152,7 +153,8 @@ static uint64_t wal_bytes(const struct spool_db *db)
 /* Before a commit that would push the WAL over its share: start it over, waiting for readers. */
 static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
-        uint64_t need = (uint64_t)pages_for(b) * PAGE_BYTES + b->event_bytes.n * 2 + VACUUM_PAGES * PAGE_BYTES / 2;
+        uint64_t need = (uint64_t)pages_for(b) * PAGE_BYTES + b->event_bytes.n * 2 + VACUUM_PAGES * PAGE_BYTES / 2 +
+                        (db->thin ? spool_thin_wal_bytes(&db->plan) : 0);
         int rc;
 
         if (wal_bytes(db) + need <= db->plan.wal_bytes || wal_bytes(db) <= db->plan.checkpoint_bytes / 2)
@@ -215,5 +217,6 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
         if (!done)
                 return;
         spool_db_stat(db, b->acked[SPOOL_SAMPLES], res);
+        res->purging = db->v.purge_upto != 0;
         res->ok = true;
 }

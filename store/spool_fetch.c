@@ -49,6 +49,9 @@ int spool_reader_open(struct spool *s, struct err *e)
         }
         for (int i = 0; i < N_READER_STMTS && rc == SQLITE_OK; i++)
                 rc = sqlite3_prepare_v3(s->reader, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->reader_stmt[i], NULL);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_prepare_v3(s->reader, SPOOL_GET_AGGREGATE, -1, SQLITE_PREPARE_PERSISTENT,
+                                        &s->reader_aggregate, NULL);
         if (rc != SQLITE_OK)
                 return err_set(e, "spool %s: cannot be read: %s", s->conf.path, sqlite3_errmsg(s->reader));
         return 0;
@@ -58,6 +61,8 @@ void spool_reader_close(struct spool *s)
 {
         for (int i = 0; i < N_READER_STMTS; i++)
                 sqlite3_finalize(s->reader_stmt[i]);
+        sqlite3_finalize(s->reader_aggregate);
+        s->reader_aggregate = NULL;
         sqlite3_close(s->reader);
         memset(s->reader_stmt, 0, sizeof(s->reader_stmt));
         s->reader = NULL;
@@ -112,10 +117,12 @@ static int take_rows(struct spool_fetch *f, sqlite3_stmt *st, uint64_t after, ui
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 struct spool_row *row = &f->rows[f->n_rows];
 
-                if (f->lane == SPOOL_SAMPLES)
+                if (f->lane == SPOOL_SAMPLES) {
                         spool_read_sample(st, base_us, row);
-                else
+                        spool_read_aggregate(f->spool->reader_aggregate, row);
+                } else {
                         spool_read_event(st, row);
+                }
                 if (!keep_text(f, &row->r, used))
                         break;
                 f->n_rows++;

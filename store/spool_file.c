@@ -344,6 +344,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
         db->path = mem_strdup(conf->path);
         db->when_full = conf->when_full;
         db->keep_us = conf->keep_delivered_us;
+        db->thin = conf->when_full == SPOOL_THIN ? spool_thin_new() : NULL;
         spool_plan(&db->plan, conf);
         if (strlen(conf->path) > 4000)
                 return err_set(e, "spool: the path is too long");
@@ -380,6 +381,7 @@ void spool_db_close(struct spool_db *db, bool clean)
         if (db->lock_fd >= 0)
                 close(db->lock_fd);
         free(db->path);
+        spool_thin_free(db->thin);
         memset(db, 0, sizeof(*db));
         db->lock_fd = -1;
 }

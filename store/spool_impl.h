@@ -20,7 +20,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,    /* what a reading without text is counted as */
         KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 5,  /* user_version */
+        FILE_VERSION = 6,  /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -127,6 +127,9 @@ struct spool_batch {
         size_t n_dead, cap_dead;
         struct spool_repair repairs[REPAIRS_MOST];
         size_t n_repairs;
+        uint64_t purge_upto; /* 0: nothing */
+        uint64_t *forget;    /* dead letters */
+        size_t n_forget;
         struct spool_alarm_item *alarms;
         size_t n_alarms, cap_alarms;
         uint64_t alarm_order;
@@ -220,6 +223,13 @@ enum spool_stmt {
         STMT_NOTES_TOLD,
         STMT_PUT_LEARNED,
         STMT_CUT_LEARNED,
+        STMT_PUT_META,
+        STMT_THIN_WALK,
+        STMT_THIN_MOVE,
+        STMT_THIN_MEAN,
+        STMT_GET_AGGREGATE,
+        STMT_PUT_AGGREGATE,
+        STMT_CUT_AGGREGATES,
         STMT_BEGIN,
         STMT_COMMIT,
         STMT_ROLLBACK,
@@ -242,6 +252,7 @@ struct spool_db {
         int wal_frames;
         bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
         uint64_t max_pages_set;
+        struct spool_thin *thin; /* NULL: when_full is something else */
 
         /* Follows the transaction: put back when it is rolled back. */
         struct {
@@ -251,6 +262,9 @@ struct spool_db {
                 uint64_t n_ledger;
                 bool has_span;
                 int64_t base_us;                               /* times of new rows count from it */
+                uint64_t thinned_seq; /* rows up to here are as thin as they get */
+                bool has_aggregates;
+                uint64_t purge_upto; /* 0: nothing more */
                 struct spool_repair repairs[2 * REPAIRS_MOST]; /* under way */
                 size_t n_repairs;
         } v;
@@ -265,7 +279,8 @@ struct spool_result {
         bool ok;
         bool rows_left; /* ok, but only acks and dead letters: no room for the rows (block, or no_space) */
         bool no_space;  /* the disk would be full */
-        bool more;      /* trimming or shrinking goes on */
+        bool more;      /* trimming, purging or shrinking goes on */
+        bool purging;
         bool damaged;   /* not ok, and never will be with this file */
         bool crowded;   /* the disk: tag times are to be saved, so that rows may go */
         struct spool_drops drops;
@@ -313,6 +328,16 @@ void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t ac
 /* True when `need` pages are free. Delivered rows go first; held ones by policy. */
 bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res);
 void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+/* The oldest minute that is not thin yet becomes so (spool_thin.c). False: there is none, or no more in this commit. */
+bool spool_db_thin(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_thin_begin(struct spool_db *db); /* before a commit makes room */
+struct spool_thin *spool_thin_new(void);
+void spool_thin_free(struct spool_thin *t);
+uint64_t spool_thin_wal_bytes(const struct spool_plan *plan); /* that a commit may write for it */
+void spool_db_cut_aggregates(struct spool_db *db, uint64_t first, uint64_t last);
+#define SPOOL_GET_AGGREGATE "SELECT n, min, max FROM aggregate WHERE seq = ?1"
+void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row); /* a statement of that, or NULL */
+void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res); /* spool_purge.c */
 /* Delivered rows whose time is over. Sets res->more when there are others. */
 void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res);
 void spool_db_shrink(struct spool_db *db, struct spool_result *res);
@@ -386,6 +411,7 @@ struct spool {
         bool urgent;              /* a commit is wanted now */
         bool in_upcalls;          /* the end of a commit is being told: no new one yet */
         bool more;                /* the last commit left trimming to do */
+        bool purging;             /* and rows to purge */
         bool wants_room;          /* somebody was told to wait */
         bool full;                /* block: no room on disk */
         bool crowded;             /* the disk is, said the last commit */
@@ -418,7 +444,7 @@ struct spool {
         bool reader_says_damaged;           /* under reader_lock */
         int reader_damaged, writer_damaged; /* so often in a row */
         sqlite3 *reader;
-        sqlite3_stmt *reader_stmt[N_READER_STMTS];
+        sqlite3_stmt *reader_stmt[N_READER_STMTS], *reader_aggregate;
 };
 
 uint64_t spool_budget_bytes(const struct spool *s);

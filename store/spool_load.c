@@ -144,7 +144,7 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, 
 /* Events are at most a tenth of the file, but that may be much: count them by a sample of the newest. */
 static int load_sizes(struct spool_db *db, const struct lane *events, struct err *e)
 {
-        int64_t mean, quarantine, dead, saved;
+        int64_t mean, quarantine, dead, saved, thinned, aggregates;
 
         if (spool_db_get_int(db->conn,
                              "SELECT coalesce(cast(avg(n) AS INTEGER), 0) FROM"
@@ -156,13 +156,18 @@ static int load_sizes(struct spool_db *db, const struct lane *events, struct err
                     &quarantine) != SQLITE_OK ||
             spool_db_get_int(db->conn, "SELECT coalesce(sum(coalesce(length(value), 0) + 128), 0) FROM dead_letter",
                              &dead) != SQLITE_OK ||
-            spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK)
+            spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT coalesce((SELECT value FROM meta WHERE key='thinned_seq'), 0)",
+                             &thinned) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT EXISTS (SELECT 1 FROM aggregate)", &aggregates) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read where it stands", e);
         if (db->v.first[SPOOL_EVENTS])
                 db->v.event_bytes = (uint64_t)mean * (events->last - db->v.first[SPOOL_EVENTS] + 1);
         db->v.quarantine_bytes = (uint64_t)quarantine;
         db->v.dead_bytes = (uint64_t)dead;
         db->v.ts_saved_seq = (uint64_t)saved;
+        db->v.thinned_seq = (uint64_t)thinned;
+        db->v.has_aggregates = aggregates;
         return 0;
 }
 

@@ -131,6 +131,7 @@ int spool_query_open(struct spool_query **out, const char *path, struct err *e)
                 spool_query_close(q);
                 return -1;
         }
+        sqlite3_prepare_v2(q->conn, SPOOL_GET_AGGREGATE, -1, &q->aggregate, NULL);
         *out = q;
         return 0;
 }
@@ -140,6 +141,7 @@ void spool_query_close(struct spool_query *q)
         for (size_t i = 0; i < q->n_tags; i++)
                 free(q->tags[i].text);
         free(q->tags);
+        sqlite3_finalize(q->aggregate);
         sqlite3_close(q->conn);
         free(q->path);
         free(q);

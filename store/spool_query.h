@@ -36,6 +36,7 @@ int spool_query_counts(struct spool_query *q, struct spool_counts *out, struct e
 struct spool_query_row {
         uint64_t seq;
         struct reading r; /* events: ts_us and, as text, the body (JSON members without braces) */
+        struct spool_aggregate a;
         const char *source, *name, *unit, *labels; /* "" for an event without a tag; labels as in struct tag */
         bool delivered;                            /* at or below the lane's watermark */
         const char *kind;                          /* events only, else "" */
@@ -95,6 +96,7 @@ int spool_query_quarantine(struct spool_query *q, bool (*each)(void *ctx, const 
                            void *ctx, struct err *e);
 
 struct spool_query_dead {
+        uint64_t id;
         enum spool_lane lane;
         struct spool_query_row row;
         const char *reason;

@@ -18,6 +18,7 @@ struct names {
 
 struct spool_query {
         sqlite3 *conn;
+        sqlite3_stmt *aggregate; /* NULL: an old file has none */
         char *path;
         char gateway[TEXT_NAME_MAX + 1];
         uint64_t epoch;

@@ -106,9 +106,11 @@ int spool_query_dead_letters(struct spool_query *q, bool (*each)(void *ctx, cons
                 s->n = 0;
                 s->bytes.n = 0;
                 slice_put(s, st, SPOOL_SAMPLES);
+                spool_read_aggregate(NULL, &s->rows[0]);
                 if (sqlite3_column_type(st, 2) == SQLITE_NULL)
                         s->rows[0].r.tag = SPOOL_NO_TAG;
                 id = sqlite3_column_int64(st, 8);
+                dead.id = (uint64_t)id;
                 dead.lane = lane_of(query_text(st, 9));
                 snprintf(reason, sizeof(reason), "%s", query_text(st, 10));
                 dead.at_us = sqlite3_column_int64(st, 11);

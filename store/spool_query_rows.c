@@ -45,6 +45,8 @@ static int load_slice(struct spool_query *q, sqlite3_stmt *st, enum spool_lane l
         sqlite3_bind_int64(st, 2, (int64_t)upto);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 slice_put(s, st, lane);
+                if (lane == SPOOL_SAMPLES)
+                        spool_read_aggregate(q->aggregate, &s->rows[s->n - 1]);
                 if (s->n == SLICE_ROWS || s->bytes.n > SLICE_BYTES)
                         break;
         }
@@ -85,6 +87,7 @@ void slice_show(const struct spool_query *q, enum spool_lane lane, const struct 
 
         *out = (struct spool_query_row){.seq = s->rows[i].seq,
                                         .r = s->rows[i].r,
+                                        .a = s->rows[i].a,
                                         .source = t->at[0],
                                         .name = t->at[1],
                                         .unit = t->at[2],

@@ -65,6 +65,7 @@ static const char *const steps[] = {
         "CREATE TABLE span (first_seq INTEGER PRIMARY KEY, base_us INTEGER);"
         "CREATE TABLE span_copy (first_seq INTEGER PRIMARY KEY, base_us INTEGER);"
         "CREATE VIEW reading AS " AS_READINGS " UNION ALL SELECT * FROM reading_old;" READINGS_VIEW,
+        "CREATE TABLE aggregate (seq INTEGER PRIMARY KEY, n INTEGER, min REAL, max REAL);",
 };
 static const char forget_old[] = "DROP VIEW readings; DROP VIEW reading; DROP TABLE reading_old;"
                                  "CREATE VIEW reading AS " AS_READINGS ";" READINGS_VIEW;

@@ -4,7 +4,8 @@
 #include "store/spool_stmt.h"
 
 /* Of a row of `sample`. */
-#define ARRIVAL "(t_us + delay_us + (SELECT base_us FROM span WHERE first_seq <= seq ORDER BY first_seq DESC LIMIT 1))"
+#define BASE(seq) "(SELECT base_us FROM span WHERE first_seq <= " seq " ORDER BY first_seq DESC LIMIT 1)"
+#define ARRIVAL   "(t_us + delay_us + " BASE("seq") ")"
 
 static const char *const sql[N_STMTS] = {
         [STMT_PUT_READING] = "INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -61,6 +62,15 @@ static const char *const sql[N_STMTS] = {
                 "UPDATE meta SET value = (SELECT coalesce(max(id), 0) FROM alarm_log) WHERE key = 'alarm_told'",
         [STMT_PUT_LEARNED] = "INSERT OR REPLACE INTO learned VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [STMT_CUT_LEARNED] = "DELETE FROM learned WHERE id <= (SELECT max(id) FROM learned) - ?1",
+        [STMT_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
+        [STMT_THIN_WALK] = "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
+        [STMT_THIN_MOVE] = "UPDATE sample SET seq = ?2, t_us = t_us + " BASE("?1") " - " BASE("?2") ","
+                           " bits = bits | (64 << 43) WHERE seq = ?1",
+        [STMT_THIN_MEAN] = "UPDATE sample SET seq = ?2, t_us = t_us + " BASE("?1") " - " BASE("?2") ","
+                           " bits = (bits & ~3) | (64 << 43), value = ?3 WHERE seq = ?1",
+        [STMT_GET_AGGREGATE] = SPOOL_GET_AGGREGATE,
+        [STMT_PUT_AGGREGATE] = "INSERT INTO aggregate VALUES (?1, ?2, ?3, ?4)",
+        [STMT_CUT_AGGREGATES] = "DELETE FROM aggregate WHERE seq BETWEEN ?1 AND ?2",
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
         [STMT_ROLLBACK] = "ROLLBACK",

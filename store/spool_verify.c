@@ -138,6 +138,14 @@ static const struct rule slice_rules[] = {
                             " lane='samples' AND last_seq > g.before AND first_seq < g.seq)"},
 };
 
+/* Of files that have been thinned, or may be (spool_thin.c). */
+static const struct rule thin_rules[] = {
+        {"aggregate %s has no reading", "SELECT seq FROM aggregate WHERE seq NOT IN (SELECT seq FROM reading)"},
+        {"aggregate %s does not hold its reading's value",
+         "SELECT a.seq FROM aggregate a JOIN reading r USING (seq) WHERE a.n < 2 OR NOT r.flags & 64 OR"
+         " (a.min IS NULL) <> (a.max IS NULL) OR r.value < a.min OR r.value > a.max"},
+};
+
 static void fault(struct spool_verify *v, const char *what)
 {
         v->n_faults++;
@@ -263,6 +271,8 @@ static void check_all(struct spool_verify *v, sqlite3 *c)
                 ask_rule(v, c, &file_rules[i], 0, 0);
         for (size_t i = 0; i < sizeof(span_rules) / sizeof(*span_rules) && version >= 5; i++)
                 ask_rule(v, c, &span_rules[i], 0, 0);
+        for (size_t i = 0; i < sizeof(thin_rules) / sizeof(*thin_rules) && version >= 6; i++)
+                ask_rule(v, c, &thin_rules[i], 0, 0);
         ask_rule(v, c, &tail_rule, 0, 0);
         check_rows(v, c);
         v->n_readings = ask(c, "SELECT count(*) FROM reading");

@@ -221,6 +221,18 @@ static void encode(struct lane *l, const struct spool_row *row, const struct tag
         }
 }
 
+bool lane_make_record(struct lane *l, const struct spool_row *row, const struct rt_time *now, struct sink_record *rec)
+{
+        const struct tag *tag = tag_of(l, row);
+
+        if (!tag && l->id == SPOOL_SAMPLES)
+                return false;
+        rec->topic = topic_of(l, &row->r, now->wall_us);
+        rec->ts_ms = record_timestamp_ms(row->r.ts_us, now->wall_us);
+        encode(l, row, tag, rec);
+        return true;
+}
+
 static void poison(struct lane *l, uint64_t seq, const char *why)
 {
         l->u->poisoned++;
@@ -263,20 +275,17 @@ static bool produce(struct lane *l, struct sink_record *rec, uint64_t seq, uint3
 /* False: the lane has to wait, and the row's turn comes again. */
 static bool send_row(struct lane *l, const struct spool_row *row, const struct rt_time *now)
 {
-        const struct tag *tag = tag_of(l, row);
-        struct sink_record rec = {.topic = topic_of(l, &row->r, now->wall_us),
-                                  .ts_ms = record_timestamp_ms(row->r.ts_us, now->wall_us)};
+        struct sink_record rec = {0};
         size_t n_bytes;
         uint32_t slot;
 
-        if (!tag && l->id == SPOOL_SAMPLES) {
+        if (!lane_make_record(l, row, now, &rec)) {
                 if (window_offer(&l->w, row->seq, 0, &slot) == WINDOW_SEND) {
                         window_refuse(&l->w, slot);
                         poison(l, row->seq, "its tag is not in the table");
                 }
                 return window_is_open(&l->w);
         }
-        encode(l, row, tag, &rec);
         n_bytes = rec.key_len + rec.value_len + rec.headers_len;
         switch (window_offer(&l->w, row->seq, (uint32_t)n_bytes, &slot)) {
         case WINDOW_SEND:

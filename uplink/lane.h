@@ -12,7 +12,7 @@
 #include "uplink/window.h"
 
 /* A report's opaque: the slot in the lane's window, and which lane. */
-enum { OPAQUE_LANE_BITS = 2, OPAQUE_LANE_MASK = 3, OPAQUE_HEARTBEAT = 3 };
+enum { OPAQUE_LANE_BITS = 2, OPAQUE_LANE_MASK = 3, OPAQUE_AGAIN = 2, OPAQUE_HEARTBEAT = 3 };
 
 enum batch_state { BATCH_EMPTY, BATCH_FETCHING, BATCH_READY };
 
@@ -76,6 +76,9 @@ void lane_fini(struct lane *l);
 /* Produces until something stops it; each row takes one of *budget. True: call again soon. */
 bool lane_pump(struct lane *l, uint32_t *budget);
 void lane_kick(struct lane *l);
+
+/* Topic, time, key and value; they live until the next one is made. False: it is of a tag that nobody knows. */
+bool lane_make_record(struct lane *l, const struct spool_row *row, const struct rt_time *now, struct sink_record *rec);
 
 /* Ends what can be ended at once. */
 void lane_stop(struct lane *l);

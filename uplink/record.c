@@ -20,7 +20,7 @@
 enum {
         US_PER_S = 1000000,
         SECOND_TEXT = 20, /* 2026-11-23T10:00:00. */
-        FIXED_MAX = 512,  /* all keys, numbers and words of a record; its longest combination is tested */
+        FIXED_MAX = 640,  /* all keys, numbers and words of a record; its longest combination is tested */
         AHEAD_MS = 60000,
 };
 
@@ -297,11 +297,22 @@ static char *put_flags(char *p, unsigned flags)
                 p = put_time_words(p, flags);
         if (flags & READING_HISTORICAL)
                 p = PUT(p, ",\"historical\":true");
-        if (flags & READING_AGGREGATE)
-                p = PUT(p, ",\"aggregate\":true");
         if (flags & READING_RETAINED)
                 p = PUT(p, ",\"retained\":true");
         return p;
+}
+
+/* What a thinned minute keeps of its readings beside the value. */
+static char *put_aggregate(char *p, const struct spool_aggregate *a, bool with_range)
+{
+        p = with_range ? PUT(p, ",\"agg\":\"mean\",\"n\":") : PUT(p, ",\"agg\":\"last\",\"n\":");
+        p = put_u64(p, a->n);
+        if (!with_range)
+                return p;
+        p = PUT(p, ",\"min\":");
+        p += text_put_double(p, a->min);
+        p = PUT(p, ",\"max\":");
+        return p + text_put_double(p, a->max);
 }
 
 static char *put_tail(const struct record_encoder *enc, char *p, uint64_t seq)
@@ -322,13 +333,17 @@ size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, c
         BUG_ON(cap < record_bound(enc, tag, row));
         if (r->type == READING_F64 && !isfinite(r->v.f64) && !quality_is_bad(quality))
                 quality = QUALITY_BAD_SENSOR;
-        p = put_u64(put(buf, enc->fixed, enc->head_len), row->seq);
-        p = put_time(enc, put(p, g->text, g->mid_len), r->ts_us);
+        p = put(buf, enc->fixed, enc->head_len);
+        if (r->flags & READING_AGGREGATE)
+                *p++ = 'a'; /* its seq was a reading's that may be known elsewhere, as an alarm's sample_seq */
+        p = put_time(enc, put(put_u64(p, row->seq), g->text, g->mid_len), r->ts_us);
         if (!quality_is_bad(quality))
                 p = put_value(p, r);
         p = put_quality(put(p, g->text + g->mid_len, g->unit_len), quality);
         if (r->flags & ~READING_SOURCE_TIME)
                 p = put_flags(p, r->flags);
+        if (r->flags & READING_AGGREGATE)
+                p = put_aggregate(p, &row->a, row->a.has_range && !quality_is_bad(quality));
         p = put(p, g->text + g->mid_len + g->unit_len, g->labels_len);
         if (r->flags & READING_SOURCE_TIME) {
                 p = PUT(p, ",\"arrival_us\":");

@@ -42,7 +42,9 @@ static void on_report(void *ctx, uint32_t opaque, enum sink_result result, const
         struct uplink *u = ctx;
         uint32_t lane = opaque & OPAQUE_LANE_MASK;
 
-        if (lane != OPAQUE_HEARTBEAT)
+        if (lane == OPAQUE_AGAIN)
+                u->up.on_again(u->up.ctx, opaque >> OPAQUE_LANE_BITS, result == SINK_DELIVERED, why);
+        else if (lane != OPAQUE_HEARTBEAT)
                 lane_report(&u->lane[lane], opaque >> OPAQUE_LANE_BITS, result, why);
 }
 

@@ -47,6 +47,7 @@ struct uplink_status {
 
 struct uplink_upcalls {
         void (*on_state)(void *ctx, bool up, const char *why); /* transitions only */
+        void (*on_again)(void *ctx, uint32_t token, bool delivered, const char *why); /* NULL: uplink_again is not used */
         void *ctx;
 };
 
@@ -56,6 +57,11 @@ void uplink_kick(struct uplink *u); /* the spool has new rows */
 void uplink_status(const struct uplink *u, struct uplink_status *out);
 /* A heartbeat on the status topic: not spooled, lost when Kafka is away. */
 void uplink_heartbeat(struct uplink *u, const char *json, size_t len);
+/*
+ * The row once more, under its old id, beside what the lanes send; ends in on_again with the token (at most 2^30) unless it
+ * is refused: SINK_E_FULL, SINK_E_RETRY, or < 0 for ever (told in *e).
+ */
+int uplink_again(struct uplink *u, enum spool_lane lane, const struct spool_row *row, uint32_t token, struct err *e);
 /* No more fetches or records; on_stopped when nothing is under way. Delivered ones are acked to the spool before. */
 void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx);
 void uplink_free(struct uplink *u);

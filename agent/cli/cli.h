@@ -45,6 +45,8 @@ enum cli_option_id {
         CLI_OPT_OPERATOR,
         CLI_OPT_COMMENT,
         CLI_OPT_FOR,
+        CLI_OPT_DRY_RUN,
+        CLI_OPT_YES,
         CLI_OPT_HELP,
         CLI_OPT_VERSION,
         CLI_OPTIONS
@@ -124,5 +126,7 @@ int cmd_spool_dropped(struct cli *c);
 int cmd_spool_quarantine(struct cli *c);
 int cmd_spool_verify(struct cli *c);
 int cmd_spool_sql(struct cli *c);
+int cmd_spool_purge(struct cli *c);
+int cmd_spool_requeue(struct cli *c);
 
 #endif

@@ -247,6 +247,28 @@ const struct cli_command cli_commands[] = {
                    "dead_letter, quarantine and meta.",
          .no = "the answer is not complete: the time was over, or it is longer than 64 MiB",
          .example = "millrace spool sql \"SELECT source, count(*) FROM readings GROUP BY source\""},
+        {.name = "spool requeue",
+         .args = "SEQ|FIRST-LAST",
+         .least = 1,
+         .most = 1,
+         .options = SPOOL,
+         .run = cmd_spool_requeue,
+         .summary = "send dead letters and delivered readings that are still kept once more, under their old ids",
+         .detail = "For when the brokers' limits were raised, or a consumer lost what it had. Events are e17 or e17-e20, as in\n"
+                   "their ids. The daemon sends them beside what is new; held readings go anyway. Dead letters that Kafka\n"
+                   "takes now leave their table; in the ledger they stay.",
+         .no = "Kafka refused some of them, or there was nothing to send",
+         .example = "millrace spool requeue 918200-918273"},
+        {.name = "spool purge",
+         .args = "",
+         .options = SPOOL | CLI_BIT(UNTIL) | CLI_BIT(DRY_RUN) | CLI_BIT(YES),
+         .run = cmd_spool_purge,
+         .summary = "throw away readings that nobody wants any more; needs --yes",
+         .detail = "All that the spool holds, or with --until what arrived before that time; delivered readings that are kept,\n"
+                   "too. Held ones are gone for good, their range is in the ledger as purged. Alarms and events stay, and what is\n"
+                   "on its way to Kafka. Works with the daemon and without.",
+         .no = "some could not be purged",
+         .example = "millrace spool purge --until 2026-11-23T06:00:00Z --dry-run"},
         {.name = "help",
          .args = "[COMMAND]",
          .most = 2,

@@ -109,7 +109,7 @@ static void reserve(struct view *v, size_t need)
 
 const char *view_record(struct view *v, const struct spool_query_row *row, size_t *len)
 {
-        struct spool_row r = {.seq = row->seq, .r = row->r};
+        struct spool_row r = {.seq = row->seq, .r = row->r, .a = row->a};
         struct tag tag = {
                 .source = row->source, .name = row->name, .unit = row->unit, .labels = row->labels, .driver = ""};
 

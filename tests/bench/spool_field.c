@@ -1,7 +1,8 @@
 /*
  * spool_field: what the spool does in the field, in virtual time on a real disk.
  *
- *   spool_field outage DAYS   300 tags at 1 s without Kafka, 256 MiB cap, then drained: the ledger, the cap, the order
+ *   spool_field outage DAYS [thin]
+ *                             300 tags at 1 s without Kafka, 256 MiB cap, then drained: the ledger, the cap, the order
  *   spool_field hour [S [K]]  150 readings a second for an hour, delivered as they come, commits every S, rows kept K s;
  *                             SPOOL_FIELD_VALUES=decimal: of one decimal each, else with all 53 bits in use
  *   spool_field open GIB      the time from opening a file of that size that was left by kill -9 to the first durable reading
@@ -127,6 +128,9 @@ static uint32_t fetch_after(uint64_t seq)
 
 /* ---- outage ---- */
 
+static uint64_t n_aggregates, n_aggregated; /* that were drained, and what they stand for */
+static int64_t oldest_us;
+
 static void drain(void)
 {
         uint64_t last = 0, n = 0, from;
@@ -135,8 +139,14 @@ static void drain(void)
         spool_counts(spool, &c);
         from = c.held;
         while (fetch_after(last)) {
-                for (uint32_t i = 0; i < fetch.n_rows; i++)
+                for (uint32_t i = 0; i < fetch.n_rows; i++) {
                         MUST(fetch.rows[i].seq > last && (last = fetch.rows[i].seq));
+                        oldest_us = oldest_us ? oldest_us : fetch.rows[i].r.ts_us;
+                        if (fetch.rows[i].r.flags & READING_AGGREGATE) {
+                                n_aggregates++;
+                                n_aggregated += fetch.rows[i].a.n;
+                        }
+                }
                 n += fetch.n_rows;
                 spool_ack(spool, SPOOL_SAMPLES, last);
                 run_for(1000);
@@ -144,6 +154,9 @@ static void drain(void)
         run_for(5000000);
         spool_counts(spool, &c);
         MUST(n == from && c.held == 0);
+        if (conf.when_full == SPOOL_THIN)
+                printf("of them %" PRIu64 " aggregates for %" PRIu64 " readings; the oldest is %.2f days old\n",
+                       n_aggregates, n_aggregated, (double)(sim.now.wall_us - oldest_us) / 86400e6);
         MUST(c.accepted == c.delivered + c.dropped);
 }
 
@@ -169,10 +182,10 @@ static void outage(double days)
         run_for(5000000);
         spool_counts(spool, &c);
         MUST(c.accepted == (uint64_t)((int64_t)(days * 86400)) * N_TAGS);
-        printf("%.1f days: %" PRIu64 " readings, %" PRIu64 " held, %" PRIu64
+        printf("%.1f days, %s: %" PRIu64 " readings, %" PRIu64 " held, %" PRIu64
                " dropped and in the ledger, files at most %.1f MiB"
                " of 256, %.1f host bytes written per reading, %.0f s\n",
-               days, c.accepted, c.held, c.dropped, (double)largest / 1048576,
+               days, conf.when_full == SPOOL_THIN ? "thin" : "drop_oldest", c.accepted, c.held, c.dropped, (double)largest / 1048576,
                (double)io("write_bytes") / (double)c.accepted, seconds() - began);
         began = seconds();
         drain();
@@ -300,9 +313,10 @@ int main(int argc, char **argv)
                                    .quarantine_bytes = 1 << 20};
         spool_fetch_init(&fetch, SPOOL_SAMPLES, 2000, 4 << 20);
         decimal_values = getenv("SPOOL_FIELD_VALUES") && !strcmp(getenv("SPOOL_FIELD_VALUES"), "decimal");
-        if (!strcmp(argv[1], "outage"))
+        if (!strcmp(argv[1], "outage")) {
+                conf.when_full = argc > 3 && !strcmp(argv[3], "thin") ? SPOOL_THIN : SPOOL_DROP_OLDEST;
                 outage(argc > 2 ? atof(argv[2]) : 7);
-        else if (!strcmp(argv[1], "hour"))
+        } else if (!strcmp(argv[1], "hour"))
                 hour(argc > 2 ? atof(argv[2]) : 1, argc > 3 ? atof(argv[3]) : 3600);
         else
                 open_large(argc > 2 ? atof(argv[2]) : 5);

@@ -146,9 +146,9 @@ static const struct {
         {"batch_rows: 99999999999999999999",
          "\"99999999999999999999\" is not a whole decimal number; allowed: 100 to 20000"},
         {"when_full: drop_oldset",
-         "\"drop_oldset\" is not one of the choices; allowed: drop_oldest, drop_newest or block (did you mean "
+         "\"drop_oldset\" is not one of the choices; allowed: drop_oldest, drop_newest, block or thin (did you mean "
          "drop_oldest?)"},
-        {"when_full: explode", "\"explode\" is not one of the choices; allowed: drop_oldest, drop_newest or block"},
+        {"when_full: explode", "\"explode\" is not one of the choices; allowed: drop_oldest, drop_newest, block or thin"},
         {"path: spool.db", "\"spool.db\" is not an absolute path; allowed: an absolute path"},
         {"path: [a]", "a list is written here; allowed: an absolute path"},
 };

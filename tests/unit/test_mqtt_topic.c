@@ -111,9 +111,9 @@ static void test_match(void **state)
 static void test_members_of_a_record_are_no_labels(void **state)
 {
         static const char *const taken[] = {
-                "id",         "gateway", "ts",     "ts_us",    "value", "value_int",  "value_bool", "value_str",
-                "unit",       "quality", "reason", "clock",    "time",  "historical", "aggregate",  "retained",
-                "arrival_us", "epoch",   "seq",    "event_id", "kind",  "agg",        "site",
+                "id",      "gateway",  "ts",    "ts_us", "value",      "value_int", "value_bool", "value_str",  "unit",
+                "quality", "reason",   "clock", "time",  "historical", "aggregate", "retained",   "arrival_us", "epoch",
+                "seq",     "event_id", "kind",  "agg",   "site",       "n",         "min",        "max",
         };
         static const char *const free_ones[] = {"group", "edge", "facility", "severity", "line", "Aggregate", "values"};
         struct mqtt_pattern p;

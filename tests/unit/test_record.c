@@ -145,7 +145,6 @@ static void test_flags(void **state)
                 {READING_TIME_UNTRUSTED | READING_TIME_REPAIRED,
                  HEAD ",\"value\":1.5" GOOD ",\"time\":\"untrusted+repaired\"" TAIL},
                 {READING_HISTORICAL, HEAD ",\"value\":1.5" GOOD ",\"historical\":true" TAIL},
-                {READING_AGGREGATE, HEAD ",\"value\":1.5" GOOD ",\"aggregate\":true" TAIL},
                 {READING_RETAINED, HEAD ",\"value\":1.5" GOOD ",\"retained\":true" TAIL},
                 {READING_SOURCE_TIME, HEAD ",\"value\":1.5" GOOD ",\"arrival_us\":1795428000999999" TAIL},
         };
@@ -157,6 +156,39 @@ static void test_flags(void **state)
                 r.arrival_us = INT64_C(1795428000999999);
                 assert_sample(&bare, r, rows[i].expected);
         }
+}
+
+/* An id of its own: its seq may be known elsewhere as that of a reading. */
+#define AGGREGATE                                                                                   \
+        "{\"id\":\"gw-7:3:a918273\",\"gateway\":\"gw-7\",\"source\":\"press-3\",\"tag\":\"state\"," \
+        "\"ts\":\"2026-11-23T10:00:00.123456Z\",\"ts_us\":1795428000123456"
+
+static void assert_aggregate(struct reading r, struct spool_aggregate a, const char *expected)
+{
+        struct spool_row row = {.seq = 918273, .r = r, .a = a};
+        char *text;
+
+        row.r.flags = READING_AGGREGATE;
+        text = encode(&bare, &row, false);
+        assert_string_equal(text, expected);
+        free(text);
+}
+
+static void test_aggregates(void **state)
+{
+        static const struct spool_aggregate mean = {.n = 60, .has_range = true, .min = -1, .max = 71.3},
+                                            last = {.n = 7};
+        struct reading bad = f64(1.5);
+
+        assert_aggregate(f64(1.5), mean,
+                         AGGREGATE ",\"value\":1.5" GOOD ",\"agg\":\"mean\",\"n\":60,\"min\":-1.0,\"max\":71.3" TAIL);
+        assert_aggregate((struct reading){.ts_us = T, .type = READING_TEXT, .v.text = "up", .len = 2}, last,
+                         AGGREGATE ",\"value_str\":\"up\"" GOOD ",\"agg\":\"last\",\"n\":7" TAIL);
+        assert_aggregate(f64(1.5), (struct spool_aggregate){.n = 1},
+                         AGGREGATE ",\"value\":1.5" GOOD ",\"agg\":\"last\",\"n\":1" TAIL);
+        bad.quality = QUALITY_BAD_OUT_OF_RANGE;
+        assert_aggregate(bad, mean,
+                         AGGREGATE ",\"quality\":\"bad\",\"reason\":\"out_of_range\",\"agg\":\"last\",\"n\":60" TAIL);
 }
 
 static void test_names_units_and_labels(void **state)
@@ -216,6 +248,7 @@ static void test_bound(void **state)
         free(out);
         row.r.type = READING_F64;
         row.r.v.f64 = -1.7976931348623157e308;
+        row.a = (struct spool_aggregate){.n = UINT32_MAX, .has_range = true, .min = row.r.v.f64, .max = row.r.v.f64};
         out = encode(&odd, &row, false);
         assert_non_null(strstr(out, "-1.7976931348623157e308"));
         free(out);
@@ -275,6 +308,7 @@ int main(void)
                 cmocka_unit_test(test_values),
                 cmocka_unit_test(test_quality),
                 cmocka_unit_test(test_flags),
+                cmocka_unit_test(test_aggregates),
                 cmocka_unit_test(test_names_units_and_labels),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_bound),

@@ -218,7 +218,7 @@ static void zeroed_first_page(struct house *h)
 
 static void torn_first_page(struct house *h)
 {
-        overwrite(h->path, 512, 0xff, 3000);
+        overwrite(h->path, 110, 0xff, 3900); /* behind the header of its tree */
 }
 
 /* The root of `sample`: SQLite can't reach a single row any more. */
