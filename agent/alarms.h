@@ -26,8 +26,8 @@ struct alarms;
 
 /* What a notifier is told; borrowed for the call. */
 struct alarm_notice {
-        const struct rules_transition *t; /* NULL: a state told again, or a group */
-        const struct rules_row *row;      /* NULL: a group */
+        const struct rules_transition *t; /* NULL: a state or a line of the journal told again, or a group */
+        const struct rules_row *row;      /* NULL: a line of the journal, or a group */
         const char *json;                 /* an object */
         size_t len;
         bool several; /* its rule has several alarms there: the limit's name belongs to its name */

@@ -15,7 +15,7 @@
  * - It says nothing before it has learned for `warm_up`.
  *
  * Without a time the half-life is 1,000 readings: a memory in readings suits a tag read every second and one read
- * every five minutes alike.  All of these numbers were chosen on made-up signals, of 17 kinds with six kinds of trouble
+ * every five minutes alike.  All of these numbers were chosen on made-up signals, of 17 kinds with eight sorts of trouble
  * (tests/bench/deviation_choice.c), none on a recorded series.  Steady drift is followed, not told: that is what limits
  * are for.
  */

@@ -1,6 +1,6 @@
 /*
  * deviation_choice: how the defaults of `deviation` were chosen, without any recorded series: made-up signals of 17 kinds,
- * each with four troubles of one of six kinds in 20,000 readings, scored as the Numenta benchmark scores (its window around
+ * each with four troubles of one of eight sorts in 20,000 readings, scored as the Numenta benchmark scores (its window around
  * each trouble: the first alarm in it counts, the earlier the more; one that is missed costs 1, a false alarm 0.11).
  * 4 is perfect, -4 is nothing told.
  *

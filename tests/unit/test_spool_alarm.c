@@ -216,9 +216,8 @@ static void test_an_old_file_gets_the_tables(void **state)
         close_spool(true);
         assert_int_equal(sqlite3_open(T.path, &conn), SQLITE_OK);
         assert_int_equal(sqlite3_exec(conn,
-                                      OLD_FORMAT_SQL
-                                      "DROP TABLE alarm; DROP TABLE alarm_log; DROP TABLE learned;"
-                                      "DELETE FROM meta WHERE key = 'alarm_told'; PRAGMA user_version=2",
+                                      OLD_FORMAT_SQL "DROP TABLE alarm; DROP TABLE alarm_log; DROP TABLE learned;"
+                                                     "DELETE FROM meta WHERE key = 'alarm_told'; PRAGMA user_version=2",
                                       NULL, NULL, NULL),
                          SQLITE_OK);
         sqlite3_close(conn);
