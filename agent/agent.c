@@ -17,7 +17,13 @@
 #include "agent/base/text.h"
 
 /* What is on its way to Kafka can't be dropped from the spool, so it must be a small part of it. */
-enum { DROP_NOTE_US = 10000000, HEARTBEAT_US = 60000000, COMMIT_MOST_US = 60000000, LAST_ROWS_US = 20000, SPOOL_PER_WINDOW = 8 };
+enum {
+        DROP_NOTE_US = 10000000,
+        HEARTBEAT_US = 60000000,
+        COMMIT_MOST_US = 60000000,
+        LAST_ROWS_US = 20000,
+        SPOOL_PER_WINDOW = 8
+};
 
 /* ---- what the spool tells ---- */
 
@@ -39,6 +45,7 @@ static void on_spool_pressure(void *ctx, bool high)
 {
         struct agent *a = ctx;
 
+        a->spool_high = high;
         if (high)
                 log_warn("spool", "over 90 %% of its budget is held; when it is full: %s",
                          a->conf->spool.when_full == SPOOL_BLOCK         ? "sources are paused"
@@ -135,17 +142,19 @@ static void watch_clock(struct agent *a, bool unsynced)
         a->seq_at_look = seq;
 }
 
+void agent_set_interval(struct agent *a)
+{
+        int64_t interval_us = (int64_t)((double)a->conf->spool.commit_interval_us * a->flash.stretch);
+
+        spool_set_commit_interval(a->spool, interval_us < COMMIT_MOST_US ? interval_us : COMMIT_MOST_US);
+        host_stretch_acks(a->host, a->flash.stretch);
+}
+
 /* What is written a day against the budget: commits and acknowledgements wait longer when it would be exceeded. */
 static void spare_flash(struct agent *a)
 {
-        int64_t interval_us = a->conf->spool.commit_interval_us;
-        struct flash *f = &a->flash;
-
-        if (!flash_look(f, &a->conf->flash, status_bytes_written(), rt_mono_us(a->rt)))
-                return;
-        interval_us = (int64_t)((double)interval_us * f->stretch);
-        spool_set_commit_interval(a->spool, interval_us < COMMIT_MOST_US ? interval_us : COMMIT_MOST_US);
-        host_stretch_acks(a->host, f->stretch);
+        if (flash_look(&a->flash, &a->conf->flash, status_bytes_written(), rt_mono_us(a->rt)))
+                agent_set_interval(a);
 }
 
 static void on_each_second(struct rt_timer *t)
@@ -194,15 +203,28 @@ static bool is_configured(const void *ctx, const char *driver)
         return i < c->n_drivers;
 }
 
+void agent_watch_conf(struct agent *a, struct alarms_conf *out)
+{
+        *out = (struct alarms_conf){.gateway = a->gateway,
+                                    .rules = a->conf->floor.alarms,
+                                    .is_configured = is_configured,
+                                    .ctx = a->conf,
+                                    .put_event = pipeline_put_event,
+                                    .event_ctx = &a->pipeline};
+}
+
+void agent_kafka_conf(struct agent *a)
+{
+        a->kafka = a->conf->kafka;
+        if (a->kafka.window_bytes > a->conf->spool.max_size_bytes / SPOOL_PER_WINDOW)
+                a->kafka.window_bytes = a->conf->spool.max_size_bytes / SPOOL_PER_WINDOW;
+}
+
 static int open_watchman(struct agent *a, struct err *e)
 {
-        struct alarms_conf conf = {.gateway = a->conf->gateway,
-                                   .rules = a->conf->floor.alarms,
-                                   .is_configured = is_configured,
-                                   .ctx = a->conf,
-                                   .put_event = pipeline_put_event,
-                                   .event_ctx = &a->pipeline};
+        struct alarms_conf conf;
 
+        agent_watch_conf(a, &conf);
         a->alarms = alarms_open(a->rt, &conf, a->tags, a->spool, e);
         if (!a->alarms || notifiers_open(&a->notifiers, a->rt, a->conf, a->alarms, e) < 0)
                 return -1;
@@ -226,8 +248,10 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         flash_init(&a->flash);
         a->each_second.on_due = on_each_second;
         a->heartbeat.on_due = on_heartbeat;
+        a->gateway = mem_strdup(conf->gateway);
         a->tags = tags_new((size_t)conf->max_tags);
         if (spool_open(&a->spool, rt, &conf->spool, conf->gateway, a->tags, &from_spool, e) < 0) {
+                free(a->gateway);
                 tags_free(a->tags);
                 return -1;
         }
@@ -235,15 +259,14 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 alarms_close(a->alarms);
                 notifiers_close(&a->notifiers);
                 spool_close(a->spool);
+                free(a->gateway);
                 tags_free(a->tags);
                 return -1;
         }
         pipeline_init(&a->pipeline, rt, a->tags, a->spool, conf->floor.alarms.n ? a->alarms : NULL, a->thinning);
-        a->host = host_new(rt, &a->pipeline, a->spool, a->tags, conf->gateway);
+        a->host = host_new(rt, &a->pipeline, a->spool, a->tags, a->gateway);
         spool_counts(a->spool, &counts);
-        a->kafka = conf->kafka;
-        if (a->kafka.window_bytes > conf->spool.max_size_bytes / SPOOL_PER_WINDOW)
-                a->kafka.window_bytes = conf->spool.max_size_bytes / SPOOL_PER_WINDOW;
+        agent_kafka_conf(a);
         a->uplink =
                 uplink_new(rt, &a->kafka, &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch},
                            a->spool, a->tags, sink, &from_uplink);
@@ -332,6 +355,8 @@ static void release(struct agent *a)
                 thinning_free(a->thinning);
         requeue_free(a->requeue);
         uplink_free(a->uplink);
+        free(a->reload.faults);
+        free(a->gateway);
         tags_free(a->tags);
 }
 

@@ -2,7 +2,8 @@
  * agent: the wiring of one gateway: drivers → pipeline → spool → uplink.
  *
  * Used by the daemon (main.c: libuv, Kafka) and by the simulation (tests/sim: virtual clock, a sink that fails on
- * purpose), so that both run the same house.  Loop thread; the configuration, runtime and sink outlive it.
+ * purpose), so that both run the same house.  Loop thread; the configuration, runtime and sink outlive it, and with
+ * agent_change every configuration of which agent_uses is true.
  */
 #ifndef MILLRACE_AGENT_AGENT_H
 #define MILLRACE_AGENT_AGENT_H
@@ -15,6 +16,7 @@
 #include "agent/host.h"
 #include "agent/notifiers.h"
 #include "agent/pipeline.h"
+#include "agent/reload_plan.h"
 #include "agent/requeue.h"
 #include "uplink/uplink.h"
 
@@ -26,9 +28,22 @@ struct drop_note {
         char reason[32];
 };
 
+/* What came of reading the configuration again; for status. */
+struct reload_report {
+        uint64_t n_applied, n_refused;
+        bool refused;                       /* the last time */
+        int64_t at_us;                      /* wall clock, of the last time; 0: never */
+        char *faults;                       /* of the last time, one a line; NULL: none */
+        const char *keys[RELOAD_KEYS_MOST]; /* that differ in the files and need a restart */
+        size_t n_keys;
+};
+
 struct agent {
         struct rt *rt;
         const struct config *conf;
+        char *gateway; /* what the house is built with, whatever configuration is in use */
+        struct reload_report reload;
+        bool spool_high; /* what the spool said last */
         struct tags *tags;
         struct spool *spool;
         struct alarms *alarms;
@@ -78,10 +93,28 @@ bool agent_close(struct agent *a);
 /* What kill -9 would leave. For the simulation. */
 void agent_abandon(struct agent *a);
 
+/* ---- agent_change.c: another configuration while it runs ---- */
+
+/* Drivers that change or go end; then on_retired, after which agent_change follows at once. */
+void agent_retire(struct agent *a, const struct reload_plan *plan, void (*on_retired)(void *ctx), void *ctx);
+/*
+ * All follows `is`, which differs by `plan` and not in what needs a restart; drivers that did not change go on.  `kafka`: NULL, or
+ * what the sink takes over.  0, or -1: a driver can't be made any more, each is told in the log and by `fault`.
+ */
+int agent_change(struct agent *a, const struct config *is, const struct reload_plan *plan, struct kafka_next *kafka,
+                 void (*fault)(void *ctx, const char *words), void *ctx);
+/* Something still uses the memory of this one. */
+bool agent_uses(const struct agent *a, const struct config *c);
+
+/* What agent.c and agent_change.c share. */
+void agent_watch_conf(struct agent *a, struct alarms_conf *out);
+void agent_kafka_conf(struct agent *a);
+void agent_set_interval(struct agent *a);
+
 /* ---- status.c ---- */
 
 void status_each_second(struct agent *a);
-uint64_t status_bytes_written(void); /* by this process, so far */
+uint64_t status_bytes_written(void);          /* by this process, so far */
 char *status_json(struct agent *a);           /* contract/README.md's object; free() it */
 char *status_heartbeat_json(struct agent *a); /* flat, for the status topic; free() it */
 

@@ -18,15 +18,18 @@ enum { COMMIT_WITHIN_US = 20000 };
 
 /* ---- what the rules say ---- */
 
-static void on_transition(void *ctx, const struct rules_transition *t)
+void alarms_moved(struct alarms *a, const struct rules_transition *t)
 {
-        struct alarms *a = ctx;
-
         if (a->n_moved == a->cap_moved) {
                 a->cap_moved = a->cap_moved ? 2 * a->cap_moved : 16;
                 a->moved = mem_grow(a->moved, a->cap_moved, sizeof(*a->moved));
         }
         a->moved[a->n_moved++] = (struct moved){*t, a->reading_tag, a->reading_ts_us};
+}
+
+static void on_transition(void *ctx, const struct rules_transition *t)
+{
+        alarms_moved(ctx, t);
 }
 
 static void on_group(void *ctx, const struct rules_group *g)
@@ -43,6 +46,11 @@ void alarms_add_notifier(struct alarms *a, struct alarm_notifier *n)
 {
         n->next = a->notifiers;
         a->notifiers = n;
+}
+
+void alarms_clear_notifiers(struct alarms *a)
+{
+        a->notifiers = NULL;
 }
 
 static void tell(struct alarms *a, const struct alarm_notice *notice)
@@ -104,11 +112,25 @@ static void tell_group(struct alarms *a)
 
 /* ---- storing ---- */
 
+/* Few rules ever have an alarm that moves. */
+const char *alarms_lasting(struct alarms *a, const char *rule)
+{
+        size_t i = 0;
+
+        while (i < a->n_names && strcmp(a->names[i], rule) != 0)
+                i++;
+        if (i == a->n_names) {
+                a->names = mem_grow(a->names, ++a->n_names, sizeof(*a->names));
+                a->names[i] = mem_strdup(rule);
+        }
+        return a->names[i];
+}
+
 static void put_alarm(struct alarms *a, const struct rules_row *row)
 {
         struct spool_alarm out = {.source = row->source,
                                   .tag = row->tag,
-                                  .rule = row->rule,
+                                  .rule = alarms_lasting(a, row->rule),
                                   .limit_kind = row->limit_kind,
                                   .state = alarm_state_name(row->state),
                                   .active = row->active,
@@ -129,7 +151,7 @@ static void put_note(struct alarms *a, const struct rules_transition *t)
         struct spool_alarm_note note = {.at_us = t->ts_us,
                                         .source = t->row.source,
                                         .tag = t->row.tag,
-                                        .rule = t->row.rule,
+                                        .rule = alarms_lasting(a, t->row.rule),
                                         .limit_kind = t->row.limit_kind,
                                         .change = alarm_change_name(t->change),
                                         .by = a->said.by,
@@ -214,7 +236,7 @@ static void on_due(struct rt_timer *t)
 
 /* ---- tags ---- */
 
-static void bind(struct alarms *a, uint32_t tag, const struct rt_time *now)
+void alarms_bind(struct alarms *a, uint32_t tag, const struct rt_time *now)
 {
         const struct tag *t = tags_get(a->tags, tag);
 
@@ -236,14 +258,14 @@ void alarms_bind_configured(struct alarms *a, const struct rt_time *now)
         for (uint32_t i = 0; i < tags_count(a->tags); i++) {
                 if ((i >= a->n_bound || !a->bound[i]) &&
                     a->conf.is_configured(a->conf.ctx, tags_get(a->tags, i)->driver))
-                        bind(a, i, now);
+                        alarms_bind(a, i, now);
         }
 }
 
 bool alarms_eval(struct alarms *a, const struct reading *r, const struct rt_time *now)
 {
         if (__builtin_expect(r->tag >= a->n_bound || !a->bound[r->tag], 0))
-                bind(a, r->tag, now);
+                alarms_bind(a, r->tag, now);
         a->reading_tag = r->tag;
         a->reading_ts_us = r->ts_us;
         rules_eval(a->rules, r, now);
@@ -256,11 +278,17 @@ bool alarms_eval(struct alarms *a, const struct reading *r, const struct rt_time
 
 /* ---- life ---- */
 
+struct rules *alarms_new_rules(struct alarms *a, const struct rt_time *now)
+{
+        struct rules_upcalls up = {.on_transition = on_transition, .on_group = on_group, .ctx = a};
+
+        return rules_new(a->conf.rules.items, a->conf.rules.n, a->identity, &up, now);
+}
+
 struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct tags *tags, struct spool *spool,
                            struct err *e)
 {
         struct alarms *a = mem_alloc(sizeof(*a));
-        struct rules_upcalls up = {.on_transition = on_transition, .on_group = on_group, .ctx = a};
         struct spool_counts counts;
         struct rt_time now;
 
@@ -274,7 +302,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         a->timer.on_due = on_due;
         spool_counts(spool, &counts);
         snprintf(a->identity, sizeof(a->identity), "%s:%llu", conf->gateway, (unsigned long long)counts.epoch);
-        a->rules = rules_new(conf->rules.items, conf->rules.n, a->identity, &up, &now);
+        a->rules = alarms_new_rules(a, &now);
         alarms_bind_configured(a, &now);
         if (alarms_load(a, e) == 0 && alarms_learned_load(a, e) == 0 && alarms_again_load(a, e) == 0)
                 return a;
@@ -311,6 +339,9 @@ void alarms_close(struct alarms *a)
         rt_timer_cancel(a->rt, &a->save_timer);
         alarms_release_kept(a);
         alarms_again_free(a);
+        for (size_t i = 0; i < a->n_names; i++)
+                free(a->names[i]);
+        free(a->names);
         for (size_t i = 0; i < a->n_down; i++)
                 free(a->down[i]);
         rules_free(a->rules);

@@ -6,7 +6,7 @@
  * transition happen again from the same readings, and its event_id names the activation, not the telling: the same.
  *
  * Per reading: alarms_eval(), then, knowing which seq it gets, alarms_store(), then spool_append(); after a whole message
- * alarms_commit().  Loop thread; the configuration, tags and spool outlive it; free it after spool_close.
+ * alarms_commit().  Loop thread; the configuration (the latest), tags and spool outlive it; free it after spool_close.
  */
 #ifndef MILLRACE_AGENT_ALARMS_H
 #define MILLRACE_AGENT_ALARMS_H
@@ -62,6 +62,15 @@ void alarms_start(struct alarms *a); /* deadlines run from now on */
 void alarms_stop(struct alarms *a);  /* no more of them; what is learned goes into the next commit */
 
 void alarms_add_notifier(struct alarms *a, struct alarm_notifier *n);
+void alarms_clear_notifiers(struct alarms *a);
+
+/*
+ * Other rules, while readings flow.  same: by rule of the old ones, 1 + the rule of the new that says the same, or 0.  States stay
+ * with their names; an alarm nobody watches any more ends, and says so to everyone.
+ */
+void alarms_change(struct alarms *a, const struct alarms_conf *conf, const uint32_t *same);
+/* The driver's devices begin anew: whether one is down is not known. */
+void alarms_forget_driver(struct alarms *a, const char *driver);
 
 /* True when the reading moved an alarm: then it is worth keeping. What is moved waits for alarms_store. */
 bool alarms_eval(struct alarms *a, const struct reading *r, const struct rt_time *now);

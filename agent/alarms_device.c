@@ -68,3 +68,15 @@ void alarms_link(struct alarms *a, const char *driver, bool down)
         free(sources);
         alarms_settle(a);
 }
+
+void alarms_forget_driver(struct alarms *a, const char *driver)
+{
+        for (uint32_t i = 0; i < tags_count(a->tags); i++) {
+                const struct tag *t = tags_get(a->tags, i);
+
+                if (strcmp(t->driver, driver) != 0)
+                        continue;
+                note_down(a, t->source, false);
+                rules_forget_source(a->rules, t->source);
+        }
+}

@@ -1,6 +1,7 @@
 /*
  * alarms_impl: what the parts of the watchman's wiring share: alarms.c (readings, deadlines, telling, storing), alarms_device.c
- * (devices and links), alarms_keep.c (what survives a restart), alarms_people.c (operators, listings).
+ * (devices and links), alarms_keep.c (what survives a restart), alarms_people.c (operators, listings), alarms_change.c (other
+ * rules).
  * Nobody else includes this.
  */
 #ifndef MILLRACE_AGENT_ALARMS_IMPL_H
@@ -48,19 +49,27 @@ struct alarms {
 
         struct kept *kept;
         size_t n_kept, cap_kept;
+        char **names; /* of rules that were told to the spool */
+        size_t n_names;
         char **down; /* sources whose device is known to be down */
         size_t n_down;
 };
 
 /* alarms.c */
-void alarms_settle(struct alarms *a); /* what moved is told and stored */
+void alarms_moved(struct alarms *a, const struct rules_transition *t); /* until alarms_settle */
+void alarms_settle(struct alarms *a);                                  /* what moved is told and stored */
+struct rules *alarms_new_rules(struct alarms *a, const struct rt_time *now);
+void alarms_bind(struct alarms *a, uint32_t tag, const struct rt_time *now);
 void alarms_bind_configured(struct alarms *a, const struct rt_time *now);
+/* The same name, for as long as the spool may want it: its rule may go before. */
+const char *alarms_lasting(struct alarms *a, const char *rule);
 bool alarms_has_several(const struct alarms *a, const struct rules_row *row);
 
 /* alarms_keep.c */
 int alarms_load(struct alarms *a, struct err *e); /* what the spool has. 0, or -1 with a sentence */
 void alarms_recall(struct alarms *a, const char *source, const char *name,
-                   const struct rt_time *now); /* a tag is bound */
+                   const struct rt_time *now);                   /* a tag is bound */
+void alarms_keep(struct alarms *a, const struct rules_row *row); /* its past, shown as normal */
 void alarms_release_kept(struct alarms *a);
 
 /* alarms_again.c */

@@ -73,6 +73,20 @@ static struct kept *keep(struct alarms *a, const struct spool_alarm *s)
         return k;
 }
 
+void alarms_keep(struct alarms *a, const struct rules_row *row)
+{
+        struct spool_alarm s = {.source = row->source,
+                                .tag = row->tag,
+                                .rule = row->rule,
+                                .limit_kind = row->limit_kind,
+                                .state = alarm_state_name(ALARM_IS_NORMAL),
+                                .severity = row->severity,
+                                .activations = row->seq,
+                                .since_us = row->since_us};
+
+        keep(a, &s);
+}
+
 /* Nobody watches it any more: it is over, and says so once. */
 static void retire(struct alarms *a, struct kept *k)
 {
@@ -80,7 +94,7 @@ static void retire(struct alarms *a, struct kept *k)
                                         .tag = k->row.tag,
                                         .rule = k->row.rule,
                                         .limit_kind = k->row.limit_kind,
-                                        .change = "not_watched",
+                                        .change = alarm_change_name(ALARM_NOT_WATCHED),
                                         .by = "",
                                         .comment = "",
                                         .value = NAN,

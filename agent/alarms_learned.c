@@ -27,7 +27,7 @@ static void save_one(void *ctx, const struct rules_row *row, int form, const voi
         struct save *save = ctx;
         struct spool_learned l = {.source = row->source,
                                   .tag = row->tag,
-                                  .rule = row->rule,
+                                  .rule = alarms_lasting(save->a, row->rule),
                                   .limit_kind = row->limit_kind,
                                   .at_us = save->wall_us,
                                   .form = form,

@@ -267,7 +267,8 @@ static void notice_sections(struct config *c)
 {
         notice_scans(c);
         if (c->n_drivers == 0)
-                faults_add(&c->notices, &c->at, "", "no source of readings is configured (mqtt, modbus, serial, syslog)");
+                faults_add(&c->notices, &c->at, "",
+                           "no source of readings is configured (mqtt, modbus, serial, syslog)");
 }
 
 /* The file a value names as a secret or certificate; NULL: it names none. */
@@ -490,6 +491,31 @@ int config_load(const char *path, struct config **out, struct faults *faults)
         load_file(&l, path, false);
         load_fragments(&l, path);
         return finish(&l, true, out);
+}
+
+int config_places(const char *path, char **spool, char **socket)
+{
+        struct faults faults = {0};
+        struct loading l;
+        int rc = -1;
+
+        begin(&l, &faults);
+        load_file(&l, path, false);
+        if (!l.broken) {
+                load_fragments(&l, path);
+                walk_fill(l.walk, config_schema(), l.config);
+        }
+        if (l.config->spool.path) {
+                const char *beside = socket_beside(l.config, l.config->spool.path);
+
+                *spool = mem_strdup(l.config->spool.path);
+                *socket = mem_strdup(l.config->control.socket ? l.config->control.socket : beside);
+                rc = 0;
+        }
+        walk_free(l.walk);
+        config_free(l.config);
+        faults_release(&faults);
+        return rc;
 }
 
 void config_free(struct config *c)

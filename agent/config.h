@@ -64,6 +64,11 @@ struct config {
 int config_load(const char *path, struct config **out, struct faults *faults);
 /* The same of a text in memory: no conf.d, no look at files that are named in it. */
 int config_load_text(const char *name, const char *text, size_t len, struct config **out, struct faults *faults);
+/*
+ * Of a configuration that has faults, but not there: where its spool and its daemon's socket are, for free(). 0, or -1: not even that
+ * can be told.
+ */
+int config_places(const char *path, char **spool, char **socket);
 void config_free(struct config *c); /* NULL is fine */
 
 void config_log_notices(const struct config *c);

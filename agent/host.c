@@ -5,6 +5,9 @@
  * paused while the spool blocks, while a reading of its had no room, and, on a disk that fails, while it waits for what it
  * brought to be durable; all must be over before it goes on.  Nothing here knows MQTT or a serial line.
  *
+ * Drivers that change while others run end first, all of them, and then the new ones are made: two items may want the same
+ * port.  One that follows another of its name sees it in `before`, and has from it what a restart would read from the spool.
+ *
  * Fails: a driver that does not stop is not waited for for ever; the caller of host_stop has its own deadline.
  */
 #include "agent/host.h"
@@ -26,6 +29,8 @@ struct slot {
         struct backoff backoff;
         int64_t next_poll_us, down_since_us, paused_since_us;
         bool started, stopped;
+        bool late;                     /* made while others run */
+        bool leaves;                   /* it is to stop while they go on */
         bool waits_for_room;           /* emit said so */
         bool waits_for_disk;           /* it takes nothing more before what it brought is durable */
         bool told_down;                /* an event "down" is out that wants its "up" */
@@ -40,9 +45,13 @@ struct host {
         const char *gateway;
         struct slot **slot;
         size_t n;
-        bool spool_blocks, disk_fails, stopping;
+        double ack_stretch;
+        bool running, spool_blocks, disk_fails, stopping;
         void (*on_stopped)(void *ctx);
         void *ctx;
+        struct rt_timer retired; /* those that were to leave have: told from here, not from within a driver */
+        void (*on_retired)(void *ctx);
+        void *retired_ctx;
 };
 
 static struct slot *slot_of(struct driver *d)
@@ -116,6 +125,7 @@ void host_disk(struct host *h, bool fails)
 
 void host_stretch_acks(struct host *h, double times)
 {
+        h->ack_stretch = times;
         for (size_t i = 0; i < h->n; i++)
                 h->slot[i]->d.ack_stretch = times;
 }
@@ -222,8 +232,39 @@ static void up_link_down(struct driver *d, const char *why)
                 pipeline_link(h->pipeline, d->name, true);
                 log_warn(s->room, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
         }
-        if (!h->stopping)
+        if (!h->stopping && !s->leaves)
                 rt_timer_set(h->rt, &s->timer, pause_us);
+}
+
+static bool have_stopped(const struct host *h, bool only_leaving)
+{
+        size_t i = 0;
+
+        while (i < h->n && (h->slot[i]->stopped || (only_leaving && !h->slot[i]->leaves)))
+                i++;
+        return i == h->n;
+}
+
+/* Tells, once, those who wait for drivers to stop. */
+static void look_for_end(struct host *h)
+{
+        void (*on_stopped)(void *ctx) = h->on_stopped;
+
+        if (h->on_retired && have_stopped(h, true))
+                rt_timer_set(h->rt, &h->retired, 0);
+        if (!on_stopped || !have_stopped(h, false))
+                return;
+        h->on_stopped = NULL;
+        on_stopped(h->ctx);
+}
+
+static void on_retired(struct rt_timer *t)
+{
+        struct host *h = list_entry(t, struct host, retired);
+        void (*told)(void *ctx) = h->on_retired;
+
+        h->on_retired = NULL;
+        told(h->retired_ctx);
 }
 
 static void up_stopped(struct driver *d)
@@ -234,11 +275,7 @@ static void up_stopped(struct driver *d)
         rt_timer_cancel(h->rt, &s->timer);
         s->stopped = true;
         d->state = DRIVER_STOPPED;
-        for (size_t i = 0; i < h->n; i++)
-                if (!h->slot[i]->stopped)
-                        return;
-        if (h->on_stopped)
-                h->on_stopped(h->ctx);
+        look_for_end(h);
 }
 
 static void up_device_event(struct driver *d, const char *source, const char *state, const char *why)
@@ -277,7 +314,9 @@ static void up_recent(struct driver *d, void (*each)(void *ctx, const struct rea
 {
         struct recent_filter f = {.d = d, .each = each, .ctx = ctx};
 
-        spool_recent(slot_of(d)->host->spool, UINT16_MAX, on_recent, &f);
+        /* A driver that comes later has this from the one before it; the file is not read on the loop thread. */
+        if (!slot_of(d)->late)
+                spool_recent(slot_of(d)->host->spool, UINT16_MAX, on_recent, &f);
 }
 
 static const struct driver_host upcalls = {.emit = up_emit,
@@ -301,14 +340,18 @@ struct host *host_new(struct rt *rt, struct pipeline *pipeline, struct spool *sp
         h->spool = spool;
         h->tags = tags;
         h->gateway = gateway;
+        h->ack_stretch = 1;
+        h->retired.on_due = on_retired;
         return h;
 }
 
-int host_add(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e)
+static struct slot *make(struct host *h, const struct driver_ops *ops, const char *name, const void *conf,
+                         const struct driver *before, struct err *e)
 {
         struct slot *s = mem_alloc(sizeof(*s));
 
         s->host = h;
+        s->late = h->running;
         s->timer.on_due = on_timer;
         s->backoff = (struct backoff){.first_us = BACKOFF_FIRST_US, .most_us = BACKOFF_MOST_US};
         s->d = (struct driver){.ops = ops,
@@ -319,21 +362,122 @@ int host_add(struct host *h, const struct driver_ops *ops, const char *name, con
                                .tags = h->tags,
                                .host = &upcalls,
                                .host_priv = s,
-                               .ack_stretch = 1};
+                               .before = before,
+                               .ack_stretch = h->ack_stretch};
         snprintf(s->room, sizeof(s->room), "%s %s", ops->kind, name);
         if (ops->init(&s->d, e) < 0) {
                 free(s);
-                return -1;
+                return NULL;
         }
+        s->d.before = NULL;
+        return s;
+}
+
+static void dispose(struct slot *s)
+{
+        rt_timer_cancel(s->host->rt, &s->timer);
+        s->d.ops->fini(&s->d);
+        free(s);
+}
+
+static void start(struct slot *s)
+{
+        pause_update(s);
+        rt_timer_set(s->host->rt, &s->timer, 0);
+}
+
+int host_add(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e)
+{
+        struct slot *s = make(h, ops, name, conf, NULL, e);
+
+        if (!s)
+                return -1;
         h->slot = mem_grow(h->slot, h->n + 1, sizeof(*h->slot));
         h->slot[h->n++] = s;
+        if (h->running)
+                start(s);
         return 0;
 }
 
 void host_start(struct host *h)
 {
+        h->running = true;
         for (size_t i = 0; i < h->n; i++)
-                rt_timer_set(h->rt, &h->slot[i]->timer, 0);
+                start(h->slot[i]);
+}
+
+/* ---- while it runs ---- */
+
+static size_t find(const struct host *h, const char *name)
+{
+        size_t i = 0;
+
+        while (i < h->n && strcmp(h->slot[i]->d.name, name) != 0)
+                i++;
+        return i;
+}
+
+bool host_has(const struct host *h, const char *name)
+{
+        return find(h, name) < h->n;
+}
+
+static void end(struct slot *s)
+{
+        rt_timer_cancel(s->host->rt, &s->timer);
+        s->d.ops->stop(&s->d);
+}
+
+void host_retire(struct host *h, const char *const *names, size_t n, void (*told)(void *ctx), void *ctx)
+{
+        BUG_ON(h->on_retired);
+        for (size_t i = 0; i < n; i++) {
+                size_t at = find(h, names[i]);
+
+                if (at < h->n)
+                        h->slot[at]->leaves = true;
+        }
+        h->on_retired = told;
+        h->retired_ctx = ctx;
+        for (size_t i = 0; i < h->n; i++)
+                if (h->slot[i]->leaves && !h->slot[i]->stopped)
+                        end(h->slot[i]);
+        look_for_end(h);
+}
+
+void host_remove(struct host *h, const char *name)
+{
+        size_t i = find(h, name);
+        struct slot *s;
+
+        if (i == h->n)
+                return;
+        s = h->slot[i];
+        if (s->told_down)
+                pipeline_event(h->pipeline, "link", 100, SPOOL_NO_TAG, "\"driver\":\"%s\",\"state\":\"removed\"",
+                               s->d.name);
+        dispose(s);
+        memmove(&h->slot[i], &h->slot[i + 1], (--h->n - i) * sizeof(*h->slot));
+}
+
+int host_replace(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e)
+{
+        size_t i = find(h, name);
+        struct slot *s;
+
+        if (i == h->n)
+                return host_add(h, ops, name, conf, e);
+        s = make(h, ops, name, conf, &h->slot[i]->d, e);
+        if (!s) {
+                host_remove(h, name);
+                return -1;
+        }
+        s->told_down = h->slot[i]->told_down;
+        s->down_since_us = h->slot[i]->down_since_us;
+        dispose(h->slot[i]);
+        h->slot[i] = s;
+        start(s);
+        return 0;
 }
 
 void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx)
@@ -341,21 +485,19 @@ void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx)
         h->stopping = true;
         h->on_stopped = on_stopped;
         h->ctx = ctx;
-        if (!h->n)
-                on_stopped(ctx);
-        for (size_t i = 0; i < h->n; i++) {
-                rt_timer_cancel(h->rt, &h->slot[i]->timer);
-                h->slot[i]->d.ops->stop(&h->slot[i]->d);
-        }
+        rt_timer_cancel(h->rt, &h->retired);
+        h->on_retired = NULL;
+        for (size_t i = 0; i < h->n; i++)
+                if (!h->slot[i]->leaves)
+                        end(h->slot[i]);
+        look_for_end(h);
 }
 
 void host_free(struct host *h)
 {
-        for (size_t i = 0; i < h->n; i++) {
-                rt_timer_cancel(h->rt, &h->slot[i]->timer);
-                h->slot[i]->d.ops->fini(&h->slot[i]->d);
-                free(h->slot[i]);
-        }
+        rt_timer_cancel(h->rt, &h->retired);
+        for (size_t i = 0; i < h->n; i++)
+                dispose(h->slot[i]);
         free(h->slot);
         free(h);
 }

@@ -18,10 +18,19 @@ struct host;
 struct host *host_new(struct rt *rt, struct pipeline *pipeline, struct spool *spool, struct tags *tags,
                       const char *gateway);
 
-/* Makes a driver from one configured item. 0, or -1 with a sentence. */
+/* Makes a driver from one configured item; once host_start was called, it is started as well. 0, or -1 with a sentence. */
 int host_add(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e);
 
 void host_start(struct host *h);
+
+/* ---- while it runs: drivers leave, then others take their places ---- */
+
+/* These `n` end, what they handed over is on disk, their last acknowledgements are out. Names that are not there are fine. */
+void host_retire(struct host *h, const char *const *names, size_t n, void (*on_retired)(void *ctx), void *ctx);
+/* After on_retired: another one in its place, or as one more; -1 with a sentence: the old one is gone all the same. */
+int host_replace(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e);
+void host_remove(struct host *h, const char *name);
+bool host_has(const struct host *h, const char *name);
 
 /* Acknowledgements to sources may be held so many times longer. */
 void host_stretch_acks(struct host *h, double times);

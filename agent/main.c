@@ -22,6 +22,7 @@
 #include "agent/daemon.h"
 #include "agent/metrics_http.h"
 #include "agent/notify.h"
+#include "agent/reload.h"
 #include "agent/rt_uv.h"
 
 enum { EXIT_USAGE = 2, EXIT_UNREACHABLE = 69, EXIT_CONFIG = 78, STOP_WITHIN_US = 3000000, GIVE_UP_US = 3500000 };
@@ -33,6 +34,7 @@ struct process {
         struct agent agent;
         struct daemon *daemon;
         struct metrics_http *metrics;
+        struct reload *reload; /* owns conf, and those that come after it */
         struct notify notify;
         struct rt_watch signals;
         struct rt_timer give_up;
@@ -50,7 +52,7 @@ static const char usage[] =
         "      --version       print the version\n"
         "  -h, --help          print this\n"
         "\n"
-        "SIGTERM or SIGINT ends it within 5 s with everything committed.\n"
+        "SIGHUP reads the configuration again; SIGTERM or SIGINT ends it within 5 s with everything committed.\n"
         "Exit codes: 0 ended on request, 1 the last commit failed, 2 wrong usage, 69 a file or socket can't be had,\n"
         "78 the configuration is wrong (`millrace check` says more).\n";
 
@@ -87,12 +89,13 @@ static void on_signal(struct rt_watch *w, unsigned events)
         if (read(w->fd, &info, sizeof(info)) != sizeof(info))
                 return;
         if (info.ssi_signo == SIGHUP) {
-                log_notice("agent", "SIGHUP: the configuration is read at start only; restart to change it");
+                reload_request(p->reload);
                 return;
         }
         if (p->stopping)
                 return;
         p->stopping = true;
+        reload_stop(p->reload);
         notify_stopping();
         log_notice("agent", "ending on %s", strsignal((int)info.ssi_signo));
         rt_timer_set(p->rt, &p->give_up, GIVE_UP_US);
@@ -202,6 +205,14 @@ static bool run(struct process *p)
         return committed;
 }
 
+static void watch_config(struct process *p, const char *path)
+{
+        struct reload_parts parts = {
+                .path = path, .agent = &p->agent, .metrics = &p->metrics, .page = on_metrics, .ctx = p};
+
+        p->reload = reload_new(&parts, p->conf);
+}
+
 static int serve(const char *path)
 {
         static struct process p;
@@ -215,13 +226,14 @@ static int serve(const char *path)
         code = open_all(&p);
         if (code)
                 return code;
+        watch_config(&p, path);
         if (!run(&p))
                 return 1;
+        reload_free(p.reload, p.quiet);
         if (p.sink_closed && p.quiet) {
                 kafka_sink_free(p.sink);
                 rt_uv_free(p.rt);
         }
-        config_free(p.conf);
         return 0;
 }
 

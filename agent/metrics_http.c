@@ -51,9 +51,9 @@ struct metrics_http {
         void *ctx;
 };
 
-static int load(struct err *e)
+int metrics_http_load(struct err *e)
 {
-        if (mhd.handle)
+        if (mhd.run)
                 return 0;
         mhd.handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
         if (!mhd.handle)
@@ -140,7 +140,7 @@ struct metrics_http *metrics_http_open(struct rt *rt, const char *listen, char *
 
         *m = (struct metrics_http){
                 .rt = rt, .page = page, .ctx = ctx, .watch.on_event = on_ready, .timer.on_due = on_due};
-        if (metrics_address(listen, &address, e) < 0 || load(e) < 0) {
+        if (metrics_address(listen, &address, e) < 0 || metrics_http_load(e) < 0) {
                 free(m);
                 return NULL;
         }

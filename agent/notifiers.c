@@ -44,25 +44,64 @@ static const struct mqtt_conf *find_connection(const struct config *conf, const 
         return NULL;
 }
 
+static int open_mqtt(struct notifiers *n, struct rt *rt, const struct config *conf, struct alarms *alarms,
+                     struct err *e)
+{
+        const char *name = conf->floor.notify.mqtt.connection;
+
+        if (!name)
+                return 0;
+        n->mqtt = notify_mqtt_new(rt, find_connection(conf, name), conf->gateway, alarms, e);
+        n->mqtt_from = conf;
+        return n->mqtt ? 0 : -1;
+}
+
+static void open_exec(struct notifiers *n, struct rt *rt, const struct floor_notify_exec_conf *conf)
+{
+        n->has_exec = conf->command.n > 0;
+        if (!n->has_exec)
+                return;
+        if (n->exec)
+                notify_exec_change(n->exec, conf);
+        else
+                n->exec = notify_exec_new(rt, conf);
+}
+
+static void add_all(struct notifiers *n, const struct floor_notify_conf *conf, struct alarms *alarms)
+{
+        n->journal.tell = tell_journal;
+        if (conf->journal)
+                alarms_add_notifier(alarms, &n->journal);
+        if (n->has_exec)
+                alarms_add_notifier(alarms, notify_exec_notifier(n->exec));
+        if (n->mqtt)
+                alarms_add_notifier(alarms, notify_mqtt_notifier(n->mqtt));
+}
+
 int notifiers_open(struct notifiers *n, struct rt *rt, const struct config *conf, struct alarms *alarms, struct err *e)
 {
-        const struct floor_notify_conf *c = &conf->floor.notify;
-
-        if (c->journal) {
-                n->journal.tell = tell_journal;
-                alarms_add_notifier(alarms, &n->journal);
-        }
-        if (c->exec.command.n) {
-                n->exec = notify_exec_new(rt, &c->exec);
-                alarms_add_notifier(alarms, notify_exec_notifier(n->exec));
-        }
-        if (!c->mqtt.connection)
-                return 0;
-        n->mqtt = notify_mqtt_new(rt, find_connection(conf, c->mqtt.connection), conf->gateway, alarms, e);
-        if (!n->mqtt)
+        open_exec(n, rt, &conf->floor.notify.exec);
+        if (open_mqtt(n, rt, conf, alarms, e) < 0)
                 return -1;
-        alarms_add_notifier(alarms, notify_mqtt_notifier(n->mqtt));
+        add_all(n, &conf->floor.notify, alarms);
         return 0;
+}
+
+int notifiers_change(struct notifiers *n, struct rt *rt, const struct config *conf, bool mqtt_moved,
+                     struct alarms *alarms, struct err *e)
+{
+        int rc = 0;
+
+        alarms_clear_notifiers(alarms);
+        open_exec(n, rt, &conf->floor.notify.exec);
+        if (mqtt_moved) {
+                notify_mqtt_free(n->mqtt);
+                n->mqtt = NULL;
+                rc = open_mqtt(n, rt, conf, alarms, e);
+                notifiers_start(n);
+        }
+        add_all(n, &conf->floor.notify, alarms);
+        return rc;
 }
 
 void notifiers_start(struct notifiers *n)

@@ -115,6 +115,19 @@ void notify_ready(struct notify *n, struct agent *a)
         rt_timer_set(a->rt, &n->timer, 0);
 }
 
+void notify_reloading(int64_t mono_us)
+{
+        char words[80];
+
+        snprintf(words, sizeof(words), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, mono_us);
+        tell(words);
+}
+
+void notify_reloaded(void)
+{
+        tell("READY=1");
+}
+
 void notify_stopping(void)
 {
         tell("STOPPING=1");

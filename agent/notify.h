@@ -37,6 +37,8 @@ struct notify {
 };
 
 void notify_ready(struct notify *n, struct agent *a);
+void notify_reloading(int64_t mono_us);
+void notify_reloaded(void);
 void notify_stopping(void);
 void notify_close(struct notify *n);
 

@@ -29,8 +29,8 @@ enum { WAITING_MOST = 64, LOOK_US = 20000, MINUTE_US = 60000000 };
 struct notify_exec {
         struct alarm_notifier notifier; /* first */
         struct rt *rt;
-        const struct floor_notify_exec_conf *conf;
-        char **argv;
+        int64_t timeout_us, per_minute;
+        char **argv, **next_argv; /* ours, each one piece of memory; next: when the start under way is over */
         char *waiting[WAITING_MOST];
         size_t first, n_waiting;
         double tokens; /* starts left of this minute */
@@ -113,6 +113,7 @@ static void run(struct rt_work *w)
 /* ---- on the loop ---- */
 
 static void start_next(struct notify_exec *n);
+static void take_next(struct notify_exec *n);
 
 static void end(struct notify_exec *n)
 {
@@ -142,7 +143,7 @@ static void look(struct notify_exec *n)
                 kill(-n->pid, SIGKILL);
                 n->killed = true;
                 n->counts.timed_out++;
-                err_set(&n->why, "killed after %.1f s", (double)n->conf->timeout_us / 1e6);
+                err_set(&n->why, "killed after %.1f s", (double)n->timeout_us / 1e6);
         }
         if (pid == 0) {
                 rt_timer_set(n->rt, &n->timer, n->watch.fd < 0 || n->killed ? LOOK_US : left_us);
@@ -174,12 +175,13 @@ static void on_started(struct rt_work *w)
                 notify_exec_free(n);
                 return;
         }
+        take_next(n);
         if (n->pid < 0) {
                 end(n);
                 return;
         }
         n->killed = false;
-        n->kill_us = rt_mono_us(n->rt) + n->conf->timeout_us;
+        n->kill_us = rt_mono_us(n->rt) + n->timeout_us;
         n->watch.fd = (int)syscall(SYS_pidfd_open, n->pid, 0);
         if (n->watch.fd >= 0)
                 rt_watch_set(n->rt, &n->watch, RT_READ);
@@ -202,7 +204,7 @@ static void start_next(struct notify_exec *n)
 static bool within_rate(struct notify_exec *n)
 {
         int64_t now_us = rt_mono_us(n->rt);
-        double most = (double)n->conf->per_minute;
+        double most = (double)n->per_minute;
 
         n->tokens += (double)(now_us - n->tokens_us) / MINUTE_US * most;
         n->tokens_us = now_us;
@@ -239,6 +241,42 @@ static bool busy(const struct alarm_notifier *notifier)
         return n->busy || n->n_waiting;
 }
 
+/* The words and the array in front of them. */
+static char **copy_argv(const struct schema_list *command)
+{
+        const char *const *words = command->items;
+        size_t n_bytes = (command->n + 1) * sizeof(char *);
+        char **argv, *to;
+
+        for (size_t i = 0; i < command->n; i++)
+                n_bytes += strlen(words[i]) + 1;
+        argv = mem_alloc(n_bytes);
+        to = (char *)(argv + command->n + 1);
+        for (size_t i = 0; i < command->n; i++) {
+                argv[i] = to;
+                to = stpcpy(to, words[i]) + 1;
+        }
+        return argv;
+}
+
+static void take_next(struct notify_exec *n)
+{
+        if (n->starting || !n->next_argv)
+                return;
+        free(n->argv);
+        n->argv = n->next_argv;
+        n->next_argv = NULL;
+}
+
+void notify_exec_change(struct notify_exec *n, const struct floor_notify_exec_conf *conf)
+{
+        free(n->next_argv);
+        n->next_argv = copy_argv(&conf->command);
+        n->timeout_us = conf->timeout_us;
+        n->per_minute = conf->per_minute;
+        take_next(n);
+}
+
 struct notify_exec *notify_exec_new(struct rt *rt, const struct floor_notify_exec_conf *conf)
 {
         struct notify_exec *n = mem_alloc(sizeof(*n));
@@ -246,10 +284,7 @@ struct notify_exec *notify_exec_new(struct rt *rt, const struct floor_notify_exe
         n->notifier.tell = tell;
         n->notifier.busy = busy;
         n->rt = rt;
-        n->conf = conf;
-        n->argv = mem_alloc((conf->command.n + 1) * sizeof(*n->argv));
-        if (conf->command.n)
-                memcpy(n->argv, conf->command.items, conf->command.n * sizeof(*n->argv));
+        notify_exec_change(n, conf);
         n->tokens = (double)conf->per_minute;
         n->tokens_us = rt_mono_us(rt);
         n->work = (struct rt_work){.run = run, .on_done = on_started};
@@ -275,6 +310,7 @@ void notify_exec_free(struct notify_exec *n)
                 free(n->waiting[(n->first + n->n_waiting - 1) % WAITING_MOST]);
         free(n->text);
         free(n->argv);
+        free(n->next_argv);
         free(n);
 }
 

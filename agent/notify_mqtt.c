@@ -97,11 +97,13 @@ static void send_waiting(struct notify_mqtt *n)
 
 static void publish(struct notify_mqtt *n, const struct alarm_notice *notice)
 {
+        /* an empty message takes the retained one away; one that waits is found to be nobody's at the next connection */
+        bool gone = notice->t && notice->t->change == ALARM_NOT_WATCHED;
         char topic[TOPIC_MAX];
 
         put_topic(n, notice, topic);
         if (mqtt_publisher_is_up(n->publisher))
-                send(n, topic, notice->json, notice->len, notice->row != NULL);
+                send(n, topic, notice->json, gone ? 0 : notice->len, notice->row != NULL);
         else
                 keep(n, topic, notice);
 }

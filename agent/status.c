@@ -15,7 +15,7 @@
 #include "agent/alarms_ctl.h"
 #include "agent/base/text.h"
 
-enum { DAY_S = 86400 };
+enum { DAY_S = 86400, FAULTS_SHOWN = 20 };
 
 uint64_t status_bytes_written(void)
 {
@@ -193,7 +193,7 @@ static json_t *alarms_json(struct agent *a)
         struct notify_exec_counts exec;
         struct notify_mqtt_counts mqtt;
 
-        if (a->notifiers.exec) {
+        if (a->notifiers.has_exec) {
                 notify_exec_counts(a->notifiers.exec, &exec);
                 json_object_set_new(notify, "exec",
                                     json_pack("{s:I, s:I, s:I, s:I, s:I}", "started", (json_int_t)exec.started,
@@ -229,6 +229,34 @@ static json_t *head_json(const struct agent *a, const struct spool_counts *c, co
         return o;
 }
 
+/* At most so many faults: the rest is counted in the last. */
+static json_t *faults_json(const char *lines)
+{
+        json_t *list = json_array();
+
+        while (lines && *lines && json_array_size(list) < FAULTS_SHOWN) {
+                size_t len = strcspn(lines, "\n");
+
+                json_array_append_new(list, json_stringn(lines, len));
+                lines += len + (lines[len] == '\n');
+        }
+        return list;
+}
+
+static json_t *config_json(const struct agent *a)
+{
+        const struct reload_report *r = &a->reload;
+        json_t *keys = json_array();
+        char at[TEXT_TIME_MAX];
+
+        for (size_t i = 0; i < r->n_keys; i++)
+                json_array_append_new(keys, json_string(r->keys[i]));
+        at[text_put_time(at, r->at_us)] = '\0';
+        return json_pack("{s:s, s:o, s:I, s:I, s:o, s:o}", "state", r->refused ? "refused" : "ok", "reload_at",
+                         r->at_us ? json_string(at) : json_null(), "reloads", (json_int_t)r->n_applied, "refused",
+                         (json_int_t)r->n_refused, "faults", faults_json(r->faults), "restart_for", keys);
+}
+
 char *status_json(struct agent *a)
 {
         struct spool_counts c;
@@ -255,6 +283,7 @@ char *status_json(struct agent *a)
         json_object_set_new(o, "uplink", uplink_json(&up));
         json_object_set_new(o, "events", events_json(&c));
         json_object_set_new(o, "flash", flash_json(a, &c));
+        json_object_set_new(o, "config", config_json(a));
         json_object_set_new(o, "thinned", json_integer((json_int_t)pipeline_thinned(&a->pipeline)));
         json_object_set_new(o, "refused", json_integer((json_int_t)a->pipeline.n_refused));
         json_object_set_new(o, "tags", json_integer((json_int_t)tags_count(a->tags)));

@@ -59,6 +59,9 @@ struct stretch {
         struct thin thin;
         struct reading held; /* while thin.holds */
         unsigned quality;
+        bool over; /* no item is for its tag any more, or another: */
+        struct thin_conf next;
+        bool has_next;
 };
 
 struct thinning {
@@ -90,31 +93,64 @@ void thinning_free(struct thinning *t)
         free(t);
 }
 
-static void look(struct thinning *t, uint32_t tag)
+void thinning_change(struct thinning *t, const struct schema_list *conf)
 {
-        const struct tag *which = tags_get(t->tags, tag);
-        size_t n = tags_count(t->tags);
+        t->conf = conf->items;
+        t->n_conf = conf->n;
+        for (size_t i = 0; i < t->n_of; i++)
+                t->looked[i] = false;
+}
 
-        if (tag >= t->n_of) {
-                t->of = mem_grow(t->of, n, sizeof(*t->of));
-                t->looked = mem_grow(t->looked, n, sizeof(*t->looked));
-                for (; t->n_of < n; t->n_of++) {
-                        t->of[t->n_of] = NULL;
-                        t->looked[t->n_of] = false;
-                }
-        }
-        t->looked[tag] = true;
+static bool find_conf(const struct thinning *t, const struct tag *tag, struct thin_conf *out)
+{
         for (size_t i = 0; i < t->n_conf; i++) {
                 const struct thinning_conf *c = &t->conf[i];
 
-                if (!rule_matches(c->match, which->source, which->name))
+                if (!rule_matches(c->match, tag->source, tag->name))
                         continue;
-                t->of[tag] = mem_alloc(sizeof(**t->of));
-                t->of[tag]->conf = (struct thin_conf){.mode = c->method ? THIN_SWINGING_DOOR : THIN_EXCEPTION,
-                                                      .band = c->deadband,
-                                                      .min_us = c->min_us,
-                                                      .max_us = c->max_us};
-                return;
+                *out = (struct thin_conf){.mode = c->method ? THIN_SWINGING_DOOR : THIN_EXCEPTION,
+                                          .band = c->deadband,
+                                          .min_us = c->min_us,
+                                          .max_us = c->max_us};
+                return true;
+        }
+        return false;
+}
+
+static bool same_conf(const struct thin_conf *a, const struct thin_conf *b)
+{
+        return a->mode == b->mode && a->band == b->band && a->min_us == b->min_us && a->max_us == b->max_us;
+}
+
+static void make_room(struct thinning *t)
+{
+        size_t n = tags_count(t->tags);
+
+        t->of = mem_grow(t->of, n, sizeof(*t->of));
+        t->looked = mem_grow(t->looked, n, sizeof(*t->looked));
+        for (; t->n_of < n; t->n_of++) {
+                t->of[t->n_of] = NULL;
+                t->looked[t->n_of] = false;
+        }
+}
+
+static void look(struct thinning *t, uint32_t tag)
+{
+        struct thin_conf conf = {0};
+        struct stretch *s;
+        bool found = find_conf(t, tags_get(t->tags, tag), &conf);
+
+        if (tag >= t->n_of)
+                make_room(t);
+        t->looked[tag] = true;
+        s = t->of[tag];
+        if (!s && found) {
+                t->of[tag] = mem_alloc(sizeof(*s));
+                t->of[tag]->conf = conf;
+        } else if (s) {
+                s->over = !found || !same_conf(&s->conf, &conf);
+                s->next = conf;
+                s->has_next = found;
         }
 }
 
@@ -134,6 +170,21 @@ static size_t end_stretch(struct stretch *s, struct reading *out)
                 return 0;
         *out = s->held;
         return 1;
+}
+
+/* False: the tag is not thinned any more. */
+static bool begin_next(struct thinning *t, uint32_t tag)
+{
+        struct stretch *s = t->of[tag];
+
+        if (s->has_next) {
+                s->conf = s->next;
+                s->over = false;
+                return true;
+        }
+        free(s);
+        t->of[tag] = NULL;
+        return false;
 }
 
 static size_t push(struct stretch *s, const struct reading *r, struct reading out[2])
@@ -164,10 +215,12 @@ size_t thinning_pass(struct thinning *t, const struct reading *r, bool keep, str
         out[0] = *r;
         if (!s || r->flags & READING_HISTORICAL)
                 return 1;
-        if (!number || keep || r->quality != s->quality) {
+        if (!number || keep || s->over || r->quality != s->quality) {
                 n = end_stretch(s, &out[0]);
                 out[n] = *r;
         }
+        if (s->over && !begin_next(t, r->tag))
+                return n + 1;
         s->quality = r->quality;
         if (!number)
                 return n + 1;

@@ -29,6 +29,8 @@ struct thinning;
 /* `conf`: of struct thinning_conf; the first that matches a tag counts. */
 struct thinning *thinning_new(const struct schema_list *conf, struct tags *tags);
 void thinning_free(struct thinning *t);
+/* Other items from now on: a tag whose item says the same goes on, of others the stretch ends with the next reading. */
+void thinning_change(struct thinning *t, const struct schema_list *conf);
 
 /*
  * Takes a reading in, gives 0 to 2 that are to be kept, oldest first. With `keep` the reading itself is the last of them.

@@ -48,6 +48,7 @@ struct driver {
         const char *name; /* of the configuration's item; unique over all drivers */
         const char *gateway; /* our own name, for what must differ between gateways */
         const void *conf; /* what ops->schema filled */
+        const struct driver *before; /* during init: the one of this kind and name that has stopped, and goes then; NULL */
         struct rt *rt;
         struct tags *tags;
         void *priv;

@@ -10,6 +10,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/base/log.h"
 #include "drivers/mqtt_impl.h"
@@ -111,10 +112,24 @@ static void arm_pause_limit(struct mqtt *m)
         rt_timer_set(m->d->rt, &m->limit_timer, mqtt_conf_of(m)->keepalive_us / 4 * 3);
 }
 
+static void forget_left(struct mqtt *m)
+{
+        while (m->n_left)
+                free(m->left[--m->n_left]);
+}
+
 static void subscribe(struct mqtt *m)
 {
         if (mqtt_link_subscribe(m->link, (int)m->intake.n_subs, m->filters, (int)mqtt_conf_of(m)->qos))
                 log_error(m->room, "subscribing fails: %s", mqtt_link_why(m->link));
+}
+
+/* What the configuration does not name any more would come for as long as the session lives. */
+static void unsubscribe(struct mqtt *m)
+{
+        if (mqtt_link_unsubscribe(m->link, m->n_left, m->left))
+                log_error(m->room, "unsubscribing fails: %s", mqtt_link_why(m->link));
+        forget_left(m);
 }
 
 /* With 3.1.1 every subscribe brings the retained messages again, so a session that knows our subscriptions is left alone. */
@@ -129,6 +144,8 @@ static void on_accepted(void *ctx, bool session_present)
                 arm_pause_limit(m);
         mqtt_redelivery_begin(m->intake.again, session_present);
         mqtt_link_watch_dup(m->link, mqtt_redelivery_looking(m->intake.again));
+        if (m->n_left)
+                unsubscribe(m);
         if (m->intake.n_subs && !(m->subscribed && session_present && mqtt_conf_of(m)->protocol == MQTT_V311))
                 subscribe(m);
         m->d->host->link_up(m->d);
@@ -241,9 +258,30 @@ static void fini(struct driver *d)
 
         close_link(m);
         mqtt_intake_release(&m->intake);
+        forget_left(m);
+        free(m->left);
         free(m->filters);
         free(m);
         d->priv = NULL;
+}
+
+static void leave_filter(struct mqtt *m, const char *filter)
+{
+        for (size_t i = 0; i < m->intake.n_subs; i++)
+                if (!strcmp(m->filters[i], filter))
+                        return;
+        m->left = mem_grow(m->left, (size_t)m->n_left + 1, sizeof(*m->left));
+        m->left[m->n_left++] = mem_strdup(filter);
+}
+
+/* The session at the broker is the same, whatever else has changed. */
+static void inherit(struct mqtt *m, struct mqtt *before)
+{
+        mqtt_intake_inherit(&m->intake, &before->intake);
+        for (size_t i = 0; i < before->intake.n_subs; i++)
+                leave_filter(m, before->filters[i]);
+        for (int i = 0; i < before->n_left; i++)
+                leave_filter(m, before->left[i]);
 }
 
 static void name_client(struct mqtt *m)
@@ -282,7 +320,10 @@ static int init(struct driver *d, struct err *e)
         mqtt_round_init(m);
         m->limit_timer.on_due = on_limit;
         d->priv = m;
-        mqtt_intake_recall(&m->intake);
+        if (d->before)
+                inherit(m, d->before->priv);
+        else
+                mqtt_intake_recall(&m->intake);
         return 0;
 }
 

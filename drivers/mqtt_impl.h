@@ -44,6 +44,8 @@ struct mqtt {
         char client_id[300];
         char room[80];
         char **filters;
+        char **left; /* filters of the driver before this one, which the session at the broker still has */
+        int n_left;
 };
 
 static inline const struct mqtt_conf *mqtt_conf_of(const struct mqtt *m)

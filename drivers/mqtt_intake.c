@@ -81,6 +81,14 @@ void mqtt_intake_recall(struct mqtt_intake *in)
         mqtt_redelivery_recall(in->again, NULL);
 }
 
+void mqtt_intake_inherit(struct mqtt_intake *in, struct mqtt_intake *before)
+{
+        struct mqtt_redelivery *known = before->again;
+
+        before->again = in->again;
+        in->again = known;
+}
+
 static int quarantine(struct mqtt_intake *in, const struct mqtt_message *m, const char *reason)
 {
         in->d->host->quarantine(in->d, m->topic, reason, m->payload, m->len < KEPT_BYTES ? m->len : KEPT_BYTES);

@@ -47,6 +47,9 @@ void mqtt_intake_release(struct mqtt_intake *in);
 /* Before the first message: what the spool holds of the last run. */
 void mqtt_intake_recall(struct mqtt_intake *in);
 
+/* Instead: what the driver before this one has received, with its table. */
+void mqtt_intake_inherit(struct mqtt_intake *in, struct mqtt_intake *before);
+
 /* 0: taken care of, it may be acknowledged. DRIVER_E_WAIT: nothing was taken, it must not be. */
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m);
 

@@ -465,6 +465,13 @@ int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qo
         return rc ? lost(l, rc) : 0;
 }
 
+int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters)
+{
+        int rc = mosquitto_unsubscribe_multiple(l->mosq, NULL, n, filters, NULL);
+
+        return rc ? lost(l, rc) : 0;
+}
+
 int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len)
 {
         return mosquitto_publish(l->mosq, NULL, topic, (int)len, payload, 0, false) ? -1 : 0;

@@ -71,6 +71,7 @@ bool mqtt_link_has_more(const struct mqtt_link *l);   /* bytes wait to be read *
 const char *mqtt_link_why(const struct mqtt_link *l); /* it was lost, in words */
 
 int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos);
+int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters);
 /* At QoS 0; queued behind what waits. 0, or -1: it can't be (the topic is too long, the connection is gone). */
 int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len);
 /* At QoS 1; as mqtt_link_publish. */

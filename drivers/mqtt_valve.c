@@ -74,7 +74,8 @@ static void make_room(struct mqtt_valve *v)
                 v->from = v->to = 0;
         if (v->size - v->to >= PIECE_BYTES)
                 return;
-        memmove(v->held, v->held + v->from, v->to - v->from);
+        if (v->from)
+                memmove(v->held, v->held + v->from, v->to - v->from);
         v->to -= v->from;
         v->from = 0;
         if (v->size - v->to >= PIECE_BYTES)

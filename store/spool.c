@@ -150,6 +150,20 @@ void spool_set_commit_interval(struct spool *s, int64_t us)
         s->conf.commit_interval_us = us;
 }
 
+/* A failing commit (full, and max_size is larger now) is tried again at once. */
+void spool_reconfigure(struct spool *s, const struct spool_conf *conf)
+{
+        const char *path = s->conf.path;
+
+        s->conf = *conf;
+        s->conf.path = path;
+        s->conf_moved = true;
+        spool_take_conf(s);
+        spool_want_commit(s);
+        if (s->state == COMMIT_BACKOFF)
+                rt_timer_set(s->rt, &s->retry, 0);
+}
+
 /* ---- time ---- */
 
 bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const struct reading *reading)

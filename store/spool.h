@@ -121,6 +121,12 @@ void spool_sync_cancel(struct spool_sync *q);
 void spool_set_commit_interval(struct spool *s, int64_t us);
 
 /*
+ * A new configuration while it runs: all of it but the path.  What is held above a smaller max_size gives way as when_full says,
+ * with the next commits.
+ */
+void spool_reconfigure(struct spool *s, const struct spool_conf *conf);
+
+/*
  * The wall clock stepped by `step_us` while it was not synchronised: readings above `since_seq` that carry
  * READING_CLOCK_UNSYNCED and may not be on their way to Kafka yet are moved by it and flagged READING_TIME_REPAIRED; of
  * those whose time came from the source only the arrival is.  Readings up to `sure_seq` came before the step, later ones

@@ -14,8 +14,19 @@
 void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan)
 {
         memset(b, 0, sizeof(*b));
-        b->rows = mem_alloc(plan->batch_rows * sizeof(*b->rows));
-        b->text = mem_alloc(plan->batch_text);
+        spool_batch_fit(b, plan);
+}
+
+void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan)
+{
+        if (b->cap_rows < plan->batch_rows) {
+                b->cap_rows = plan->batch_rows;
+                b->rows = mem_grow(b->rows, b->cap_rows, sizeof(*b->rows));
+        }
+        if (b->cap_text < plan->batch_text) {
+                b->cap_text = plan->batch_text;
+                b->text = mem_grow(b->text, b->cap_text, 1);
+        }
 }
 
 void spool_batch_free(struct spool_batch *b)

@@ -108,6 +108,20 @@ static void run_commit(struct rt_work *w)
         pthread_mutex_unlock(&s->db_lock);
 }
 
+/* A batch with something in it keeps its memory, and takes at most what there is room for; the next one is as planned. */
+void spool_take_conf(struct spool *s)
+{
+        struct spool_batch *b = s->gather;
+
+        spool_plan(&s->plan, &s->conf);
+        if (spool_batch_empty(b))
+                spool_batch_fit(b, &s->plan);
+        if (s->plan.batch_rows > b->cap_rows || s->plan.batch_rows < b->n_rows)
+                s->plan.batch_rows = s->plan.batch_rows < b->n_rows ? b->n_rows : b->cap_rows;
+        if (s->plan.batch_text > b->cap_text || s->plan.batch_text < b->text_used)
+                s->plan.batch_text = s->plan.batch_text < b->text_used ? b->text_used : b->cap_text;
+}
+
 static void swap(struct spool *s, bool save)
 {
         struct spool_batch *b = s->gather;
@@ -115,6 +129,7 @@ static void swap(struct spool *s, bool save)
         s->gather = s->committing;
         s->committing = b;
         s->gather->no = b->no + 1;
+        spool_take_conf(s);
         snapshot(s, b, save);
         s->urgent = false;
         rt_timer_cancel(s->rt, &s->interval);
@@ -123,6 +138,9 @@ static void swap(struct spool *s, bool save)
 static void launch(struct spool *s)
 {
         take_acks(s, s->committing);
+        if (s->conf_moved)
+                spool_db_take_conf(&s->db, &s->conf);
+        s->conf_moved = false;
         s->state = COMMIT_RUNNING;
         s->run_pending = true;
         s->run_done = false;
@@ -364,6 +382,9 @@ bool spool_commit_here(struct spool *s)
         if (s->state == COMMIT_IDLE)
                 swap(s, true);
         take_acks(s, s->committing);
+        if (s->conf_moved)
+                spool_db_take_conf(&s->db, &s->conf);
+        s->conf_moved = false;
         s->state = COMMIT_RUNNING;
         s->run_pending = true;
         spool_finish_running(s);

@@ -108,11 +108,12 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
 
 static void set_max_pages(struct spool_db *db)
 {
-        char text[64];
+        char text[128];
 
         if (db->max_pages_set == db->plan.db_pages)
                 return;
-        snprintf(text, sizeof(text), "PRAGMA max_page_count=%" PRIu64, db->plan.db_pages);
+        snprintf(text, sizeof(text), "PRAGMA journal_size_limit=%" PRIu64 "; PRAGMA max_page_count=%" PRIu64,
+                 db->plan.wal_bytes, db->plan.db_pages);
         if (sqlite3_exec(db->conn, text, NULL, NULL, NULL) == SQLITE_OK &&
             stmt_pages(db, STMT_PAGES) <= db->plan.db_pages)
                 db->max_pages_set = db->plan.db_pages;

@@ -335,6 +335,19 @@ static bool lost_its_head(const struct spool_db *db)
         return stat(wal, &st) == 0 && st.st_size > 0;
 }
 
+void spool_db_take_conf(struct spool_db *db, const struct spool_conf *conf)
+{
+        db->when_full = conf->when_full;
+        db->keep_us = conf->keep_delivered_us;
+        if (conf->when_full != SPOOL_THIN) {
+                spool_thin_free(db->thin);
+                db->thin = NULL;
+        } else if (!db->thin) {
+                db->thin = spool_thin_new();
+        }
+        spool_plan(&db->plan, conf);
+}
+
 int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
                   struct err *e)
 {
@@ -342,10 +355,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
         int kind;
 
         db->path = mem_strdup(conf->path);
-        db->when_full = conf->when_full;
-        db->keep_us = conf->keep_delivered_us;
-        db->thin = conf->when_full == SPOOL_THIN ? spool_thin_new() : NULL;
-        spool_plan(&db->plan, conf);
+        spool_db_take_conf(db, conf);
         if (strlen(conf->path) > 4000)
                 return err_set(e, "spool: the path is too long");
         if (db->lock_fd < 0 && take_lock(db, e) < 0)

@@ -116,6 +116,7 @@ struct spool_batch {
         struct spool_row *rows; /* text points into `text` */
         char *text;
         size_t n_rows, text_used;
+        size_t cap_rows, cap_text;
         uint64_t cost_bytes; /* of the rows */
         struct spool_event_item *events;
         size_t n_events, cap_events;
@@ -151,6 +152,8 @@ struct spool_batch {
 };
 
 void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan);
+/* Memory for what is planned; of an empty one. */
+void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan);
 void spool_batch_clear(struct spool_batch *b);
 void spool_batch_free(struct spool_batch *b);
 bool spool_batch_empty(const struct spool_batch *b);
@@ -296,6 +299,7 @@ struct spool_result {
 int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
                   struct err *e);
 int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e);
+void spool_db_take_conf(struct spool_db *db, const struct spool_conf *conf); /* while no commit runs */
 void spool_db_close(struct spool_db *db, bool clean);
 void spool_db_forget(struct spool_db *db);
 int spool_db_prepare(struct spool_db *db, struct err *e);
@@ -408,6 +412,7 @@ struct spool {
         struct spool_batch batches[2];
         struct spool_batch *gather, *committing;
         enum commit_state state;
+        bool conf_moved;          /* the next commit takes it along */
         bool urgent;              /* a commit is wanted now */
         bool in_upcalls;          /* the end of a commit is being told: no new one yet */
         bool more;                /* the last commit left trimming to do */
@@ -454,6 +459,7 @@ void spool_tell_room(struct spool *s);
 void spool_tell_pressure(struct spool *s);
 
 void spool_commit_init(struct spool *s);
+void spool_take_conf(struct spool *s);
 void spool_want_commit(struct spool *s);
 bool spool_is_dirty(const struct spool *s); /* something is gathered, or acked and on no commit's way to disk */
 void spool_go_on(struct spool *s);

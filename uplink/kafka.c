@@ -9,7 +9,11 @@
  * out is purged and reported as RETRY, the producer is destroyed and made anew off the loop, because both may block.
  *
  *   RUNS --fatal--> PURGES --all reported--> REMAKES --made--> RUNS
+ *   RUNS --apply--> DRAINS --all reported, or no answer for 3 s--> PURGES …
  *   any  --close--> PURGES --all reported--> ENDS    --destroyed--> on_closed
+ *
+ * A new configuration brings its producer along, made and found right off the loop, so the change itself can't fail.  Until
+ * then nothing more goes to the old one; what it does not report in time goes again through the new one, under the same ids.
  *
  * A broker that is away is no failure of a record: message.timeout.ms is 0, records wait inside librdkafka, the window
  * bounds how many.
@@ -24,6 +28,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "agent/base/text.h"
 #include "uplink/outstanding.h"
 #include "uplink/secret.h"
 #include "uplink/uplink.h"
@@ -34,12 +39,14 @@ enum {
         PURGE_TICKS = 40, /* then what is left in it is reported as RETRY, and the producer destroyed with it */
         REMAKE_AGAIN_US = 5000000,
         SPARE_HEADERS = 4096, /* what a turn's reports give back; a record's copy and release are 4 allocations */
+        DRAIN_TICK_US = 10000,
+        DRAIN_TICKS = 300,
         SPARE_RECORDS = 1024, /* the events' window and heartbeats, beside window_records */
         QUEUE_KIB_LEAST = 8192,
         BATCHES = 10, /* a full window is so many batches: it goes out at once, where one larger batch would linger */
 };
 
-enum phase { PHASE_RUNS, PHASE_PURGES, PHASE_REMAKES, PHASE_ENDS };
+enum phase { PHASE_RUNS, PHASE_DRAINS, PHASE_PURGES, PHASE_REMAKES, PHASE_ENDS };
 
 struct producer {
         rd_kafka_t *rk;
@@ -47,18 +54,33 @@ struct producer {
         rd_kafka_topic_t *topic[SINK_TOPICS];
 };
 
+/* What a producer is made from. */
+struct setup {
+        rd_kafka_conf_t *conf;
+        char *topic_name[SINK_TOPICS];
+        char user[128];
+        uint64_t print; /* of all that was set, secrets included */
+};
+
+struct kafka_next {
+        struct kafka_next *after; /* applied later */
+        struct setup setup;
+        struct producer p;
+};
+
 struct kafka {
         struct sink sink; /* first */
         struct rt *rt;
-        rd_kafka_conf_t *conf;                     /* what each producer is made from */
         rd_kafka_headers_t *headers, *raw_headers; /* to copy */
         rd_kafka_headers_t *spare[SPARE_HEADERS];  /* as `headers`; of records that were reported */
         size_t n_spare;
-        char *topic_name[SINK_TOPICS];
-        char user[128];
+        struct setup setup;
         struct producer p;
+        struct kafka_next *next;  /* waits until the producer there is has ended */
+        struct kafka_next *taken; /* by the work under way */
+        uint64_t print;           /* of the latest applied */
         enum phase phase;
-        bool closing;
+        bool closing, changing;
         int purge_ticks;
         uint64_t n_out;
         struct outstanding out;
@@ -94,8 +116,8 @@ static const char *words_of(const struct kafka *k, rd_kafka_resp_err_t err, cons
         switch (err) {
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-                snprintf(out, cap, "Kafka does not allow %s%s to write to topic %s", *k->user ? "user " : "this client",
-                         k->user, topic);
+                snprintf(out, cap, "Kafka does not allow %s%s to write to topic %s",
+                         *k->setup.user ? "user " : "this client", k->setup.user, topic);
                 break;
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
@@ -124,38 +146,45 @@ static void tell_state(struct kafka *k, bool up, const char *why)
 
 /* ---- the producer: made and destroyed anywhere but on the loop ---- */
 
-static int producer_make(struct kafka *k, struct err *e)
+static int producer_make(struct producer *p, const struct setup *s, struct err *e)
 {
-        rd_kafka_conf_t *conf = rd_kafka_conf_dup(k->conf);
+        rd_kafka_conf_t *conf = rd_kafka_conf_dup(s->conf);
         char text[400];
 
-        k->p.rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
-        if (!k->p.rk) {
+        p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+        if (!p->rk) {
                 rd_kafka_conf_destroy(conf);
                 return err_set(e, "kafka: %s", text);
         }
-        k->p.queue = rd_kafka_queue_get_main(k->p.rk);
-        rd_kafka_set_log_queue(k->p.rk, NULL); /* NULL: the main queue */
+        p->queue = rd_kafka_queue_get_main(p->rk);
+        rd_kafka_set_log_queue(p->rk, NULL); /* NULL: the main queue */
         for (int i = 0; i < SINK_TOPICS; i++)
-                k->p.topic[i] = rd_kafka_topic_new(k->p.rk, k->topic_name[i], NULL);
+                p->topic[i] = rd_kafka_topic_new(p->rk, s->topic_name[i], NULL);
         for (int i = 0; i < SINK_TOPICS; i++)
-                if (!k->p.topic[i])
-                        return err_set(e, "kafka: topic %s: %s", k->topic_name[i],
+                if (!p->topic[i])
+                        return err_set(e, "kafka: topic %s: %s", s->topic_name[i],
                                        rd_kafka_err2str(rd_kafka_last_error()));
         return 0;
 }
 
-static void producer_destroy(struct kafka *k)
+static void producer_destroy(struct producer *p)
 {
-        if (!k->p.rk)
+        if (!p->rk)
                 return;
-        rd_kafka_queue_io_event_enable(k->p.queue, -1, NULL, 0);
+        rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
         for (int i = 0; i < SINK_TOPICS; i++)
-                if (k->p.topic[i])
-                        rd_kafka_topic_destroy(k->p.topic[i]);
-        rd_kafka_queue_destroy(k->p.queue);
-        rd_kafka_destroy(k->p.rk);
-        k->p = (struct producer){0};
+                if (p->topic[i])
+                        rd_kafka_topic_destroy(p->topic[i]);
+        rd_kafka_queue_destroy(p->queue);
+        rd_kafka_destroy(p->rk);
+        *p = (struct producer){0};
+}
+
+static void setup_release(struct setup *s)
+{
+        rd_kafka_conf_destroy(s->conf);
+        for (int i = 0; i < SINK_TOPICS; i++)
+                free(s->topic_name[i]);
 }
 
 static void producer_listen(struct kafka *k)
@@ -173,9 +202,23 @@ static void run_work(struct rt_work *w)
 {
         struct kafka *k = list_entry(w, struct kafka, work);
 
-        producer_destroy(k);
-        if (k->phase == PHASE_REMAKES && producer_make(k, &k->made) < 0)
-                producer_destroy(k);
+        producer_destroy(&k->p);
+        if (k->taken) {
+                setup_release(&k->setup);
+                k->setup = k->taken->setup;
+                k->p = k->taken->p;
+                free(k->taken);
+                k->taken = NULL;
+        } else if (k->phase == PHASE_REMAKES && producer_make(&k->p, &k->setup, &k->made) < 0) {
+                producer_destroy(&k->p);
+        }
+}
+
+static void remake(struct kafka *k)
+{
+        k->taken = k->next;
+        k->next = k->next ? k->next->after : NULL;
+        rt_work_start(k->rt, &k->work);
 }
 
 static void purge(struct kafka *k)
@@ -189,6 +232,22 @@ static void begin_purge(struct kafka *k)
         k->purge_ticks = 0;
         purge(k);
         rt_timer_set(k->rt, &k->tick, 0);
+}
+
+static void begin_drain(struct kafka *k)
+{
+        k->phase = PHASE_DRAINS;
+        k->changing = true;
+        k->purge_ticks = 0;
+        rt_timer_set(k->rt, &k->tick, 0);
+}
+
+static void look_at_drain(struct kafka *k)
+{
+        if (!k->n_out || (k->known && !k->up) || k->purge_ticks++ == DRAIN_TICKS)
+                begin_purge(k);
+        else
+                rt_timer_set(k->rt, &k->tick, DRAIN_TICK_US);
 }
 
 /* What the producer takes with it unreported: it may have been delivered, and goes again. */
@@ -214,7 +273,10 @@ static void end_purge(struct kafka *k)
         k->phase = k->closing ? PHASE_ENDS : PHASE_REMAKES;
         report_the_rest(k);
         k->made.text[0] = '\0';
-        rt_work_start(k->rt, &k->work);
+        if (k->closing)
+                rt_work_start(k->rt, &k->work);
+        else
+                remake(k);
 }
 
 static void on_work_done(struct rt_work *w)
@@ -236,7 +298,11 @@ static void on_work_done(struct rt_work *w)
                 return;
         }
         k->phase = PHASE_RUNS;
+        k->changing = false;
+        k->fault[0] = '\0';
         producer_listen(k);
+        if (k->next)
+                begin_drain(k);
 }
 
 static void serve(struct kafka *k);
@@ -246,10 +312,12 @@ static void on_tick(struct rt_timer *t)
         struct kafka *k = list_entry(t, struct kafka, tick);
 
         if (k->phase == PHASE_REMAKES) {
-                rt_work_start(k->rt, &k->work);
+                remake(k);
                 return;
         }
         serve(k);
+        if (k->phase == PHASE_DRAINS)
+                look_at_drain(k);
         if (k->phase != PHASE_PURGES)
                 return;
         if (!k->n_out || k->purge_ticks++ == PURGE_TICKS) {
@@ -306,7 +374,7 @@ static void on_fatal(struct kafka *k)
 {
         char text[200];
 
-        if (k->phase != PHASE_RUNS)
+        if (k->phase != PHASE_RUNS && k->phase != PHASE_DRAINS)
                 return;
         rd_kafka_fatal_error(k->p.rk, text, sizeof(text));
         log_warn("kafka", "the producer is made anew: %s", text);
@@ -322,8 +390,8 @@ static void on_error(struct kafka *k, rd_kafka_event_t *ev)
         if (err == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev)) {
                 on_fatal(k);
         } else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED) {
-                snprintf(text, sizeof(text), "Kafka refuses %s%.64s: %.100s", *k->user ? "user " : "this client",
-                         k->user, words);
+                snprintf(text, sizeof(text), "Kafka refuses %s%.64s: %.100s", *k->setup.user ? "user " : "this client",
+                         k->setup.user, words);
                 memcpy(k->fault, text, sizeof(k->fault));
                 tell_state(k, false, text);
         } else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
@@ -409,6 +477,8 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
         rd_kafka_resp_err_t err;
         char text[256];
 
+        if (k->changing)
+                return SINK_E_FULL;
         if (k->phase != PHASE_RUNS) {
                 err_set(e, "the Kafka producer is being made anew");
                 return SINK_E_RETRY;
@@ -427,7 +497,7 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
         put_headers(k, headers);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
                 return SINK_E_FULL;
-        err_set(e, "%s", words_of(k, err, k->topic_name[rec->topic], text, sizeof(text)));
+        err_set(e, "%s", words_of(k, err, k->setup.topic_name[rec->topic], text, sizeof(text)));
         return result_of(err) == SINK_POISON ? -1 : SINK_E_RETRY;
 }
 
@@ -439,7 +509,7 @@ static void kafka_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
         k->closing = true;
         k->on_closed = on_closed;
         k->close_ctx = ctx;
-        if (k->phase == PHASE_RUNS)
+        if (k->phase == PHASE_RUNS || k->phase == PHASE_DRAINS)
                 begin_purge(k);
         else if (k->phase == PHASE_REMAKES && rt_timer_armed(&k->tick))
                 end_purge(k); /* no producer and no work under way: straight to the end */
@@ -449,24 +519,30 @@ static const struct sink_ops kafka_ops = {.produce = kafka_produce, .close = kaf
 
 /* ---- opening ---- */
 
-static int set(struct kafka *k, const char *name, const char *value, struct err *e)
+static void note(struct setup *s, const char *name, const char *value)
+{
+        s->print = text_hash(value, strlen(value) + 1, text_hash(name, strlen(name) + 1, s->print));
+}
+
+static int set(struct setup *s, const char *name, const char *value, struct err *e)
 {
         char text[400];
 
-        if (rd_kafka_conf_set(k->conf, name, value, text, sizeof(text)) == RD_KAFKA_CONF_OK)
+        note(s, name, value);
+        if (rd_kafka_conf_set(s->conf, name, value, text, sizeof(text)) == RD_KAFKA_CONF_OK)
                 return 0;
         return err_set(e, "kafka: property %s: %s", name, text);
 }
 
-static int set_number(struct kafka *k, const char *name, uint64_t v, struct err *e)
+static int set_number(struct setup *s, const char *name, uint64_t v, struct err *e)
 {
         char text[24];
 
         snprintf(text, sizeof(text), "%" PRIu64, v);
-        return set(k, name, text, e);
+        return set(s, name, text, e);
 }
 
-static int set_brokers(struct kafka *k, const struct kafka_conf *c, struct err *e)
+static int set_brokers(struct setup *s, const struct kafka_conf *c, struct err *e)
 {
         const char *const *items = c->brokers.items;
         size_t cap = 1, n = 0;
@@ -478,12 +554,12 @@ static int set_brokers(struct kafka *k, const struct kafka_conf *c, struct err *
         list = mem_alloc(cap);
         for (size_t i = 0; i < c->brokers.n; i++)
                 n += (size_t)sprintf(list + n, "%s%s", i ? "," : "", items[i]);
-        r = set(k, "bootstrap.servers", list, e);
+        r = set(s, "bootstrap.servers", list, e);
         free(list);
         return r;
 }
 
-static int set_ours(struct kafka *k, const struct kafka_conf *c, const char *gateway, struct err *e)
+static int set_ours(struct setup *s, const struct kafka_conf *c, const char *gateway, struct err *e)
 {
         static const char *const fixed[][2] = {
                 {"acks", "all"},
@@ -499,21 +575,21 @@ static int set_ours(struct kafka *k, const struct kafka_conf *c, const char *gat
         char id[128];
 
         for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
-                if (set(k, fixed[i][0], fixed[i][1], e) < 0)
+                if (set(s, fixed[i][0], fixed[i][1], e) < 0)
                         return -1;
         snprintf(id, sizeof(id), "millrace-%s", gateway);
-        if (set_brokers(k, c, e) < 0 || set(k, "client.id", c->client_id ? c->client_id : id, e) < 0 ||
-            set(k, "compression.codec", compressions[c->compression], e) < 0 ||
-            set_number(k, "linger.ms", (uint64_t)c->linger_us / 1000, e) < 0 ||
-            set_number(k, "batch.num.messages", (uint64_t)c->window_records / BATCHES, e) < 0 ||
-            set_number(k, "queue.buffering.max.messages", (uint64_t)c->window_records + SPARE_RECORDS, e) < 0 ||
-            set_number(k, "queue.buffering.max.kbytes", kib > QUEUE_KIB_LEAST ? kib : QUEUE_KIB_LEAST, e) < 0)
+        if (set_brokers(s, c, e) < 0 || set(s, "client.id", c->client_id ? c->client_id : id, e) < 0 ||
+            set(s, "compression.codec", compressions[c->compression], e) < 0 ||
+            set_number(s, "linger.ms", (uint64_t)c->linger_us / 1000, e) < 0 ||
+            set_number(s, "batch.num.messages", (uint64_t)c->window_records / BATCHES, e) < 0 ||
+            set_number(s, "queue.buffering.max.messages", (uint64_t)c->window_records + SPARE_RECORDS, e) < 0 ||
+            set_number(s, "queue.buffering.max.kbytes", kib > QUEUE_KIB_LEAST ? kib : QUEUE_KIB_LEAST, e) < 0)
                 return -1;
-        rd_kafka_conf_set_events(k->conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+        rd_kafka_conf_set_events(s->conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
         return 0;
 }
 
-static int set_properties(struct kafka *k, const struct kafka_conf *c, struct err *e)
+static int set_properties(struct setup *s, const struct kafka_conf *c, struct err *e)
 {
         const char *const *items = c->properties.items;
 
@@ -524,15 +600,15 @@ static int set_properties(struct kafka *k, const struct kafka_conf *c, struct er
                 if (!eq || (size_t)(eq - items[i]) >= sizeof(name))
                         return err_set(e, "kafka: \"%s\" is not a property: name=value is expected", items[i]);
                 snprintf(name, sizeof(name), "%.*s", (int)(eq - items[i]), items[i]);
-                if (set(k, name, eq + 1, e) < 0)
+                if (set(s, name, eq + 1, e) < 0)
                         return -1;
                 if (!strcmp(name, "sasl.username"))
-                        snprintf(k->user, sizeof(k->user), "%s", eq + 1);
+                        snprintf(s->user, sizeof(s->user), "%s", eq + 1);
         }
         return 0;
 }
 
-static int set_secrets(struct kafka *k, const struct kafka_conf *c, struct err *e)
+static int set_secrets(struct setup *s, const struct kafka_conf *c, struct err *e)
 {
         const char *const *items = c->secrets.items;
         char name[128], value[65536], text[400];
@@ -540,8 +616,10 @@ static int set_secrets(struct kafka *k, const struct kafka_conf *c, struct err *
 
         for (size_t i = 0; i < c->secrets.n && !r; i++) {
                 r = secret_read(items[i], name, sizeof(name), value, sizeof(value), e);
+                if (!r)
+                        note(s, name, value);
                 /* librdkafka's own words may hold the value: not shown. */
-                if (!r && rd_kafka_conf_set(k->conf, name, value, text, sizeof(text)) != RD_KAFKA_CONF_OK)
+                if (!r && rd_kafka_conf_set(s->conf, name, value, text, sizeof(text)) != RD_KAFKA_CONF_OK)
                         r = err_set(e, "kafka: property %s does not exist, or does not take what its secret holds",
                                     name);
         }
@@ -560,10 +638,22 @@ static void make_headers(struct kafka *k)
         rd_kafka_header_add(k->raw_headers, "millrace-schema", -1, "1", -1);
 }
 
-struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e)
+/* On failure there is something to release as well. */
+static int setup_fill(struct setup *s, const struct kafka_conf *conf, const char *gateway, struct err *e)
 {
         const char *const names[SINK_TOPICS] = {conf->samples_topic, conf->events_topic, conf->status_topic,
                                                 conf->backfill_topic};
+
+        *s = (struct setup){.conf = rd_kafka_conf_new()};
+        for (int i = 0; i < SINK_TOPICS; i++) {
+                s->topic_name[i] = mem_strdup(names[i]);
+                note(s, "topic", names[i]);
+        }
+        return set_ours(s, conf, gateway, e) < 0 || set_properties(s, conf, e) < 0 ? -1 : set_secrets(s, conf, e);
+}
+
+struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e)
+{
         struct kafka *k = mem_alloc(sizeof(*k));
 
         k->sink.ops = &kafka_ops;
@@ -573,25 +663,74 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
         k->work = (struct rt_work){.run = run_work, .on_done = on_work_done, .slow = true};
         k->watch.on_event = on_readable;
         k->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        k->conf = rd_kafka_conf_new();
         make_headers(k);
-        for (int i = 0; i < SINK_TOPICS; i++)
-                k->topic_name[i] = mem_strdup(names[i]);
-        if (k->watch.fd < 0)
-                err_errno(e, "kafka: no eventfd");
-        else if (!set_ours(k, conf, gateway, e) && !set_properties(k, conf, e) && !set_secrets(k, conf, e) &&
-                 !producer_make(k, e)) {
-                producer_listen(k);
-                return &k->sink;
+        if (setup_fill(&k->setup, conf, gateway, e) == 0) {
+                k->print = k->setup.print;
+                if (k->watch.fd < 0)
+                        err_errno(e, "kafka: no eventfd");
+                else if (producer_make(&k->p, &k->setup, e) == 0) {
+                        producer_listen(k);
+                        return &k->sink;
+                }
         }
-        producer_destroy(k);
+        producer_destroy(&k->p);
         kafka_sink_free(&k->sink);
         return NULL;
+}
+
+/* ---- another configuration ---- */
+
+int kafka_sink_prepare(const struct sink *s, const struct kafka_conf *conf, const char *gateway,
+                       struct kafka_next **out, struct err *e)
+{
+        const struct kafka *k = (const struct kafka *)s;
+        struct kafka_next *next = mem_alloc(sizeof(*next));
+
+        *out = NULL;
+        if (setup_fill(&next->setup, conf, gateway, e) < 0) {
+                kafka_next_free(next);
+                return -1;
+        }
+        if (next->setup.print == k->print) {
+                kafka_next_free(next);
+                return 0;
+        }
+        if (producer_make(&next->p, &next->setup, e) < 0) {
+                kafka_next_free(next);
+                return -1;
+        }
+        *out = next;
+        return 0;
+}
+
+void kafka_sink_apply(struct sink *s, struct kafka_next *next)
+{
+        struct kafka *k = (struct kafka *)s;
+        struct kafka_next **last = &k->next;
+
+        while (*last)
+                last = &(*last)->after;
+        *last = next;
+        k->print = next->setup.print;
+        if (k->phase == PHASE_RUNS)
+                begin_drain(k);
+        else if (k->phase == PHASE_REMAKES && rt_timer_armed(&k->tick))
+                rt_timer_set(k->rt, &k->tick, 0);
+}
+
+void kafka_next_free(struct kafka_next *next)
+{
+        if (!next)
+                return;
+        producer_destroy(&next->p);
+        setup_release(&next->setup);
+        free(next);
 }
 
 void kafka_sink_free(struct sink *s)
 {
         struct kafka *k = (struct kafka *)s;
+        struct kafka_next *next;
 
         if (!k)
                 return;
@@ -603,9 +742,11 @@ void kafka_sink_free(struct sink *s)
                 rd_kafka_headers_destroy(k->spare[--k->n_spare]);
         rd_kafka_headers_destroy(k->headers);
         rd_kafka_headers_destroy(k->raw_headers);
-        rd_kafka_conf_destroy(k->conf);
-        for (int i = 0; i < SINK_TOPICS; i++)
-                free(k->topic_name[i]);
+        setup_release(&k->setup);
+        while ((next = k->next)) {
+                k->next = next->after;
+                kafka_next_free(next);
+        }
         outstanding_free(&k->out);
         free(k);
 }

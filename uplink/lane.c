@@ -54,6 +54,15 @@ void lane_init(struct lane *l, struct uplink *u, enum spool_lane id, uint64_t ac
         }
 }
 
+void lane_reconfigure(struct lane *l)
+{
+        if (l->id != SPOOL_SAMPLES)
+                return;
+        l->w.most_bytes = l->u->conf->window_bytes;
+        if (l->pace.bytes_s != l->u->conf->rate_limit_bytes_s)
+                pace_init(&l->pace, l->u->conf->rate_limit_bytes_s, rt_mono_us(l->u->rt));
+}
+
 void lane_stop(struct lane *l)
 {
         rt_timer_cancel(l->u->rt, &l->wake);

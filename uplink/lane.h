@@ -76,6 +76,7 @@ void lane_fini(struct lane *l);
 /* Produces until something stops it; each row takes one of *budget. True: call again soon. */
 bool lane_pump(struct lane *l, uint32_t *budget);
 void lane_kick(struct lane *l);
+void lane_reconfigure(struct lane *l);
 
 /* Topic, time, key and value; they live until the next one is made. False: it is of a tag that nobody knows. */
 bool lane_make_record(struct lane *l, const struct spool_row *row, const struct rt_time *now, struct sink_record *rec);

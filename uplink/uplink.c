@@ -161,6 +161,13 @@ void uplink_kick(struct uplink *u)
         uplink_pump(u);
 }
 
+void uplink_reconfigure(struct uplink *u)
+{
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_reconfigure(&u->lane[i]);
+        uplink_kick(u);
+}
+
 static const char *state_name(const struct uplink *u)
 {
         static const char *const names[] = {[LINK_UNKNOWN] = "connecting", [LINK_UP] = "up", [LINK_DOWN] = "down"};

@@ -54,6 +54,8 @@ struct uplink_upcalls {
 struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const struct uplink_identity *id,
                           struct spool *spool, struct tags *tags, struct sink *sink, const struct uplink_upcalls *up);
 void uplink_kick(struct uplink *u); /* the spool has new rows */
+/* What `conf` points to has changed: rates, bytes of the window; window_records stays what it was. */
+void uplink_reconfigure(struct uplink *u);
 void uplink_status(const struct uplink *u, struct uplink_status *out);
 /* A heartbeat on the status topic: not spooled, lost when Kafka is away. */
 void uplink_heartbeat(struct uplink *u, const char *json, size_t len);
@@ -69,5 +71,15 @@ void uplink_free(struct uplink *u);
 /* The Kafka sink. Blocking file reads (secrets) happen here: before the loop runs. */
 struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e);
 void kafka_sink_free(struct sink *k); /* after closed */
+
+/*
+ * Another configuration while it runs.  prepare: any thread, blocking (secrets, certificates), while nothing is applied; 0 and in
+ * *out what apply takes over, NULL when the producer would be the same; or -1 with a sentence.
+ */
+struct kafka_next;
+int kafka_sink_prepare(const struct sink *k, const struct kafka_conf *conf, const char *gateway,
+                       struct kafka_next **out, struct err *e);
+void kafka_sink_apply(struct sink *k, struct kafka_next *next);
+void kafka_next_free(struct kafka_next *next); /* blocking; NULL is fine */
 
 #endif

@@ -51,6 +51,11 @@ void tags_free(struct tags *t)
         free(t);
 }
 
+void tags_set_most(struct tags *t, size_t most)
+{
+        t->most = most;
+}
+
 static const char *keep(struct tags *t, const char *s)
 {
         size_t n = strlen(s) + 1;

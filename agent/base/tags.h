@@ -28,6 +28,7 @@ struct tags;
 
 struct tags *tags_new(size_t most);
 void tags_free(struct tags *t);
+void tags_set_most(struct tags *t, size_t most); /* those there are stay */
 
 /* 0 and the index in *out (a new one is added), or TAGS_E_FULL. Strings are copied. Two units of one tag are two tags. */
 int tags_intern(struct tags *t, const char *source, const char *name, const char *unit, const char *labels,

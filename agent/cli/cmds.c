@@ -55,7 +55,7 @@ const struct cli_command cli_commands[] = {
          .summary = "check a configuration; tells every fault with its line",
          .detail = "Checks FILE, or the configuration of --config, without touching the network, a port or the spool.\n"
                    "Faults go to standard error; with --json they are objects on standard output.",
-         .example = "millrace check /etc/millrace/millrace.yaml && systemctl restart millrace"},
+         .example = "millrace check && systemctl reload millrace"},
         {.name = "tags",
          .args = "",
          .options = SPOOL | CLI_BIT(TAG),

@@ -3,11 +3,14 @@
  *
  * --spool alone needs no configuration: the daemon's socket is then looked for beside the file.  So the tool works on a copy
  * of a spool on a laptop as it does on the gateway.  Faults of the configuration are printed as `millrace check` prints them.
+ *
+ * A daemon that refused to reload a faulty file goes on; so while its socket is there, it is asked, and the faults are mentioned only.
  */
 #include "agent/cli/open.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/config.h"
 
@@ -22,6 +25,18 @@ static char *socket_beside(const char *spool)
         return path;
 }
 
+/* The daemon that runs in spite of the faults. */
+static bool find_running(const struct cli *c, struct places *p)
+{
+        if (config_places(c->config, &p->spool, &p->socket) < 0)
+                return false;
+        if (access(p->socket, F_OK) == 0)
+                return true;
+        places_release(p);
+        *p = (struct places){0};
+        return false;
+}
+
 int places_find(const struct cli *c, struct places *p)
 {
         struct faults faults = {0};
@@ -34,9 +49,15 @@ int places_find(const struct cli *c, struct places *p)
                 return CLI_OK;
         }
         if (config_load(c->config, &conf, &faults) < 0) {
-                faults_print(&faults, stderr);
+                int rc = find_running(c, p) ? CLI_OK : CLI_CONFIG;
+
+                if (rc)
+                        faults_print(&faults, stderr);
+                else
+                        fprintf(stderr,
+                                "millrace: the configuration has faults and is not the one in use: millrace check\n");
                 faults_release(&faults);
-                return CLI_CONFIG;
+                return rc;
         }
         p->spool = mem_strdup(conf->spool.path);
         p->socket = mem_strdup(conf->control_socket);

@@ -50,6 +50,27 @@ static void print_notices(struct out *o, const json_t *status)
                         field_count(status, "dead_lettered", o->terminal).s, off);
 }
 
+/* What the last reload came to, when somebody has to do something about it. */
+static void print_config(struct out *o, const json_t *config)
+{
+        const char *on = out_on(o, OUT_YELLOW), *off = out_off(o);
+        const json_t *faults = json_object_get(config, "faults"), *keys = json_object_get(config, "restart_for");
+        bool refused = strcmp(field_text(config, "state"), "refused") == 0;
+
+        if (refused)
+                fprintf(o->f, "  %sthe configuration was refused at %s and is not in use: millrace check%s\n", on,
+                        field_clean(config, "reload_at").s, off);
+        else if (json_array_size(faults) > 0)
+                fprintf(o->f, "  %snot all of the configuration is in use: the log names what is missing%s\n", on, off);
+        for (size_t i = 0; i < json_array_size(keys); i++) {
+                const char *key = json_string_value(json_array_get(keys, i));
+                struct field cleaned;
+
+                out_put_clean(cleaned.s, sizeof(cleaned.s), key ? key : "-");
+                fprintf(o->f, "  %srestart for the new value of %s%s\n", on, cleaned.s, off);
+        }
+}
+
 static void print_counts(struct out *o, const json_t *status)
 {
         fprintf(o->f, "\n  accepted   %15s\n", field_count(status, "accepted", o->terminal).s);
@@ -154,6 +175,7 @@ void status_print(struct out *o, const json_t *status)
 {
         print_head(o, status);
         print_notices(o, status);
+        print_config(o, json_object_get(status, "config"));
         print_counts(o, status);
         print_spool(o, status);
         print_rest(o, status);

@@ -159,8 +159,8 @@ const char *alarm_state_name(enum alarm_state state)
 const char *alarm_change_name(enum alarm_change change)
 {
         static const char *const names[ALARM_CHANGES] = {
-                "same",        "active",  "returned",  "realarmed",      "acked",
-                "latch_reset", "shelved", "unshelved", "out_of_service", "in_service",
+                "same",    "active",    "returned",       "realarmed",  "acked",       "latch_reset",
+                "shelved", "unshelved", "out_of_service", "in_service", "not_watched",
         };
 
         return names[change];

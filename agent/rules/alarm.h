@@ -64,6 +64,7 @@ enum alarm_change {
         ALARM_WAS_UNSHELVED,
         ALARM_WAS_REMOVED,
         ALARM_WAS_RESTORED,
+        ALARM_NOT_WATCHED, /* no rule is for it any more: it is over */
         ALARM_CHANGES
 };
 

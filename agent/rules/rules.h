@@ -103,6 +103,9 @@ void rules_eval(struct rules *r, const struct reading *reading, const struct rt_
 /* What the host knows of a device by other means (a link, a slave that is given up); true: it is down. */
 void rules_source_down(struct rules *r, const char *source, bool down, const struct rt_time *now);
 
+/* Nobody knows of the device any more what rules_source_down() said: readings tell from now on. */
+void rules_forget_source(struct rules *r, const char *source);
+
 /* Monotonic time at which rules_tick() is to be called; INT64_MAX: no need. */
 int64_t rules_due_us(const struct rules *r);
 bool rules_group_waits(const struct rules *r); /* some were left to a group that is not told yet */
@@ -134,6 +137,13 @@ void rules_each(const struct rules *r, bool all, void (*each)(void *ctx, const s
 
 /* After rules_bind, before the first reading. Delays begin anew; a shelving that has run out ends at the next tick. */
 int rules_import(struct rules *r, const struct rules_row *row, const struct rt_time *now);
+
+/*
+ * `r`, bound and not used yet, goes on where `was` is; both at `now`.  same: by rule of `was`, 1 + the rule of `r` that says the
+ * same, or 0.  An alarm that `r` does not have is told to `lost` when it was not normal or has a past; `was` is to be freed.
+ */
+void rules_take_over(struct rules *r, const struct rules *was, const uint32_t *same, const struct rt_time *now,
+                     void (*lost)(void *ctx, uint32_t tag, const struct rules_row *row), void *ctx);
 
 /* What rules have learned (deviation), as bytes of this machine; worth keeping now and then, and at the end. */
 void rules_each_learned(const struct rules *r,

@@ -150,5 +150,6 @@ uint64_t emit_key(uint32_t at, unsigned nth);
 /* rules_state.c */
 int64_t state_unshelve_ms(const struct rules *r); /* monotonic; INT64_MAX: nothing is shelved */
 void state_unshelve(struct rules *r);             /* the first that is due */
+int state_shelve(struct rules *r, struct rules_ref ref, int64_t until_wall_us); /* 0 or RULES_E_FULL */
 
 #endif

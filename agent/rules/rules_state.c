@@ -120,7 +120,7 @@ static void take_off_shelf(struct rules *r, struct rules_ref ref)
         note_earliest(r);
 }
 
-static int put_on_shelf(struct rules *r, struct rules_ref ref, int64_t until_wall_us)
+int state_shelve(struct rules *r, struct rules_ref ref, int64_t until_wall_us)
 {
         take_off_shelf(r, ref);
         if (r->n_shelf == RULES_SHELVED_MOST)
@@ -162,7 +162,7 @@ static int shelve(struct rules *r, struct rules_ref ref, int64_t until_wall_us)
 {
         if (slot_at(r, ref.slot)->alarm[ref.nth].visibility == ALARM_OUT_OF_SERVICE)
                 return RULES_E_SAME;
-        return put_on_shelf(r, ref, until_wall_us);
+        return state_shelve(r, ref, until_wall_us);
 }
 
 int rules_command(struct rules *r, struct rules_ref ref, enum alarm_input in, int64_t until_wall_us,
@@ -226,7 +226,7 @@ int rules_import(struct rules *r, const struct rules_row *row, const struct rt_t
         a->due_ms = (uint32_t)r->now_ms + p->realarm_ms;
         if (alarm_has_timer(a, p))
                 engine_schedule(r, ref.slot, r->now_ms + p->realarm_ms);
-        if (a->visibility == ALARM_SHELVED && put_on_shelf(r, ref, row->shelved_until_us) != 0)
+        if (a->visibility == ALARM_SHELVED && state_shelve(r, ref, row->shelved_until_us) != 0)
                 a->visibility = ALARM_SHOWN;
         return 0;
 }

@@ -450,6 +450,93 @@ static void test_storms(void **state)
         }
 }
 
+/* ---- other configurations while it flows ---- */
+
+static struct {
+        struct config conf[2];
+        struct config_driver drivers[2][2];
+        struct sim_conf sim[2];
+        struct reload_plan plan;
+        int at; /* the one in use */
+        bool under_way;
+        int n_changes;
+} R;
+
+static void on_change_fault(void *ctx, const char *words)
+{
+        fail_msg("%s", words);
+}
+
+static void on_retired(void *ctx)
+{
+        assert_int_equal(agent_change(&T.agent, &R.conf[!R.at], &R.plan, NULL, on_change_fault, NULL), 0);
+        assert_false(agent_uses(&T.agent, &R.conf[R.at]) && R.plan.n_kept == 0);
+        reload_plan_free(&R.plan);
+        R.at = !R.at;
+        R.under_way = false;
+        R.n_changes++;
+}
+
+/* Another configuration: the made-up floor always differs, the broker's session when the dice say so. */
+static void change(double dice)
+{
+        struct config *is = &R.conf[!R.at];
+
+        if (R.under_way)
+                return;
+        *is = R.conf[R.at];
+        memcpy(R.drivers[!R.at], R.drivers[R.at], sizeof(R.drivers[0]));
+        R.sim[!R.at] = R.sim[R.at];
+        R.sim[!R.at].period_us = (int64_t)(1 + dice * 10) * S / 10;
+        R.drivers[!R.at][1].conf = &R.sim[!R.at];
+        is->drivers = R.drivers[!R.at];
+        is->n_drivers = dice < 0.8 ? 2 : 1;
+        is->spool.when_full = (int)(dice * 3);
+        is->spool.batch_rows = 500 + (int64_t)(dice * 3000);
+        is->spool.commit_interval_us = (int64_t)(dice * S) + 1000;
+        is->kafka.window_bytes = 65536 + (uint64_t)(dice * (1 << 20));
+        is->kafka.rate_limit_bytes_s = dice < 0.3 ? 1000000 : 0;
+        reload_plan(&R.plan, &R.conf[R.at], is);
+        R.plan.drivers[0].changed = dice < 0.5; /* a driver without a table has no words to compare */
+        R.under_way = true;
+        agent_retire(&T.agent, &R.plan, on_retired, NULL);
+}
+
+static void test_reconfigured(void **state)
+{
+        for (uint64_t seed = 1; seed <= 12; seed++) {
+                stage_init(seed, 20, S, 64 << 20, SPOOL_BLOCK);
+                memset(&R, 0, sizeof(R));
+                R.conf[0] = T.conf;
+                memcpy(R.drivers[0], T.drivers, sizeof(T.drivers));
+                R.sim[0] = T.sim_conf;
+                feed.limit = VALUES_MOST - 1;
+                for (int i = 0; i < 100; i++) {
+                        double dice = rt_random(&T.sim.rt);
+
+                        run_for((int64_t)(rt_random(&T.sim.rt) * S));
+                        change(dice);
+                        if (dice < 0.1)
+                                kafka_away(!T.kafka.away);
+                        else if (dice < 0.2)
+                                T.kafka.retry_per_mille = T.kafka.retry_per_mille ? 0 : 5;
+                        else if (dice < 0.3)
+                                T.sim.work_delay_us = (int64_t)(rt_random(&T.sim.rt) * rt_random(&T.sim.rt) * 3 * S);
+                }
+                T.sim.work_delay_us = 1000;
+                run_for(10 * S);
+                assert_false(R.under_way);
+                assert_true(R.n_changes > 20);
+                finish();
+                assert_true(feed.acked > 1000);
+                for (int64_t v = 0; v < feed.acked; v++)
+                        assert_true(T.kafka.seq_of[v] != 0);
+                assert_int_equal(T.kafka.n_again, 0);
+                assert_int_equal(T.last.dropped, 0);
+                release();
+        }
+}
+
 /* A day without Kafka, 300 tags, two power cuts, then it drains: every seq arrived. */
 static void test_a_day_away(void **state)
 {
@@ -514,6 +601,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_storms),
+                cmocka_unit_test(test_reconfigured),
                 cmocka_unit_test(test_a_day_away),
                 cmocka_unit_test(test_drop_oldest),
                 cmocka_unit_test(test_blocked_source_goes_on),

@@ -598,12 +598,148 @@ static void test_wrong_configuration_is_named(void **state)
         }
 }
 
+/* ---- another configuration ---- */
+
+static struct kafka_next *prepare(struct fixture *f)
+{
+        struct kafka_next *next;
+        struct err e = {""};
+
+        if (kafka_sink_prepare(f->sink, &f->conf, "gw-7", &next, &e) < 0)
+                fail_msg("%s", e.text);
+        return next;
+}
+
+static bool takes_again(struct fixture *f)
+{
+        int r = produce_sized(f, f->want, 0, NULL);
+
+        assert_true(r == 0 || r == SINK_E_FULL);
+        f->want += r == 0;
+        return r == 0;
+}
+
+static void test_a_change_waits_for_what_is_out(void **state)
+{
+        struct fixture f;
+        unsigned n;
+
+        set_up(&f);
+        open_sink(&f);
+        assert_null(prepare(&f)); /* nothing has changed */
+        produce(&f, 0, 3000);
+        f.conf.linger_us = 1000;
+        kafka_sink_apply(f.sink, prepare(&f));
+        assert_null(prepare(&f)); /* nothing differs from what was applied */
+        assert_int_equal(produce_sized(&f, 3000, 0, NULL), SINK_E_FULL);
+        run_until(&f, takes_again);
+        f.conf.linger_us = 2000;
+        kafka_sink_apply(f.sink, prepare(&f)); /* two in a row */
+        f.conf.linger_us = 3000;
+        kafka_sink_apply(f.sink, prepare(&f));
+        run_until(&f, takes_again);
+        n = f.want;
+        f.want = 0;
+        produce(&f, n, 6000);
+        f.want = 6000;
+        run_until(&f, all_reported);
+        assert_int_equal(f.n_of[SINK_DELIVERED], 6000);
+        each_reported_once(&f, 0, 6000);
+        each_stored_once(&f, 6000);
+        tear_down(&f);
+}
+
+static void test_a_change_while_no_broker_answers(void **state)
+{
+        struct fixture f;
+
+        set_up(&f);
+        open_sink(&f);
+        rd_kafka_mock_broker_set_down(f.cluster, 1);
+        produce(&f, 0, 100);
+        run_until(&f, is_down);
+        f.conf.linger_us = 1000;
+        kafka_sink_apply(f.sink, prepare(&f));
+        run_until(&f, all_reported);
+        assert_int_equal(f.n_of[SINK_RETRY], 100); /* at once: they go again, under the same ids */
+        f.want = 100;
+        run_until(&f, takes_again);
+        rd_kafka_mock_broker_set_up(f.cluster, 1);
+        run_until(&f, all_reported);
+        assert_int_equal(f.n_of[SINK_DELIVERED], 1);
+        tear_down(&f);
+}
+
+static void test_a_fault_is_told_before_anything_changes(void **state)
+{
+        struct kafka_next *next;
+        struct fixture f;
+        struct err e = {""};
+
+        set_up(&f);
+        open_sink(&f);
+        f.properties[f.conf.properties.n++] = "no.such.property=1";
+        assert_int_equal(kafka_sink_prepare(f.sink, &f.conf, "gw-7", &next, &e), -1);
+        assert_non_null(strstr(e.text, "no.such.property"));
+        assert_null(next);
+        f.conf.properties.n--;
+        f.secrets[0] = "sasl.password=file:/no/such/file";
+        f.conf.secrets = (struct schema_list){f.secrets, 1};
+        assert_int_equal(kafka_sink_prepare(f.sink, &f.conf, "gw-7", &next, &e), -1);
+        produce(&f, 0, 10);
+        run_until(&f, all_reported);
+        assert_int_equal(f.n_of[SINK_DELIVERED], 10);
+        tear_down(&f);
+}
+
+/* The file is the same, what it holds is not. */
+static void test_a_changed_secret_is_a_change(void **state)
+{
+        char path[] = "/tmp/millrace-secret-XXXXXX", item[80];
+        int fd = mkstemp(path);
+        struct fixture f;
+
+        assert_int_equal(write(fd, "one", 3), 3);
+        set_up(&f);
+        snprintf(item, sizeof(item), "sasl.password=file:%s", path);
+        f.secrets[0] = item;
+        f.conf.secrets = (struct schema_list){f.secrets, 1};
+        open_sink(&f);
+        assert_null(prepare(&f));
+        assert_int_equal(pwrite(fd, "two", 3, 0), 3);
+        kafka_sink_apply(f.sink, prepare(&f));
+        run_until(&f, takes_again);
+        tear_down(&f); /* with a change prepared but never begun, too */
+        close(fd);
+        unlink(path);
+}
+
+static void test_the_end_in_the_middle_of_a_change(void **state)
+{
+        struct fixture f;
+
+        set_up(&f);
+        open_sink(&f);
+        produce(&f, 0, 1000);
+        for (int i = 1; i <= 2; i++) {
+                f.conf.linger_us = 1000 * i;
+                kafka_sink_apply(f.sink, prepare(&f));
+        }
+        tear_down(&f);
+        each_reported_once(&f, 0, 1000);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_all_delivered_once),
                 cmocka_unit_test(test_headers_of_many_rounds),
                 cmocka_unit_test(test_queue_full_is_told),
+                cmocka_unit_test(test_a_change_waits_for_what_is_out),
+                cmocka_unit_test(test_a_change_while_no_broker_answers),
+                cmocka_unit_test(test_a_fault_is_told_before_anything_changes),
+                cmocka_unit_test(test_a_changed_secret_is_a_change),
+                cmocka_unit_test(test_the_end_in_the_middle_of_a_change),
                 cmocka_unit_test(test_broker_down_and_up),
                 cmocka_unit_test(test_broker_errors),
                 cmocka_unit_test(test_what_is_never_reported_is_a_retry),

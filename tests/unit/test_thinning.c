@@ -142,13 +142,47 @@ static void test_nothing_is_unaccounted_for(void **state)
         }
 }
 
+/* Another configuration: a tag whose item says the same goes on, of others the stretch ends with what was held back. */
+static void test_items_change(void **state)
+{
+        static struct thinning_conf other_way[] = {{.match = "*/slow", .deadband = 1, .max_us = 100 * S},
+                                                   {.match = "m/door", .method = 0, .deadband = 5, .max_us = 100 * S},
+                                                   {.match = "m/other", .deadband = 2, .max_us = 100 * S}};
+        struct thinning *t = make();
+        char out[256] = "";
+
+        for (int i = 0; i < 3; i++) {
+                pass(t, out, number(slow, i, 20 + 0.1 * i), false);
+                pass(t, out, number(door, i, 30 + 0.1 * i), false);
+                pass(t, out, number(other, i, 40), false);
+        }
+        assert_string_equal(out, "20@0 30@0 40@0 40@1 40@2 ");
+        *out = '\0';
+        thinning_change(t, &(struct schema_list){other_way, 3});
+        pass(t, out, number(slow, 3, 20.3), false); /* still within the same band */
+        pass(t, out, number(door, 3, 30.3), false); /* what was held back, then the first of the new stretch */
+        pass(t, out, number(other, 3, 40), false);
+        pass(t, out, number(door, 4, 34), false); /* the new band counts */
+        pass(t, out, number(other, 4, 41), false);
+        assert_string_equal(out, "30.2@2 30.3@3 40@3 ");
+        *out = '\0';
+        thinning_change(t, &(struct schema_list){NULL, 0});
+        pass(t, out, number(slow, 5, 20.3), false);
+        pass(t, out, number(slow, 6, 20.3), false);
+        pass(t, out, number(door, 5, 34), false);
+        assert_string_equal(out, "20.3@3 20.3@5 20.3@6 34@4 34@5 ");
+        *out = '\0';
+        thinning_end(t, each, out);
+        assert_string_equal(out, "41@4 ");
+        thinning_free(t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_by_exception),
-                cmocka_unit_test(test_by_door),
-                cmocka_unit_test(test_what_is_always_kept),
-                cmocka_unit_test(test_nothing_is_unaccounted_for),
+                cmocka_unit_test(test_by_exception),        cmocka_unit_test(test_by_door),
+                cmocka_unit_test(test_what_is_always_kept), cmocka_unit_test(test_nothing_is_unaccounted_for),
+                cmocka_unit_test(test_items_change),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);

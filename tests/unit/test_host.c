@@ -1,0 +1,319 @@
+/*
+ * test_host: what the host promises a driver, and drivers that leave while others go on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <sqlite3.h>
+
+#include "agent/base/log.h"
+#include "agent/base/rt_sim.h"
+#include "agent/host.h"
+
+enum { S = 1000000 };
+
+static struct {
+        struct rt_sim sim;
+        char dir[64], path[96];
+        struct tags *tags;
+        struct spool *spool;
+        struct pipeline pipeline;
+        struct host *host;
+        char told[1024];
+        const char *slow; /* this one does not end by itself */
+        struct driver *ending;
+        int n_recent;
+} T;
+
+__attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
+{
+        size_t n = strlen(T.told);
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(T.told + n, sizeof(T.told) - n, fmt, ap);
+        va_end(ap);
+}
+
+static void expect(const char *told)
+{
+        assert_string_equal(T.told, told);
+        T.told[0] = '\0';
+}
+
+/* ---- a driver that notes what is asked of it; its conf is a text ---- */
+
+static void on_recent(void *ctx, const struct reading *r)
+{
+        T.n_recent++;
+}
+
+static int fake_init(struct driver *d, struct err *e)
+{
+        const char *conf = d->conf;
+
+        if (!strcmp(conf, "bad"))
+                return err_set(e, "%s can't be made", d->name);
+        d->priv = strdup(conf);
+        d->host->recent(d, on_recent, NULL);
+        note("init %s.%s%s%s ", d->name, conf, d->before ? " after " : "",
+             d->before ? (const char *)d->before->priv : "");
+        return 0;
+}
+
+static void fake_start(struct driver *d)
+{
+        note("start %s.%s%s ", d->name, (char *)d->priv, d->paused ? " paused" : "");
+        if (strstr(d->priv, "dead"))
+                d->host->link_down(d, "nobody answers");
+        else
+                d->host->link_up(d);
+}
+
+static void fake_pause(struct driver *d, bool on)
+{
+}
+
+static void fake_stop(struct driver *d)
+{
+        note("stop %s.%s ", d->name, (char *)d->priv);
+        if (T.slow && !strcmp(T.slow, d->name))
+                T.ending = d;
+        else
+                d->host->stopped(d);
+}
+
+static void fake_fini(struct driver *d)
+{
+        note("fini %s.%s ", d->name, (char *)d->priv);
+        free(d->priv);
+}
+
+static const struct driver_ops fake_ops = {.kind = "fake",
+                                           .init = fake_init,
+                                           .start = fake_start,
+                                           .pause = fake_pause,
+                                           .stop = fake_stop,
+                                           .fini = fake_fini};
+
+/* ---- the house ---- */
+
+static void open_spool(void)
+{
+        struct spool_conf conf = {.path = T.path,
+                                  .max_size_bytes = 16 << 20,
+                                  .commit_interval_us = S,
+                                  .batch_rows = 1000,
+                                  .batch_bytes = 1 << 16,
+                                  .quarantine_bytes = 1 << 16};
+        struct err e;
+
+        T.tags = tags_new(100);
+        if (spool_open(&T.spool, &T.sim.rt, &conf, "gw", T.tags, &(struct spool_upcalls){.ctx = NULL}, &e) < 0)
+                fail_msg("%s", e.text);
+        pipeline_init(&T.pipeline, &T.sim.rt, T.tags, T.spool, NULL, NULL);
+        T.host = host_new(&T.sim.rt, &T.pipeline, T.spool, T.tags, "gw");
+}
+
+static void close_spool(void)
+{
+        assert_true(spool_close(T.spool));
+        host_free(T.host);
+        tags_free(T.tags);
+}
+
+static int set_up(void **state)
+{
+        memset(&T, 0, sizeof(T));
+        snprintf(T.dir, sizeof(T.dir), "/tmp/host-XXXXXX");
+        assert_non_null(mkdtemp(T.dir));
+        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        rt_sim_init(&T.sim, 1, INT64_C(1795428000) * S);
+        open_spool();
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        char cmd[128];
+
+        close_spool();
+        rt_sim_release(&T.sim);
+        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
+        return system(cmd);
+}
+
+static void run_for(int64_t us)
+{
+        rt_sim_run(&T.sim, T.sim.now.mono_us + us, NULL, NULL);
+}
+
+static void add(const char *name, const char *conf)
+{
+        struct err e;
+
+        assert_int_equal(host_add(T.host, &fake_ops, name, conf, &e), 0);
+}
+
+static void on_retired(void *ctx)
+{
+        note("retired ");
+}
+
+static void on_stopped(void *ctx)
+{
+        note("stopped ");
+}
+
+/* ---- the plays ---- */
+
+/* A damaged file, or one that was edited: the row is nobody's, and the start goes on. */
+static void test_a_row_of_a_tag_that_is_not_there(void **state)
+{
+        struct reading r = {.type = READING_F64, .mid = 7, .arrival_us = INT64_C(1795428000) * S};
+        sqlite3 *db;
+
+        r.ts_us = r.arrival_us;
+        assert_int_equal(tags_intern(T.tags, "m", "v", "", "", "a", &r.tag), 0);
+        assert_int_equal(spool_append(T.spool, &r), 0);
+        assert_int_equal(spool_append(T.spool, &r), 0);
+        close_spool();
+        assert_int_equal(sqlite3_open(T.path, &db), SQLITE_OK);
+        if (sqlite3_exec(db, "UPDATE sample SET bits = bits | 1000000 << 2 WHERE seq = 1", NULL, NULL, NULL) != SQLITE_OK)
+                fail_msg("%s", sqlite3_errmsg(db));
+        sqlite3_close(db);
+        open_spool();
+        add("a", "1");
+        assert_int_equal(T.n_recent, 1); /* the other one */
+        add("b", "1");
+        assert_int_equal(T.n_recent, 1); /* another driver's */
+        T.told[0] = '\0';
+}
+
+static void test_one_is_replaced_while_others_go_on(void **state)
+{
+        struct err e;
+
+        add("a", "1");
+        add("b", "1");
+        add("c", "1");
+        host_start(T.host);
+        run_for(S);
+        T.told[0] = '\0';
+        host_retire(T.host, (const char *const[]){"b", "c", "nobody"}, 3, on_retired, NULL);
+        expect("stop b.1 stop c.1 ");
+        run_for(S);
+        expect("retired ");
+        assert_int_equal(host_replace(T.host, &fake_ops, "b", "2", &e), 0);
+        expect("init b.2 after 1 fini b.1 ");
+        host_remove(T.host, "c");
+        host_remove(T.host, "c");
+        expect("fini c.1 ");
+        assert_int_equal(host_replace(T.host, &fake_ops, "d", "1", &e), 0);
+        expect("init d.1 ");
+        run_for(S);
+        expect("start b.2 start d.1 ");
+        assert_string_equal(host_driver(T.host, 0)->name, "a");
+        assert_string_equal(host_driver(T.host, 1)->name, "b");
+        assert_string_equal(host_driver(T.host, 2)->name, "d");
+        assert_null(host_driver(T.host, 3));
+        assert_null(host_driver(T.host, 1)->before);
+        assert_int_equal(T.n_recent, 0);
+        assert_true(host_has(T.host, "d"));
+        assert_false(host_has(T.host, "c"));
+}
+
+static void test_all_have_ended_before_one_begins(void **state)
+{
+        add("a", "1");
+        add("b", "1");
+        host_start(T.host);
+        run_for(S);
+        T.told[0] = '\0';
+        T.slow = "a";
+        host_retire(T.host, (const char *const[]){"a", "b"}, 2, on_retired, NULL);
+        run_for(10 * S);
+        expect("stop a.1 stop b.1 ");
+        T.ending->host->stopped(T.ending);
+        expect(""); /* not from within a driver */
+        run_for(S);
+        expect("retired ");
+        host_retire(T.host, NULL, 0, on_retired, NULL);
+        run_for(S);
+        expect("retired ");
+}
+
+static void test_the_end_comes_first(void **state)
+{
+        add("a", "1");
+        add("b", "1");
+        host_start(T.host);
+        run_for(S);
+        T.told[0] = '\0';
+        T.slow = "a";
+        host_retire(T.host, (const char *const[]){"a"}, 1, on_retired, NULL);
+        host_stop(T.host, on_stopped, NULL);
+        expect("stop a.1 stop b.1 ");
+        T.ending->host->stopped(T.ending);
+        run_for(S);
+        expect("stopped ");
+}
+
+static void test_one_that_can_not_be_made_is_missing(void **state)
+{
+        struct err e;
+
+        add("a", "1");
+        host_start(T.host);
+        run_for(S);
+        host_retire(T.host, (const char *const[]){"a"}, 1, on_retired, NULL);
+        run_for(S);
+        assert_int_equal(host_replace(T.host, &fake_ops, "a", "bad", &e), -1);
+        assert_string_equal(e.text, "a can't be made");
+        assert_null(host_driver(T.host, 0));
+        T.told[0] = '\0';
+        assert_int_equal(host_replace(T.host, &fake_ops, "a", "2", &e), 0);
+        run_for(S);
+        expect("init a.2 start a.2 ");
+}
+
+static void test_a_new_one_waits_with_the_others(void **state)
+{
+        struct err e;
+
+        add("a", "1");
+        host_start(T.host);
+        host_stretch_acks(T.host, 3);
+        host_pause(T.host, true);
+        run_for(S);
+        T.told[0] = '\0';
+        assert_int_equal(host_add(T.host, &fake_ops, "b", "1", &e), 0);
+        run_for(S);
+        expect("init b.1 start b.1 paused ");
+        assert_true(host_driver(T.host, 1)->ack_stretch == 3);
+        host_pause(T.host, false);
+        assert_false(host_driver(T.host, 1)->paused);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_a_row_of_a_tag_that_is_not_there, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_one_is_replaced_while_others_go_on, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_all_have_ended_before_one_begins, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_the_end_comes_first, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_one_that_can_not_be_made_is_missing, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_new_one_waits_with_the_others, set_up, tear_down),
+        };
+
+        log_init(LOG_ERROR);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
