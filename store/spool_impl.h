@@ -315,6 +315,7 @@ enum { SAMPLE_COLUMNS = 5 };
 int64_t spool_sample_bits(uint32_t tag, unsigned quality, unsigned flags, unsigned mid);
 uint32_t spool_sample_tag(int64_t bits);
 unsigned spool_sample_quality(int64_t bits);
+unsigned spool_sample_flags(int64_t bits);
 int spool_db_load_span(struct spool_db *db, struct err *e);
 int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */

@@ -14,7 +14,7 @@
 
 #include "agent/base/err.h"
 
-enum { PAGES_COLUMNS = 8 };
+enum { PAGES_COLUMNS = 14 };
 
 enum pages_type { PAGES_NULL, PAGES_INT, PAGES_REAL, PAGES_TEXT, PAGES_BLOB };
 

@@ -7,7 +7,7 @@
  * salvage: never a loop.  A running spool that meets damage leaves an empty marker and ends.
  *
  * The fresh spool has a new epoch; rows above the old watermark get new seqs in the old order, under the same tag ids.
- * What was delivered, dropped, in quarantine or dead-lettered stays in the file aside.  Seqs that can't be found are told:
+ * Alarms and their journal come along.  What was delivered, dropped, in quarantine or dead-lettered stays in the file aside.  Seqs that can't be found are told:
  * in the `rescue` table and, by the caller, in an event.  Time and room are bounded; what did not fit in is told as well.
  */
 #include <inttypes.h>
@@ -134,26 +134,6 @@ static bool may_go_on(struct salvage *s)
         return false;
 }
 
-static void bind_value(sqlite3_stmt *st, int at, const struct pages_value *v)
-{
-        switch (v->type) {
-        case PAGES_INT:
-                sqlite3_bind_int64(st, at, v->i);
-                return;
-        case PAGES_REAL:
-                sqlite3_bind_double(st, at, v->real);
-                return;
-        case PAGES_TEXT:
-                sqlite3_bind_text(st, at, v->p, (int)v->len, SQLITE_STATIC);
-                return;
-        case PAGES_BLOB:
-                sqlite3_bind_blob(st, at, v->p, (int)v->len, SQLITE_STATIC);
-                return;
-        default:
-                sqlite3_bind_null(st, at);
-        }
-}
-
 static bool on_reading(void *ctx, const struct pages_row *row)
 {
         struct salvage *s = ctx;
@@ -172,8 +152,10 @@ static bool on_reading(void *ctx, const struct pages_row *row)
         sqlite3_bind_int64(s->put, 2, r.ts_us - s->db->v.base_us);
         sqlite3_bind_int64(s->put, 3, r.bits);
         sqlite3_bind_int64(s->put, 4, r.delay_us);
-        bind_value(s->put, 5, r.value);
+        salvage_bind(s->put, 5, r.value);
         run(s, s->put);
+        if (spool_sample_flags(r.bits) & READING_AGGREGATE)
+                salvage_move_aggregate(s, seq, s->r->n_readings);
         if (s->rc == SQLITE_OK)
                 s->rc = s->db->rc;
         return may_go_on(s);
@@ -192,7 +174,7 @@ static bool on_event(void *ctx, const struct pages_row *row)
         s->last_seq[SPOOL_EVENTS] = (uint64_t)row->rowid;
         sqlite3_bind_int64(s->put_event, 1, (int64_t)++s->r->n_events);
         for (int i = 1; i < 6; i++)
-                bind_value(s->put_event, i + 1, &v[i]);
+                salvage_bind(s->put_event, i + 1, &v[i]);
         if (v[4].type != PAGES_INT || v[4].i < 0 || (uint64_t)v[4].i >= s->n_tags)
                 sqlite3_bind_null(s->put_event, 5);
         run(s, s->put_event);
@@ -212,6 +194,7 @@ static void carry_over(struct salvage *s, const char *gateway)
         pages_each(s->pages, PAGES_TABLE, 7, salvage_tag, s);
         begin_if_none(s);
         put_tags(s, 0, s->n_tags);
+        salvage_small(s);
         memcpy(s->last_seq, s->acked, sizeof(s->last_seq));
         if (s->rc == SQLITE_OK)
                 pages_each(s->pages, PAGES_TABLE, 6, on_event, s);
@@ -224,6 +207,7 @@ static void carry_over(struct salvage *s, const char *gateway)
                 begin_if_none(s);
                 put_tags(s, s->n_tags, s->n_tags_seen);
         }
+        salvage_end_aggregates(s);
         end_transaction(s);
 }
 

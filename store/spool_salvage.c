@@ -13,6 +13,26 @@
 
 enum { MOST_TAGS = 1000000, MOST_UNNAMED = 1000 };
 
+void salvage_bind(sqlite3_stmt *st, int at, const struct pages_value *v)
+{
+        switch (v->type) {
+        case PAGES_INT:
+                sqlite3_bind_int64(st, at, v->i);
+                return;
+        case PAGES_REAL:
+                sqlite3_bind_double(st, at, v->real);
+                return;
+        case PAGES_TEXT:
+                sqlite3_bind_text(st, at, v->p, (int)v->len, SQLITE_STATIC);
+                return;
+        case PAGES_BLOB:
+                sqlite3_bind_blob(st, at, v->p, (int)v->len, SQLITE_STATIC);
+                return;
+        default:
+                sqlite3_bind_null(st, at);
+        }
+}
+
 static bool is_text(const struct pages_value *v, const char *text)
 {
         return v->type == PAGES_TEXT && v->len == strlen(text) && !memcmp(v->p, text, v->len);
@@ -30,6 +50,10 @@ bool salvage_pair(void *ctx, const struct pages_row *row)
                         s->acked[i] = (uint64_t)v[1].i;
         if (is_text(&v[0], "epoch") && v[1].type == PAGES_INT && v[1].i > 0)
                 s->r->old_epoch = (uint64_t)v[1].i;
+        if (is_text(&v[0], "alarm_told") && v[1].type == PAGES_INT && v[1].i >= s->told_alarms) {
+                s->told_alarms = v[1].i;
+                s->has_told = true;
+        }
         if (is_text(&v[0], "gateway") && v[1].type == PAGES_TEXT && v[1].len <= TEXT_NAME_MAX) {
                 snprintf(s->gateway, sizeof(s->gateway), "%.*s", (int)v[1].len, v[1].p);
                 s->has_gateway = true;
@@ -204,6 +228,7 @@ void salvage_release(struct salvage *s)
         free(s->spans);
         sqlite3_finalize(s->put);
         sqlite3_finalize(s->put_event);
+        sqlite3_finalize(s->move_aggregate);
         if (s->pages)
                 pages_close(s->pages);
 }

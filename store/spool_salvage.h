@@ -32,10 +32,12 @@ struct salvage {
         struct spool_rescue *r;
         struct spool_db *db;
         struct pages *pages;
-        sqlite3_stmt *put, *put_event;
+        sqlite3_stmt *put, *put_event, *put_small, *move_aggregate;
         char gateway[TEXT_NAME_MAX + 1];
         bool has_gateway;
         uint64_t acked[SPOOL_LANES];
+        int64_t told_alarms; /* of the journal, to hooks */
+        bool has_told;
         struct range *dropped; /* of the samples lane, ascending */
         size_t n_dropped, cap_dropped;
         struct found_span *spans; /* ascending */
@@ -62,6 +64,12 @@ void salvage_sort(struct salvage *s);
 bool salvage_reading(const struct salvage *s, const struct pages_row *row, struct found *out);
 /* *last: how far it is as it is at `seq`. */
 bool salvage_was_dropped(const struct salvage *s, uint64_t seq, uint64_t *last);
+void salvage_bind(sqlite3_stmt *st, int at, const struct pages_value *v);
+
+/* Alarms, their journal, and aggregates, which wait for their readings (spool_salvage_alarm.c). */
+void salvage_small(struct salvage *s);
+void salvage_move_aggregate(struct salvage *s, uint64_t from, uint64_t to);
+void salvage_end_aggregates(struct salvage *s);
 void salvage_release(struct salvage *s);
 
 #endif

@@ -45,6 +45,11 @@ unsigned spool_sample_quality(int64_t bits)
         return bits >> QUALITY_AT & 15;
 }
 
+unsigned spool_sample_flags(int64_t bits)
+{
+        return (unsigned)(bits >> FLAGS_AT);
+}
+
 /* ---- writing ---- */
 
 static bool takes_four_bytes(int64_t us)

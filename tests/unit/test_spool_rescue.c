@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -84,12 +85,57 @@ static void append_all(struct house *h)
         }
 }
 
+/* One that an operator shelved, with what was said, and one that is active. */
+static void put_alarms(struct house *h)
+{
+        struct spool_alarm a = {.source = "press-1",
+                                .tag = "tag-1",
+                                .rule = "hot",
+                                .limit_kind = "hi",
+                                .state = "active",
+                                .active = true,
+                                .unacked = true,
+                                .activations = 3,
+                                .severity = 700,
+                                .since_us = h->sim.now.wall_us,
+                                .event_id = "00112233445566778899"};
+        struct spool_alarm_note n = {.at_us = h->sim.now.wall_us,
+                                     .source = "press-1",
+                                     .tag = "tag-1",
+                                     .rule = "hot",
+                                     .limit_kind = "hi",
+                                     .change = "active",
+                                     .by = "",
+                                     .comment = "",
+                                     .value = 96.5,
+                                     .limit = NAN,
+                                     .severity = 700};
+
+        spool_put_alarm(h->spool, &a);
+        spool_note_alarm(h->spool, &n);
+        run_for(h, 2000000);
+        a.tag = n.tag = "";
+        spool_put_alarm(h->spool, &a);
+        a.tag = n.tag = "tag-1";
+        a.state = "shelved";
+        a.visibility = 1;
+        a.since_us = n.at_us = h->sim.now.wall_us;
+        a.shelved_until_us = a.since_us + 7200000000;
+        n.change = "shelved";
+        n.by = "lee";
+        n.comment = "test run";
+        spool_put_alarm(h->spool, &a);
+        spool_note_alarm(h->spool, &n);
+        run_for(h, 2000000);
+}
+
 /* ACKED delivered, two seqs in the ledger, an event, and the rest held; in the database and in the WAL. */
 static void fill(struct house *h, bool clean)
 {
         static const char body[] = "\"kind\":\"link\",\"state\":\"down\"";
 
         assert_true(try_open(h));
+        put_alarms(h);
         append_all(h);
         spool_append_event(h->spool, h->sim.now.wall_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
         spool_ack(h->spool, SPOOL_SAMPLES, ACKED);
@@ -303,6 +349,21 @@ struct damage {
 };
 
 /* In order, each what it was under its old seq, nothing delivered, dropped or twice; lost + carried = held. */
+static void check_alarms(struct house *h)
+{
+        assert_int_equal(ask(h->path, "SELECT count(*) FROM alarm"), 2);
+        assert_int_equal(ask(h->path, "SELECT visibility || severity || activations || active || unacked FROM alarm"
+                                      " WHERE tag = 'tag-1' AND state = 'shelved' AND event_id = '00112233445566778899'"
+                                      " AND shelved_until_us = since_us + 7200000000"),
+                         1700311);
+        assert_int_equal(ask(h->path, "SELECT visibility FROM alarm WHERE tag = '' AND state = 'active'"), 0);
+        assert_int_equal(ask(h->path, "SELECT count(*) FROM alarm_log"), 2);
+        assert_int_equal(ask(h->path, "SELECT operator = 'lee' AND comment = 'test run' AND change = 'shelved' AND"
+                                      " limit_value IS NULL AND value = 96.5 FROM alarm_log WHERE id = 2"),
+                         1);
+        assert_int_equal(ask(h->path, "SELECT value FROM meta WHERE key = 'alarm_told'"), 0);
+}
+
 static void check_carried(struct house *h, const struct damage *d)
 {
         int64_t n = ask(h->path, "SELECT count(*) FROM reading"), lost = ask(h->path, "SELECT lost_n FROM rescue");
@@ -385,6 +446,8 @@ static void what_is_readable_is_carried_over(void **state)
                 assert_true(*aside_of(h));
                 assert_int_equal(size_of(aside_of(h)), before);
                 check_carried(h, &all[i]);
+                if (all[i].least > 1)
+                        check_alarms(h);
                 check_goes_on(h);
         }
 }

@@ -2,6 +2,7 @@
  * test_spool_thin: when_full: thin.  Every reading that went is in exactly one aggregate or in the ledger as "full"; mean,
  * minimum, maximum and count are those of its tag and minute; the books balance and the cap holds after each second.
  */
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -299,6 +300,32 @@ static void test_a_crash_keeps_the_place(void **state)
         assert_int_equal(drain(), check_books().accepted);
 }
 
+/* What the aggregates stand for comes along into the new file, under their new seqs. */
+static void test_a_damaged_file_keeps_them(void **state)
+{
+        uint64_t stood_for;
+        int64_t n;
+        int fd;
+
+        feed(12000, 10);
+        run_for(5000000);
+        n = sql("SELECT count(*) FROM aggregate");
+        stood_for = (uint64_t)sql("SELECT sum(coalesce(n, 1)) FROM reading LEFT JOIN aggregate USING (seq)");
+        assert_true(n > 100);
+        rt_sim_cut(&sim);
+        assert_true(spool_close(spool));
+        tags_free(tags);
+        fd = open(path, O_RDWR);
+        assert_int_equal(pwrite(fd, "no database any more", 20, 0), 20);
+        close(fd);
+        open_spool();
+        run_for(5000000);
+        assert_int_equal(check_books().epoch, 2);
+        assert_int_equal(sql("SELECT count(*) FROM aggregate"), n);
+        verify();
+        assert_int_equal(drain(), stood_for);
+}
+
 static void test_what_is_pinned_stays(void **state)
 {
         uint64_t last;
@@ -360,6 +387,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_what_does_not_fit_even_so_is_dropped_oldest_first, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_a_crash_keeps_the_place, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_damaged_file_keeps_them, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_pinned_stays, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kinds_and_qualities_are_kept_apart, setup, teardown),
         };
