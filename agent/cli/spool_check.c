@@ -1,8 +1,7 @@
 /*
  * spool_check: `spool verify` and `spool sql`: looking into the file itself, whatever state it is in.
  *
- * Progress of long work goes to standard error, on a terminal only and after half a second.  Exit status 1 of verify means
- * that faults were found; they are on standard output, one a line.
+ * Exit status 1 of verify means that faults were found; they are on standard output, one a line.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,19 +10,27 @@
 
 #include "agent/base/text.h"
 #include "agent/cli/open.h"
+#include "agent/cli/progress.h"
 #include "store/spool_sql.h"
 #include "store/spool_verify.h"
 
-enum { SQL_LIMIT_MS = 10000, SQL_ANSWER_MOST = 64 << 20, BAR_WIDTH = 30 };
+enum { SQL_LIMIT_MS = 10000, SQL_ANSWER_MOST = 64 << 20 };
 
 /* ---- verify ---- */
+
+/* What on_fault and on_progress are given. */
+struct check {
+        struct out *out;
+        struct progress progress;
+};
 
 static void on_fault(void *ctx, const char *what)
 {
         static const struct out_column columns[] = {{"fault", "FAULT", OUT_TEXT}};
         struct out_cell cell = {.text = what};
-        struct out *out = ctx;
+        struct out *out = ((struct check *)ctx)->out;
 
+        progress_end(&((struct check *)ctx)->progress);
         if (!out->columns)
                 out_table(out, columns, 1);
         out_row(out, &cell);
@@ -31,10 +38,7 @@ static void on_fault(void *ctx, const char *what)
 
 static void on_progress(void *ctx, double part)
 {
-        int full = part >= 1 ? BAR_WIDTH : (int)(part * BAR_WIDTH);
-
-        fprintf(stderr, "\r[%.*s%*s] %3d %%", full, "##############################", BAR_WIDTH - full, "",
-                (int)(part * 100));
+        progress_show(&((struct check *)ctx)->progress, part);
 }
 
 static void tell_result(struct cli *c, const struct spool_verify *v, bool live)
@@ -72,7 +76,8 @@ static bool is_live(const char *path)
 
 int cmd_spool_verify(struct cli *c)
 {
-        struct spool_verify v = {.on_fault = on_fault, .ctx = &c->out};
+        struct check check = {.out = &c->out};
+        struct spool_verify v = {.on_fault = on_fault, .on_progress = on_progress, .ctx = &check};
         struct places places;
         struct err e;
         bool live;
@@ -83,11 +88,10 @@ int cmd_spool_verify(struct cli *c)
         live = is_live(places.spool);
         v.path = places.spool;
         v.pages = !live || cli_has(c, CLI_BIT(ALL));
-        v.on_progress = isatty(STDERR_FILENO) ? on_progress : NULL;
+        progress_begin(&check.progress, false);
         if (spool_verify(&v, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
-        if (v.on_progress && v.n_readings)
-                fputs("\r\033[K", stderr);
+        progress_end(&check.progress);
         if (v.n_faults)
                 out_table_end(&c->out);
         if (!r)

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "agent/cli/open.h"
+#include "agent/cli/progress.h"
 #include "agent/cli/reading_view.h"
 
 enum { FOLLOW_EVERY_MS = 500 };
@@ -18,6 +19,8 @@ enum { FOLLOW_EVERY_MS = 500 };
 struct stream {
         struct view view;
         uint64_t last_seq;
+        struct progress progress; /* of an export */
+        uint64_t first, end;
 };
 
 static bool on_row(void *ctx, const struct spool_query_row *row)
@@ -25,6 +28,9 @@ static bool on_row(void *ctx, const struct spool_query_row *row)
         struct stream *s = ctx;
 
         s->last_seq = row->seq;
+        s->first = s->first ? s->first : row->seq;
+        if (s->progress.on)
+                progress_show(&s->progress, (double)(row->seq - s->first) / (double)(s->end - s->first + 1));
         view_row(&s->view, row);
         return !out_broken(s->view.out);
 }
@@ -38,6 +44,7 @@ int cmd_spool_export(struct cli *c)
 {
         struct spool_filter filter = {.lane = SPOOL_SAMPLES, .held_only = !cli_has(c, CLI_BIT(ALL))};
         struct spool_query *q;
+        struct spool_counts counts;
         struct stream s = {0};
         char tag[SPLIT_MAX];
         struct err e;
@@ -50,8 +57,13 @@ int cmd_spool_export(struct cli *c)
         filter.to_us = cli_has(c, CLI_BIT(UNTIL)) ? c->until_us : 0;
         view_init(&s.view, &c->out, form_of(c, VIEW_RECORD), q);
         view_head(&s.view);
+        if (spool_query_counts(q, &counts, NULL) == 0) {
+                s.end = counts.last_seq[SPOOL_SAMPLES];
+                progress_begin(&s.progress, true);
+        }
         if (spool_query_rows(q, &filter, on_row, &s, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
+        progress_end(&s.progress);
         view_release(&s.view);
         spool_query_close(q);
         return r;
