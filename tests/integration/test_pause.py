@@ -3,6 +3,7 @@
 import pytest
 
 from rig import records
+from rig.bad_disk import preload
 from test_kafka_down import own_kafka  # noqa: F401 (a fixture)
 
 SMALL = "4MiB"
@@ -89,3 +90,29 @@ def test_dropped_ranges_are_the_gaps_the_consumer_sees(room, own_kafka, policy):
     assert (n - 1 in there and lost < kept) if policy == "drop_oldest" else (0 in there and lost > kept), (
         f"the wrong end was dropped: seq {lost:.0f} in the mean, {kept:.0f} was kept")
     assert "dropped" in {e.data["kind"] for e in room.events()}, "a drop is told as an event"
+
+
+def test_thin_leaves_one_a_minute_and_says_what_it_stands_for(room, own_kafka):  # noqa: F811
+    """On a clock that runs a hundred times as fast, so that a minute is over soon."""
+    n = 60000
+    agent = room.agent({"spool": {"max_size": SMALL, "when_full": "thin"}})
+    agent.env = preload("fast_clock.so", FAST_CLOCK="100")
+    agent.start()
+    own_kafka.stop()
+    fill(room, agent, n)
+    s = agent.wait("all to be accepted", lambda s: s["accepted"] >= n, 45)
+    assert s["accepted"] == n == s["delivered"] + s["held"] + s["dropped"], s
+    assert s["spool_bytes"] <= s["spool_max_bytes"], s
+    own_kafka.start()
+    agent.wait("all that is held to be delivered", lambda s: s["held"] == 0, 60)
+    mine = room.samples()
+    reasons = {d["reason"]: 0 for d in agent.listing("spool", "dropped")}
+    for d in agent.listing("spool", "dropped"):
+        reasons[d["reason"]] += d["n"]
+    assert reasons["thinned"] > n / 2, reasons
+    assert {r.data["seq"] for r in mine} == set(range(1, n + 1)) - ledger_of(agent), "the ledger and the gaps differ"
+    whole, many = [r.data for r in mine if "agg" not in r.data], [r.data for r in mine if "agg" in r.data]
+    assert all(d["id"] == f"{room.gateway}:1:a{d['seq']}" and d["agg"] == "last" and d["n"] >= 1 for d in many) and many
+    assert len(whole) + sum(d["n"] for d in many) + reasons.get("full", 0) <= n
+    assert reasons.get("full", 0) or len(whole) + sum(d["n"] for d in many) == n, "every reading is in one record"
+    agent.tool("spool", "verify")

@@ -7,6 +7,13 @@ import subprocess
 from . import agent as agents
 
 
+def preload(name, **env):
+    """For Agent.env: one of peers/ beneath the daemon; a sanitizer's library wants to be the first."""
+    libraries = subprocess.run(["ldd", agents.program("millraced")], capture_output=True, text=True, check=True).stdout
+    first = re.findall(r"=> (\S*lib[at]san\S*)", libraries)
+    return {"LD_PRELOAD": " ".join(first + [os.path.join(agents.build_dir(), "tests", "integration", name)]), **env}
+
+
 class BadDisk:
     """For files below `folder`. say("eio fdatasync") makes it ill, say("") heals it; bad_disk.c has the words."""
 
@@ -21,7 +28,4 @@ class BadDisk:
 
     def env(self):
         """For Agent.env."""
-        libraries = subprocess.run(["ldd", agents.program("millraced")], capture_output=True, text=True, check=True).stdout
-        first = re.findall(r"=> (\S*lib[at]san\S*)", libraries)  # a sanitizer's library wants to be the first
-        ours = os.path.join(agents.build_dir(), "tests", "integration", "bad_disk.so")
-        return {"LD_PRELOAD": " ".join(first + [ours]), "BAD_DISK": self.rules, "BAD_DISK_UNDER": self.folder}
+        return preload("bad_disk.so", BAD_DISK=self.rules, BAD_DISK_UNDER=self.folder)
