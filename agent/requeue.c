@@ -91,9 +91,10 @@ static bool on_row(void *ctx, const struct spool_query_row *row)
 {
         struct requeue *r = ctx;
 
-        if (is_full(r) || !row->delivered)
+        if (is_full(r))
                 return false;
-        keep(r, row, 0);
+        if (row->delivered)
+                keep(r, row, 0);
         r->first_seq = row->seq + 1;
         return true;
 }

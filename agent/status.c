@@ -149,10 +149,11 @@ static void put_counts(json_t *o, const struct agent *a, const struct spool_coun
 
 static json_t *uplink_json(const struct uplink_status *up)
 {
-        return json_pack("{s:s, s:I, s:b, s:o, s:I, s:I, s:I, s:I}", "state", up->state, "in_flight",
-                         (json_int_t)up->in_flight, "paused", (int)up->paused, "last_error", words_json(up->last_error),
-                         "delivered", (json_int_t)up->delivered, "retried", (json_int_t)up->retried, "poisoned",
-                         (json_int_t)up->poisoned, "bytes_sent", (json_int_t)up->bytes_sent);
+        return json_pack("{s:s, s:I, s:I, s:b, s:o, s:I, s:I, s:I, s:I}", "state", up->state, "in_flight",
+                         (json_int_t)up->in_flight, "backlog", (json_int_t)up->backlog, "paused", (int)up->paused,
+                         "last_error", words_json(up->last_error), "delivered", (json_int_t)up->delivered, "retried",
+                         (json_int_t)up->retried, "poisoned", (json_int_t)up->poisoned, "bytes_sent",
+                         (json_int_t)up->bytes_sent);
 }
 
 /* "0x01 0x02": tenths of its life that an eMMC's two kinds of cells have behind them; absent where there is none. */

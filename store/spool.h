@@ -212,7 +212,7 @@ struct spool_row {
         struct spool_aggregate a;
 };
 
-/* One fetch in flight per lane. The rows stay valid until the next fetch with the same struct. */
+/* One fetch in flight per lane, of the readings two. The rows stay valid until the next fetch with the same struct. */
 struct spool_fetch {
         enum spool_lane lane;
         uint64_t after_seq;
@@ -239,6 +239,28 @@ void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq);
  * may be dropped though a fetch brought it.
  */
 void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
+
+/*
+ * Two readers of the readings: fresh ones go ahead of a backlog (spool_ahead.c).
+ *
+ * spool_ack_ahead: Kafka has what was not dropped of first..last, and below `first` rows are owed yet.  With one `first`,
+ * `last` grows; another `first` begins another stretch, of which there may be a few (spool_may_go_ahead), ascending.
+ */
+void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last);
+bool spool_may_go_ahead(const struct spool *s);
+uint64_t spool_goes_ahead_from(const struct spool *s); /* `first` of the last stretch; 0: there is none */
+
+/* The next seqs behind `after` that are owed: above what is returned, up to *upto (UINT64_MAX: all that come). */
+uint64_t spool_owed(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto);
+
+/* Up to where the acks of the stretch that begins at `first` are on disk; 0: of the watermark. */
+uint64_t spool_durable(const struct spool *s, enum spool_lane lane, uint64_t first);
+
+/* How many readings below `seq` are held. */
+uint64_t spool_held_below(const struct spool *s, uint64_t seq);
+
+/* Readings above `after` and below `below` are not on their way, though the pin is higher. */
+void spool_pin_gap(struct spool *s, uint64_t after, uint64_t below);
 
 /* Kafka will never take this one: into the dead-letter table with its reason, and into the ledger as dropped. */
 void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, const char *reason);

@@ -91,6 +91,7 @@ static void take_acks(struct spool *s, struct spool_batch *b)
         s->gather->n_dead = 0;
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->acked[i] = s->lanes[i].acked;
+        b->ahead = s->lanes[SPOOL_SAMPLES].ahead;
         if (s->crowded && !b->save && s->rows_since_save >= CROWDED_ROWS)
                 save_times(s, b);
 }
@@ -213,7 +214,7 @@ static void settle(struct spool *s)
         for (size_t i = 0; i < res->drops.n; i++)
                 lane_drop(&s->lanes[res->drops.v[i].lane], res->drops.v[i].first, res->drops.v[i].last);
         for (int i = 0; i < SPOOL_LANES; i++)
-                lane_committed(&s->lanes[i], b->last[i], b->acked[i]);
+                lane_committed(&s->lanes[i], b->last[i], b->acked[i], i == SPOOL_SAMPLES ? &b->ahead : NULL);
         s->used_pages = res->used_pages;
         s->file_bytes = res->file_bytes;
         s->event_bytes = res->event_bytes;
@@ -257,7 +258,8 @@ static bool has_new_acks(const struct spool *s)
                 if (s->lanes[i].acked !=
                     (s->state == COMMIT_IDLE ? s->lanes[i].acked_durable : s->committing->acked[i]))
                         return true;
-        return false;
+        return s->lanes[SPOOL_SAMPLES].ahead.no !=
+               (s->state == COMMIT_IDLE ? s->lanes[SPOOL_SAMPLES].ahead_durable.no : s->committing->ahead.no);
 }
 
 bool spool_is_dirty(const struct spool *s)
@@ -283,7 +285,7 @@ static void settle_acks(struct spool *s)
         for (size_t i = 0; i < s->result.drops.n; i++)
                 lane_drop(&s->lanes[s->result.drops.v[i].lane], s->result.drops.v[i].first, s->result.drops.v[i].last);
         for (int i = 0; i < SPOOL_LANES; i++)
-                lane_committed(&s->lanes[i], s->lanes[i].last, b->acked[i]);
+                lane_committed(&s->lanes[i], s->lanes[i].last, b->acked[i], i == SPOOL_SAMPLES ? &b->ahead : NULL);
         s->used_pages = s->result.used_pages;
         s->file_bytes = s->result.file_bytes;
         s->first_seq = s->result.first_seq;

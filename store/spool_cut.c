@@ -93,20 +93,27 @@ uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum 
         return pin > b->acked[lane] ? pin : b->acked[lane];
 }
 
+static bool drop_oldest(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
+{
+        uint64_t after = 0, upto, n = 0;
+
+        for (; !n && spool_db_next_owed(db, b, &after, &upto); after = upto)
+                n = spool_db_cut(db, SPOOL_SAMPLES, after, min_u64(upto, db->v.ts_saved_seq), CHUNK_ROWS, "full", res);
+        return n != 0;
+}
+
 bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res)
 {
         uint64_t saved = db->v.ts_saved_seq;
 
         spool_thin_begin(db);
         while (stmt_fine(db) && free_pages(db) < need) {
-                if (let_go(db, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS))
+                if (let_go(db, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS) ||
+                    spool_db_let_ahead_go(db, b, CHUNK_ROWS))
                         continue;
                 if (spool_db_thin(db, b, res))
                         continue;
-                if (db->when_full != SPOOL_DROP_OLDEST && db->when_full != SPOOL_THIN)
-                        return false;
-                if (!spool_db_cut(db, SPOOL_SAMPLES, spool_db_pinned(db, b, SPOOL_SAMPLES), saved, CHUNK_ROWS, "full",
-                                  res))
+                if ((db->when_full != SPOOL_DROP_OLDEST && db->when_full != SPOOL_THIN) || !drop_oldest(db, b, res))
                         return false;
         }
         return stmt_fine(db);
@@ -170,6 +177,8 @@ void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_
         bool along = lane == SPOOL_SAMPLES && !crowded && b->n_rows >= TRIM_ALONG;
 
         if (lane == SPOOL_SAMPLES) {
+                if (crowded && spool_db_let_ahead_go(db, b, trim_most(db, b)))
+                        res->more = true;
                 limit = min_u64(limit, db->v.ts_saved_seq);
                 if (!crowded) {
                         limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);

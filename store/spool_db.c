@@ -74,6 +74,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
         spool_db_put_dead(db, b, res);
         spool_db_put_saves(db, b);
         spool_db_put_cursors(db, b);
+        spool_db_put_ahead(db, b);
         spool_db_repair_times(db, b, res);
         spool_db_purge(db, b, res);
         spool_db_trim(db, b, SPOOL_SAMPLES, res);

@@ -2,7 +2,7 @@
  * spool_fetch: reading rows back, for the uplink and for recognising redeliveries after a start.
  *
  * A connection of its own, so that a fetch never waits for a commit; read transactions last one SELECT of at most
- * most_rows.  Both lanes share it under a lock, which only works on the work queue take.
+ * most_rows.  All readers share it under a lock, which only works on the work queue take.
  *
  * No row is both handed out and dropped, though a reader sees what a commit cuts until that commit is on disk.  The caller
  * pins, then fetches, and uses no row above its pin.  A commit sets `cutting`, then reads the pin, then cuts above it only.
@@ -197,24 +197,34 @@ static void on_fetched(struct rt_work *w)
         f->on_rows(f);
 }
 
+static void park(struct spool *s, struct spool_fetch *f)
+{
+        size_t i = 0;
+
+        while (s->parked[i])
+                i++;
+        BUG_ON(i == sizeof(s->parked) / sizeof(*s->parked));
+        s->parked[i] = f;
+}
+
 void spool_fetch(struct spool *s, struct spool_fetch *f)
 {
         f->spool = s;
         f->work.run = run_fetch;
         f->work.on_done = on_fetched;
-        BUG_ON(s->parked[f->lane]);
         if (atomic_load(&s->db.cutting[f->lane]))
-                s->parked[f->lane] = f;
+                park(s, f);
         else
                 rt_work_start(s->rt, &f->work);
 }
 
 void spool_fetch_parked(struct spool *s)
 {
-        for (int i = 0; i < SPOOL_LANES; i++) {
+        for (int i = 0; i < SPOOL_LANES; i++)
+                atomic_store(&s->db.cutting[i], false);
+        for (size_t i = 0; i < sizeof(s->parked) / sizeof(*s->parked); i++) {
                 struct spool_fetch *f = s->parked[i];
 
-                atomic_store(&s->db.cutting[i], false);
                 s->parked[i] = NULL;
                 if (f)
                         rt_work_start(s->rt, &f->work);

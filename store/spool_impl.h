@@ -20,7 +20,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,    /* what a reading without text is counted as */
         KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 6,  /* user_version */
+        FILE_VERSION = 7,  /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -142,6 +142,7 @@ struct spool_batch {
 
         /* Set when the commit starts. */
         uint64_t last[SPOOL_LANES], acked[SPOOL_LANES];
+        struct lane_ahead ahead; /* of the readings */
         struct tag *new_tags;
         size_t n_new_tags, cap_new_tags;
         uint32_t first_new_tag;
@@ -197,6 +198,8 @@ enum spool_stmt {
         STMT_SAVE_TAG,
         STMT_PUT_EVENT,
         STMT_SET_CURSOR,
+        STMT_PUT_AHEAD,
+        STMT_CUT_AHEAD,
         STMT_SET_META,
         STMT_LEDGER_BEFORE,
         STMT_LEDGER_EXTEND,
@@ -264,16 +267,19 @@ struct spool_db {
                 uint64_t event_bytes, quarantine_bytes, dead_bytes;
                 uint64_t n_ledger;
                 bool has_span;
-                int64_t base_us;                               /* times of new rows count from it */
+                int64_t base_us;      /* times of new rows count from it */
                 uint64_t thinned_seq; /* rows up to here are as thin as they get */
                 bool has_aggregates;
-                uint64_t purge_upto; /* 0: nothing more */
+                uint64_t purge_upto;                           /* 0: nothing more */
+                uint64_t ahead_no;                             /* which list of stretches is in the table */
+                uint64_t ahead_gone;                           /* rows of stretches ahead are gone up to here */
                 struct spool_repair repairs[2 * REPAIRS_MOST]; /* under way */
                 size_t n_repairs;
         } v;
         uint64_t epoch;
-        _Atomic uint64_t pin[SPOOL_LANES]; /* written by the loop at any time */
-        _Atomic bool cutting[SPOOL_LANES]; /* this commit has read the pin and may touch rows above it */
+        _Atomic uint64_t pin[SPOOL_LANES];     /* written by the loop at any time */
+        _Atomic uint64_t gap_after, gap_below; /* as the pin: see spool_ahead.c */
+        _Atomic bool cutting[SPOOL_LANES];     /* this commit has read the pin and may touch rows above it */
         _Atomic bool closing;
         _Atomic int n_close_waits; /* for locks, since closing */
 };
@@ -284,8 +290,8 @@ struct spool_result {
         bool no_space;  /* the disk would be full */
         bool more;      /* trimming, purging or shrinking goes on */
         bool purging;
-        bool damaged;   /* not ok, and never will be with this file */
-        bool crowded;   /* the disk: tag times are to be saved, so that rows may go */
+        bool damaged; /* not ok, and never will be with this file */
+        bool crowded; /* the disk: tag times are to be saved, so that rows may go */
         struct spool_drops drops;
         uint64_t used_pages;
         uint64_t file_bytes;
@@ -352,6 +358,11 @@ void spool_db_shrink(struct spool_db *db, struct spool_result *res);
  */
 uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
                       const char *reason, struct spool_result *res);
+/* The next readings behind *after that are neither out nor delivered: above *after, up to *upto. False: there are none. */
+bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto);
+/* Removes at most `most` of those delivered ahead. False: there are none. */
+bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uint64_t most);
+void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b);
 /* Rows above may be changed by this commit; what is pinned from now on is fetched after it, see spool_fetch.c. */
 uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane);
 void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b);
@@ -427,7 +438,7 @@ struct spool {
         struct rt_timer kick; /* upcalls that must not come from within a call */
         struct backoff backoff;
         struct list syncs;
-        struct spool_fetch *parked[SPOOL_LANES]; /* start when the commit under way has ended */
+        struct spool_fetch *parked[SPOOL_LANES + 1]; /* start when the commit under way has ended */
 
         /* Tag times as they are on disk once the batch that saves them is. */
         int64_t *saved_ts;

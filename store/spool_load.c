@@ -117,6 +117,32 @@ static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its ledger", e);
 }
 
+/* A line that is no stretch, or not in its place, is passed over: its rows are sent again. */
+static int load_ahead(struct spool_db *db, struct lane *l, struct err *e)
+{
+        uint64_t after = l->acked_durable;
+        struct lane_ahead *a = &l->ahead;
+        sqlite3_stmt *st = NULL;
+        int rc =
+                sqlite3_prepare_v2(db->conn, "SELECT first_seq, last_seq FROM ahead ORDER BY first_seq", -1, &st, NULL);
+
+        if (rc != SQLITE_OK)
+                return spool_db_fail(db, "cannot read what went ahead", e);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW && a->n < LANE_AHEAD_MOST) {
+                uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
+
+                if (first <= after || last < first || last > INT64_MAX)
+                        continue;
+                a->v[a->n++] = (struct lane_range){first, last};
+                after = last;
+        }
+        sqlite3_finalize(st);
+        if (a->n && after > l->last)
+                l->last = after;
+        l->ahead_durable = *a;
+        return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : spool_db_fail(db, "cannot read what went ahead", e);
+}
+
 static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
 {
         static const char *const ends[SPOOL_LANES][3] = {
@@ -134,10 +160,10 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, 
         db->v.first[lane] = (uint64_t)first;
         l->acked_durable = l->acked = (uint64_t)acked;
         l->last = (uint64_t)(last > acked ? last : acked);
-        if (load_ledger(db, lane, l, e) < 0)
+        if (load_ledger(db, lane, l, e) < 0 || (lane == SPOOL_SAMPLES && load_ahead(db, l, e) < 0))
                 return -1;
         l->appended = l->last;
-        lane_committed(l, l->last, l->acked_durable);
+        lane_committed(l, l->last, l->acked_durable, NULL);
         return 0;
 }
 

@@ -50,7 +50,7 @@ static uint64_t rows_at_once(struct spool_db *db, const struct spool_batch *b)
 
 void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
-        uint64_t upto, most, n;
+        uint64_t upto, most, n, after = 0, end;
 
         for (size_t i = 0; i < b->n_forget; i++) {
                 stmt_bind(db, STMT_CUT_DEAD, 1, b->forget[i]);
@@ -64,9 +64,8 @@ void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spo
         most = rows_at_once(db, b);
         n = spool_db_cut(db, SPOOL_SAMPLES, db->v.first[SPOOL_SAMPLES] - 1, min_u64(upto, b->acked[SPOOL_SAMPLES]),
                          most, NULL, res);
-        if (n < most)
-                n += spool_db_cut(db, SPOOL_SAMPLES, spool_db_pinned(db, b, SPOOL_SAMPLES), upto, most - n, "purged",
-                                  res);
+        for (; n < most && spool_db_next_owed(db, b, &after, &end); after = end)
+                n += spool_db_cut(db, SPOOL_SAMPLES, after, min_u64(upto, end), most - n, "purged", res);
         if (n < most)
                 db->v.purge_upto = 0;
         else

@@ -51,9 +51,9 @@ void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, str
                 uint64_t upto;
 
                 r = &all[0];
-                if (r->after < spool_db_pinned(db, b, SPOOL_SAMPLES))
-                        r->after = spool_db_pinned(db, b, SPOOL_SAMPLES);
-                upto = min_u64(r->upto, r->after + budget);
+                if (!spool_db_next_owed(db, b, &r->after, &upto))
+                        upto = 0;
+                upto = min_u64(min_u64(r->upto, upto), r->after + budget);
                 if (upto > r->after) {
                         stmt_bind(db, STMT_REPAIR, 1, r->after);
                         stmt_bind(db, STMT_REPAIR, 2, upto);

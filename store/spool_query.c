@@ -177,6 +177,48 @@ static const char *const lane_sql[SPOOL_LANES] = {
                 " FROM dropped WHERE lane='samples'",
 };
 
+/* None in a file of before there were any. */
+static int load_ahead(struct spool_query *q, struct lane_sums *l, struct err *e)
+{
+        uint64_t there, dropped = 0;
+        sqlite3_stmt *st;
+        int rc;
+
+        if (query_int(q, "SELECT count(*) FROM sqlite_master WHERE type='table' AND name='ahead'", &there, e) < 0)
+                return -1;
+        if (!there)
+                return 0;
+        st = query_prepare(q, "SELECT first_seq, last_seq FROM ahead ORDER BY first_seq", e);
+        if (!st)
+                return -1;
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW && l->ahead.n < LANE_AHEAD_MOST) {
+                struct lane_range *r = &l->ahead.v[l->ahead.n++];
+
+                *r = (struct lane_range){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
+                l->n_ahead += r->last - r->first + 1;
+                l->last = l->last > r->last ? l->last : r->last;
+        }
+        if (query_finish(q, st, rc, e) < 0 ||
+            query_int(q,
+                      "SELECT coalesce(sum(min(d.last_seq, a.last_seq) - max(d.first_seq, a.first_seq) + 1), 0) FROM"
+                      " dropped d JOIN ahead a ON d.last_seq >= a.first_seq AND d.first_seq <= a.last_seq WHERE"
+                      " d.lane='samples'",
+                      &dropped, e) < 0)
+                return -1;
+        l->n_ahead -= dropped;
+        l->delivered += l->n_ahead;
+        return 0;
+}
+
+bool query_is_delivered(const struct lane_sums *l, uint64_t seq)
+{
+        bool yes = seq <= l->acked;
+
+        for (uint32_t i = 0; i < l->ahead.n; i++)
+                yes |= seq >= l->ahead.v[i].first && seq <= l->ahead.v[i].last;
+        return yes;
+}
+
 int query_lane(struct spool_query *q, enum spool_lane lane, struct lane_sums *l, struct err *e)
 {
         sqlite3_stmt *st = query_prepare(q, lane_sql[lane], e);
@@ -192,8 +234,20 @@ int query_lane(struct spool_query *q, enum spool_lane lane, struct lane_sums *l,
         l->last = v[1] > v[4] ? v[1] : v[4];
         l->last = l->last > l->acked ? l->last : l->acked;
         l->delivered = l->acked - v[5];
-        l->held = l->last - l->acked - (l->dropped - v[5]);
-        return query_finish(q, st, rc, e);
+        if (query_finish(q, st, rc, e) < 0 || (lane == SPOOL_SAMPLES && load_ahead(q, l, e) < 0))
+                return -1;
+        l->held = l->last - l->dropped - l->delivered;
+        return 0;
+}
+
+int spool_query_delivered(struct spool_query *q, uint64_t seq, bool *yes, struct err *e)
+{
+        struct lane_sums l;
+
+        if (query_lane(q, SPOOL_SAMPLES, &l, e) < 0)
+                return -1;
+        *yes = query_is_delivered(&l, seq);
+        return 0;
 }
 
 static uint64_t size_of(const struct spool_query *q, const char *suffix)
@@ -207,7 +261,7 @@ static uint64_t size_of(const struct spool_query *q, const char *suffix)
 
 static int get_held_bytes(struct spool_query *q, const struct lane_sums *l, struct spool_counts *out, struct err *e)
 {
-        uint64_t pages, n_free, rows = l->held, used;
+        uint64_t pages, n_free, rows = l->held + l->n_ahead, used;
 
         if (query_int(q, "PRAGMA page_count", &pages, e) < 0 || query_int(q, "PRAGMA freelist_count", &n_free, e) < 0)
                 return -1;

@@ -28,6 +28,9 @@ const char *spool_query_gateway(const struct spool_query *q);
 uint64_t spool_query_epoch(const struct spool_query *q);
 bool spool_query_live(const struct spool_query *q); /* a daemon had the file open when we opened it */
 
+/* Whether Kafka has the reading, in the file or not any more: at or below the watermark, or ahead of it. */
+int spool_query_delivered(struct spool_query *q, uint64_t seq, bool *yes, struct err *e);
+
 /* From the file alone; commits, rows_committed, failing and fault stay 0. quarantined, dead_lettered: rows in the file. */
 int spool_query_counts(struct spool_query *q, struct spool_counts *out, struct err *e);
 
@@ -38,7 +41,7 @@ struct spool_query_row {
         struct reading r; /* events: ts_us and, as text, the body (JSON members without braces) */
         struct spool_aggregate a;
         const char *source, *name, *unit, *labels; /* "" for an event without a tag; labels as in struct tag */
-        bool delivered;                            /* at or below the lane's watermark */
+        bool delivered;                            /* at or below the lane's watermark, or ahead */
         const char *kind;                          /* events only, else "" */
         int severity;                              /* events only */
 };

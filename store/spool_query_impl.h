@@ -36,8 +36,10 @@ const char *query_text(sqlite3_stmt *st, int column);                /* never NU
 size_t query_keep(struct spool_bytes *b, const void *p, size_t len); /* where it is in `b` */
 
 struct lane_sums {
-        uint64_t acked, first, last, dropped, delivered, held;
+        uint64_t acked, first, last, dropped, delivered, held, n_ahead; /* n_ahead: of the delivered */
+        struct lane_ahead ahead;
 };
+bool query_is_delivered(const struct lane_sums *l, uint64_t seq);
 int query_lane(struct spool_query *q, enum spool_lane lane, struct lane_sums *l, struct err *e);
 
 /* New ones since the last call; what is known does not change but for last_ts_us. */
@@ -56,7 +58,7 @@ struct slice {
 };
 
 void slice_put(struct slice *s, sqlite3_stmt *st, enum spool_lane lane);
-void slice_show(const struct spool_query *q, enum spool_lane lane, const struct slice *s, int i, uint64_t acked,
+void slice_show(const struct spool_query *q, enum spool_lane lane, const struct slice *s, int i, bool delivered,
                 struct spool_query_row *out);
 
 #endif

@@ -117,7 +117,7 @@ int spool_query_dead_letters(struct spool_query *q, bool (*each)(void *ctx, cons
                 sqlite3_reset(st);
                 if (query_is_text(&s->rows[0].r))
                         s->rows[0].r.v.text = s->bytes.p ? s->bytes.p : "";
-                slice_show(q, SPOOL_SAMPLES, s, 0, 0, &dead.row);
+                slice_show(q, SPOOL_SAMPLES, s, 0, false, &dead.row);
                 if (!each(ctx, &dead))
                         break;
         }

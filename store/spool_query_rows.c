@@ -69,10 +69,13 @@ static const char *const down_sql[SPOOL_LANES] = {
         "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq < ?1 AND seq > ?2 ORDER BY seq DESC",
 };
 
-static bool matches(const struct spool_query *q, const struct spool_filter *f, const struct spool_row *row)
+static bool matches(const struct spool_query *q, const struct spool_filter *f, const struct lane_sums *l,
+                    const struct spool_row *row)
 {
         const struct names *t = query_names(q, row->r.tag);
 
+        if (f->held_only && query_is_delivered(l, row->seq))
+                return false;
         if ((f->from_us && row->r.ts_us < f->from_us) || (f->to_us && row->r.ts_us >= f->to_us))
                 return false;
         if (f->source && fnmatch(f->source, t->at[0], 0) != 0)
@@ -80,7 +83,7 @@ static bool matches(const struct spool_query *q, const struct spool_filter *f, c
         return !f->name || fnmatch(f->name, t->at[1], 0) == 0;
 }
 
-void slice_show(const struct spool_query *q, enum spool_lane lane, const struct slice *s, int i, uint64_t acked,
+void slice_show(const struct spool_query *q, enum spool_lane lane, const struct slice *s, int i, bool delivered,
                 struct spool_query_row *out)
 {
         const struct names *t = query_names(q, s->rows[i].r.tag);
@@ -92,14 +95,14 @@ void slice_show(const struct spool_query *q, enum spool_lane lane, const struct 
                                         .name = t->at[1],
                                         .unit = t->at[2],
                                         .labels = t->at[3],
-                                        .delivered = s->rows[i].seq <= acked,
+                                        .delivered = delivered,
                                         .kind = lane == SPOOL_EVENTS ? s->bytes.p + s->kind_at[i] : "",
                                         .severity = s->severity[i]};
 }
 
 /* Where the newest f->newest matching rows begin: *after becomes the seq before the first of them. */
-static int find_newest(struct spool_query *q, const struct spool_filter *f, struct slice *s, uint64_t *after,
-                       uint64_t upto, struct err *e)
+static int find_newest(struct spool_query *q, const struct spool_filter *f, const struct lane_sums *l, struct slice *s,
+                       uint64_t *after, uint64_t upto, struct err *e)
 {
         sqlite3_stmt *st = query_prepare(q, down_sql[f->lane], e);
         uint64_t edge = upto < INT64_MAX ? upto + 1 : INT64_MAX, found = 0;
@@ -109,7 +112,7 @@ static int find_newest(struct spool_query *q, const struct spool_filter *f, stru
                 rc = load_slice(q, st, f->lane, edge, *after, s, e);
                 for (int i = 0; !rc && i < s->n && found < f->newest; i++) {
                         edge = s->rows[i].seq;
-                        found += matches(q, f, &s->rows[i]);
+                        found += matches(q, f, l, &s->rows[i]);
                 }
         }
         sqlite3_finalize(st);
@@ -118,8 +121,9 @@ static int find_newest(struct spool_query *q, const struct spool_filter *f, stru
         return rc;
 }
 
-static int walk_up(struct spool_query *q, const struct spool_filter *f, struct slice *s, uint64_t after, uint64_t upto,
-                   uint64_t acked, bool (*each)(void *ctx, const struct spool_query_row *row), void *ctx, struct err *e)
+static int walk_up(struct spool_query *q, const struct spool_filter *f, const struct lane_sums *l, struct slice *s,
+                   uint64_t after, uint64_t upto, bool (*each)(void *ctx, const struct spool_query_row *row), void *ctx,
+                   struct err *e)
 {
         sqlite3_stmt *st = query_prepare(q, up_sql[f->lane], e);
         struct spool_query_row row;
@@ -130,9 +134,9 @@ static int walk_up(struct spool_query *q, const struct spool_filter *f, struct s
                 rc = load_slice(q, st, f->lane, after, upto, s, e);
                 for (int i = 0; !rc && i < s->n; i++) {
                         after = s->rows[i].seq;
-                        if (!matches(q, f, &s->rows[i]))
+                        if (!matches(q, f, l, &s->rows[i]))
                                 continue;
-                        slice_show(q, f->lane, s, i, acked, &row);
+                        slice_show(q, f->lane, s, i, query_is_delivered(l, after), &row);
                         n++;
                         if (!each(ctx, &row) || n == f->limit) {
                                 sqlite3_finalize(st);
@@ -156,9 +160,9 @@ int spool_query_rows(struct spool_query *q, const struct spool_filter *f,
         if (!rc && f->held_only && after < l.acked)
                 after = l.acked;
         if (!rc && f->newest)
-                rc = find_newest(q, f, s, &after, upto, e);
+                rc = find_newest(q, f, &l, s, &after, upto, e);
         if (!rc)
-                rc = walk_up(q, f, s, after, upto, l.acked, each, ctx, e);
+                rc = walk_up(q, f, &l, s, after, upto, each, ctx, e);
         free(s->bytes.p);
         free(s);
         return rc;

@@ -49,9 +49,9 @@ const struct names *query_names(const struct spool_query *q, uint32_t tag)
         return tag < q->n_tags ? &q->tags[tag] : &none;
 }
 
-static void add_to_stats(struct spool_query_tag *t, const struct spool_row *row, uint64_t acked)
+static void add_to_stats(struct spool_query_tag *t, const struct spool_row *row, const struct lane_sums *l)
 {
-        if (row->seq > acked)
+        if (!query_is_delivered(l, row->seq))
                 t->n_held++;
         else
                 t->n_kept++;
@@ -70,11 +70,12 @@ static int walk_stats(struct spool_query *q, struct spool_query_tag *sum, size_t
 {
         sqlite3_stmt *st =
                 query_prepare(q, "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 ORDER BY seq LIMIT ?2", e);
-        uint64_t acked, after = 0;
+        struct lane_sums l;
+        uint64_t after = 0;
         struct spool_row row;
         int rc, n_rows = STATS_ROWS;
 
-        if (!st || query_int(q, "SELECT acked_seq FROM cursor WHERE lane='samples'", &acked, e) < 0) {
+        if (!st || query_lane(q, SPOOL_SAMPLES, &l, e) < 0) {
                 sqlite3_finalize(st);
                 return -1;
         }
@@ -85,7 +86,7 @@ static int walk_stats(struct spool_query *q, struct spool_query_tag *sum, size_t
                         spool_read_row(st, &row);
                         after = row.seq;
                         if (row.r.tag < n)
-                                add_to_stats(&sum[row.r.tag], &row, acked);
+                                add_to_stats(&sum[row.r.tag], &row, &l);
                 }
                 sqlite3_reset(st);
         }

@@ -51,7 +51,8 @@ static uint64_t held_bytes(const struct spool *s)
         uint64_t used = s->used_pages * PAGE_BYTES, rows, held = lane_held(l);
 
         used -= s->event_bytes < used ? s->event_bytes : used;
-        rows = held + (s->first_seq && l->acked_durable >= s->first_seq ? l->acked_durable - s->first_seq + 1 : 0);
+        rows = held + lane_delivered_ahead(l) +
+               (s->first_seq && l->acked_durable >= s->first_seq ? l->acked_durable - s->first_seq + 1 : 0);
         return held ? (uint64_t)((double)used * ((double)held / (double)rows)) : 0;
 }
 

@@ -38,6 +38,18 @@ static bool is_text(const struct pages_value *v, const char *text)
         return v->type == PAGES_TEXT && v->len == strlen(text) && !memcmp(v->p, text, v->len);
 }
 
+/* Dropped, or delivered ahead: of no concern to us. */
+static void note_range(struct salvage *s, int64_t first, int64_t last)
+{
+        if (first < 1 || last < first)
+                return;
+        if (s->n_dropped == s->cap_dropped) {
+                s->cap_dropped = s->cap_dropped ? 2 * s->cap_dropped : 64;
+                s->dropped = mem_grow(s->dropped, s->cap_dropped, sizeof(*s->dropped));
+        }
+        s->dropped[s->n_dropped++] = (struct range){(uint64_t)first, (uint64_t)last};
+}
+
 /* A page may be there in several versions: the watermark only grows. */
 bool salvage_pair(void *ctx, const struct pages_row *row)
 {
@@ -48,6 +60,8 @@ bool salvage_pair(void *ctx, const struct pages_row *row)
                 if (is_text(&v[0], spool_lane_names[i]) && v[1].type == PAGES_INT && v[1].i > 0 &&
                     (uint64_t)v[1].i > s->acked[i])
                         s->acked[i] = (uint64_t)v[1].i;
+        if (v[0].type == PAGES_INT) /* of the table ahead */
+                note_range(s, v[0].i, v[1].type == PAGES_INT ? v[1].i : 0);
         if (is_text(&v[0], "epoch") && v[1].type == PAGES_INT && v[1].i > 0)
                 s->r->old_epoch = (uint64_t)v[1].i;
         if (is_text(&v[0], "alarm_told") && v[1].type == PAGES_INT && v[1].i >= s->told_alarms) {
@@ -66,14 +80,8 @@ bool salvage_dropped(void *ctx, const struct pages_row *row)
         struct salvage *s = ctx;
         const struct pages_value *v = row->v;
 
-        if (!is_text(&v[0], spool_lane_names[SPOOL_SAMPLES]) || v[1].type != PAGES_INT || v[2].type != PAGES_INT ||
-            v[1].i < 1 || v[2].i < v[1].i)
-                return true;
-        if (s->n_dropped == s->cap_dropped) {
-                s->cap_dropped = s->cap_dropped ? 2 * s->cap_dropped : 64;
-                s->dropped = mem_grow(s->dropped, s->cap_dropped, sizeof(*s->dropped));
-        }
-        s->dropped[s->n_dropped++] = (struct range){(uint64_t)v[1].i, (uint64_t)v[2].i};
+        if (is_text(&v[0], spool_lane_names[SPOOL_SAMPLES]) && v[1].type == PAGES_INT && v[2].type == PAGES_INT)
+                note_range(s, v[1].i, v[2].i);
         return true;
 }
 
@@ -106,10 +114,21 @@ static int by_first_of_span(const void *a, const void *b)
         return x->first < y->first ? -1 : x->first > y->first;
 }
 
+/* Ranges that overlap become one: what was dropped where rows went ahead, or several versions of a page. */
 void salvage_sort(struct salvage *s)
 {
+        size_t n = 0;
+
         if (s->n_dropped)
                 qsort(s->dropped, s->n_dropped, sizeof(*s->dropped), by_first);
+        for (size_t i = 0; i < s->n_dropped; i++) {
+                if (n && s->dropped[i].first <= s->dropped[n - 1].last)
+                        s->dropped[n - 1].last = s->dropped[i].last > s->dropped[n - 1].last ? s->dropped[i].last
+                                                                                             : s->dropped[n - 1].last;
+                else
+                        s->dropped[n++] = s->dropped[i];
+        }
+        s->n_dropped = n;
         if (s->n_spans)
                 qsort(s->spans, s->n_spans, sizeof(*s->spans), by_first_of_span);
 }

@@ -16,7 +16,9 @@
         "    WHEN 4 THEN 'bad not_connected' WHEN 5 THEN 'bad stale' WHEN 6 THEN 'bad out_of_range'"                   \
         "    WHEN 7 THEN 'bad config' WHEN 8 THEN 'bad sensor' ELSE r.quality END AS quality,"                         \
         "  strftime('%Y-%m-%dT%H:%M:%S', (r.ts_us + r.delay_us) / 1000000, 'unixepoch') || 'Z' AS arrived,"            \
-        "  r.seq <= (SELECT acked_seq FROM cursor WHERE lane = 'samples') AS delivered"                                \
+        "  r.seq <= (SELECT acked_seq FROM cursor WHERE lane = 'samples') OR EXISTS (SELECT 1 FROM ahead a WHERE "     \
+        "r.seq"                                                                                                        \
+        "    BETWEEN a.first_seq AND a.last_seq) AS delivered"                                                         \
         "  FROM reading r LEFT JOIN tag t ON t.id = r.tag;"
 
 /* Rows of `sample` (spool_sample.c) under the names of `reading`. */
@@ -66,6 +68,8 @@ static const char *const steps[] = {
         "CREATE TABLE span_copy (first_seq INTEGER PRIMARY KEY, base_us INTEGER);"
         "CREATE VIEW reading AS " AS_READINGS " UNION ALL SELECT * FROM reading_old;" READINGS_VIEW,
         "CREATE TABLE aggregate (seq INTEGER PRIMARY KEY, n INTEGER, min REAL, max REAL);",
+        "DROP VIEW readings;"
+        "CREATE TABLE ahead (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) WITHOUT ROWID;" READINGS_VIEW,
 };
 static const char forget_old[] = "DROP VIEW readings; DROP VIEW reading; DROP TABLE reading_old;"
                                  "CREATE VIEW reading AS " AS_READINGS ";" READINGS_VIEW;

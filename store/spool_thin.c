@@ -303,11 +303,15 @@ static void got_to(struct spool_db *db, uint64_t seq)
 
 bool spool_db_thin(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
-        uint64_t pinned = spool_db_pinned(db, b, SPOOL_SAMPLES);
+        uint64_t after = db->v.thinned_seq, upto;
         struct spool_thin *t = db->thin;
+        bool found = false;
 
-        if (!t || !t->left_bytes ||
-            !load(db, db->v.thinned_seq > pinned ? db->v.thinned_seq : pinned, db->v.ts_saved_seq))
+        if (!t || !t->left_bytes)
+                return false;
+        for (; !found && spool_db_next_owed(db, b, &after, &upto); after = upto)
+                found = load(db, after, min_u64(upto, db->v.ts_saved_seq));
+        if (!found)
                 return false;
         if (t->n_groups > t->n_rows / 4 * 3) {
                 got_to(db, t->seq[t->n_rows - 1]);

@@ -41,8 +41,8 @@ static const struct rule file_rules[] = {
         {"the gateway's name is no name: %s", "SELECT value FROM meta WHERE key='gateway' AND (typeof(value) <> 'text' "
                                               "OR length(value) NOT BETWEEN 1 AND 64)"},
         {"ts_saved_seq is %s, beyond the last reading",
-         "SELECT value FROM meta WHERE key='ts_saved_seq' AND value > max((SELECT coalesce(max(seq), 0) FROM reading),"
-         " (SELECT coalesce(max(last_seq), 0) FROM dropped WHERE lane='samples'), " ACKED("samples") ")"},
+         "SELECT value FROM meta WHERE key='ts_saved_seq' AND value > max((SELECT seq FROM tail),"
+         " (SELECT coalesce(max(last_seq), 0) FROM dropped WHERE lane='samples'))"},
         {"there is no watermark of the lane %s",
          "SELECT column1 FROM (VALUES ('events'), ('samples')) WHERE column1 NOT IN (SELECT lane FROM cursor)"},
         {"an unknown lane has a watermark: %s", "SELECT lane FROM cursor WHERE lane NOT IN ('events', 'samples')"},
@@ -107,6 +107,17 @@ static const struct rule span_rules[] = {
          " SELECT first_seq FROM (SELECT * FROM span_copy EXCEPT SELECT * FROM span)"},
 };
 
+/* Of files with readings that went ahead (spool_ahead.c), and of all others. */
+static const struct rule ahead_rules[] = {
+        {"the stretch of %s that went ahead is not a range",
+         "SELECT first_seq FROM ahead WHERE first_seq < 1 OR last_seq < first_seq"},
+        {"the stretch of %s that went ahead overlaps the one before",
+         "SELECT first_seq FROM (SELECT first_seq, lag(last_seq) OVER (ORDER BY first_seq) AS before FROM ahead) WHERE"
+         " first_seq <= before"},
+        {"the stretch of %s that went ahead is not above the watermark",
+         "SELECT first_seq FROM ahead WHERE first_seq <= " ACKED("samples")},
+};
+
 /* About the readings above ?1 up to ?2. */
 static const struct rule slice_rules[] = {
         {"reading %s has a tag that is not there",
@@ -134,8 +145,8 @@ static const struct rule slice_rules[] = {
                             " (ORDER BY seq) AS before FROM reading WHERE seq > ?1 AND seq <= ?2) g WHERE seq - before "
                             "> 1 AND seq - before - 1 >"
                             " (SELECT coalesce(sum(min(last_seq, g.seq - 1) - max(first_seq, g.before + 1) + 1), 0) "
-                            "FROM dropped WHERE"
-                            " lane='samples' AND last_seq > g.before AND first_seq < g.seq)"},
+                            "FROM gone WHERE"
+                            " last_seq > g.before AND first_seq < g.seq)"},
 };
 
 /* Of files that have been thinned, or may be (spool_thin.c). */
@@ -246,18 +257,29 @@ static void check_rows(struct spool_verify *v, sqlite3 *c)
         }
 }
 
-static const struct rule tail_rule = {
-        "seqs up to %s were given, and the last rows are neither held nor dropped",
-        "SELECT max(last_seq) FROM dropped WHERE lane='samples' GROUP BY lane HAVING max(last_seq) > (SELECT"
-        " coalesce(max(seq), 0) FROM reading) AND max(last_seq) > " ACKED(
-                "samples") " AND max(last_seq) - max((SELECT"
-                           " coalesce(max(seq), 0) FROM reading), " ACKED(
-                                   "samples") ") > (SELECT sum(last_seq - max(first_seq, 1 + max((SELECT"
-                                              " coalesce(max(seq), 0) FROM reading), " ACKED(
-                                                      "samples") ")) + 1) FROM dropped WHERE lane='samples' AND "
-                                                                 "last_seq >"
-                                                                 " max((SELECT coalesce(max(seq), 0) FROM "
-                                                                 "reading), " ACKED("samples") "))"};
+static const struct rule tail_rule = {"seqs up to %s were given, and the last rows are neither held nor dropped",
+                                      "SELECT max(last_seq) FROM dropped WHERE lane='samples' GROUP BY lane HAVING "
+                                      "max(last_seq) > (SELECT seq FROM tail)"
+                                      " AND max(last_seq) - (SELECT seq FROM tail) > (SELECT sum(last_seq - "
+                                      "max(first_seq, 1 + (SELECT seq FROM tail)) +"
+                                      " 1) FROM dropped WHERE lane='samples' AND last_seq > (SELECT seq FROM tail))"};
+
+/*
+ * What the rules about readings ask, in files of all formats: `ahead`, which ranges need not be in the file (`gone`), and up
+ * to where readings are known without the ledger (`tail`).
+ */
+static void make_views(sqlite3 *c, uint64_t version)
+{
+        if (version < 7)
+                sqlite3_exec(c, "CREATE TEMP TABLE ahead (first_seq, last_seq)", NULL, NULL, NULL);
+        sqlite3_exec(c,
+                     "CREATE TEMP VIEW gone AS SELECT first_seq, last_seq FROM ahead UNION ALL"
+                     " SELECT first_seq, last_seq FROM dropped d WHERE lane='samples' AND NOT EXISTS"
+                     " (SELECT 1 FROM ahead a WHERE d.first_seq BETWEEN a.first_seq AND a.last_seq);"
+                     "CREATE TEMP VIEW tail AS SELECT max((SELECT coalesce(max(seq), 0) FROM reading), " ACKED(
+                             "samples") ", (SELECT coalesce(max(last_seq), 0) FROM ahead)) AS seq",
+                     NULL, NULL, NULL);
+}
 
 static void check_all(struct spool_verify *v, sqlite3 *c)
 {
@@ -265,6 +287,7 @@ static void check_all(struct spool_verify *v, sqlite3 *c)
 
         if (version < 1 || version > FILE_VERSION)
                 fault(v, "the version of its format is unknown");
+        make_views(c, version);
         if (v->pages)
                 check_pages(v, c);
         for (size_t i = 0; i < sizeof(file_rules) / sizeof(*file_rules); i++)
@@ -273,6 +296,8 @@ static void check_all(struct spool_verify *v, sqlite3 *c)
                 ask_rule(v, c, &span_rules[i], 0, 0);
         for (size_t i = 0; i < sizeof(thin_rules) / sizeof(*thin_rules) && version >= 6; i++)
                 ask_rule(v, c, &thin_rules[i], 0, 0);
+        for (size_t i = 0; i < sizeof(ahead_rules) / sizeof(*ahead_rules); i++)
+                ask_rule(v, c, &ahead_rules[i], 0, 0);
         ask_rule(v, c, &tail_rule, 0, 0);
         check_rows(v, c);
         v->n_readings = ask(c, "SELECT count(*) FROM reading");

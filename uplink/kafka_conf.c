@@ -37,15 +37,19 @@ static const struct schema_key keys[] = {
          .type = SCHEMA_BOOL,
          .offset = AT(live_first),
          .def = "false",
-         .help = "Rows older than backfill_after go to the backfill topic, so that consumers of the samples topic see "
-                 "fresh ones only."},
+         .help = "Fresh readings overtake a backlog: that follows through the backfill topic, so that consumers of the "
+                 "samples topic see fresh ones only."},
         {.name = "backfill_after",
          .type = SCHEMA_DURATION,
          .offset = AT(backfill_after_us),
          .min = 1e6,
          .max = 365.0 * 86400e6,
          .def = "5m",
-         .help = "With live_first: how old a row may be for the samples topic."},
+         .help = "With live_first: when the next reading is older, all that waits is left to the backfill topic."},
+        {.name = "backfill_rate_limit",
+         .type = SCHEMA_TEXT,
+         .offset = AT(backfill_rate_limit),
+         .help = "Most bytes of the backfill topic a second, within rate_limit. Absent: what fresh readings leave."},
         {.name = "linger",
          .type = SCHEMA_DURATION,
          .offset = AT(linger_us),
@@ -126,21 +130,20 @@ static int check_brokers(const struct kafka_conf *c, struct err *e)
         return 0;
 }
 
-static int check_rate(struct kafka_conf *c, struct err *e)
+static int check_rate(const char *rate, uint64_t *bytes_s, struct err *e)
 {
         char size[64];
-        size_t n;
+        size_t n = rate ? strlen(rate) : 0;
 
-        if (!c->rate_limit)
+        if (!rate)
                 return 0;
-        n = strlen(c->rate_limit);
-        if (n < 3 || n >= sizeof(size) || strcmp(c->rate_limit + n - 2, "/s") != 0)
-                return err_set(e, "\"%s\" is not a rate: a size per second is expected, as 256KiB/s", c->rate_limit);
-        memcpy(size, c->rate_limit, n - 2);
+        if (n < 3 || n >= sizeof(size) || strcmp(rate + n - 2, "/s") != 0)
+                return err_set(e, "\"%s\" is not a rate: a size per second is expected, as 256KiB/s", rate);
+        memcpy(size, rate, n - 2);
         size[n - 2] = '\0';
-        if (!text_size(size, &c->rate_limit_bytes_s))
-                return err_set(e, "\"%s\" is not a rate: a size per second is expected, as 256KiB/s", c->rate_limit);
-        if (c->rate_limit_bytes_s < 1024)
+        if (!text_size(size, bytes_s))
+                return err_set(e, "\"%s\" is not a rate: a size per second is expected, as 256KiB/s", rate);
+        if (*bytes_s < 1024)
                 return err_set(e, "a rate under 1KiB/s can't carry whole records");
         return 0;
 }
@@ -215,7 +218,10 @@ static int check(void *obj, const char **key, struct err *e)
         if (check_brokers(c, e) < 0)
                 return -1;
         *key = "rate_limit";
-        if (check_rate(c, e) < 0)
+        if (check_rate(c->rate_limit, &c->rate_limit_bytes_s, e) < 0)
+                return -1;
+        *key = "backfill_rate_limit";
+        if (check_rate(c->backfill_rate_limit, &c->backfill_rate_limit_bytes_s, e) < 0)
                 return -1;
         *key = "properties";
         if (check_properties(c, e) < 0)

@@ -1,6 +1,8 @@
 /*
  * lane: one lane of the spool on its way to the sink; and what the lanes share.  Private to the uplink.
  *
+ * Events have one, readings have one, or with live_first two: of fresh ones, and of the backlog below them (lane_read.c).
+ *
  * Everything stops by itself: a full window, a resting window, an empty spool, an empty bucket; and is started again by
  * what ends that: reports, the lane's timer, a kick.
  */
@@ -11,8 +13,10 @@
 #include "uplink/uplink.h"
 #include "uplink/window.h"
 
+enum uplink_lane { UPLINK_EVENTS, UPLINK_SAMPLES, UPLINK_BACKLOG, UPLINK_LANES };
+
 /* A report's opaque: the slot in the lane's window, and which lane. */
-enum { OPAQUE_LANE_BITS = 2, OPAQUE_LANE_MASK = 3, OPAQUE_AGAIN = 2, OPAQUE_HEARTBEAT = 3 };
+enum { OPAQUE_LANE_BITS = 3, OPAQUE_LANE_MASK = 7, OPAQUE_AGAIN = 6, OPAQUE_HEARTBEAT = 7 };
 
 enum batch_state { BATCH_EMPTY, BATCH_FETCHING, BATCH_READY };
 
@@ -24,21 +28,26 @@ struct batch {
         enum batch_state state;
         bool stale;    /* the lane went back while it was being read: not to be used */
         bool kicked;   /* the spool got rows while it was being read */
+        uint64_t upto; /* rows behind it are not to be used */
         uint32_t next; /* row to produce */
 };
 
 struct lane {
         struct uplink *u;
+        enum uplink_lane no;
         enum spool_lane id;
         struct window w;
-        struct pace pace;
+        struct pace pace;      /* of the backlog alone */
         struct batch batch[2]; /* one is produced, the other read ahead */
         unsigned at;           /* the one being produced: its rows come before the other's */
         uint64_t fetch_after;
         uint64_t pinned;
-        bool idle;        /* the spool has nothing behind fetch_after: until a kick */
-        bool read_failed; /* until the timer */
-        bool resting;     /* until the timer */
+        uint64_t first;      /* of the readings: those below are the backlog's; 0: there was none */
+        int64_t gave_way_us; /* when that was last set; monotonic */
+        bool gives_way;      /* the next row is too old: to be set as soon as the window is empty */
+        bool idle;           /* the spool has nothing behind fetch_after: until a kick */
+        bool read_failed;    /* until the timer */
+        bool resting;        /* until the timer */
         struct rt_timer wake;
         struct spool_sync sync; /* the window waits for its acks to be on disk */
         bool syncing;
@@ -55,7 +64,9 @@ struct uplink {
         struct record_encoder enc;
         char *buf; /* of the record being made; grows with the largest text seen */
         size_t cap;
-        struct lane lane[SPOOL_LANES];
+        struct lane lane[UPLINK_LANES];
+        int n_lanes;
+        struct pace pace; /* of readings */
         struct rt_timer turn, stop_timer;
         bool stopping, stop_expired, stopped;
         void (*on_stopped)(void *ctx);
@@ -69,13 +80,30 @@ struct uplink {
 void uplink_pump(struct uplink *u);
 void uplink_check_stopped(struct uplink *u);
 
+/* lane_read.c */
+void lane_read_init(struct lane *l, uint64_t acked_seq);
+void lane_read_fini(struct lane *l);
+void lane_read_ahead(struct lane *l);
+bool lane_is_reading(const struct lane *l);
+void lane_kick(struct lane *l);
+void lane_learn_durable(struct lane *l);
+/* All that was read and not sent is forgotten; reading begins again behind `after`. */
+void lane_read_again(struct lane *l, uint64_t after);
+struct spool_row *lane_next_row(struct lane *l); /* NULL when there is none yet */
+void lane_took_row(struct lane *l);
+/* True when the row is too old to go before fresher ones; then lane_give_way does it when the window is empty. */
+bool lane_should_give_way(const struct lane *l, const struct spool_row *row, const struct rt_time *now);
+void lane_give_way(struct lane *l);
+/* The backlog: when all of it is done the watermark goes up to the fresh rows. */
+void lane_end_backlog(struct lane *l);
+
 /* lane.c */
-void lane_init(struct lane *l, struct uplink *u, enum spool_lane id, uint64_t acked_seq);
+/* Readings: its window is one of `parts` of what is configured. */
+void lane_init(struct lane *l, struct uplink *u, enum uplink_lane no, uint32_t parts);
 void lane_fini(struct lane *l);
 
 /* Produces until something stops it; each row takes one of *budget. True: call again soon. */
 bool lane_pump(struct lane *l, uint32_t *budget);
-void lane_kick(struct lane *l);
 void lane_reconfigure(struct lane *l);
 
 /* Topic, time, key and value; they live until the next one is made. False: it is of a tag that nobody knows. */
@@ -87,6 +115,5 @@ void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const c
 
 /* After a batch of reports: the watermark moves, and a lane that has to rest rests. True when it moved. */
 bool lane_settle(struct lane *l);
-bool lane_is_reading(const struct lane *l);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * outstanding: see outstanding.h.
  *
- * Grows to the largest opaque there was and stays: a window of 65536 records in three lanes is 32 KiB.  Whoever gives many
+ * Grows to the largest opaque there was and stays: a window of 65536 records is 64 KiB.  Whoever gives many
  * records one opaque (heartbeats, whose reports nobody needs) has one bit for them all.  Never fails.
  */
 #include "uplink/outstanding.h"

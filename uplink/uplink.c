@@ -1,9 +1,7 @@
 /*
- * uplink: see uplink.h.  Two lanes with the same parts (lane.c), events pumped first, each with a window and a rest of its
- * own: a topic that is refused holds up its lane only.  One turn of the loop produces a bounded number of records, then
- * timers and fds have their turn.
- *
- * live_first: rows older than backfill_after go to the backfill topic, in the same order and window as the others.
+ * uplink: see uplink.h.  Lanes with the same parts (lane.c), pumped in their order: events, readings, with live_first the
+ * backlog (lane_read.c).  Each has a window and a rest of its own: a topic that is refused holds up its lane only.  One turn
+ * of the loop produces a bounded number of records of each, then timers and fds have their turn.
  *
  * Order at the end: uplink_stop, the sink's close (its last reports come here and are still acked), uplink_free.
  */
@@ -17,15 +15,17 @@
 #include "agent/base/text.h"
 #include "uplink/lane.h"
 
-enum { TURN_RECORDS = 2000 };
+enum { TURN_RECORDS = 2000, TURN_BACKLOG = 500, LATE_PARTS = 10 };
 
 void uplink_pump(struct uplink *u)
 {
-        uint32_t budget = TURN_RECORDS;
         bool again = false;
 
-        for (int i = 0; i < SPOOL_LANES; i++)
+        for (int i = 0; i < u->n_lanes; i++) {
+                uint32_t budget = i == UPLINK_BACKLOG ? TURN_BACKLOG : TURN_RECORDS;
+
                 again |= lane_pump(&u->lane[i], &budget);
+        }
         if (again && !u->stopping)
                 rt_timer_set(u->rt, &u->turn, 0);
 }
@@ -52,7 +52,7 @@ static void on_reports_end(void *ctx)
 {
         struct uplink *u = ctx;
 
-        for (int i = 0; i < SPOOL_LANES; i++)
+        for (int i = 0; i < u->n_lanes; i++)
                 lane_settle(&u->lane[i]);
         if (u->stopping)
                 uplink_check_stopped(u);
@@ -78,7 +78,7 @@ static bool is_busy(const struct uplink *u)
 {
         bool busy = false;
 
-        for (int i = 0; i < SPOOL_LANES; i++)
+        for (int i = 0; i < u->n_lanes; i++)
                 busy |= lane_is_reading(&u->lane[i]) || (u->lane[i].w.n_out && !u->stop_expired);
         return busy;
 }
@@ -107,7 +107,7 @@ void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *c
         u->on_stopped = on_stopped;
         u->stop_ctx = ctx;
         rt_timer_cancel(u->rt, &u->turn);
-        for (int i = 0; i < SPOOL_LANES; i++)
+        for (int i = 0; i < u->n_lanes; i++)
                 lane_stop(&u->lane[i]);
         rt_timer_set(u->rt, &u->stop_timer, is_busy(u) ? within_us : 0);
 }
@@ -118,7 +118,6 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
                           struct spool *spool, struct tags *tags, struct sink *sink, const struct uplink_upcalls *up)
 {
         struct uplink *u = mem_alloc(sizeof(*u));
-        struct spool_counts c;
 
         u->rt = rt;
         u->conf = conf;
@@ -130,9 +129,11 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
         u->turn.on_due = on_turn;
         u->stop_timer.on_due = on_stop_expired;
         record_encoder_init(&u->enc, id);
-        spool_counts(spool, &c);
-        for (int i = 0; i < SPOOL_LANES; i++)
-                lane_init(&u->lane[i], u, (enum spool_lane)i, c.acked_seq[i]);
+        pace_init(&u->pace, conf->rate_limit_bytes_s, rt_mono_us(rt));
+        /* A backlog that was overtaken is ended as it began, also when live_first is off by now. */
+        u->n_lanes = conf->live_first || spool_goes_ahead_from(spool) ? UPLINK_LANES : UPLINK_BACKLOG;
+        for (int i = 0; i < u->n_lanes; i++)
+                lane_init(&u->lane[i], u, (enum uplink_lane)i, u->n_lanes == UPLINK_LANES ? 2 : 1);
         sink->up = (struct sink_upcalls){
                 .on_report = on_report, .on_reports_end = on_reports_end, .on_state = on_state, .ctx = u};
         return u;
@@ -144,7 +145,7 @@ void uplink_free(struct uplink *u)
                 return;
         rt_timer_cancel(u->rt, &u->turn);
         rt_timer_cancel(u->rt, &u->stop_timer);
-        for (int i = 0; i < SPOOL_LANES; i++)
+        for (int i = 0; i < u->n_lanes; i++)
                 lane_fini(&u->lane[i]);
         record_encoder_free(&u->enc);
         free(u->gateway);
@@ -156,14 +157,25 @@ void uplink_kick(struct uplink *u)
 {
         if (u->stopping)
                 return;
-        for (int i = 0; i < SPOOL_LANES; i++)
+        for (int i = 0; i < u->n_lanes; i++)
                 lane_kick(&u->lane[i]);
         uplink_pump(u);
 }
 
+/* live_first that comes later: the other window can't shrink, so a crash may send a little more twice until the next start. */
+static void begin_backlog(struct uplink *u)
+{
+        u->n_lanes = UPLINK_LANES;
+        lane_init(&u->lane[UPLINK_BACKLOG], u, UPLINK_BACKLOG, LATE_PARTS);
+}
+
 void uplink_reconfigure(struct uplink *u)
 {
-        for (int i = 0; i < SPOOL_LANES; i++)
+        if (u->conf->live_first && u->n_lanes < UPLINK_LANES)
+                begin_backlog(u);
+        if (u->pace.bytes_s != u->conf->rate_limit_bytes_s)
+                pace_init(&u->pace, u->conf->rate_limit_bytes_s, rt_mono_us(u->rt));
+        for (int i = 0; i < u->n_lanes; i++)
                 lane_reconfigure(&u->lane[i]);
         uplink_kick(u);
 }
@@ -172,7 +184,7 @@ static const char *state_name(const struct uplink *u)
 {
         static const char *const names[] = {[LINK_UNKNOWN] = "connecting", [LINK_UP] = "up", [LINK_DOWN] = "down"};
 
-        for (int i = 0; i < SPOOL_LANES && u->link != LINK_DOWN; i++)
+        for (int i = 0; i < u->n_lanes && u->link != LINK_DOWN; i++)
                 if (u->lane[i].w.phase != WINDOW_FLOWS)
                         return "backoff";
         return names[u->link];
@@ -181,12 +193,14 @@ static const char *state_name(const struct uplink *u)
 void uplink_status(const struct uplink *u, struct uplink_status *out)
 {
         *out = (struct uplink_status){.state = state_name(u),
-                                      .paused = !window_is_open(&u->lane[SPOOL_SAMPLES].w),
+                                      .paused = !window_is_open(&u->lane[UPLINK_SAMPLES].w),
                                       .delivered = u->delivered,
                                       .retried = u->retried,
                                       .poisoned = u->poisoned,
                                       .bytes_sent = u->bytes_sent};
-        for (int i = 0; i < SPOOL_LANES; i++)
+        if (u->lane[UPLINK_SAMPLES].first)
+                out->backlog = spool_held_below(u->spool, u->lane[UPLINK_SAMPLES].first);
+        for (int i = 0; i < u->n_lanes; i++)
                 out->in_flight += u->lane[i].w.n_out;
         snprintf(out->last_error, sizeof(out->last_error), "%s", u->last_error);
 }

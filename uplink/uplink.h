@@ -1,7 +1,7 @@
 /*
  * uplink: from the spool to a sink, with backpressure (DESIGN section 8).
  *
- * Reads each lane in seq order, encodes records, keeps at most a window of them out, and moves the lane's watermark only
+ * Reads each lane in seq order (with live_first fresh readings beside a backlog of them), encodes records, keeps at most a window of them out, and moves the lane's watermark only
  * over records the sink reported as delivered.  Events have a window of their own and go first.  Nothing is thrown away
  * here: what can't be sent stays in the spool.  Loop thread only.
  */
@@ -25,7 +25,9 @@ struct kafka_conf {
         const char *rate_limit;      /* as written, "256KiB/s" */
         uint64_t rate_limit_bytes_s; /* from it, by the section's check; 0: none */
         bool live_first;
-        int64_t backfill_after_us; /* with live_first: rows older than this go to the backfill topic */
+        int64_t backfill_after_us;            /* with live_first: older rows are left to the backfill topic */
+        const char *backfill_rate_limit;      /* as rate_limit */
+        uint64_t backfill_rate_limit_bytes_s; /* of the backfill topic alone */
         int64_t linger_us;
         int64_t window_records;
         uint64_t window_bytes;
@@ -39,7 +41,8 @@ extern const struct schema kafka_schema;
 struct uplink_status {
         const char *state; /* connecting, up, down, backoff */
         uint64_t in_flight;
-        bool paused; /* window full or waiting: nothing is read from the spool */
+        uint64_t backlog; /* live_first: held readings that fresh ones have overtaken */
+        bool paused;      /* window full or waiting: nothing is read from the spool */
         char last_error[200];
         uint64_t delivered, retried, poisoned; /* records since start */
         uint64_t bytes_sent;
@@ -47,14 +50,15 @@ struct uplink_status {
 
 struct uplink_upcalls {
         void (*on_state)(void *ctx, bool up, const char *why); /* transitions only */
-        void (*on_again)(void *ctx, uint32_t token, bool delivered, const char *why); /* NULL: uplink_again is not used */
+        void (*on_again)(void *ctx, uint32_t token, bool delivered,
+                         const char *why); /* NULL: uplink_again is not used */
         void *ctx;
 };
 
 struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const struct uplink_identity *id,
                           struct spool *spool, struct tags *tags, struct sink *sink, const struct uplink_upcalls *up);
 void uplink_kick(struct uplink *u); /* the spool has new rows */
-/* What `conf` points to has changed: rates, bytes of the window; window_records stays what it was. */
+/* What `conf` points to has changed: rates, live_first, bytes of the window; window_records stays what it was. */
 void uplink_reconfigure(struct uplink *u);
 void uplink_status(const struct uplink *u, struct uplink_status *out);
 /* A heartbeat on the status topic: not spooled, lost when Kafka is away. */

@@ -194,6 +194,17 @@ void window_gone(struct window *w, uint64_t seq)
                 w->cursor = w->n; /* else rows up to `seq` are still to be offered */
 }
 
+uint64_t window_last(const struct window *w)
+{
+        return w->n ? at(w, w->n - 1)->seq : w->watermark;
+}
+
+void window_restart(struct window *w, uint64_t watermark)
+{
+        BUG_ON(w->n || watermark < w->watermark);
+        w->watermark = watermark;
+}
+
 int64_t window_rest_us(struct window *w, double random)
 {
         if (!w->shrink)

@@ -87,6 +87,24 @@ int64_t window_rest_us(struct window *w, double random);
 /* RESTS -> FLOWS. Offer all rows behind the watermark, from the first. */
 void window_resume(struct window *w);
 
+/* The newest row that has a slot, or the watermark. */
+uint64_t window_last(const struct window *w);
+
+/* The next row is behind `watermark`. The window is empty. */
+void window_restart(struct window *w, uint64_t watermark);
+
+/* No row has a slot: all were acked, and the acks are on disk. */
+static inline bool window_is_empty(const struct window *w)
+{
+        return w->n == 0;
+}
+
+/* All rows that have a slot are done. */
+static inline bool window_is_settled(const struct window *w)
+{
+        return w->n == w->n_settled;
+}
+
 static inline bool window_is_open(const struct window *w)
 {
         return w->phase == WINDOW_FLOWS && w->full == WINDOW_ROOM;

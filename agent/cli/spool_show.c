@@ -123,9 +123,11 @@ static int explain_absence(struct show *s, struct spool_query *q)
 {
         char sentence[256], at[TEXT_TIME_MAX];
         struct spool_counts counts;
+        bool delivered;
         struct err e;
 
-        if (spool_query_counts(q, &counts, &e) < 0 || spool_query_dropped(q, on_drop, s, &e) < 0)
+        if (spool_query_counts(q, &counts, &e) < 0 || spool_query_delivered(q, s->seq, &delivered, &e) < 0 ||
+            spool_query_dropped(q, on_drop, s, &e) < 0)
                 return cli_fail(CLI_AWAY, "%s", e.text);
         if (s->reason[0]) {
                 snprintf(sentence, sizeof(sentence), "dropped (%s), noted at %.*s; see millrace spool dropped",
@@ -137,7 +139,7 @@ static int explain_absence(struct show *s, struct spool_query *q)
                          counts.last_seq[SPOOL_SAMPLES]);
                 return tell_absent(s, "never", sentence);
         }
-        if (s->seq <= counts.acked_seq[SPOOL_SAMPLES])
+        if (delivered)
                 return tell_absent(s, "delivered", "delivered to Kafka, and not kept any more");
         return tell_absent(s, "missing", "neither held, delivered nor dropped: the file is damaged");
 }

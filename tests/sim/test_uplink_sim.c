@@ -2,7 +2,8 @@
  * The uplink on a real spool in virtual time, against a Kafka that goes away, refuses records for a while or for ever,
  * refuses whole batches for one record, is full at times, and against power cuts.
  *
- * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger.
+ * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger; in each topic
+ * the rows of a key are sent in the order of seq; the rates hold; where fresh rows overtake, they are fresh.
  * At the end: every row reached Kafka but those; twice only across a cut, and no more of these than the windows hold.
  */
 #include <setjmp.h>
@@ -30,7 +31,11 @@ struct scenario {
         int rows_per_s;
         int burst_s; /* then nothing more comes; 0: it never ends */
         uint64_t max_size;
-        uint64_t rate_limit;
+        uint64_t rate_limit, backfill_rate_limit;
+        bool plain;           /* live_first is off */
+        bool late;            /* it is switched on on the way */
+        int backfill_after_s; /* 0: a minute */
+        int fresh_s; /* so long after an outage, and from then on, what comes to the samples topic is not older */
         int text_len;
         int outage_pct;      /* how much of the time Kafka is away */
         int retry_permille;  /* of records */
@@ -43,8 +48,10 @@ struct scenario {
 
 struct out {
         uint32_t opaque;
+        enum sink_topic topic;
         enum spool_lane lane;
         uint64_t seq;
+        int64_t ts_us;
 };
 
 struct world {
@@ -65,9 +72,14 @@ struct world {
         uint8_t *times[SPOOL_LANES];   /* by seq: how often Kafka took it */
         uint8_t *dropped[SPOOL_LANES]; /* by seq: in the ledger */
         uint64_t checked[SPOOL_LANES];
-        uint64_t n_again, n_again_allowed; /* since the last cut */
-        uint64_t n_backfill;
-        int told; /* what the uplink said last: up, down, -1 nothing */
+        uint64_t n_again, n_again_allowed; /* taken twice, or taken and dropped; since the last cut */
+        uint64_t n_backfill, n_overtaken;  /* rows of the backfill topic; those sent when later ones were with Kafka */
+        uint8_t *produced[SINK_TOPICS];    /* by seq: ever */
+        uint64_t last_new[SINK_TOPICS][2]; /* by key: the last seq that was new in that topic */
+        uint64_t bytes, backfill_bytes;    /* of readings, since the last cut */
+        uint64_t highest_taken;
+        int64_t open_us, back_us, newest_us; /* since when: house, Kafka; the newest reading in the samples topic */
+        int told;                            /* what the uplink said last: up, down, -1 nothing */
 };
 
 static uint64_t rnd(struct world *w, uint64_t below)
@@ -82,19 +94,51 @@ static bool is_poison(const struct world *w, enum spool_lane lane, uint64_t seq)
 
 /* ---- Kafka ---- */
 
-static void took(struct world *w, enum spool_lane lane, uint64_t seq)
+static void took(struct world *w, const struct out *o)
 {
-        assert_false(is_poison(w, lane, seq));
-        assert_false(w->dropped[lane][seq]);
-        w->n_again += w->times[lane][seq] != 0;
-        w->times[lane][seq]++;
+        assert_false(is_poison(w, o->lane, o->seq));
+        assert_false(w->dropped[o->lane][o->seq]);
+        w->n_again += w->times[o->lane][o->seq] != 0;
+        w->times[o->lane][o->seq]++;
+        if (o->topic == SINK_SAMPLES && o->ts_us > w->newest_us)
+                w->newest_us = o->ts_us;
+        if (o->lane == SPOOL_SAMPLES && o->seq > w->highest_taken)
+                w->highest_taken = o->seq;
+}
+
+/* What is new in a topic comes in the order of seq; what came before may come again, after a refusal or a cut. */
+static void check_order(struct world *w, const struct out *o, bool of_a)
+{
+        if (w->produced[o->topic][o->seq])
+                return;
+        assert_true(o->seq > w->last_new[o->topic][of_a]);
+        w->last_new[o->topic][of_a] = o->seq;
+        w->produced[o->topic][o->seq] = 1;
+}
+
+static bool is_within(const struct world *w, uint64_t bytes, uint64_t bytes_s)
+{
+        double s = (double)(w->sim.now.mono_us - w->open_us) / S, burst = bytes_s / 2 > 16384 ? bytes_s / 2 : 16384;
+
+        return !bytes_s || (double)bytes <= burst + s * (double)bytes_s + 1024;
+}
+
+static void check_pace(struct world *w, const struct out *o, const struct sink_record *rec)
+{
+        uint64_t n = rec->key_len + rec->value_len + rec->headers_len;
+
+        w->bytes += o->lane == SPOOL_SAMPLES ? n : 0;
+        w->backfill_bytes += o->topic == SINK_BACKFILL ? n : 0;
+        assert_true(is_within(w, w->bytes, w->sc->rate_limit));
+        assert_true(is_within(w, w->backfill_bytes, w->sc->backfill_rate_limit));
 }
 
 static int fake_produce(struct sink *s, const struct sink_record *rec, struct err *e)
 {
         struct world *w = (struct world *)s;
         char text[1024];
-        const char *seq;
+        const char *seq, *ts;
+        struct out *o;
 
         if (rec->topic == SINK_STATUS)
                 return 0;
@@ -104,34 +148,41 @@ static int fake_produce(struct sink *s, const struct sink_record *rec, struct er
         memcpy(text, rec->value, rec->value_len);
         text[rec->value_len] = '\0';
         seq = strstr(text, ",\"seq\":");
-        assert_non_null(seq);
+        ts = strstr(text, ",\"ts_us\":");
+        assert_true(seq && ts);
         assert_true(w->n_out < OUT_MOST);
-        w->out[w->n_out++] = (struct out){.opaque = rec->opaque,
-                                          .lane = rec->topic == SINK_EVENTS ? SPOOL_EVENTS : SPOOL_SAMPLES,
-                                          .seq = strtoull(seq + 7, NULL, 10)};
+        o = &w->out[w->n_out++];
+        *o = (struct out){.opaque = rec->opaque,
+                          .topic = rec->topic,
+                          .lane = rec->topic == SINK_EVENTS ? SPOOL_EVENTS : SPOOL_SAMPLES,
+                          .seq = strtoull(seq + 7, NULL, 10),
+                          .ts_us = strtoll(ts + 9, NULL, 10)};
+        check_order(w, o, rec->key_len && rec->key[rec->key_len - 1] == 'a');
+        check_pace(w, o, rec);
         w->n_backfill += rec->topic == SINK_BACKFILL;
+        w->n_overtaken += rec->topic == SINK_BACKFILL && o->seq < w->highest_taken;
         return 0;
 }
 
-static void report(struct world *w, const struct out *o, bool refuse_batch)
+static void report(struct world *w, const struct out *o, const bool refused_topics[SINK_TOPICS])
 {
         enum sink_result result = SINK_DELIVERED;
         bool refused = w->sc->refuses_rights && w->sim.now.mono_us < w->start_us + 2 * (int64_t)MINUTE;
 
-        if (o->lane == SPOOL_SAMPLES && refuse_batch)
+        if (refused_topics[o->topic])
                 result = SINK_POISON;
         else if ((int)rnd(w, 1000) < w->sc->retry_permille || (refused && o->lane == SPOOL_SAMPLES))
                 result = SINK_RETRY;
         if (result == SINK_DELIVERED)
-                took(w, o->lane, o->seq);
+                took(w, o);
         w->sink.up.on_report(w->sink.up.ctx, o->opaque, result, result == SINK_DELIVERED ? NULL : "refused");
 }
 
-/* Some of what is out, any order; a batch that holds a poisoned record is refused as a whole. */
+/* Some of what is out, any order; a batch (of a topic) that holds a poisoned record is refused as a whole. */
 static void report_some(struct world *w)
 {
         struct out batch[OUT_MOST];
-        bool poison = false;
+        bool poison[SINK_TOPICS] = {false};
         int n = 0, most = 1 + (int)rnd(w, (uint64_t)w->n_out);
 
         while (n < most && w->n_out) {
@@ -139,7 +190,7 @@ static void report_some(struct world *w)
 
                 batch[n] = w->out[i];
                 w->out[i] = w->out[--w->n_out];
-                poison |= is_poison(w, batch[n].lane, batch[n].seq);
+                poison[batch[n].topic] |= is_poison(w, batch[n].lane, batch[n].seq);
                 n++;
         }
         for (int i = 0; i < n; i++)
@@ -151,6 +202,8 @@ static void move_outage(struct world *w)
 {
         if (w->sim.now.mono_us < w->away_until_us)
                 return;
+        if (w->away)
+                w->back_us = w->sim.now.mono_us;
         w->away = !w->ending && (int)rnd(w, 100) < w->sc->outage_pct;
         w->away_until_us = w->sim.now.mono_us + 10 * S + (int64_t)rnd(w, 120) * S;
         w->sink.up.on_state(w->sink.up.ctx, !w->away, w->away ? "no broker answers" : "connected");
@@ -217,8 +270,10 @@ static void on_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_
 {
         struct world *w = ctx;
 
-        for (uint64_t seq = first_seq; seq <= last_seq; seq++)
+        for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
                 w->dropped[SPOOL_SAMPLES][seq] = 1;
+                w->n_again += w->times[SPOOL_SAMPLES][seq] != 0; /* as little as it may go twice */
+        }
 }
 
 static void on_uplink_state(void *ctx, bool up, const char *why)
@@ -243,6 +298,8 @@ static void open_house(struct world *w)
         spool_counts(w->spool, &c);
         w->sink.ops = &fake_ops;
         w->told = -1;
+        w->open_us = w->back_us = w->sim.now.mono_us;
+        w->bytes = w->backfill_bytes = 0;
         w->uplink = uplink_new(&w->sim.rt, &w->kafka_conf, &(struct uplink_identity){"gw-7", c.epoch}, w->spool,
                                w->tags, &w->sink, &from_uplink);
         w->feed.on_due = on_feed;
@@ -257,7 +314,7 @@ static void cut(struct world *w)
 {
         for (int i = 0; i < w->n_out; i++)
                 if (!w->away && rnd(w, 2) && !is_poison(w, w->out[i].lane, w->out[i].seq))
-                        took(w, w->out[i].lane, w->out[i].seq);
+                        took(w, &w->out[i]);
         w->n_out = 0;
         assert_true(w->n_again <= w->n_again_allowed);
         w->n_again = 0;
@@ -274,6 +331,18 @@ static bool is_accounted(const struct world *w, enum spool_lane lane, uint64_t s
         return w->times[lane][seq] || w->dropped[lane][seq] || is_poison(w, lane, seq);
 }
 
+static void check_fresh(const struct world *w)
+{
+        int64_t most_us = w->sc->fresh_s * (int64_t)S;
+
+        if (!most_us || w->away || w->ending || w->sim.now.mono_us - w->back_us < most_us)
+                return;
+        if (w->sim.now.wall_us - w->newest_us > most_us)
+                fail_msg("%s: %lld s after Kafka's return the newest reading is %lld s old", w->sc->name,
+                         (long long)(w->sim.now.mono_us - w->back_us) / S,
+                         (long long)(w->sim.now.wall_us - w->newest_us) / S);
+}
+
 static void check(void *ctx)
 {
         struct world *w = ctx;
@@ -283,6 +352,7 @@ static void check(void *ctx)
         spool_counts(w->spool, &c);
         uplink_status(w->uplink, &up);
         assert_int_equal(up.in_flight, w->n_out);
+        check_fresh(w);
         assert_true(c.accepted == c.delivered + c.held + c.dropped);
         for (int i = 0; i < SPOOL_LANES; i++) {
                 assert_true(c.last_seq[i] < ROWS_MOST);
@@ -333,17 +403,21 @@ static void set_up(struct world *w, const struct scenario *sc)
                 w->times[i] = calloc(1, ROWS_MOST);
                 w->dropped[i] = calloc(1, ROWS_MOST);
         }
+        for (int i = 0; i < SINK_TOPICS; i++)
+                w->produced[i] = calloc(1, ROWS_MOST);
         w->spool_conf = (struct spool_conf){.path = db,
                                             .max_size_bytes = sc->max_size,
                                             .commit_interval_us = S,
                                             .batch_rows = 2000,
                                             .batch_bytes = 1 << 20,
                                             .quarantine_bytes = 65536};
-        w->kafka_conf = (struct kafka_conf){.window_records = WINDOW,
-                                            .window_bytes = 1 << 20,
-                                            .rate_limit_bytes_s = sc->rate_limit,
-                                            .live_first = true,
-                                            .backfill_after_us = MINUTE};
+        w->kafka_conf =
+                (struct kafka_conf){.window_records = WINDOW,
+                                    .window_bytes = 1 << 20,
+                                    .rate_limit_bytes_s = sc->rate_limit,
+                                    .backfill_rate_limit_bytes_s = sc->backfill_rate_limit,
+                                    .live_first = !sc->plain && !sc->late,
+                                    .backfill_after_us = sc->backfill_after_s ? sc->backfill_after_s * S : MINUTE};
         open_house(w);
 }
 
@@ -379,6 +453,8 @@ static void end_house(struct world *w)
                 free(w->times[i]);
                 free(w->dropped[i]);
         }
+        for (int i = 0; i < SINK_TOPICS; i++)
+                free(w->produced[i]);
 }
 
 static void run_scenario(void **state)
@@ -394,12 +470,22 @@ static void run_scenario(void **state)
                 run_for(w, piece_us / 2 + (int64_t)rnd(w, (uint64_t)piece_us));
                 if (i < sc->cuts)
                         cut(w);
+                if (sc->late && !w->kafka_conf.live_first) {
+                        assert_int_equal(w->n_backfill, 0);
+                        w->kafka_conf.live_first = true;
+                        uplink_reconfigure(w->uplink);
+                        run_for(w, piece_us);
+                }
         }
         for (uint64_t seq = 1; seq < ROWS_MOST; seq++)
                 n_dropped += w->dropped[SPOOL_SAMPLES][seq] && !is_poison(w, SPOOL_SAMPLES, seq);
         assert_int_equal(n_dropped != 0, sc->drops);
-        if (sc->outage_pct > 20)
+        if (sc->plain)
+                assert_int_equal(w->n_backfill, 0);
+        else if (sc->outage_pct > 20)
                 assert_true(w->n_backfill > 0);
+        if (sc->fresh_s)
+                assert_true(w->n_overtaken > w->n_backfill / 2);
         end_house(w);
         free(w);
 }
@@ -407,6 +493,76 @@ static void run_scenario(void **state)
 static const struct scenario scenarios[] = {
         {.name = "fair weather", .seed = 1, .minutes = 5, .rows_per_s = 200, .max_size = 64 << 20},
         {.name = "outages", .seed = 2, .minutes = 30, .rows_per_s = 50, .max_size = 64 << 20, .outage_pct = 50},
+        {.name = "outages, all in order",
+         .seed = 2,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .plain = true,
+         .outage_pct = 50},
+        {.name = "overtaking",
+         .seed = 31,
+         .minutes = 20,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .rate_limit = 32768,
+         .backfill_after_s = 5,
+         .fresh_s = 12,
+         .outage_pct = 40},
+        {.name = "overtaking, slowly followed",
+         .seed = 32,
+         .minutes = 20,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .rate_limit = 65536,
+         .backfill_rate_limit = 8192,
+         .backfill_after_s = 5,
+         .fresh_s = 12,
+         .outage_pct = 30},
+        {.name = "overtaking from then on",
+         .seed = 36,
+         .minutes = 15,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .late = true,
+         .rate_limit = 32768,
+         .backfill_after_s = 5,
+         .outage_pct = 40},
+        {.name = "overtaking and cuts",
+         .seed = 33,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .rate_limit = 32768,
+         .backfill_after_s = 5,
+         .fresh_s = 12,
+         .outage_pct = 40,
+         .cuts = 60},
+        {.name = "overtaking and all else",
+         .seed = 34,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .rate_limit = 32768,
+         .backfill_after_s = 5,
+         .outage_pct = 40,
+         .retry_permille = 1,
+         .full_permille = 2,
+         .poison_permille = 1,
+         .cuts = 30},
+        {.name = "overtaking on a small disk",
+         .seed = 35,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 4 << 20,
+         .rate_limit = 49152,
+         .backfill_rate_limit = 8192,
+         .backfill_after_s = 5,
+         .fresh_s = 20,
+         .text_len = 300,
+         .outage_pct = 50,
+         .cuts = 10,
+         .drops = true},
         {.name = "refusals", .seed = 3, .minutes = 20, .rows_per_s = 50, .max_size = 64 << 20, .retry_permille = 2},
         {.name = "poison", .seed = 4, .minutes = 20, .rows_per_s = 50, .max_size = 64 << 20, .poison_permille = 1},
         {.name = "a burst with poison",

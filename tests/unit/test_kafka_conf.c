@@ -67,10 +67,11 @@ static void test_faults(void **state)
 static void test_rate_is_filled(void **state)
 {
         const char *broker = "a:1", *key;
-        struct kafka_conf c = {.brokers = {&broker, 1}, .rate_limit = "256KiB/s"};
+        struct kafka_conf c = {.brokers = {&broker, 1}, .rate_limit = "256KiB/s", .backfill_rate_limit = "2KiB/s"};
 
         assert_int_equal(check(&c, &key, NULL), 0);
         assert_int_equal(c.rate_limit_bytes_s, 262144);
+        assert_int_equal(c.backfill_rate_limit_bytes_s, 2048);
         c.brokers.n = 0;
         assert_int_equal(check(&c, &key, NULL), -1);
 }

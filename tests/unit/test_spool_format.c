@@ -346,7 +346,7 @@ static void make_old_file(void)
 
 static void check_moved(void)
 {
-        assert_int_equal(ask("PRAGMA user_version"), ask("SELECT 6"));
+        assert_int_equal(ask("PRAGMA user_version"), ask("SELECT 7"));
         assert_int_equal(ask("SELECT count(*) FROM sqlite_master WHERE name = 'reading_old'"), 0);
         assert_int_equal(ask("SELECT count(*) FROM reading"), OLD_ROWS);
         assert_int_equal(ask("SELECT count(*) FROM (SELECT * FROM reading EXCEPT SELECT * FROM before)"), 0);

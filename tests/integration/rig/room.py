@@ -20,7 +20,7 @@ class Room:
         self.since = {}
         self.agents, self.publishers = [], []
         if kafka:
-            for topic in (kafkas.SAMPLES, kafkas.EVENTS):
+            for topic in (kafkas.SAMPLES, kafkas.EVENTS, kafkas.BACKFILL):
                 self.since[topic] = kafka.ends(topic)
 
     def agent(self, settings=None, mqtt_url=None, kafka=None):
@@ -35,6 +35,9 @@ class Room:
 
     def samples(self):
         return records.of_gateway(self.kafka.read(kafkas.SAMPLES, self.since[kafkas.SAMPLES]), self.gateway)
+
+    def backfill(self):
+        return records.of_gateway(self.kafka.read(kafkas.BACKFILL, self.since[kafkas.BACKFILL]), self.gateway)
 
     def events(self):
         return records.of_gateway(self.kafka.read(kafkas.EVENTS, self.since[kafkas.EVENTS]), self.gateway)

@@ -1,0 +1,377 @@
+/*
+ * What is delivered ahead of a backlog: the arithmetic of a lane against a naive model that remembers each seq, and a spool
+ * that is closed, killed, asked and rescued meanwhile.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/base/rt_sim.h"
+#include "store/spool.h"
+#include "store/spool_lane.h"
+#include "store/spool_query.h"
+
+enum { S = 1000000, SEQS = 3000 };
+
+/* ---- the arithmetic ---- */
+
+enum fate { HELD, DELIVERED, DROPPED };
+
+static struct {
+        uint8_t fate[SEQS + 1];
+        uint64_t last, first; /* where the stretch that goes ahead begins; 0: none was begun */
+} M;
+
+static uint64_t rnd(struct rt_sim *sim, uint64_t below)
+{
+        return (uint64_t)(rt_random(&sim->rt) * (double)below);
+}
+
+static void check_against_model(const struct lane *l)
+{
+        uint64_t n[3] = {0}, after = l->acked, upto;
+
+        for (uint64_t seq = 1; seq <= M.last; seq++)
+                n[M.fate[seq]]++;
+        assert_int_equal(lane_held(l), n[HELD]);
+        assert_int_equal(lane_delivered(l), n[DELIVERED]);
+        assert_int_equal(l->dropped, n[DROPPED]);
+        while (after < M.last) {
+                uint64_t from = lane_owed(&l->ahead, after, &upto);
+
+                for (uint64_t seq = after + 1; seq <= from && seq <= M.last; seq++)
+                        assert_int_not_equal(M.fate[seq], HELD);
+                after = upto < M.last ? upto : M.last;
+        }
+        for (uint64_t seq = 1; seq <= l->acked; seq++)
+                assert_int_not_equal(M.fate[seq], HELD);
+        n[HELD] = 0;
+        for (uint64_t seq = 1; seq < M.first; seq++)
+                n[HELD] += M.fate[seq] == HELD;
+        assert_int_equal(lane_held_below(l, M.first ? M.first : 1), n[HELD]);
+}
+
+static void deliver(uint64_t from, uint64_t to)
+{
+        for (uint64_t seq = from; seq <= to; seq++)
+                if (M.fate[seq] == HELD)
+                        M.fate[seq] = DELIVERED;
+}
+
+static void drop_some(struct rt_sim *sim, struct lane *l)
+{
+        uint64_t seq = l->acked + 1 + rnd(sim, 40), n = 0;
+
+        while (seq + n <= M.last && n < 5 && M.fate[seq + n] == HELD)
+                n++;
+        if (!n)
+                return;
+        memset(M.fate + seq, DROPPED, n);
+        lane_drop(l, seq, seq + n - 1);
+}
+
+static void act(struct rt_sim *sim, struct lane *l)
+{
+        uint64_t from, upto, seq;
+
+        switch (rnd(sim, 6)) {
+        case 0: /* rows came */
+                M.last = l->appended = M.last + rnd(sim, 20) > SEQS ? SEQS : M.last + rnd(sim, 20);
+                break;
+        case 1: /* the backlog gets on */
+                from = lane_owed(&l->ahead, l->acked, &upto);
+                upto = M.first && upto >= M.first ? M.first - 1 : upto;
+                seq = from + 1 + rnd(sim, 8);
+                seq = seq < upto ? seq : upto;
+                seq = seq < M.last ? seq : M.last;
+                deliver(l->acked + 1, seq);
+                lane_ack(l, seq);
+                break;
+        case 2: /* fresh rows get on */
+                if (!M.first)
+                        break;
+                seq = (lane_durable(l, M.first) > M.first - 1 ? lane_durable(l, M.first) : M.first - 1) + rnd(sim, 15);
+                seq = seq < M.last ? seq : M.last;
+                if (seq < M.first)
+                        break;
+                deliver(M.first, seq);
+                lane_ack_ahead(l, M.first, seq);
+                break;
+        case 3: /* a new stretch begins */
+                if (l->ahead.n < LANE_AHEAD_MOST && rnd(sim, 3) == 0)
+                        M.first = M.last + 1;
+                break;
+        case 4:
+                drop_some(sim, l);
+                break;
+        default:
+                break;
+        }
+        lane_committed(l, l->appended, l->acked, &l->ahead);
+}
+
+static void test_arithmetic(void **state)
+{
+        uint32_t most = 0;
+
+        for (uint64_t seed = 1; seed <= 60; seed++) {
+                struct lane l = {0};
+                struct rt_sim sim;
+
+                memset(&M, 0, sizeof(M));
+                rt_sim_init(&sim, seed, 1);
+                for (int i = 0; i < 600; i++) {
+                        act(&sim, &l);
+                        check_against_model(&l);
+                        most = l.ahead.n > most ? l.ahead.n : most;
+                }
+                deliver(1, M.last);
+                lane_ack(&l, M.last);
+                lane_committed(&l, l.appended, l.acked, &l.ahead);
+                check_against_model(&l);
+                assert_int_equal(l.ahead.n, 0);
+                lane_release(&l);
+                rt_sim_release(&sim);
+        }
+        assert_true(most > 3);
+}
+
+/* ---- a spool ---- */
+
+static struct {
+        char dir[64], path[96];
+        struct rt_sim sim;
+        struct spool_conf conf;
+        struct tags *tags;
+        struct spool *spool;
+        struct spool_fetch fetch;
+        bool fetched;
+} T;
+
+static void open_spool(void)
+{
+        struct err e;
+
+        T.tags = tags_new(10);
+        if (spool_open(&T.spool, &T.sim.rt, &T.conf, "gw-7", T.tags, NULL, &e) < 0)
+                fail_msg("%s", e.text);
+}
+
+static int set_up(void **state)
+{
+        memset(&T, 0, sizeof(T));
+        snprintf(T.dir, sizeof(T.dir), "/tmp/test_spool_ahead_XXXXXX");
+        assert_non_null(mkdtemp(T.dir));
+        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        rt_sim_init(&T.sim, 1, INT64_C(1795428000) * S);
+        T.conf = (struct spool_conf){.path = T.path,
+                                     .max_size_bytes = 4 << 20,
+                                     .commit_interval_us = S,
+                                     .batch_rows = 2000,
+                                     .batch_bytes = 1 << 18,
+                                     .quarantine_bytes = 1 << 16};
+        open_spool();
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        char cmd[128];
+
+        spool_abandon(T.spool);
+        tags_free(T.tags);
+        rt_sim_release(&T.sim);
+        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
+        return system(cmd);
+}
+
+static void run_for(int64_t us)
+{
+        rt_sim_run(&T.sim, T.sim.now.mono_us + us, NULL, NULL);
+}
+
+static void append(int n, uint32_t text_len)
+{
+        static const char text[400] = {[0 ... 399] = 'x'};
+        struct reading r = {.type = text_len ? READING_TEXT : READING_F64, .len = text_len};
+
+        if (text_len)
+                r.v.text = text;
+        assert_int_equal(tags_intern(T.tags, "press", "temp", "", "", "sim", &r.tag), 0);
+        for (int i = 0; i < n; i++) {
+                r.ts_us = r.arrival_us = T.sim.now.wall_us;
+                assert_int_equal(spool_append(T.spool, &r), 0);
+                if (i % 200 == 199)
+                        run_for(2 * S);
+        }
+        run_for(3 * S);
+}
+
+static void kill9(void)
+{
+        rt_sim_cut(&T.sim);
+        spool_abandon(T.spool);
+        tags_free(T.tags);
+        open_spool();
+}
+
+static void expect(uint64_t delivered, uint64_t held, uint64_t dropped)
+{
+        struct spool_counts c, q;
+        struct spool_query *query;
+        struct err e;
+
+        spool_counts(T.spool, &c);
+        assert_int_equal(c.delivered, delivered);
+        assert_int_equal(c.held, held);
+        assert_int_equal(c.dropped, dropped);
+        assert_int_equal(c.accepted, delivered + held + dropped);
+        assert_int_equal(spool_query_open(&query, T.path, &e), 0);
+        assert_int_equal(spool_query_counts(query, &q, &e), 0);
+        spool_query_close(query);
+        assert_int_equal(q.delivered, delivered);
+        assert_int_equal(q.held, held);
+        assert_int_equal(q.dropped, dropped);
+        assert_int_equal(q.accepted, c.accepted);
+}
+
+static void test_acks_ahead_are_kept(void **state)
+{
+        append(1000, 0);
+        spool_ack(T.spool, SPOOL_SAMPLES, 100);
+        spool_ack_ahead(T.spool, 501, 600);
+        run_for(3 * S);
+        expect(200, 800, 0);
+        kill9();
+        expect(200, 800, 0);
+        assert_int_equal(spool_goes_ahead_from(T.spool), 501);
+        assert_int_equal(spool_durable(T.spool, SPOOL_SAMPLES, 501), 600);
+        spool_ack_ahead(T.spool, 501, 700);
+        kill9(); /* before the commit */
+        expect(200, 800, 0);
+        spool_ack_ahead(T.spool, 501, 700);
+        spool_ack_ahead(T.spool, 801, 900);
+        spool_dead_letter(T.spool, SPOOL_SAMPLES, 950, "too large");
+        run_for(3 * S);
+        expect(400, 599, 1);
+        spool_ack_ahead(T.spool, 801, 960);
+        spool_ack(T.spool, SPOOL_SAMPLES, 500);
+        run_for(3 * S);
+        expect(700 + 159, 140, 1);
+        assert_int_equal(spool_durable(T.spool, SPOOL_SAMPLES, 0), 700);
+        kill9();
+        spool_ack(T.spool, SPOOL_SAMPLES, 800);
+        run_for(3 * S);
+        expect(959, 40, 1);
+        assert_int_equal(spool_durable(T.spool, SPOOL_SAMPLES, 0), 960);
+        assert_int_equal(spool_goes_ahead_from(T.spool), 0);
+}
+
+static bool count_row(void *ctx, const struct spool_query_row *row)
+{
+        ++*(int *)ctx;
+        return true;
+}
+
+static int rows_in_file(struct spool_filter filter)
+{
+        struct spool_query *q;
+        struct err e;
+        int n = 0;
+
+        assert_int_equal(spool_query_open(&q, T.path, &e), 0);
+        assert_int_equal(spool_query_rows(q, &filter, count_row, &n, &e), 0);
+        spool_query_close(q);
+        return n;
+}
+
+/* Delivered rows make room, wherever they are; of the others the oldest are dropped, and nothing of what is ahead. */
+static void test_room_is_made_of_what_went_ahead(void **state)
+{
+        struct spool_counts c;
+        uint64_t dropped = 0;
+
+        append(2000, 380);
+        spool_pin(T.spool, SPOOL_SAMPLES, 2000);
+        spool_pin_gap(T.spool, 10, 1001);
+        spool_ack_ahead(T.spool, 1001, 2000);
+        run_for(3 * S);
+        expect(1000, 1000, 0);
+        for (uint64_t n = 2000; !dropped; n += 200) {
+                append(200, 380);
+                spool_counts(T.spool, &c);
+                dropped = c.dropped;
+                assert_int_equal(c.delivered, 1000);
+                assert_true(dropped || n < 20000);
+        }
+        assert_int_equal(rows_in_file((struct spool_filter){SPOOL_SAMPLES, .first_seq = 1001, .last_seq = 2000}), 0);
+        expect(1000, c.accepted - 1000 - c.dropped, c.dropped);
+        kill9();
+        expect(1000, c.accepted - 1000 - c.dropped, c.dropped);
+}
+
+static void test_listings_know(void **state)
+{
+        struct spool_query *q;
+        bool yes;
+        struct err e;
+
+        append(300, 0);
+        spool_ack_ahead(T.spool, 101, 200);
+        run_for(3 * S);
+        assert_int_equal(rows_in_file((struct spool_filter){SPOOL_SAMPLES, .held_only = true}), 200);
+        assert_int_equal(rows_in_file((struct spool_filter){SPOOL_SAMPLES, .held_only = true, .last_seq = 150}), 100);
+        assert_int_equal(spool_query_open(&q, T.path, &e), 0);
+        for (uint64_t seq = 99; seq < 203; seq++) {
+                assert_int_equal(spool_query_delivered(q, seq, &yes, &e), 0);
+                assert_int_equal(yes, seq > 100 && seq <= 200);
+        }
+        spool_query_close(q);
+}
+
+/* Damage in the middle: what is carried into a fresh file are the rows that Kafka does not have. */
+static void test_a_rescue_leaves_what_went_ahead(void **state)
+{
+        struct spool_counts c;
+        FILE *f;
+
+        append(300, 0);
+        spool_ack(T.spool, SPOOL_SAMPLES, 50);
+        spool_ack_ahead(T.spool, 101, 150);
+        spool_ack_ahead(T.spool, 201, 220);
+        run_for(3 * S);
+        spool_ack_ahead(T.spool, 201, 250);
+        run_for(3 * S);
+        assert_true(spool_close(T.spool));
+        tags_free(T.tags);
+        f = fopen(T.path, "r+b");
+        assert_non_null(f);
+        assert_int_equal(fwrite("not SQLite any more", 1, 19, f), 19);
+        fclose(f);
+        open_spool();
+        spool_counts(T.spool, &c);
+        assert_int_equal(c.accepted, 300 - 50 - 50 - 50);
+        assert_int_equal(c.held, c.accepted);
+}
+
+#define AROUND(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_arithmetic),
+                AROUND(test_acks_ahead_are_kept),
+                AROUND(test_room_is_made_of_what_went_ahead),
+                AROUND(test_listings_know),
+                AROUND(test_a_rescue_leaves_what_went_ahead),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
