@@ -13,6 +13,8 @@ import sys
 import tempfile
 
 QEMU = {"arm64": "aarch64", "armhf": "arm"}
+# What a board has anyhow, in its small form: systemd's ways to make users and directories.
+BOARD = "systemd-standalone-sysusers,systemd-standalone-tmpfiles"
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "millrace")
 
 
