@@ -76,6 +76,7 @@ CHANGES = [
     ("spool", put("spool", commit_interval="100ms", keep_delivered="10m")),
     ("spool", put("spool", when_full="block")),
     ("spool", put("spool", batch_rows=500, batch_bytes="300KiB", quarantine_size="64KiB")),
+    ("spool", put("spool", when_full="thin")),
     ("spool", put("spool", when_full="drop_newest", batch_rows=4000, batch_bytes="2MiB")),
     ("sim", items("sim", sim("m"))),
     ("sim", items("sim", sim("m", period="50ms"), sim("n"))),

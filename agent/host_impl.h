@@ -1,0 +1,52 @@
+/*
+ * host_impl: what the two rooms of the host share.  host.c: polling, pausing, the drivers' upcalls; host_life.c: how drivers come
+ * and go.  Nobody else includes this.
+ */
+#ifndef MILLRACE_AGENT_HOST_IMPL_H
+#define MILLRACE_AGENT_HOST_IMPL_H
+
+#include "agent/base/backoff.h"
+#include "agent/base/text.h"
+#include "agent/host.h"
+
+struct slot {
+        struct driver d;
+        struct host *host;
+        struct rt_timer timer; /* the next poll, or the next try to connect */
+        struct backoff backoff;
+        int64_t next_poll_us, down_since_us, paused_since_us;
+        bool started, stopped;
+        bool late;                     /* made while others run */
+        bool leaves;                   /* it is to stop while they go on */
+        bool waits_for_room;           /* emit said so */
+        bool waits_for_disk;           /* it takes nothing more before what it brought is durable */
+        bool told_down;                /* an event "down" is out that wants its "up" */
+        char room[TEXT_NAME_MAX + 16]; /* "mqtt plant", for the log */
+};
+
+struct host {
+        struct rt *rt;
+        struct pipeline *pipeline;
+        struct spool *spool;
+        struct tags *tags;
+        const char *gateway;
+        struct slot **slot;
+        size_t n;
+        double ack_stretch;
+        bool running, spool_blocks, disk_fails, stopping;
+        void (*on_stopped)(void *ctx);
+        void *ctx;
+        struct rt_timer retired; /* those that were to leave have: told from here, not from within a driver */
+        void (*on_retired)(void *ctx);
+        void *retired_ctx;
+};
+
+/* host.c */
+extern const struct driver_host host_upcalls;
+void host_on_timer(struct rt_timer *t); /* of a slot */
+void host_pause_update(struct slot *s);
+
+/* host_life.c: a driver has stopped */
+void host_look_for_end(struct host *h);
+
+#endif
