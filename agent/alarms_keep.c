@@ -73,8 +73,22 @@ static struct kept *keep(struct alarms *a, const struct spool_alarm *s)
         return k;
 }
 
+/* The one that went on under the same name until now; NULL: none did. */
+static struct kept *find_gone_on(struct alarms *a, const struct rules_row *row)
+{
+        for (size_t i = 0; i < a->n_kept; i++) {
+                struct kept *k = &a->kept[i];
+
+                if (k->gone_on && !strcmp(k->row.source, row->source) && !strcmp(k->row.tag, row->tag) &&
+                    !strcmp(k->row.rule, row->rule) && !strcmp(k->row.limit_kind, row->limit_kind))
+                        return k;
+        }
+        return NULL;
+}
+
 void alarms_keep(struct alarms *a, const struct rules_row *row)
 {
+        struct kept *before = find_gone_on(a, row);
         struct spool_alarm s = {.source = row->source,
                                 .tag = row->tag,
                                 .rule = row->rule,
@@ -84,7 +98,13 @@ void alarms_keep(struct alarms *a, const struct rules_row *row)
                                 .activations = row->seq,
                                 .since_us = row->since_us};
 
-        keep(a, &s);
+        if (!before) {
+                keep(a, &s);
+                return;
+        }
+        before->row.activations = row->seq;
+        before->row.since_us = row->since_us;
+        before->gone_on = false;
 }
 
 /* Nobody watches it any more: it is over, and says so once. */

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import time
 import urllib.request
 
@@ -333,6 +334,32 @@ def test_what_needs_a_restart_is_named(room, tmp_path):
     del agent.tool
     agent.conf = good
     assert reload(agent)["config"]["restart_for"] == []
+
+
+def test_the_service_manager_is_told(room):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(room.folder / "notify"))
+        told.settimeout(20)
+        agent = room.agent()
+        agent.env = {"NOTIFY_SOCKET": str(room.folder / "notify")}
+        agent.start()
+
+        def next_of(*words):
+            while True:
+                got = told.recv(4096).decode()
+                if got.startswith(words):
+                    return got
+
+        assert next_of("READY=1", "RELOADING=1") == "READY=1"
+        for state in ("ok", "refused"):
+            before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            agent.conf["log"] = {"level": "debug" if state == "ok" else "loud"}
+            reload(agent, state)
+            begun = re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=(\d+)", next_of("READY=1", "RELOADING=1"))
+            assert before <= int(begun.group(1)) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            assert next_of("READY=1", "RELOADING=1") == "READY=1", "also when it was refused: the daemon runs"
+        del agent.conf["log"]
+        agent.write()
 
 
 # ---- at bad moments ----
