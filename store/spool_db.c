@@ -164,6 +164,7 @@ static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struc
         errno = 0;
         rc = sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
         if (rc == SQLITE_OK) {
+                db->marked = false;
                 db->wal_frames = 0;
                 return true;
         }
@@ -192,6 +193,7 @@ static void checkpoint(struct spool_db *db)
 {
         int n_frames = -1, n_done = -2;
 
+        db->marked = false;
         if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_frames, &n_done) == SQLITE_OK)
                 db->wal_done = n_frames == n_done;
 }
@@ -218,6 +220,8 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                 checkpoint(db);
         if (!done)
                 return;
+        if (!res->rows_left)
+                spool_mark_note(db, b->last[SPOOL_SAMPLES]);
         spool_db_stat(db, b->acked[SPOOL_SAMPLES], res);
         res->purging = db->v.purge_upto != 0;
         res->ok = true;

@@ -66,14 +66,14 @@ static int take_lock(struct spool_db *db, struct err *e)
         if (fcntl(db->lock_fd, F_OFD_SETLK, &whole) != 0) {
                 n = pread(db->lock_fd, text, sizeof(text) - 1, 0);
                 text[n > 0 ? n : 0] = '\0';
-                text[strcspn(text, "\n")] = '\0';
+                text[strcspn(text, " \n")] = '\0';
                 close(db->lock_fd);
                 db->lock_fd = -1;
                 return err_set(e, "spool %s: in use by process %s; stop it, or give this agent a spool of its own",
                                db->path, *text ? text : "(unknown)");
         }
-        n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-        if (ftruncate(db->lock_fd, 0) != 0 || pwrite(db->lock_fd, text, (size_t)n, 0) != n)
+        n = snprintf(text, sizeof(text), "%-30ld\n", (long)getpid());
+        if (pwrite(db->lock_fd, text, (size_t)n, 0) != n)
                 return err_errno(e, "spool %s: cannot write the lock file", db->path);
         return 0;
 }
@@ -275,6 +275,10 @@ static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, s
                 return -1;
         log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,
                    before ? "" : " (the first one here)");
+        if (spool_mark_of(db, before))
+                log_warn("spool",
+                         "the one before had readings up to %" PRIu64 "; what Kafka did not have of them is gone",
+                         spool_mark_of(db, before));
         return 0;
 }
 

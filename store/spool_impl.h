@@ -256,6 +256,7 @@ struct spool_db {
         bool fresh;                   /* made by a rescue: its marker is still there */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
+        bool marked;   /* since the last checkpoint, see spool_mark.c */
         bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
         uint64_t max_pages_set;
         struct spool_thin *thin; /* NULL: when_full is something else */
@@ -326,6 +327,11 @@ int spool_db_load_span(struct spool_db *db, struct err *e);
 int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
+
+/* The seq it must have (spool_mark.c). */
+void spool_mark_note(struct spool_db *db, uint64_t seq);
+uint64_t spool_mark_of(const struct spool_db *db, uint64_t epoch);
+int spool_mark_check(struct spool_db *db, uint64_t last, struct err *e);
 
 /* The disk under it (spool_disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);

@@ -203,6 +203,8 @@ static void carry_over(struct salvage *s, const char *gateway)
                 pages_each(s->pages, PAGES_TABLE, SAMPLE_COLUMNS, on_reading, s);
         if (s->rc == SQLITE_OK && !s->r->stopped)
                 pages_each(s->pages, PAGES_TABLE, 8, on_reading, s);
+        if (!s->r->stopped)
+                note_gap(s, s->last_seq[SPOOL_SAMPLES] + 1, spool_mark_of(s->db, s->r->old_epoch));
         if (s->rc == SQLITE_OK && s->n_tags_seen > s->n_tags) {
                 begin_if_none(s);
                 put_tags(s, s->n_tags, s->n_tags_seen);

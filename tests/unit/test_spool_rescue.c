@@ -577,10 +577,56 @@ static void any_damage_is_survived(void **state)
         }
 }
 
+/* The database alone is a file as good as any; what it lacks is known from beside it. */
+static void a_wal_that_is_gone_is_told(void **state)
+{
+        struct house *h = *state;
+        struct reading r = {.ts_us = h->sim.now.wall_us, .type = READING_I64};
+        struct spool_counts c;
+        char wal[200];
+
+        fill(h, true);
+        assert_true(try_open(h));
+        for (int i = 0; i < 10; i++) {
+                assert_int_equal(spool_append(h->spool, &r), 0);
+                run_for(h, 2000000);
+        }
+        leave(h, false);
+        snprintf(wal, sizeof(wal), "%s-wal", h->path);
+        assert_int_equal(unlink(wal), 0);
+        unlink(beside(h, "-shm"));
+        assert_true(try_open(h));
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 2);
+        assert_int_equal(c.held, ROWS - ACKED - 1);
+        assert_int_equal(ask(h->path, "SELECT lost_n FROM rescue"), 1); /* at least: the first of them was noted */
+        check_goes_on(h);
+}
+
+/* Somebody's tool that writes the WAL back into the database takes nothing away. */
+static void a_wal_that_was_written_back_is_none_that_is_gone(void **state)
+{
+        struct house *h = *state;
+        struct spool_counts c;
+        sqlite3 *db;
+
+        fill(h, false);
+        assert_int_equal(sqlite3_open(h->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        assert_int_equal(size_of(beside(h, "-wal")), -1);
+        assert_true(try_open(h));
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 1);
+        assert_int_equal(c.held, ROWS - ACKED - 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
+                T(a_wal_that_is_gone_is_told),
+                T(a_wal_that_was_written_back_is_none_that_is_gone),
                 T(what_is_readable_is_carried_over),
                 T(a_hole_is_told_by_its_seqs),
                 T(a_rescue_that_was_cut_short_starts_over),
