@@ -1,7 +1,7 @@
 /*
  * flash: see flash.h.  The mean forgets with a time constant of five minutes, so a burst (a start, a drained backlog) is not
- * answered at once; the factor moves by a quarter up and a tenth down per look, with a dead band between 80 and 100 % of the
- * budget, so that it settles instead of swinging.  How it fails: at the longest intervals the budget may still be exceeded;
+ * answered at once; the factor moves by a tenth up and a fiftieth down per look, slower than the mean, with a dead band between
+ * 75 and 95 % of the budget, so that it settles instead of swinging, though a commit a minute is a burst.  How it fails: at the longest intervals the budget may still be exceeded;
  * the forecast in `status` says so.
  */
 #include "agent/flash.h"
@@ -35,10 +35,10 @@ static double next_stretch(const struct flash *f, const struct flash_conf *conf)
 {
         double limit = (double)conf->max_per_day_bytes, next = f->stretch;
 
-        if (limit > 0 && flash_forecast(f) > limit)
-                next *= 1.25;
-        else if (limit == 0 || flash_forecast(f) < limit * 0.8)
-                next /= 1.1;
+        if (limit > 0 && flash_forecast(f) > limit * 0.95)
+                next *= 1.1;
+        else if (limit == 0 || flash_forecast(f) < limit * 0.75)
+                next /= 1.02;
         return next > MOST ? MOST : next < 1 ? 1 : next;
 }
 

@@ -48,6 +48,40 @@ static void the_factor_settles_under_the_budget(void **state)
         assert_true(f.stretch > 4 && f.stretch < 12);
 }
 
+/* A commit a minute is a burst, and the checkpoint of 4 MB of them another: an hour's sum counts. */
+static void bursts_do_not_make_it_swing(void **state)
+{
+        static const double per_commit[] = {48000, 30000, 80000}, per_s[] = {3700, 3000, 1200};
+        struct flash_conf conf = {.max_per_day_bytes = 800000000};
+
+        for (int k = 0; k < 3; k++) {
+                double next_s = 0, rows = 0, in_wal = 0, to_copy = 0;
+                uint64_t before = 0;
+
+                setup(NULL);
+                for (int s = 0; s < 9 * 3600; s++) {
+                        rows += per_s[k];
+                        if (s >= next_s) {
+                                written += (uint64_t)(per_commit[k] + rows);
+                                in_wal += per_commit[k] + rows;
+                                to_copy += rows;
+                                next_s = s + f.stretch;
+                                rows = 0;
+                        }
+                        if (in_wal > 4 << 20) {
+                                written += (uint64_t)to_copy;
+                                in_wal = to_copy = 0;
+                        }
+                        now_us += 1000000;
+                        flash_look(&f, &conf, written, now_us);
+                        if (s == 5 * 3600)
+                                before = written;
+                }
+                assert_true((written - before) * 6 <= conf.max_per_day_bytes);
+                assert_true((written - before) * 6 >= conf.max_per_day_bytes / 10 * 6);
+        }
+}
+
 static void it_goes_back_when_there_is_less_to_write(void **state)
 {
         run(6, 30000, 8000, 1200000000);
@@ -66,6 +100,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(without_a_budget_nothing_is_stretched, setup),
                 cmocka_unit_test_setup(the_factor_settles_under_the_budget, setup),
+                cmocka_unit_test_setup(bursts_do_not_make_it_swing, setup),
                 cmocka_unit_test_setup(it_goes_back_when_there_is_less_to_write, setup),
                 cmocka_unit_test_setup(it_has_an_end, setup),
         };
