@@ -37,14 +37,14 @@ static void close_link(struct mqtt *m)
                 mqtt_link_close(m->link);
         m->link = NULL;
         m->phase = MQTT_OFF;
-        m->acking = m->no_room = m->busy = false;
+        m->acking = m->no_room = m->busy = m->holding = false;
         m->uncommitted = 0;
         m->position = 0;
-        if (m->aside)
+        if (!mqtt_aside_empty(&m->aside))
                 mqtt_intake_give_up(&m->intake);
-        free(m->aside);
-        m->aside = NULL;
-        mqtt_hold_init(&m->hold, mqtt_conf_of(m)->ack_delay_us, m->hold.batch);
+        while (!mqtt_aside_empty(&m->aside))
+                mqtt_aside_drop_first(&m->aside);
+        mqtt_hold_init(&m->hold, mqtt_ack_delay_us(m), m->hold.batch);
 }
 
 void mqtt_finish_stop(struct mqtt *m)
@@ -90,7 +90,12 @@ static void on_limit(struct rt_timer *t)
                 mqtt_lose(m, "the broker does not answer the CONNECT");
         } else if (m->phase == MQTT_UP && m->paused) {
                 m->phase = MQTT_LEAVING;
-                mqtt_turn(m);
+                if (m->holding)
+                        mqtt_go_away(
+                                m,
+                                "paused for longer than the keepalive allows, and the disk does not answer: closing");
+                else
+                        mqtt_turn(m);
         }
 }
 
@@ -316,7 +321,8 @@ static int init(struct driver *d, struct err *e)
         m->filters = mem_alloc((m->intake.n_subs + 1) * sizeof(*m->filters));
         for (size_t i = 0; i < m->intake.n_subs; i++)
                 m->filters[i] = m->intake.subs[i].pattern.filter;
-        mqtt_hold_init(&m->hold, c->ack_delay_us, batch);
+        mqtt_aside_init(&m->aside);
+        mqtt_hold_init(&m->hold, mqtt_ack_delay_us(m), batch);
         mqtt_round_init(m);
         m->limit_timer.on_due = on_limit;
         d->priv = m;

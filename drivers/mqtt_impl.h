@@ -6,6 +6,7 @@
 #define MILLRACE_DRIVERS_MQTT_IMPL_H
 
 #include "drivers/mqtt.h"
+#include "drivers/mqtt_aside.h"
 #include "drivers/mqtt_hold.h"
 #include "drivers/mqtt_intake.h"
 #include "drivers/mqtt_link.h"
@@ -26,9 +27,10 @@ struct mqtt {
         bool paused, stopping, stopped;
         bool away;                  /* OFF by our own will: back when the pause is over */
         bool committing;            /* asked for, not yet durable */
+        bool holding;               /* it was asked for on this link, whose acknowledgements wait for it */
         bool acking;                /* durable, and not all acknowledgements are written */
-        bool no_room;               /* a message came while one is set aside */
-        struct mqtt_message *aside; /* refused by the host, and to be handed over again; owned */
+        bool no_room;               /* more came than may be set aside */
+        struct mqtt_aside aside;    /* refused by the host, and to be handed over again */
         unsigned n_taken;           /* messages since the last tick */
         bool busy;                  /* by the count of the last second */
         unsigned uncommitted;       /* messages handed over since a commit was asked for */
@@ -59,6 +61,8 @@ void mqtt_go_away(struct mqtt *m, const char *why);
 void mqtt_finish_stop(struct mqtt *m);
 
 void mqtt_round_init(struct mqtt *m);
+/* For how long acknowledgements are held now. */
+int64_t mqtt_ack_delay_us(const struct mqtt *m);
 /* Whatever happened: does what can be done now, and watches for what can't. */
 void mqtt_turn(struct mqtt *m);
 void mqtt_on_message(void *ctx, const struct mqtt_message *msg);

@@ -395,12 +395,15 @@ int mqtt_link_write(struct mqtt_link *l)
 static int write_into_valve(struct mqtt_link *l)
 {
         long taken;
-        int rc;
+        int rc, fault;
 
         do {
                 rc = mosquitto_loop_write(l->mosq, 1);
+                fault = errno;
                 taken = mqtt_valve_take(&l->valve);
         } while (!rc && taken > 0 && mosquitto_socket(l->mosq) >= 0 && mosquitto_want_write(l->mosq));
+        if (rc)
+                errno = fault;
         return taken < 0 ? MOSQ_ERR_ERRNO : rc;
 }
 
@@ -408,6 +411,7 @@ int mqtt_link_collect(struct mqtt_link *l, uint64_t *position)
 {
         int rc;
 
+        BUG_ON(mosquitto_socket(l->mosq) != l->valve.lib_fd); /* another file would be written over */
         if (mqtt_valve_turn(&l->valve) < 0)
                 return lost(l, MOSQ_ERR_ERRNO);
         rc = write_into_valve(l);

@@ -10,13 +10,12 @@
  * A broker writes message by message, and each would wake us.  Where many come, the socket is left alone for a moment after
  * it was read dry, unless the broker waits for our acknowledgements: at 5,000 messages a second they cost a fifth less CPU.
  *
- * A message the host has no room for is set aside, and nothing is read or collected until it is taken: its acknowledgement
- * stands in the library's queue already, among those of messages that may be written.
+ * A message the host has no room for is set aside, with those that came with it, and nothing is read or collected until they
+ * are taken: their acknowledgements stand in the library's queue already, among those of messages that may be written.
  *
  * Fails: a lost link is given up (mqtt_lose), what was read and not acknowledged comes again on the next one.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "drivers/mqtt_impl.h"
@@ -57,7 +56,8 @@ static bool release(struct mqtt *m)
 /* Nothing has been taken that is not on disk: all that waits may go. */
 static bool write_out(struct mqtt *m)
 {
-        if (m->committing || m->uncommitted || m->aside || m->acking || !mqtt_link_wants_write(m->link))
+        if (m->holding || m->uncommitted || !mqtt_aside_empty(&m->aside) || m->acking ||
+            !mqtt_link_wants_write(m->link))
                 return true;
         return is_there(m, mqtt_link_collect(m->link, &m->position)) && release(m);
 }
@@ -65,7 +65,7 @@ static bool write_out(struct mqtt *m)
 /* The last acknowledgement that may be written is. */
 static void leave(struct mqtt *m)
 {
-        if (!m->aside) {
+        if (mqtt_aside_empty(&m->aside)) {
                 mqtt_link_goodbye(m->link);
                 mqtt_link_write(m->link);
         }
@@ -76,9 +76,9 @@ static void leave(struct mqtt *m)
 
 static bool commit(struct mqtt *m)
 {
-        if (!m->aside && !is_there(m, mqtt_link_collect(m->link, &m->position)))
+        if (mqtt_aside_empty(&m->aside) && !is_there(m, mqtt_link_collect(m->link, &m->position)))
                 return false;
-        m->committing = true;
+        m->committing = m->holding = true;
         m->uncommitted = 0;
         m->intake.n_rows = m->intake.n_bytes = 0;
         mqtt_hold_commit(&m->hold);
@@ -87,12 +87,14 @@ static bool commit(struct mqtt *m)
         return true;
 }
 
-/* Never so long that the broker gives the client up. */
-static int64_t ack_delay_us(const struct mqtt *m)
+/* Never so long that the broker gives the client up, whose PINGREQ waits behind the acknowledgements. */
+int64_t mqtt_ack_delay_us(const struct mqtt *m)
 {
-        double us = (double)mqtt_conf_of(m)->ack_delay_us * m->d->ack_stretch;
+        int64_t most_us = mqtt_conf_of(m)->keepalive_us / 8;
+        double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_stretch > 1 ? m->d->ack_stretch : 1);
 
-        return us < ACK_DELAY_MOST_US ? (int64_t)us : ACK_DELAY_MOST_US;
+        most_us = most_us < ACK_DELAY_MOST_US ? most_us : ACK_DELAY_MOST_US;
+        return us < (double)most_us ? (int64_t)us : most_us;
 }
 
 /* The link may be another one than the commit was asked for on; its position is 0 then. */
@@ -100,10 +102,10 @@ static void on_durable(struct driver *d)
 {
         struct mqtt *m = d->priv;
 
-        m->committing = false;
+        m->committing = m->holding = false;
         if (m->phase == MQTT_UP || m->phase == MQTT_LEAVING) {
                 mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
-                m->hold.delay_us = ack_delay_us(m);
+                m->hold.delay_us = mqtt_ack_delay_us(m);
                 if (release(m))
                         mqtt_turn(m);
         }
@@ -119,14 +121,15 @@ static bool may_read(const struct mqtt *m)
 {
         if (m->phase == MQTT_ACCEPTING)
                 return true;
-        return m->phase == MQTT_UP && !m->paused && !m->aside && !batch_full(m);
+        return m->phase == MQTT_UP && !m->paused && mqtt_aside_empty(&m->aside) && !batch_full(m);
 }
 
 static void on_no_room(struct mqtt *m)
 {
         char why[160];
 
-        snprintf(why, sizeof(why), "no room for two messages running: connection given up, %u will be sent again",
+        snprintf(why, sizeof(why),
+                 "no room, and too many messages wait for it: connection given up, %u will be sent again",
                  m->hold.pending + m->hold.under_way);
         m->d->n_errors++;
         if (m->paused || m->stopping)
@@ -160,7 +163,8 @@ static bool hold_or_commit(struct mqtt *m, bool dry)
 
         if (m->committing || m->acking)
                 return true;
-        if ((mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us) || over || m->aside) && m->uncommitted)
+        if ((mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us) || over || !mqtt_aside_empty(&m->aside)) &&
+            m->uncommitted)
                 return commit(m);
         if (over)
                 m->intake.n_rows = m->intake.n_bytes = 0; /* QoS 0 only: nobody waits for these */
@@ -185,36 +189,24 @@ static bool take(struct mqtt *m, const struct mqtt_message *msg)
 
 static void take_aside(struct mqtt *m)
 {
-        struct mqtt_message *msg = m->aside;
-
-        if (!msg || m->paused || m->committing || !take(m, msg))
-                return;
-        m->aside = NULL;
-        free(msg);
+        while (!mqtt_aside_empty(&m->aside) && !m->paused && !m->committing) {
+                if (!take(m, mqtt_aside_first(&m->aside)))
+                        return;
+                mqtt_aside_drop_first(&m->aside);
+        }
 }
 
-/* The library's message is gone after the callback. One piece of memory: topic and payload behind the struct. */
-static void set_aside(struct mqtt *m, const struct mqtt_message *msg)
-{
-        size_t topic_size = strlen(msg->topic) + 1;
-        struct mqtt_message *copy = mem_alloc(sizeof(*copy) + topic_size + msg->len);
-        char *topic = (char *)(copy + 1), *payload = topic + topic_size;
-
-        *copy = *msg;
-        copy->topic = memcpy(topic, msg->topic, topic_size);
-        if (msg->len)
-                copy->payload = memcpy(payload, msg->payload, msg->len);
-        m->aside = copy;
-}
-
-/* The socket was read dry: is more to be gathered in it before it is read again? */
-static bool nap(struct mqtt *m)
+/*
+ * Is the socket to be left alone for now?  Read dry, to let more gather in it; not read dry, because what is left may lie in
+ * the TLS library's memory, of which no watch tells.
+ */
+static bool nap(struct mqtt *m, bool dry)
 {
         int64_t us = m->hold.delay_us / 10 < NAP_MOST_US ? m->hold.delay_us / 10 : NAP_MOST_US;
 
-        if (!m->busy || m->hold.window || us == 0)
+        if (dry && (!m->busy || m->hold.window || us == 0))
                 return false;
-        rt_timer_set(m->d->rt, &m->nap_timer, us);
+        rt_timer_set(m->d->rt, &m->nap_timer, dry ? us : 0);
         return true;
 }
 
@@ -236,8 +228,7 @@ void mqtt_turn(struct mqtt *m)
         if (m->phase == MQTT_LEAVING && !m->acking && !m->committing)
                 leave(m);
         else
-                watch_for(m, (m->acking ? RT_WRITE : 0) |
-                                     (may_read(m) && !(r == MQTT_LINK_E_DRY && nap(m)) ? RT_READ : 0));
+                watch_for(m, (m->acking ? RT_WRITE : 0) | (may_read(m) && !nap(m, r == MQTT_LINK_E_DRY) ? RT_READ : 0));
 }
 
 static void on_ready(struct rt_watch *w, unsigned events)
@@ -266,7 +257,7 @@ static void on_tick(struct rt_timer *t)
         rt_timer_set(m->d->rt, t, MQTT_TICK_US);
         m->busy = m->n_taken >= BUSY_PER_S;
         m->n_taken = 0;
-        if (m->phase != MQTT_UP || !may_read(m))
+        if (!may_read(m) && !(m->phase == MQTT_UP && m->acking && !m->paused))
                 return;
         if (mqtt_link_tick(m->link) == MQTT_LINK_E_LOST)
                 mqtt_lose(m, mqtt_link_why(m->link));
@@ -279,12 +270,8 @@ void mqtt_on_message(void *ctx, const struct mqtt_message *msg)
         struct mqtt *m = ctx;
         bool looking = mqtt_redelivery_looking(m->intake.again);
 
-        if (m->aside) {
+        if ((!mqtt_aside_empty(&m->aside) || !take(m, msg)) && !mqtt_aside_add(&m->aside, msg))
                 m->no_room = true;
-                return;
-        }
-        if (!take(m, msg))
-                set_aside(m, msg);
         if (looking && !mqtt_redelivery_looking(m->intake.again))
                 mqtt_link_watch_dup(m->link, false);
 }

@@ -14,6 +14,9 @@
  *
  * The socket has two descriptors: the library's, which it may close as it likes, and ours, for the loop to watch.
  *
+ * The one thing that does not go through it is what the library writes while it reads: a renegotiation that a TLS 1.2 broker
+ * asks for overtakes what is held, and costs the connection.  (TLS 1.3's key updates are answered at the next write.)
+ *
  * How it fails: a descriptor that can't be had fails init; after that only the socket itself can, and the link is lost.
  */
 #include "drivers/mqtt_valve.h"

@@ -3,12 +3,14 @@
 import select
 import socket
 import sqlite3
+import ssl
 import struct
 import time
 
 import pytest
 
 from rig.bad_disk import BadDisk
+from rig.mosquitto import make_certificates
 from test_kafka_down import own_kafka  # noqa: F401 (a fixture)
 
 
@@ -18,12 +20,18 @@ def length(n):
 
 
 class Broker:
-    """MQTT 5, as much as one subscriber needs; packets in `seen` as (kind, body)."""
+    """MQTT 5, as much as one subscriber needs; with `certificates` over TLS."""
 
-    def __init__(self):
+    def __init__(self, certificates=None):
+        self.tls = None
+        if certificates:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(f"{certificates}/server.pem", f"{certificates}/server.key")
+        self.settings = {"url": f"mqtts://127.0.0.1:{{}}", "ca_file": f"{certificates}/ca.pem"} if certificates else {"url": "mqtt://127.0.0.1:{}"}
         self.door = socket.create_server(("127.0.0.1", 0))
         self.door.settimeout(20)
         self.port = self.door.getsockname()[1]
+        self.settings["url"] = self.settings["url"].format(self.port)
         self.client, self.rest = None, b""
 
     def accept(self):
@@ -31,12 +39,20 @@ class Broker:
             self.client, _ = self.door.accept()
             self.client.settimeout(20)
             if self.client.recv(1, socket.MSG_PEEK):  # the agent tries the address before it connects
-                return
+                break
             self.client.close()
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest = b""
+        if self.tls:
+            self.client = self.tls.wrap_socket(self.client, server_side=True)
+
+    def close(self):
+        self.client.close()
+        self.door.close()
 
     def packets(self, seconds):
         """What has come within that time; blocks no longer."""
-        if not select.select([self.client], [], [], seconds)[0]:
+        if not (self.tls and self.client.pending()) and not select.select([self.client], [], [], seconds)[0]:
             return []
         part = self.client.recv(65536)
         assert part, "the agent closed the connection"
@@ -64,10 +80,14 @@ class Broker:
         body = self.expect(8)
         self.client.sendall(b"\x90" + length(3 + filters) + body[:2] + b"\x00" + b"\x01" * filters)
 
-    def publish(self, mid, topic, payload):
+    @staticmethod
+    def message(mid, topic, payload):
         """At QoS 0 when mid is 0."""
         body = struct.pack(">H", len(topic)) + topic.encode() + (struct.pack(">H", mid) if mid else b"") + b"\x00" + payload
-        self.client.sendall((b"\x32" if mid else b"\x30") + length(len(body)) + body)
+        return (b"\x32" if mid else b"\x30") + length(len(body)) + body
+
+    def publish(self, mid, topic, payload):
+        self.client.sendall(self.message(mid, topic, payload))
 
     def acks(self, seconds):
         packets = self.packets(seconds)
@@ -75,15 +95,26 @@ class Broker:
         return [int.from_bytes(body[:2], "big") for kind, body in packets if kind == 4]
 
 
-@pytest.mark.parametrize("sync_ms, n, pause", ((0, 600, 0.002), (40, 600, 0.002), (150, 600, 0.002), (40, 20000, 0)))
-def test_an_acknowledged_reading_is_in_the_spool(room, sync_ms, n, pause):
-    broker = Broker()
-    agent = room.agent(mqtt_url=f"mqtt://127.0.0.1:{broker.port}", kafka="127.0.0.1:1")
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("acks"))
+
+
+def slow_agent(room, broker, sync_ms, **spool):
+    agent = room.agent({"mqtt": broker.settings, "spool": spool}, kafka="127.0.0.1:1")
     disk = BadDisk(room.folder, room.folder / "bad-disk")
     disk.say(f"slow {sync_ms} fdatasync fsync")
     agent.env = disk.env()
     agent.spawn()
     broker.accept()
+    return agent, disk
+
+
+@pytest.mark.parametrize("sync_ms, n, pause, tls", (
+    (0, 600, 0.002, False), (40, 600, 0.002, False), (150, 600, 0.002, False), (40, 20000, 0, False), (40, 600, 0.002, True)))
+def test_an_acknowledged_reading_is_in_the_spool(room, certificates, sync_ms, n, pause, tls):
+    broker = Broker(certificates if tls else None)
+    agent, _ = slow_agent(room, broker, sync_ms)
     broker.greet(filters=2)
     spool = sqlite3.connect(f"file:{agent.spool}?mode=ro", uri=True, timeout=10)
     acked, most_out = [], 0
@@ -99,16 +130,54 @@ def test_an_acknowledged_reading_is_in_the_spool(room, sync_ms, n, pause):
         acked += broker.acks(0.2)
     assert acked == list(range(1, n + 1))
     assert most_out >= sync_ms / 10, "nothing was sent while a commit ran: this test shows nothing"
+    broker.close()
+    spool.close()
+
+
+def test_many_messages_in_one_record(room, certificates):
+    """What a broker packs into one TLS record is read whole, even when the batch of a slow disk is full in the midst of it."""
+    broker = Broker(certificates)
+    agent, _ = slow_agent(room, broker, 300, batch_rows=1001)  # not on the edge of four
+    broker.greet(filters=2)
+    acked, mids = [], iter(range(1, 60000))
+    for _ in range(60):
+        packed = [mid for _ in range(60) for mid in (next(mids), 0, 0, 0)]
+        broker.client.sendall(b"".join(broker.message(mid, room.topic("p", "n"), b"1") for mid in packed))
+        acked += broker.acks(0)
+    end = time.monotonic() + 30
+    while len(acked) < 3600 and time.monotonic() < end:
+        acked += broker.acks(0.2)
+    assert acked == list(range(1, 3601))
+    agent.wait("all of them to be accepted", lambda s: s["accepted"] == 4 * 3600)
+    broker.close()
+
+
+def test_a_link_of_today_does_not_wait_for_a_commit_of_yesterday(room):
+    """The session is lost while a commit runs: the new link subscribes at once, or what is published meanwhile is lost."""
+    broker = Broker()
+    agent, disk = slow_agent(room, broker, 0)
+    broker.greet(filters=2)
+    disk.say("slow 6000 fdatasync fsync")
+    broker.publish(1, room.topic("p", "n"), b"1")
+    time.sleep(0.3)  # the commit has begun
     broker.client.close()
-    broker.door.close()
+    broker.accept()
+    broker.greet(filters=2)
+    spool = sqlite3.connect(f"file:{agent.spool}?mode=ro", uri=True, timeout=10)
+    assert spool.execute("SELECT count(*) FROM reading").fetchone() == (0,), "the commit was over: this test shows nothing"
+    disk.say("")
+    broker.publish(7, room.topic("p", "n"), b"7")
+    assert broker.expect(4)[:2] == b"\x00\x07"
+    assert spool.execute("SELECT value FROM reading ORDER BY seq").fetchall() == [(1,), (7,)]
+    broker.close()
     spool.close()
 
 
 def test_acknowledgements_do_not_wait_behind_a_message_without_one(room, own_kafka):  # noqa: F811
     """A full spool refuses a message at QoS 0, which is set aside; when there is room again all before it are acknowledged."""
     broker = Broker()
-    agent = room.agent({"spool": {"max_size": "4MiB", "when_full": "block"}, "mqtt": {"keepalive": "10m"}},
-                       mqtt_url=f"mqtt://127.0.0.1:{broker.port}", kafka=own_kafka.brokers)
+    agent = room.agent({"spool": {"max_size": "4MiB", "when_full": "block"}, "mqtt": {"keepalive": "10m", **broker.settings}},
+                       kafka=own_kafka.brokers)
     own_kafka.stop()
     agent.spawn()
     broker.accept()
@@ -131,5 +200,4 @@ def test_acknowledgements_do_not_wait_behind_a_message_without_one(room, own_kaf
     while len(acked) < sent and time.monotonic() < end:
         acked += broker.acks(0.2)
     assert acked == list(range(1, sent + 1))
-    broker.client.close()
-    broker.door.close()
+    broker.close()
