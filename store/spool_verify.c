@@ -149,12 +149,14 @@ static const struct rule slice_rules[] = {
                             " last_seq > g.before AND first_seq < g.seq)"},
 };
 
-/* Of files that have been thinned, or may be (spool_thin.c). */
+/* The same, of files that may have been thinned (spool_thin.c). */
 static const struct rule thin_rules[] = {
-        {"aggregate %s has no reading", "SELECT seq FROM aggregate WHERE seq NOT IN (SELECT seq FROM reading)"},
+        {"aggregate %s has no reading", "SELECT seq FROM aggregate WHERE seq > ?1 AND seq <= ?2 AND seq NOT IN"
+                                        " (SELECT seq FROM reading WHERE seq > ?1 AND seq <= ?2)"},
         {"aggregate %s does not hold its reading's value",
-         "SELECT a.seq FROM aggregate a JOIN reading r USING (seq) WHERE a.n < 2 OR NOT r.flags & 64 OR"
-         " (a.min IS NULL) <> (a.max IS NULL) OR r.value < a.min OR r.value > a.max"},
+         "SELECT a.seq FROM aggregate a JOIN reading r ON r.seq = a.seq WHERE a.seq > ?1 AND a.seq <= ?2 AND (a.n < 2 "
+         "OR"
+         " NOT r.flags & 64 OR (a.min IS NULL) <> (a.max IS NULL) OR r.value < a.min OR r.value > a.max)"},
 };
 
 static void fault(struct spool_verify *v, const char *what)
@@ -243,7 +245,7 @@ static void check_pages(struct spool_verify *v, sqlite3 *c)
         sqlite3_finalize(st);
 }
 
-static void check_rows(struct spool_verify *v, sqlite3 *c)
+static void check_rows(struct spool_verify *v, sqlite3 *c, uint64_t version)
 {
         uint64_t first = ask(c, "SELECT min(seq) FROM reading"), last = ask(c, "SELECT max(seq) FROM reading");
         uint64_t after = first ? first - 1 : 0, faults = v->n_faults;
@@ -252,6 +254,8 @@ static void check_rows(struct spool_verify *v, sqlite3 *c)
         for (; after < last && v->n_faults < faults + 100; after += SLICE) {
                 for (size_t i = 0; i < sizeof(slice_rules) / sizeof(*slice_rules); i++)
                         ask_rule(v, c, &slice_rules[i], after, after + SLICE);
+                for (size_t i = 0; i < sizeof(thin_rules) / sizeof(*thin_rules) && version >= 6; i++)
+                        ask_rule(v, c, &thin_rules[i], after, after + SLICE);
                 if (v->on_progress)
                         v->on_progress(v->ctx, (double)(after - first + 1) / (double)(last - first + 1));
         }
@@ -294,12 +298,10 @@ static void check_all(struct spool_verify *v, sqlite3 *c)
                 ask_rule(v, c, &file_rules[i], 0, 0);
         for (size_t i = 0; i < sizeof(span_rules) / sizeof(*span_rules) && version >= 5; i++)
                 ask_rule(v, c, &span_rules[i], 0, 0);
-        for (size_t i = 0; i < sizeof(thin_rules) / sizeof(*thin_rules) && version >= 6; i++)
-                ask_rule(v, c, &thin_rules[i], 0, 0);
         for (size_t i = 0; i < sizeof(ahead_rules) / sizeof(*ahead_rules); i++)
                 ask_rule(v, c, &ahead_rules[i], 0, 0);
         ask_rule(v, c, &tail_rule, 0, 0);
-        check_rows(v, c);
+        check_rows(v, c, version);
         v->n_readings = ask(c, "SELECT count(*) FROM reading");
         v->n_events = ask(c, "SELECT count(*) FROM event");
 }

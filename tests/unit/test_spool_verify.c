@@ -170,6 +170,8 @@ static void each_fault_is_found(void **state)
                 {"UPDATE sample SET t_us = NULL WHERE seq = 4000", "no time"},
                 {"DELETE FROM span", "has no time"},
                 {"UPDATE span_copy SET base_us = base_us + 1", "and its copy differ"},
+                {"INSERT INTO aggregate VALUES (3500, 3, 1, 2)", "aggregate 3500 has no reading"},
+                {"INSERT INTO aggregate VALUES (4000, 3, 1, 2)", "aggregate 4000 does not hold"},
                 {"UPDATE tag SET id = 5 WHERE id = 1", "ids are not"},
                 {"UPDATE tag SET name = 'temp'", "the name of another"},
                 {"UPDATE event SET tag = 77 WHERE seq = 5", "event 5 has a tag"},
