@@ -102,6 +102,7 @@ bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uin
                 stmt_bind(db, STMT_CUT_READING, 1, first);
                 stmt_bind(db, STMT_CUT_READING, 2, last);
                 stmt_run(db, STMT_CUT_READING);
+                spool_db_cut_aggregates(db, first, last);
                 db->v.ahead_gone = last;
                 return true;
         }
