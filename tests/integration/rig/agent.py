@@ -130,6 +130,10 @@ class Agent:
         return self.start()
 
     def rss_kib(self):
+        """What it takes; 0 for a sanitizer's build, which says nothing about it."""
+        with open(program("millraced"), "rb") as f:
+            if b"__asan_init" in f.read():
+                return 0
         with open(f"/proc/{self.process.child.pid}/status", encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
 
