@@ -299,31 +299,20 @@ static json_t *request_of(const struct cli *c, struct err *e)
 int cmd_alarms_command(struct cli *c)
 {
         json_t *request, *reply;
-        struct places places;
         struct err e;
         int r;
 
         request = request_of(c, &e);
         if (!request)
                 return cli_fail(CLI_USAGE, "%s", e.text);
-        r = places_find(c, &places);
-        if (r) {
-                json_decref(request);
+        r = ask_daemon(c, request, &reply);
+        if (r)
                 return r;
-        }
-        r = ctl_ask(places.socket, request, &reply, &e);
-        if (r != 0) {
-                r = cli_fail(r == CTL_E_REFUSED ? CLI_NO : CLI_AWAY, "%s%s", r == CTL_E_REFUSED ? "refused: " : "",
-                             e.text);
-        } else {
-                if (c->out.json)
-                        json_dumpf(reply, c->out.f, JSON_COMPACT);
-                else
-                        fputs("done", c->out.f);
-                fputc('\n', c->out.f);
-                json_decref(reply);
-        }
-        json_decref(request);
-        places_release(&places);
-        return r;
+        if (c->out.json)
+                json_dumpf(reply, c->out.f, JSON_COMPACT);
+        else
+                fputs("done", c->out.f);
+        fputc('\n', c->out.f);
+        json_decref(reply);
+        return CLI_OK;
 }

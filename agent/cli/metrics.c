@@ -6,25 +6,16 @@
 
 #include <stdlib.h>
 
-#include "agent/cli/ctl_client.h"
 #include "agent/cli/open.h"
 
 int cmd_metrics(struct cli *c)
 {
-        json_t *request, *status;
-        struct places places;
-        struct err e;
+        json_t *status;
         char *text;
-        int r = places_find(c, &places);
+        int r = ask_daemon(c, json_pack("{s:s}", "cmd", "status"), &status);
 
         if (r)
                 return r;
-        request = json_pack("{s:s}", "cmd", "status");
-        r = ctl_ask(places.socket, request, &status, &e);
-        json_decref(request);
-        places_release(&places);
-        if (r)
-                return cli_fail(CLI_AWAY, "%s", e.text);
         text = metrics_text(status);
         fputs(text, c->out.f);
         free(text);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/cli/ctl_client.h"
 #include "agent/config.h"
 
 static char *socket_beside(const char *spool)
@@ -71,6 +72,23 @@ void places_release(struct places *p)
 {
         free(p->spool);
         free(p->socket);
+}
+
+int ask_daemon(const struct cli *c, json_t *request, json_t **reply)
+{
+        struct places places;
+        struct err e;
+        int r = places_find(c, &places);
+
+        if (!r) {
+                r = ctl_ask(places.socket, request, reply, &e);
+                if (r)
+                        r = cli_fail(r == CTL_E_REFUSED ? CLI_NO : CLI_AWAY, "%s%s",
+                                     r == CTL_E_REFUSED ? "refused: " : "", e.text);
+                places_release(&places);
+        }
+        json_decref(request);
+        return r;
 }
 
 int open_spool(const struct cli *c, struct spool_query **q)

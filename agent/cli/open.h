@@ -5,6 +5,8 @@
 #ifndef MILLRACE_CLI_OPEN_H
 #define MILLRACE_CLI_OPEN_H
 
+#include <jansson.h>
+
 #include "agent/cli/cli.h"
 #include "store/spool_query.h"
 
@@ -15,6 +17,9 @@ struct places {
 };
 int places_find(const struct cli *c, struct places *p);
 void places_release(struct places *p);
+
+/* One question for the daemon there, for which nobody else can speak; the request is given away. CLI_OK and *reply, the caller's. */
+int ask_daemon(const struct cli *c, json_t *request, json_t **reply);
 
 /* The configured spool, or the one of --spool. */
 int open_spool(const struct cli *c, struct spool_query **q);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "agent/base/text.h"
-#include "agent/cli/ctl_client.h"
 #include "agent/cli/open.h"
 
 static json_t *value_of(const char *s)
@@ -66,27 +65,16 @@ static void print_answer(struct cli *c, const json_t *reply)
 int cmd_send(struct cli *c)
 {
         json_t *request, *reply;
-        struct places places;
         struct err e;
         int r;
 
         request = request_of(c, &e);
         if (!request)
                 return cli_fail(CLI_USAGE, "%s", e.text);
-        r = places_find(c, &places);
-        if (r) {
-                json_decref(request);
+        r = ask_daemon(c, request, &reply);
+        if (r)
                 return r;
-        }
-        r = ctl_ask(places.socket, request, &reply, &e);
-        if (r == 0)
-                print_answer(c, reply);
-        else
-                r = cli_fail(r == CTL_E_REFUSED ? CLI_NO : CLI_AWAY, "%s%s", r == CTL_E_REFUSED ? "refused: " : "",
-                             e.text);
-        if (r == 0)
-                json_decref(reply);
-        json_decref(request);
-        places_release(&places);
-        return r;
+        print_answer(c, reply);
+        json_decref(reply);
+        return CLI_OK;
 }
