@@ -17,6 +17,7 @@
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
 #include "agent/host.h"
+#include "told.h"
 
 enum { S = 1000000 };
 
@@ -27,27 +28,10 @@ static struct {
         struct spool *spool;
         struct pipeline pipeline;
         struct host *host;
-        char told[1024];
         const char *slow; /* this one does not end by itself */
         struct driver *ending;
         int n_recent;
 } T;
-
-__attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
-{
-        size_t n = strlen(T.told);
-        va_list ap;
-
-        va_start(ap, fmt);
-        vsnprintf(T.told + n, sizeof(T.told) - n, fmt, ap);
-        va_end(ap);
-}
-
-static void expect(const char *told)
-{
-        assert_string_equal(T.told, told);
-        T.told[0] = '\0';
-}
 
 /* ---- a driver that notes what is asked of it; its conf is a text ---- */
 
@@ -133,6 +117,7 @@ static void close_spool(void)
 static int set_up(void **state)
 {
         memset(&T, 0, sizeof(T));
+        told[0] = '\0';
         snprintf(T.dir, sizeof(T.dir), "/tmp/host-XXXXXX");
         assert_non_null(mkdtemp(T.dir));
         snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
@@ -187,7 +172,8 @@ static void test_a_row_of_a_tag_that_is_not_there(void **state)
         assert_int_equal(spool_append(T.spool, &r), 0);
         close_spool();
         assert_int_equal(sqlite3_open(T.path, &db), SQLITE_OK);
-        if (sqlite3_exec(db, "UPDATE sample SET bits = bits | 1000000 << 2 WHERE seq = 1", NULL, NULL, NULL) != SQLITE_OK)
+        if (sqlite3_exec(db, "UPDATE sample SET bits = bits | 1000000 << 2 WHERE seq = 1", NULL, NULL, NULL) !=
+            SQLITE_OK)
                 fail_msg("%s", sqlite3_errmsg(db));
         sqlite3_close(db);
         open_spool();
@@ -195,7 +181,7 @@ static void test_a_row_of_a_tag_that_is_not_there(void **state)
         assert_int_equal(T.n_recent, 1); /* the other one */
         add("b", "1");
         assert_int_equal(T.n_recent, 1); /* another driver's */
-        T.told[0] = '\0';
+        told[0] = '\0';
 }
 
 static void test_one_is_replaced_while_others_go_on(void **state)
@@ -207,20 +193,20 @@ static void test_one_is_replaced_while_others_go_on(void **state)
         add("c", "1");
         host_start(T.host);
         run_for(S);
-        T.told[0] = '\0';
+        told[0] = '\0';
         host_retire(T.host, (const char *const[]){"b", "c", "nobody"}, 3, on_retired, NULL);
-        expect("stop b.1 stop c.1 ");
+        check_told("stop b.1 stop c.1 ");
         run_for(S);
-        expect("retired ");
+        check_told("retired ");
         assert_int_equal(host_replace(T.host, &fake_ops, "b", "2", &e), 0);
-        expect("init b.2 after 1 fini b.1 ");
+        check_told("init b.2 after 1 fini b.1 ");
         host_remove(T.host, "c");
         host_remove(T.host, "c");
-        expect("fini c.1 ");
+        check_told("fini c.1 ");
         assert_int_equal(host_replace(T.host, &fake_ops, "d", "1", &e), 0);
-        expect("init d.1 ");
+        check_told("init d.1 ");
         run_for(S);
-        expect("start b.2 start d.1 ");
+        check_told("start b.2 start d.1 ");
         assert_string_equal(host_driver(T.host, 0)->name, "a");
         assert_string_equal(host_driver(T.host, 1)->name, "b");
         assert_string_equal(host_driver(T.host, 2)->name, "d");
@@ -237,18 +223,18 @@ static void test_all_have_ended_before_one_begins(void **state)
         add("b", "1");
         host_start(T.host);
         run_for(S);
-        T.told[0] = '\0';
+        told[0] = '\0';
         T.slow = "a";
         host_retire(T.host, (const char *const[]){"a", "b"}, 2, on_retired, NULL);
         run_for(10 * S);
-        expect("stop a.1 stop b.1 ");
+        check_told("stop a.1 stop b.1 ");
         T.ending->host->stopped(T.ending);
-        expect(""); /* not from within a driver */
+        check_told(""); /* not from within a driver */
         run_for(S);
-        expect("retired ");
+        check_told("retired ");
         host_retire(T.host, NULL, 0, on_retired, NULL);
         run_for(S);
-        expect("retired ");
+        check_told("retired ");
 }
 
 static void test_the_end_comes_first(void **state)
@@ -257,14 +243,14 @@ static void test_the_end_comes_first(void **state)
         add("b", "1");
         host_start(T.host);
         run_for(S);
-        T.told[0] = '\0';
+        told[0] = '\0';
         T.slow = "a";
         host_retire(T.host, (const char *const[]){"a"}, 1, on_retired, NULL);
         host_stop(T.host, on_stopped, NULL);
-        expect("stop a.1 stop b.1 ");
+        check_told("stop a.1 stop b.1 ");
         T.ending->host->stopped(T.ending);
         run_for(S);
-        expect("stopped ");
+        check_told("stopped ");
 }
 
 static void test_one_that_can_not_be_made_is_missing(void **state)
@@ -279,10 +265,10 @@ static void test_one_that_can_not_be_made_is_missing(void **state)
         assert_int_equal(host_replace(T.host, &fake_ops, "a", "bad", &e), -1);
         assert_string_equal(e.text, "a can't be made");
         assert_null(host_driver(T.host, 0));
-        T.told[0] = '\0';
+        told[0] = '\0';
         assert_int_equal(host_replace(T.host, &fake_ops, "a", "2", &e), 0);
         run_for(S);
-        expect("init a.2 start a.2 ");
+        check_told("init a.2 start a.2 ");
 }
 
 static void test_a_new_one_waits_with_the_others(void **state)
@@ -294,10 +280,10 @@ static void test_a_new_one_waits_with_the_others(void **state)
         host_stretch_acks(T.host, 3);
         host_pause(T.host, true);
         run_for(S);
-        T.told[0] = '\0';
+        told[0] = '\0';
         assert_int_equal(host_add(T.host, &fake_ops, "b", "1", &e), 0);
         run_for(S);
-        expect("init b.1 start b.1 paused ");
+        check_told("init b.1 start b.1 paused ");
         assert_true(host_driver(T.host, 1)->ack_stretch == 3);
         host_pause(T.host, false);
         assert_false(host_driver(T.host, 1)->paused);

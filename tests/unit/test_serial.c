@@ -16,6 +16,7 @@
 
 #include "agent/base/rt_sim.h"
 #include "drivers/serial.h"
+#include "told.h"
 
 #define LIST(a)                                                  \
         {                                                        \
@@ -32,27 +33,10 @@ static struct bench {
         struct serial_conf conf;
         struct driver d;
         int master;
-        char port[64], log[2000]; /* what the host was told */
+        char port[64];
         size_t n_kept;
         bool is_full; /* the spool has no room */
 } b;
-
-static void note(const char *fmt, ...)
-{
-        size_t n = strlen(b.log);
-        va_list ap;
-
-        va_start(ap, fmt);
-        vsnprintf(b.log + n, sizeof(b.log) - n, fmt, ap);
-        va_end(ap);
-}
-
-/* What was told since the last time. */
-static void check_log(const char *expected)
-{
-        assert_string_equal(b.log, expected);
-        b.log[0] = '\0';
-}
 
 static int on_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
 {
@@ -110,6 +94,7 @@ static int set_up(void **state)
         struct err e;
 
         memset(&b, 0, sizeof(b));
+        told[0] = '\0';
         rt_sim_init(&b.sim, 1, 1795428000000000);
         plug();
         b.conf = (struct serial_conf){.name = "scale",
@@ -178,55 +163,55 @@ static void lines_become_readings(void **state)
 {
         assert_int_equal(b.d.period_us, 0);
         start();
-        check_log("up ");
+        check_told("up ");
         say("ST,12.5kg\r\nUS,+007kg\r\n");
-        check_log("weight=12.5 stable=ST weight=7 stable=US ");
+        check_told("weight=12.5 stable=ST weight=7 stable=US ");
         say("ST,1");
         say("3kg\r\n");
-        check_log("weight=13 stable=ST ");
+        check_told("weight=13 stable=ST ");
         say("hello\r\n");
-        check_log("kept(hello) ");
+        check_told("kept(hello) ");
         serial_ops.pause(&b.d, true);
         say("ST,2kg\r\n"); /* an instrument does not wait */
-        check_log("weight=2 stable=ST ");
+        check_told("weight=2 stable=ST ");
         serial_ops.stop(&b.d);
-        check_log("stopped ");
+        check_told("stopped ");
         assert_null(watch);
 }
 
 static void half_a_line_does_not_join_the_next(void **state)
 {
         start();
-        check_log("up ");
+        check_told("up ");
         say("ST,12");
         pass(2 * SECOND);
-        check_log("kept(ST,12) ");
+        check_told("kept(ST,12) ");
         say("ST,5kg\r\n");
-        check_log("weight=5 stable=ST ");
+        check_told("weight=5 stable=ST ");
         pass(10 * SECOND);
-        check_log("");
+        check_told("");
 }
 
 static void unplugged(void **state)
 {
         start();
         say("ST,1kg\r\nST,");
-        check_log("up weight=1 stable=ST ");
+        check_told("up weight=1 stable=ST ");
         close(b.master);
         watch->on_event(watch, RT_READ | RT_ERROR);
-        check_log("weight:not_connected stable:not_connected down ");
+        check_told("weight:not_connected stable:not_connected down ");
         assert_null(watch);
         for (int i = 0; i < 3; i++) {
                 serial_ops.start(&b.d);
-                check_log("down "); /* the tags know already */
+                check_told("down "); /* the tags know already */
         }
         plug();
         serial_ops.start(&b.d);
-        check_log("up ");
+        check_told("up ");
         say("2kg\r\nST,3kg\r\n"); /* nothing of the old line is left */
-        check_log("kept(2kg) weight=3 stable=ST ");
+        check_told("kept(2kg) weight=3 stable=ST ");
         pass(10 * SECOND);
-        check_log("");
+        check_told("");
 }
 
 static int next_fd(void)
@@ -248,8 +233,8 @@ static void a_thousand_times(void **state)
                 watch->on_event(watch, RT_READ | RT_ERROR);
                 plug();
                 serial_ops.start(&b.d);
-                check_log(i ? "weight=1 stable=ST weight:not_connected stable:not_connected down up "
-                            : "up weight=1 stable=ST weight:not_connected stable:not_connected down up ");
+                check_told(i ? "weight=1 stable=ST weight:not_connected stable:not_connected down up "
+                             : "up weight=1 stable=ST weight:not_connected stable:not_connected down up ");
                 if (i == 0)
                         fd = next_fd();
         }
@@ -260,10 +245,10 @@ static void a_port_that_never_was(void **state)
 {
         b.conf.port = "/dev/null";
         start();
-        check_log("weight:not_connected stable:not_connected down ");
+        check_told("weight:not_connected stable:not_connected down ");
         b.conf.port = "/nonexistent";
         serial_ops.start(&b.d);
-        check_log("down ");
+        check_told("down ");
 }
 
 static void heard(const char *expected)
@@ -284,9 +269,9 @@ static void questions_and_answers(void **state)
         serial_ops.poll(&b.d);
         heard("W\r\n");
         say("ST,1kg\r\n");
-        check_log("up weight=1 stable=ST ");
+        check_told("up weight=1 stable=ST ");
         pass(SECOND);
-        check_log("");
+        check_told("");
 
         serial_ops.poll(&b.d);
         heard("W\r\n");
@@ -294,17 +279,17 @@ static void questions_and_answers(void **state)
         heard("");
         assert_int_equal(b.d.n_overruns, 1);
         pass(SECOND);
-        check_log("weight:comm_failure stable:comm_failure ");
+        check_told("weight:comm_failure stable:comm_failure ");
         serial_ops.poll(&b.d);
         heard("W\r\n");
         pass(SECOND);
-        check_log(""); /* told once */
+        check_told(""); /* told once */
         assert_int_equal(b.d.n_errors, 2);
         say("ST,2kg\r\n");
-        check_log("weight=2 stable=ST ");
+        check_told("weight=2 stable=ST ");
         serial_ops.poll(&b.d);
         pass(SECOND);
-        check_log("weight:comm_failure stable:comm_failure ");
+        check_told("weight:comm_failure stable:comm_failure ");
 }
 
 static void noise_is_counted_but_not_all_kept(void **state)
@@ -312,7 +297,7 @@ static void noise_is_counted_but_not_all_kept(void **state)
         start();
         for (int i = 0; i < 500; i++) {
                 say("noise\r\n");
-                b.log[0] = '\0';
+                told[0] = '\0';
         }
         assert_int_equal(b.d.n_malformed, 500);
         assert_int_equal(b.n_kept, 20);
@@ -330,27 +315,27 @@ static void no_room_for_readings(void **state)
         b.is_full = true;
         say("ST,1kg\r\nST,2kg\r\nUS,");
         assert_null(watch);
-        check_log("up ");
+        check_told("up ");
         b.is_full = false;
         serial_ops.pause(&b.d, false);
-        check_log("weight=1 stable=ST weight=2 stable=ST ");
+        check_told("weight=1 stable=ST weight=2 stable=ST ");
         say("3kg\r\n");
-        check_log("weight=3 stable=US ");
+        check_told("weight=3 stable=US ");
 
         b.is_full = true;
         say("ST,4kg\r\nST,5kg\r\n");
-        check_log("");
+        check_told("");
         pass(SECOND);
-        check_log("dropped:weight=4 stable=ST dropped:weight=5 stable=ST ");
+        check_told("dropped:weight=4 stable=ST dropped:weight=5 stable=ST ");
         say("ST,6kg\r\n");
-        check_log("dropped:weight=6 stable=ST ");
+        check_told("dropped:weight=6 stable=ST ");
         b.is_full = false;
         serial_ops.pause(&b.d, false);
         b.is_full = true;
         say("ST,7kg\r\n");
-        check_log("");
+        check_told("");
         serial_ops.stop(&b.d);
-        check_log("dropped:weight=7 stable=ST stopped ");
+        check_told("dropped:weight=7 stable=ST stopped ");
 }
 
 static void no_room_for_tags(void **state)
@@ -359,7 +344,7 @@ static void no_room_for_tags(void **state)
         b.d.tags = tags_new(1);
         start();
         say("ST,1kg\r\n");
-        check_log("up weight=1 ");
+        check_told("up weight=1 ");
         assert_int_equal(b.d.n_untagged, 1);
 }
 

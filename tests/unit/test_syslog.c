@@ -19,6 +19,7 @@
 
 #include "agent/base/rt_sim.h"
 #include "drivers/syslog.h"
+#include "told.h"
 
 enum { WATCHES = 16, NOW = 1795428000 };
 
@@ -28,28 +29,12 @@ static struct bench {
         struct rt_watch *watches[WATCHES];
         struct syslog_conf conf;
         struct driver d;
-        char listen[32], log[1 << 20];
+        char listen[32];
         int port;
         size_t room, n_taken; /* readings the spool has room for */
         bool paused;
         struct reading last;
 } b;
-
-static void note(const char *fmt, ...)
-{
-        size_t n = strlen(b.log);
-        va_list ap;
-
-        va_start(ap, fmt);
-        vsnprintf(b.log + n, sizeof(b.log) - n, fmt, ap);
-        va_end(ap);
-}
-
-static void check_log(const char *expected)
-{
-        assert_string_equal(b.log, expected);
-        b.log[0] = '\0';
-}
 
 /* ---- a host with so much room ---- */
 
@@ -166,6 +151,7 @@ static int set_up(void **state)
         struct err e;
 
         memset(&b, 0, sizeof(b));
+        told[0] = '\0';
         rt_sim_init(&b.sim, 1, (int64_t)NOW * 1000000);
         b.ops = *b.sim.rt.ops;
         b.ops.watch = on_watch;
@@ -183,7 +169,7 @@ static int set_up(void **state)
                               .host = &host};
         assert_int_equal(syslog_ops.init(&b.d, &e), 0);
         syslog_ops.start(&b.d);
-        check_log("up|");
+        check_told("up|");
         return 0;
 }
 
@@ -204,24 +190,24 @@ static void both_protocols(void **state)
         int udp = sender(SOCK_DGRAM), tcp = sender(SOCK_STREAM);
 
         send_all(udp, "<86>1 2026-11-23T05:20:00Z plc sshd 3 - - hello");
-        check_log("plc/sshd hello|");
+        check_told("plc/sshd hello|");
         assert_string_equal(tags_get(b.d.tags, b.last.tag)->labels, "\"facility\":\"authpriv\",\"severity\":\"info\"");
         assert_int_equal(b.last.ts_us, INT64_C(1795411200) * 1000000);
         assert_int_equal(b.last.flags, READING_SOURCE_TIME);
         assert_int_equal(b.last.quality, QUALITY_GOOD);
         send_all(udp, "no header at all\n");
-        check_log("127.0.0.1/message no header at all|");
+        check_told("127.0.0.1/message no header at all|");
         assert_int_equal(b.last.flags, 0);
         send_all(udp, "");
         send_all(udp, "\r\n");
-        check_log("");
+        check_told("");
 
         send_all(tcp, "<30>Nov 23 05:20:00 plc dhclient[1]: bound\n5 <13>x<13");
-        check_log("plc/dhclient bound|127.0.0.1/message x|");
+        check_told("plc/dhclient bound|127.0.0.1/message x|");
         send_all(tcp, ">y");
         close(tcp);
         turn();
-        check_log("127.0.0.1/message y|");
+        check_told("127.0.0.1/message y|");
         close(udp);
 }
 
@@ -269,7 +255,7 @@ static void senders_wait(void **state)
                 turn();
                 assert_true(b.n_taken > before);
         }
-        for (const char *p = b.log; *p; p = strchr(p, '|') + 1) {
+        for (const char *p = told; *p; p = strchr(p, '|') + 1) {
                 unsigned k, i;
 
                 if (sscanf(p, "127.0.0.1/h%u %u|", &k, &i) == 2)
@@ -289,9 +275,9 @@ static void what_waits_at_the_end_is_handed_over(void **state)
         turn();
         b.room = 0;
         send_all(tcp, "<13>a: 1\n<13>a: 2\n<13>a: 3");
-        check_log("");
+        check_told("");
         syslog_ops.stop(&b.d);
-        check_log("127.0.0.1/a 1|127.0.0.1/a 2|127.0.0.1/a 3|stopped|");
+        check_told("127.0.0.1/a 1|127.0.0.1/a 2|127.0.0.1/a 3|stopped|");
         close(tcp);
 }
 
@@ -318,7 +304,7 @@ static void connections_are_bounded(void **state)
         turn();
         tcp[0] = sender(SOCK_STREAM);
         send_all(tcp[0], "<13>a: x\n");
-        check_log("127.0.0.1/a x|");
+        check_told("127.0.0.1/a x|");
         /* who says nothing for long makes room */
         rt_sim_run(&b.sim, b.sim.now.mono_us + 61000000, NULL, NULL);
         assert_true(is_closed(tcp[0]) && is_closed(tcp[1]));
@@ -337,12 +323,12 @@ static void tags_are_bounded(void **state)
         }
         assert_int_equal(tags_count(b.d.tags), 6);
         assert_int_equal(b.d.n_mapped, 95);
-        assert_non_null(strstr(b.log, "h/app4 4|plant/other 5|plant/other 6|"));
-        b.log[0] = '\0';
+        assert_non_null(strstr(told, "h/app4 4|plant/other 5|plant/other 6|"));
+        told[0] = '\0';
         send_all(udp, "<13>1 - h app3 - - - known");
-        check_log("h/app3 known|");
+        check_told("h/app3 known|");
         send_all(udp, "<14>1 - h app99 - - - met before");
-        check_log("plant/other met before|");
+        check_told("plant/other met before|");
         assert_int_equal(b.d.n_mapped, 95);
         close(udp);
 }
@@ -353,7 +339,7 @@ static void names_and_bytes_are_mended(void **state)
 
         send_all(udp, "<13>1 - fe80::1 my:app - - - 20\xb0"
                       "C \xc3\xa4 \xe2\x82");
-        check_log("fe80__1/my_app 20?C \xc3\xa4 ??|");
+        check_told("fe80__1/my_app 20?C \xc3\xa4 ??|");
         assert_int_equal(b.d.n_mapped, 2);
         assert_int_equal(b.d.n_malformed, 1);
         assert_string_equal(b.d.last_error, "127.0.0.1: a message was not UTF-8");
@@ -373,7 +359,7 @@ static void what_is_mended_is_counted_once(void **state)
                 make_room(1);
                 turn();
         }
-        check_log("fe80__1/my_app 20?|fe80__1/my_app 20?|fe80__1/my_app 20?|");
+        check_told("fe80__1/my_app 20?|fe80__1/my_app 20?|fe80__1/my_app 20?|");
         assert_int_equal(b.d.n_mapped, 2);
         assert_int_equal(b.d.n_malformed, 3);
         make_room(2);
@@ -411,7 +397,7 @@ static void the_whole_line(void **state)
         b.conf.source = "servers";
         b.conf.tag = "log";
         send_all(udp, "<13>1 - h a 7 - - x");
-        check_log("servers/log <13>1 - h a 7 - - x|");
+        check_told("servers/log <13>1 - h a 7 - - x|");
         close(udp);
 }
 
@@ -424,7 +410,7 @@ static void a_port_in_use(void **state)
         second.conf = &conf;
         assert_int_equal(syslog_ops.init(&second, &e), 0);
         syslog_ops.start(&second);
-        check_log("down|");
+        check_told("down|");
         syslog_ops.fini(&second);
 }
 
