@@ -382,6 +382,12 @@ def test_conf_d_files_come_and_go(room):
     os.unlink(path)
     status = reload(agent)
     assert [d["name"] for d in status["drivers"]] == ["plant"] and "site" not in status
+    os.rmdir(folder)
+    os.symlink("conf.d", folder)  # a folder that can't be read, for root as well
+    faults = reload(agent, "refused")["config"]["faults"]
+    assert len(faults) == 1 and faults[0].startswith(f"{folder}: can't be read: "), faults
+    os.unlink(folder)
+    reload(agent)
     acked = steady.finish()
     check_all(room, agent, acked, room.samples)
 

@@ -104,6 +104,33 @@ static void test_stopped(void **state)
 }
 
 /* The object comes over a socket: whatever is in it, there is a page, and the terminal stays as it is. */
+/* What the last reload came to, where somebody has to do something; and nothing from a wire that a terminal would obey. */
+static void test_reloads(void **state)
+{
+        static const struct {
+                const char *json, *line; /* NULL: nothing is said */
+        } rows[] = {
+                {"{\"config\":{\"state\":\"ok\",\"faults\":[],\"restart_for\":[]}}", NULL},
+                {"{\"config\":{\"state\":\"refused\",\"reload_at\":\"2026-11-23T10:00:00.000000Z\",\"faults\":[\"f:1:1: x\"]}}",
+                 "  the configuration was refused at 2026-11-23T10:00:00.000000Z and is not in use: millrace check\n"},
+                {"{\"config\":{\"state\":\"ok\",\"faults\":[\"plant: no room\"]}}",
+                 "  not all of the configuration is in use: the log names what is missing\n"},
+                {"{\"config\":{\"state\":\"ok\",\"restart_for\":[\"spool.path\",\"a\\u001bb\"]}}",
+                 "  restart for the new value of spool.path\n  restart for the new value of a?b\n"},
+                {"{\"config\":7}", NULL},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                char *text = page(rows[i].json, false);
+
+                if (rows[i].line && !strstr(text, rows[i].line))
+                        fail_msg("%s is not in\n%s", rows[i].line, text);
+                if (!rows[i].line && (strstr(text, "configuration") || strstr(text, "restart")))
+                        fail_msg("%s", text);
+                free(text);
+        }
+}
+
 static void test_nonsense(void **state)
 {
         static const char *const objects[] = {
@@ -132,6 +159,7 @@ int main(void)
                 cmocka_unit_test(test_terminal),
                 cmocka_unit_test(test_pipe),
                 cmocka_unit_test(test_stopped),
+                cmocka_unit_test(test_reloads),
                 cmocka_unit_test(test_nonsense),
         };
 
