@@ -279,10 +279,22 @@ static void leave_filter(struct mqtt *m, const char *filter)
         m->left[m->n_left++] = mem_strdup(filter);
 }
 
+static bool asks_for_the_same(const struct mqtt *m, const struct mqtt *before)
+{
+        const struct mqtt_conf *c = mqtt_conf_of(m), *was = mqtt_conf_of(before);
+        bool same = m->intake.n_subs == before->intake.n_subs && c->qos == was->qos && !strcmp(c->url, was->url) &&
+                    !strcmp(m->client_id, before->client_id);
+
+        for (size_t i = 0; same && i < m->intake.n_subs; i++)
+                same = !strcmp(m->filters[i], before->filters[i]);
+        return same;
+}
+
 /* The session at the broker is the same, whatever else has changed. */
 static void inherit(struct mqtt *m, struct mqtt *before)
 {
         mqtt_intake_inherit(&m->intake, &before->intake);
+        m->subscribed = before->subscribed && asks_for_the_same(m, before);
         for (size_t i = 0; i < before->intake.n_subs; i++)
                 leave_filter(m, before->filters[i]);
         for (int i = 0; i < before->n_left; i++)

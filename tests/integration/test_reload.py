@@ -177,6 +177,21 @@ def test_an_mqtt_item_changes_and_the_session_goes_on(room):
     check_all(room, agent, acked, room.samples, extra=1)
 
 
+def test_a_retained_message_does_not_come_again(room):
+    """With 3.1.1 each subscribe brings them: what asks for the same is not asked for again."""
+    publisher = room.publisher()
+    publisher.one(room.topic("press-1", "temp"), b"71", retain=True)
+    agent = room.agent({"mqtt": {"protocol": "3.1.1"}}).start()
+    agent.wait("the retained message", lambda s: s["accepted"] == 1)
+    agent.conf["mqtt"][0]["ack_delay"] = "30ms"
+    reload(agent)
+    agent.wait("the link", lambda s: s["drivers"][0]["state"] == "up")
+    publisher.one(room.topic("press-1", "temp"), b"72")
+    agent.wait_delivered(2)
+    assert [r.data["value"] for r in room.samples()] == [71.0, 72.0]
+    publisher.one(room.topic("press-1", "temp"), b"", retain=True)
+
+
 def test_a_device_comes_and_goes(room, tmp_path):
     tables = tmp_path / "slave"
     tables.mkdir()
