@@ -107,6 +107,11 @@ static int connect_file(struct spool_query *q, struct err *e)
 {
         int rc = spool_look(&q->conn, q->path, q->live);
 
+        if ((rc & 0xff) == SQLITE_NOTADB && strstr(q->path, ".corrupt-"))
+                return err_set(e,
+                               "%s: too damaged for SQLite; what could be read of it went into the new spool, and "
+                               "'millrace spool verify --spool' tells how much is in it",
+                               q->path);
         if ((rc & 0xff) == SQLITE_NOTADB)
                 return err_set(e, "%s: not a spool (not an SQLite file)", q->path);
         if (rc != SQLITE_OK)
