@@ -603,6 +603,25 @@ static void a_wal_that_is_gone_is_told(void **state)
         check_goes_on(h);
 }
 
+/* A cut of power in the middle of writing it: half of one number, half of another. */
+static void a_torn_mark_is_none(void **state)
+{
+        static const char torn[] =
+                "                   1              9999999                    1                 5000\n";
+        struct house *h = *state;
+        struct spool_counts c;
+        int fd;
+
+        fill(h, false);
+        fd = open(beside(h, ".lock"), O_WRONLY);
+        assert_int_equal(pwrite(fd, torn, sizeof(torn) - 1, 32), sizeof(torn) - 1);
+        close(fd);
+        assert_true(try_open(h));
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.epoch, 1);
+        assert_int_equal(c.held, ROWS - ACKED - 1);
+}
+
 /* Somebody's tool that writes the WAL back into the database takes nothing away. */
 static void a_wal_that_was_written_back_is_none_that_is_gone(void **state)
 {
@@ -626,6 +645,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 T(a_wal_that_is_gone_is_told),
+                T(a_torn_mark_is_none),
                 T(a_wal_that_was_written_back_is_none_that_is_gone),
                 T(what_is_readable_is_carried_over),
                 T(a_hole_is_told_by_its_seqs),
