@@ -1,7 +1,6 @@
 """What an operator does to a spool: sends again what was refused or delivered, throws away what nobody wants."""
 
 import os
-import subprocess
 
 from confluent_kafka.admin import AdminClient, ConfigResource
 
@@ -52,7 +51,10 @@ def test_purge_without_the_daemon_leaves_the_file_to_its_owner(room):
         if name.startswith("spool.db"):
             os.chown(os.path.join(agent.folder, name), OTHER, OTHER)
     os.chown(agent.folder, OTHER, OTHER)
-    subprocess.run(["chmod", "o+rx", os.path.dirname(agent.folder), os.path.dirname(os.path.dirname(agent.folder))], check=True)
+    above = os.path.dirname(agent.folder)
+    while "pytest" in above:  # however deep the runner makes it
+        os.chmod(above, 0o755)
+        above = os.path.dirname(above)
     agent.tool("spool", "purge", "--yes", "--spool", agent.spool)
     purged(agent, 3000)
     owners = {os.stat(os.path.join(agent.folder, n)).st_uid for n in os.listdir(agent.folder) if n.startswith("spool.db")}
