@@ -182,26 +182,17 @@ static int publish(void *ctx, const char *topic, const void *payload, size_t len
 static void open_link(struct mqtt *m)
 {
         const struct mqtt_conf *c = m->d->conf;
-        struct mqtt_link_conf lc = {.host = m->url.host,
-                                    .port = m->url.port,
-                                    .tls = m->url.tls,
-                                    .client_id = m->client_id,
-                                    .username = c->username,
-                                    .password_file = c->password_file,
-                                    .ca_file = c->ca_file,
-                                    .cert_file = c->cert_file,
-                                    .key_file = c->key_file,
-                                    .v311 = c->protocol == MQTT_V311,
-                                    .holds = true,
-                                    .keepalive_s = (int)(c->keepalive_us / 1000000),
-                                    .session_expiry_s = (uint32_t)(c->session_expiry_us / 1000000),
-                                    .receive_maximum = (uint16_t)c->receive_maximum};
+        struct mqtt_link_conf lc = mqtt_link_conf_of(c, &m->url, m->client_id);
         struct mqtt_link_upcalls up = {.on_opened = on_opened,
                                        .on_accepted = on_accepted,
                                        .on_message = mqtt_on_message,
                                        .on_subscribed = on_subscribed,
                                        .ctx = m};
 
+        lc.holds = true;
+        lc.keepalive_s = (int)(c->keepalive_us / 1000000);
+        lc.session_expiry_s = (uint32_t)(c->session_expiry_us / 1000000);
+        lc.receive_maximum = (uint16_t)c->receive_maximum;
         m->away = false;
         m->phase = MQTT_OPENING;
         m->link = mqtt_link_open(m->d->rt, &lc, &up);

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
+#include "drivers/mqtt.h"
 #include "drivers/mqtt_valve.h"
 
 enum { CONNECT_LIMIT_MS = 4000, PASSWORD_MAX = 1024 };
@@ -333,6 +334,20 @@ static void copy(const char **s)
 {
         if (*s)
                 *s = mem_strdup(*s);
+}
+
+struct mqtt_link_conf mqtt_link_conf_of(const struct mqtt_conf *c, const struct mqtt_url *url, const char *client_id)
+{
+        return (struct mqtt_link_conf){.host = url->host,
+                                       .port = url->port,
+                                       .tls = url->tls,
+                                       .client_id = client_id,
+                                       .username = c->username,
+                                       .password_file = c->password_file,
+                                       .ca_file = c->ca_file,
+                                       .cert_file = c->cert_file,
+                                       .key_file = c->key_file,
+                                       .v311 = c->protocol == MQTT_V311};
 }
 
 struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *conf, const struct mqtt_link_upcalls *up)

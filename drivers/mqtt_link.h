@@ -47,6 +47,11 @@ struct mqtt_link_upcalls {
         void *ctx;
 };
 
+/* What a configured item says of address, login and TLS; the rest is the caller's. Borrows from all three. */
+struct mqtt_conf;
+struct mqtt_url;
+struct mqtt_link_conf mqtt_link_conf_of(const struct mqtt_conf *c, const struct mqtt_url *url, const char *client_id);
+
 struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *conf, const struct mqtt_link_upcalls *up);
 
 /* The socket is closed as it is: nothing that waits to be written is. Also while connecting: the rest ends by itself. */

@@ -116,26 +116,15 @@ static void on_event(struct rt_watch *w, unsigned events)
 
 static void open_link(struct mqtt_publisher *p)
 {
-        const struct mqtt_conf *c = p->conf.mqtt;
-        struct mqtt_link_conf lc = {.host = p->url.host,
-                                    .port = p->url.port,
-                                    .tls = p->url.tls,
-                                    .client_id = p->client_id,
-                                    .username = c->username,
-                                    .password_file = c->password_file,
-                                    .ca_file = c->ca_file,
-                                    .cert_file = c->cert_file,
-                                    .key_file = c->key_file,
-                                    .v311 = c->protocol == MQTT_V311,
-                                    .keepalive_s = KEEPALIVE_S,
-                                    .session_expiry_s = 0,
-                                    .receive_maximum = 20};
+        struct mqtt_link_conf lc = mqtt_link_conf_of(p->conf.mqtt, &p->url, p->client_id);
         struct mqtt_link_upcalls up = {.on_opened = on_opened,
                                        .on_accepted = on_accepted,
                                        .on_message = on_message,
                                        .on_subscribed = on_subscribed,
                                        .ctx = p};
 
+        lc.keepalive_s = KEEPALIVE_S;
+        lc.receive_maximum = 20;
         p->link = mqtt_link_open(p->rt, &lc, &up);
 }
 
