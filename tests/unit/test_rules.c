@@ -18,6 +18,7 @@
 #include "agent/base/err.h"
 #include "agent/rules/rules.h"
 #include "agent/rules/rules_engine.h"
+#include "tests/unit/rule_blank.h"
 
 static const int64_t second_us = 1000000, wall_us = 1700000000000000;
 
@@ -30,32 +31,6 @@ struct story {
         size_t n_rows;
         struct rules_group group;
 };
-
-static struct rule_conf rule(enum rule_kind kind)
-{
-        return (struct rule_conf){.match = "*/*",
-                                  .kind = kind,
-                                  .hihi = NAN,
-                                  .hi = NAN,
-                                  .lo = NAN,
-                                  .lolo = NAN,
-                                  .limit = NAN,
-                                  .sigma = NAN,
-                                  .within = NAN,
-                                  .at_least = NAN,
-                                  .at_most = NAN,
-                                  .deadband = NAN,
-                                  .ack_required = true};
-}
-
-static void check(struct rule_conf *c)
-{
-        const char *key = NULL;
-        struct err e = {""};
-
-        if (rules_schema.check(c, &key, &e) != 0)
-                fail_msg("%s: %s", key ? key : "-", e.text);
-}
 
 static void on_transition(void *ctx, const struct rules_transition *t)
 {
@@ -95,7 +70,7 @@ static void begin(struct story *s, struct rule_conf *c, size_t n)
 
         memset(s, 0, sizeof(*s));
         for (size_t i = 0; i < n; i++)
-                check(&c[i]);
+                rule_check(&c[i]);
         s->r = rules_new(c, n, "gw", &up, &now);
         rules_bind(s->r, 0, "dev", "tag", &now);
 }
@@ -142,7 +117,7 @@ static void end(struct story *s, const char *told)
 
 static void test_limits(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct story s;
 
         c.hihi = 95;
@@ -169,7 +144,7 @@ static void test_limits(void **state)
 /* The delays end by themselves, between readings, at their own time. */
 static void test_delays(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct story s;
 
         c.lo = 10;
@@ -195,7 +170,7 @@ static void test_delays(void **state)
 /* The deadband is for leaving: it neither helps an on-delay to its end nor an off-delay. */
 static void test_deadband_and_delays(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct story s;
 
         c.hi = 100;
@@ -220,7 +195,7 @@ static void test_deadband_and_delays(void **state)
 
 static void test_bad_quality(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct story s;
 
         c.hi = 50;
@@ -244,7 +219,7 @@ static void test_bad_quality(void **state)
 
 static void test_exclusive(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct story s;
 
         c.hihi = 95;
@@ -263,7 +238,7 @@ static void test_exclusive(void **state)
 
 static void test_realarm_latch_and_hidden(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct rt_time now = at(20);
         struct rules_ref ref;
         struct story s;
@@ -306,7 +281,7 @@ static void test_realarm_latch_and_hidden(void **state)
 
 static void test_rate(void **state)
 {
-        struct rule_conf c = rule(RULE_RATE);
+        struct rule_conf c = rule_blank(RULE_RATE);
         struct story s;
 
         c.limit = 2;
@@ -348,7 +323,7 @@ static double noise(uint64_t *seed)
 
 static void test_deviation(void **state)
 {
-        struct rule_conf c = rule(RULE_DEVIATION);
+        struct rule_conf c = rule_blank(RULE_DEVIATION);
         uint64_t seed = 5;
         struct story s;
         int t = 0;
@@ -384,7 +359,7 @@ static void test_deviation(void **state)
 /* As restless as never: told, though it stays where it is; one leap alone is not restless. */
 static void test_deviation_of_a_restless_signal(void **state)
 {
-        struct rule_conf c[] = {rule(RULE_DEVIATION), rule(RULE_DEVIATION)};
+        struct rule_conf c[] = {rule_blank(RULE_DEVIATION), rule_blank(RULE_DEVIATION)};
         uint64_t seed = 6;
         struct story s;
         int t = 0;
@@ -409,7 +384,7 @@ static void test_deviation_of_a_restless_signal(void **state)
 /* A signal that stood still is not in alarm at the flicker of its last digit. */
 static void test_deviation_of_a_still_signal(void **state)
 {
-        struct rule_conf c = rule(RULE_DEVIATION);
+        struct rule_conf c = rule_blank(RULE_DEVIATION);
         struct story s;
 
         begin(&s, &c, 1);
@@ -423,7 +398,7 @@ static void test_deviation_of_a_still_signal(void **state)
 
 static void test_stuck(void **state)
 {
-        struct rule_conf c = rule(RULE_STUCK);
+        struct rule_conf c = rule_blank(RULE_STUCK);
         struct story s;
 
         c.after_us = 10 * second_us;
@@ -442,7 +417,7 @@ static void test_stuck(void **state)
 
 static void test_silent(void **state)
 {
-        struct rule_conf c = rule(RULE_SILENT);
+        struct rule_conf c = rule_blank(RULE_SILENT);
         struct story s;
 
         c.after_us = 60 * second_us;
@@ -460,7 +435,7 @@ static void test_silent(void **state)
 
 static void test_off_normal(void **state)
 {
-        struct rule_conf c = rule(RULE_OFF_NORMAL);
+        struct rule_conf c = rule_blank(RULE_OFF_NORMAL);
         struct story s;
 
         c.normal = "1";
@@ -480,7 +455,7 @@ static void test_off_normal(void **state)
 
 static void test_count(void **state)
 {
-        struct rule_conf c = rule(RULE_COUNT);
+        struct rule_conf c = rule_blank(RULE_COUNT);
         struct story s;
 
         c.window_us = 16 * second_us;
@@ -496,7 +471,7 @@ static void test_count(void **state)
         expect(&s, "active@153 returned@160.5"); /* by itself: the first of the three left the window */
         rules_free(s.r);
 
-        c = rule(RULE_COUNT);
+        c = rule_blank(RULE_COUNT);
         c.window_us = 16 * second_us;
         c.what = RULE_SUM;
         c.at_least = 10;
@@ -506,7 +481,7 @@ static void test_count(void **state)
         put(&s, 0, 3, -1, 0);
         end(&s, "active@2 returned@3");
 
-        c = rule(RULE_COUNT);
+        c = rule_blank(RULE_COUNT);
         c.window_us = 16 * second_us;
         c.at_most = 1;
         begin(&s, &c, 1);
@@ -523,7 +498,7 @@ static void test_count(void **state)
 static void test_count_values(void **state)
 {
         static const char *const codes[] = {"a", "b", "c", "d"};
-        struct rule_conf c = rule(RULE_COUNT);
+        struct rule_conf c = rule_blank(RULE_COUNT);
         struct story s;
 
         c.window_us = 160 * second_us;
@@ -537,7 +512,7 @@ static void test_count_values(void **state)
         tick(&s, 500);
         end(&s, "active@60 returned@210");
 
-        c = rule(RULE_COUNT);
+        c = rule_blank(RULE_COUNT);
         c.window_us = 160 * second_us;
         c.per = RULE_PER_VALUE;
         c.at_least = 3;
@@ -557,7 +532,7 @@ static void test_count_values(void **state)
 
 static void test_duplicate(void **state)
 {
-        struct rule_conf c = rule(RULE_DUPLICATE);
+        struct rule_conf c = rule_blank(RULE_DUPLICATE);
         struct story s;
 
         c.window_us = 100 * second_us;
@@ -575,7 +550,7 @@ static void test_duplicate(void **state)
 static void test_device_replaces_its_tags(void **state)
 {
         static const char *const names[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
-        struct rule_conf c[] = {rule(RULE_DEVICE_DOWN), rule(RULE_SILENT)};
+        struct rule_conf c[] = {rule_blank(RULE_DEVICE_DOWN), rule_blank(RULE_SILENT)};
         struct rt_time now = at(0);
         struct story s;
 
@@ -609,7 +584,7 @@ static void test_device_replaces_its_tags(void **state)
 
 static void test_device_by_time(void **state)
 {
-        struct rule_conf c = rule(RULE_DEVICE_DOWN);
+        struct rule_conf c = rule_blank(RULE_DEVICE_DOWN);
         struct story s;
 
         c.after_us = 30 * second_us;
@@ -651,7 +626,8 @@ static void test_matches(void **state)
 
 static void test_names(void **state)
 {
-        struct rule_conf c[] = {rule(RULE_LIMITS), rule(RULE_LIMITS), rule(RULE_LIMITS), rule(RULE_LIMITS)};
+        struct rule_conf c[] = {rule_blank(RULE_LIMITS), rule_blank(RULE_LIMITS), rule_blank(RULE_LIMITS),
+                                rule_blank(RULE_LIMITS)};
         struct rules_ref ref;
         struct story s;
 
@@ -676,7 +652,7 @@ static void keep(void *ctx, const struct rules_row *row)
 
 static void test_kept(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct rules_upcalls up = {0};
         struct rt_time now = at(50);
         char id[RULES_ID_MAX + 1];
@@ -723,7 +699,7 @@ static void learned(void *ctx, const struct rules_row *row, int form, const void
 
 static void test_learned_is_kept(void **state)
 {
-        struct rule_conf c = rule(RULE_DEVIATION);
+        struct rule_conf c = rule_blank(RULE_DEVIATION);
         struct story s, t;
         uint64_t seed = 3;
 
@@ -741,7 +717,7 @@ static void test_learned_is_kept(void **state)
 /* 1,000 alarms in 10 s: the first and the worst at once, the rest in groups. */
 static void test_flood(void **state)
 {
-        struct rule_conf c[] = {rule(RULE_LIMITS), rule(RULE_LIMITS)};
+        struct rule_conf c[] = {rule_blank(RULE_LIMITS), rule_blank(RULE_LIMITS)};
         static char names[1000][8];
         struct rt_time now = at(0);
         struct rules_metrics m;
@@ -788,7 +764,7 @@ static void test_flood(void **state)
 
 static void test_metrics(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct rules_metrics m;
         struct rt_time now;
         struct story s;
@@ -816,7 +792,7 @@ static void test_no_allocation(void **state)
         struct story s;
 
         for (int k = 0; k < RULE_KINDS; k++)
-                c[k] = rule(k);
+                c[k] = rule_blank(k);
         c[RULE_LIMITS].hi = 10;
         c[RULE_LIMITS].on_delay_us = second_us;
         c[RULE_RATE].limit = 1;
@@ -837,7 +813,7 @@ static void test_no_allocation(void **state)
 
 static void test_state_fits(void **state)
 {
-        struct rule_conf c = rule(RULE_LIMITS);
+        struct rule_conf c = rule_blank(RULE_LIMITS);
         struct story s;
 
         c.hihi = 4;
@@ -859,12 +835,12 @@ static void test_sense(void **state)
         } rows[16];
         size_t n = 0;
 
-#define BAD(kind, bad_key, ...)                  \
-        do {                                     \
-                struct rule_conf x = rule(kind); \
-                __VA_ARGS__;                     \
-                rows[n].c = x;                   \
-                rows[n++].key = bad_key;         \
+#define BAD(kind, bad_key, ...)                        \
+        do {                                           \
+                struct rule_conf x = rule_blank(kind); \
+                __VA_ARGS__;                           \
+                rows[n].c = x;                         \
+                rows[n++].key = bad_key;               \
         } while (0)
         BAD(RULE_LIMITS, NULL, x.deadband = 1);
         BAD(RULE_LIMITS, "hihi", (x.hi = 5, x.hihi = 5));

@@ -18,6 +18,7 @@
 
 #include "agent/base/err.h"
 #include "agent/rules/rules.h"
+#include "tests/unit/rule_blank.h"
 
 enum { KINDS = 8, TAGS = 6, STEPS = 4000, S = 1000000 };
 
@@ -59,29 +60,10 @@ static void on_lost(void *ctx, uint32_t tag, const struct rules_row *row)
 
 static struct rule_conf rule(enum rule_kind kind, const char *name)
 {
-        return (struct rule_conf){.name = name,
-                                  .match = "*/*",
-                                  .kind = kind,
-                                  .hihi = NAN,
-                                  .hi = NAN,
-                                  .lo = NAN,
-                                  .lolo = NAN,
-                                  .limit = NAN,
-                                  .sigma = NAN,
-                                  .within = NAN,
-                                  .at_least = NAN,
-                                  .at_most = NAN,
-                                  .deadband = NAN,
-                                  .ack_required = true};
-}
+        struct rule_conf c = rule_blank(kind);
 
-static void check(struct rule_conf *c)
-{
-        const char *key = NULL;
-        struct err e = {""};
-
-        if (rules_schema.check(c, &key, &e) != 0)
-                fail_msg("%s: %s", key ? key : "-", e.text);
+        c.name = name;
+        return c;
 }
 
 static size_t make_rules(struct rule_conf c[KINDS])
@@ -115,7 +97,7 @@ static size_t make_rules(struct rule_conf c[KINDS])
         c[7].hi = 97;
         c[7].latching = true;
         for (int i = 0; i < KINDS; i++)
-                check(&c[i]);
+                rule_check(&c[i]);
         return KINDS;
 }
 
@@ -156,7 +138,7 @@ static size_t shuffle(struct rule_conf *out, const struct rule_conf *c, uint32_t
                 if (strangers && i % 3 == 0) {
                         out[n] = rule(RULE_LIMITS, "stranger");
                         out[n].hi = 50;
-                        check(&out[n]);
+                        rule_check(&out[n]);
                         n++;
                 }
                 place[k] = (uint32_t)n;
@@ -294,9 +276,9 @@ static void test_a_state_stays_with_its_name(void **state)
         was[0].hi = 80;
         was[1].hi = 10;
         is.hi = 85;
-        check(&was[0]);
-        check(&was[1]);
-        check(&is);
+        rule_check(&was[0]);
+        rule_check(&was[1]);
+        rule_check(&is);
         a = make(was, 2, &told, 0);
         rules_eval(a, &r, &now);
         assert_int_equal(rules_find(a, "a", "0", "hot", NULL, &ref), 0);
