@@ -271,6 +271,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 uplink_new(rt, &a->kafka, &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch},
                            a->spool, a->tags, sink, &from_uplink);
         a->requeue = requeue_new(rt, conf->spool.path, a->spool, a->uplink);
+        tags_on_unit(a->tags, pipeline_unit_changed, &a->pipeline);
         if (add_drivers(a, e) < 0) {
                 agent_close(a);
                 return -1;

@@ -256,7 +256,7 @@ void alarms_bind(struct alarms *a, uint32_t tag, const struct rt_time *now)
 void alarms_bind_configured(struct alarms *a, const struct rt_time *now)
 {
         for (uint32_t i = 0; i < tags_count(a->tags); i++) {
-                if ((i >= a->n_bound || !a->bound[i]) &&
+                if (tags_is_tag(a->tags, i) && (i >= a->n_bound || !a->bound[i]) &&
                     a->conf.is_configured(a->conf.ctx, tags_get(a->tags, i)->driver))
                         alarms_bind(a, i, now);
         }

@@ -94,8 +94,12 @@ static const char *take_reading(struct daemon *d, struct reading *r, const json_
                 return "source, tag: 1 to 64 letters, digits, _ - .";
         if (unit && (strlen(unit) > TEXT_NAME_MAX || !text_is_utf8(unit, strlen(unit))))
                 return "unit: at most 64 bytes";
-        if (tags_intern(d->agent->tags, source, tag, unit ? unit : "", "", "send", &r->tag) != 0)
+        if (tags_find(d->agent->tags, source, tag, "", &r->tag) == 0) {
+                if (unit && strcmp(unit, tags_unit(d->agent->tags, r->tag)) != 0)
+                        return "unit: the tag has another one; leave it out";
+        } else if (tags_intern(d->agent->tags, source, tag, unit, "", "send", &r->tag) != 0) {
                 return "the tag table is full (limits.max_tags)";
+        }
         rt_now(d->agent->rt, &now);
         r->ts_us = r->arrival_us = now.wall_us;
         return take_value(r, json_object_get(o, "value"));

@@ -9,9 +9,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "agent/base/text.h"
+
+enum { UNIT_AGAIN_US = 60000000, UNIT_JSON = 6 * 32 + 1 };
 
 void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool, struct alarms *alarms,
                    struct thinning *thinning)
@@ -134,4 +138,33 @@ void pipeline_event(struct pipeline *p, const char *kind, int severity, uint32_t
         }
         rt_now(p->rt, &now);
         spool_append_event(p->spool, now.wall_us, kind, severity, tag_or_none, body, used);
+}
+
+/* At most 32 bytes of it, in whole characters: an event has a bound. */
+static const char *unit_in_json(char out[UNIT_JSON], const char *unit)
+{
+        size_t len = strnlen(unit, 33);
+
+        if (len > 32)
+                for (len = 32; len && ((unsigned char)unit[len] & 0xc0) == 0x80;)
+                        len--;
+        out[text_put_json(out, unit, len)] = '\0';
+        return out;
+}
+
+/* A source that says now this, now that, is told of once a minute; each reading has the unit it came with all the same. */
+void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit)
+{
+        struct pipeline *p = ctx;
+        struct tag *t = tags_get(p->tags, tag);
+        int64_t now_us = rt_mono_us(p->rt);
+        const char *unit = tags_unit(p->tags, tag);
+        char from[UNIT_JSON], to[UNIT_JSON];
+
+        if (t->unit_told_us && now_us - t->unit_told_us < UNIT_AGAIN_US)
+                return;
+        t->unit_told_us = now_us ? now_us : 1;
+        log_notice("tags", "%s/%s: its unit is '%s' now, it was '%s'", t->source, t->name, unit, old_unit);
+        pipeline_event(p, "tag", 300, tag, "\"state\":\"unit_changed\",\"from\":\"%s\",\"to\":\"%s\"",
+                       unit_in_json(from, old_unit), unit_in_json(to, unit));
 }

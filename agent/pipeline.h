@@ -47,6 +47,9 @@ uint64_t pipeline_thinned(const struct pipeline *p); /* readings left out since 
 void pipeline_device(struct pipeline *p, const char *source, bool down);
 void pipeline_link(struct pipeline *p, const char *driver, bool down);
 
+/* For tags_on_unit: the tag's unit is another one now. `ctx` is a struct pipeline. */
+void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit);
+
 /* An event whose body is ready; `ctx` is a struct pipeline. */
 void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
                         const char *body, size_t len);

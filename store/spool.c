@@ -53,10 +53,12 @@ void spool_hurry(struct spool *s, int64_t within_us)
         rt_timer_set(s->rt, &s->interval, within_us);
 }
 
-/* A tag's times only grow, but for what the source itself calls historical. */
+/* A tag's times only grow, but for what the source itself calls historical. It lies under the row of its unit. */
 static void order_time(struct spool *s, struct reading *r)
 {
         struct tag *tag = tags_get(s->tags, r->tag);
+
+        r->tag = tag->current;
 
         if (r->ts_us <= tag->last_ts_us && !(r->flags & READING_HISTORICAL)) {
                 if (tag->last_ts_us + 1 - r->ts_us > 1000)
@@ -64,7 +66,7 @@ static void order_time(struct spool *s, struct reading *r)
                 r->ts_us = tag->last_ts_us + 1;
         }
         if (r->ts_us > tag->last_ts_us)
-                tag->last_ts_us = r->ts_us;
+                tag->last_ts_us = tags_get(s->tags, r->tag)->last_ts_us = r->ts_us;
 }
 
 int spool_append(struct spool *s, const struct reading *r)

@@ -410,6 +410,9 @@ void spool_read_row(sqlite3_stmt *st, struct spool_row *row);
 void spool_read_event(sqlite3_stmt *st, struct spool_row *row);
 /* A row as it lies in the table, whose times count from `base_us`. */
 void spool_read_sample(sqlite3_stmt *st, int64_t base_us, struct spool_row *row);
+/* A row of SPOOL_TAG_COLUMNS; the texts are SQLite's until the next step. */
+void spool_read_tag(sqlite3_stmt *st, struct tag *out);
+#define SPOOL_TAG_COLUMNS    "id, source, name, unit, labels, driver, last_ts_us"
 #define SPOOL_SAMPLE_COLUMNS "seq, t_us, bits, delay_us, value"
 #define SPOOL_COLUMNS        "seq, ts_us, tag, quality, flags, value, delay_us, mid"
 #define SPOOL_EVENT_COLUMNS  "seq, ts_us, tag, body, kind, severity"

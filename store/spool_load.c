@@ -9,16 +9,14 @@
 
 #include "store/spool_impl.h"
 
-/* All of it can be read, and ids are what interning will make of them: a rescue must find `tags` as it was. */
+/* All of it can be read, and ids are indices: a rescue must find `tags` as it was. */
 static int look_at_tags(struct spool_db *db, struct err *e)
 {
         int64_t fine;
 
         if (spool_db_get_int(
                     db->conn,
-                    "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 AND count(*) = (SELECT"
-                    " count(*) FROM (SELECT DISTINCT source, name FROM tag)) FROM tag",
-                    &fine) != SQLITE_OK)
+                    "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 FROM tag", &fine) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read its tags", e);
         if (fine)
                 return 0;
@@ -26,40 +24,40 @@ static int look_at_tags(struct spool_db *db, struct err *e)
         return err_set(e, "spool %s: its tag table was changed", db->path);
 }
 
+void spool_read_tag(sqlite3_stmt *st, struct tag *out)
+{
+        const char *text[5];
+
+        for (int i = 0; i < 5; i++) {
+                text[i] = (const char *)sqlite3_column_text(st, i + 1);
+                if (!text[i])
+                        text[i] = "";
+        }
+        *out = (struct tag){.source = text[0],
+                            .name = text[1],
+                            .unit = text[2],
+                            .labels = text[3],
+                            .driver = text[4],
+                            .last_ts_us = sqlite3_column_int64(st, 6)};
+}
+
 static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
 {
         sqlite3_stmt *st = NULL;
-        uint32_t at;
         int rc;
 
         if (look_at_tags(db, e) < 0)
                 return -1;
 
         if (sqlite3_prepare_v2(db->conn,
-                               "SELECT id, source, name, unit, labels, driver, last_ts_us FROM tag ORDER BY id", -1,
+                               "SELECT " SPOOL_TAG_COLUMNS " FROM tag ORDER BY id", -1,
                                &st, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read its tags", e);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-                const char *text[5];
-                int64_t id = sqlite3_column_int64(st, 0);
+                struct tag row;
 
-                for (int i = 0; i < 5; i++) {
-                        const char *s = (const char *)sqlite3_column_text(st, i + 1);
-
-                        text[i] = s ? s : "";
-                }
-                if (tags_intern(tags, text[0], text[1], text[2], text[3], text[4], &at) != 0) {
-                        sqlite3_finalize(st);
-                        return err_set(e, "spool %s: holds more tags than the configured most; raise that limit",
-                                       db->path);
-                }
-                if ((int64_t)at != id) {
-                        sqlite3_finalize(st);
-                        db->damaged = true;
-                        return err_set(e, "spool %s: its tag table was changed (id %" PRId64 " is out of order)",
-                                       db->path, id);
-                }
-                tags_get(tags, at)->last_ts_us = sqlite3_column_int64(st, 6);
+                spool_read_tag(st, &row);
+                tags_load(tags, &row);
         }
         sqlite3_finalize(st);
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its tags", e);
@@ -84,8 +82,7 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
                                        "spool %s: damaged (a reading of unknown tag %" PRId64 "); move the file away",
                                        db->path, id);
                 }
-                if (tags_get(tags, (uint32_t)id)->last_ts_us < ts_us)
-                        tags_get(tags, (uint32_t)id)->last_ts_us = ts_us;
+                tags_seen(tags, (uint32_t)id, ts_us);
         }
         sqlite3_finalize(st);
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its readings", e);

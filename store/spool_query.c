@@ -131,6 +131,7 @@ int spool_query_open(struct spool_query **out, const char *path, struct err *e)
                 return err_set(e, "spool: the path is too long");
         q = mem_alloc(sizeof(*q));
         q->path = mem_strdup(path);
+        q->tags = tags_new(0);
         q->live = spool_look_live(path);
         if (connect_file(q, e) < 0) {
                 spool_query_close(q);
@@ -143,9 +144,7 @@ int spool_query_open(struct spool_query **out, const char *path, struct err *e)
 
 void spool_query_close(struct spool_query *q)
 {
-        for (size_t i = 0; i < q->n_tags; i++)
-                free(q->tags[i].text);
-        free(q->tags);
+        tags_free(q->tags);
         sqlite3_finalize(q->aggregate);
         sqlite3_close(q->conn);
         free(q->path);

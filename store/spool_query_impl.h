@@ -10,12 +10,6 @@
 
 enum { SLICE_ROWS = 512 };
 
-struct names {
-        char *text; /* source, name, unit, labels, driver: each ended by NUL */
-        const char *at[5];
-        int64_t last_ts_us;
-};
-
 struct spool_query {
         sqlite3 *conn;
         sqlite3_stmt *aggregate; /* NULL: an old file has none */
@@ -23,8 +17,7 @@ struct spool_query {
         char gateway[TEXT_NAME_MAX + 1];
         uint64_t epoch;
         bool live;
-        struct names *tags; /* by id */
-        size_t n_tags;
+        struct tags *tags; /* by id */
 };
 
 int query_fail(struct spool_query *q, struct err *e);
@@ -42,10 +35,10 @@ struct lane_sums {
 bool query_is_delivered(const struct lane_sums *l, uint64_t seq);
 int query_lane(struct spool_query *q, enum spool_lane lane, struct lane_sums *l, struct err *e);
 
-/* New ones since the last call; what is known does not change but for last_ts_us. */
+/* New rows since the last call. */
 int query_load_tags(struct spool_query *q, struct err *e);
 /* Never NULL: a row whose tag we don't know (yet) has empty names. */
-const struct names *query_names(const struct spool_query *q, uint32_t tag);
+const struct tag *query_tag(const struct spool_query *q, uint32_t tag);
 bool query_is_text(const struct reading *r);
 
 struct slice {

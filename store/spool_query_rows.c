@@ -72,29 +72,29 @@ static const char *const down_sql[SPOOL_LANES] = {
 static bool matches(const struct spool_query *q, const struct spool_filter *f, const struct lane_sums *l,
                     const struct spool_row *row)
 {
-        const struct names *t = query_names(q, row->r.tag);
+        const struct tag *t = query_tag(q, row->r.tag);
 
         if (f->held_only && query_is_delivered(l, row->seq))
                 return false;
         if ((f->from_us && row->r.ts_us < f->from_us) || (f->to_us && row->r.ts_us >= f->to_us))
                 return false;
-        if (f->source && fnmatch(f->source, t->at[0], 0) != 0)
+        if (f->source && fnmatch(f->source, t->source, 0) != 0)
                 return false;
-        return !f->name || fnmatch(f->name, t->at[1], 0) == 0;
+        return !f->name || fnmatch(f->name, t->name, 0) == 0;
 }
 
 void slice_show(const struct spool_query *q, enum spool_lane lane, const struct slice *s, int i, bool delivered,
                 struct spool_query_row *out)
 {
-        const struct names *t = query_names(q, s->rows[i].r.tag);
+        const struct tag *t = query_tag(q, s->rows[i].r.tag);
 
         *out = (struct spool_query_row){.seq = s->rows[i].seq,
                                         .r = s->rows[i].r,
                                         .a = s->rows[i].a,
-                                        .source = t->at[0],
-                                        .name = t->at[1],
-                                        .unit = t->at[2],
-                                        .labels = t->at[3],
+                                        .source = t->source,
+                                        .name = t->name,
+                                        .unit = t->unit,
+                                        .labels = t->labels,
                                         .delivered = delivered,
                                         .kind = lane == SPOOL_EVENTS ? s->bytes.p + s->kind_at[i] : "",
                                         .severity = s->severity[i]};

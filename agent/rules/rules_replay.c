@@ -114,7 +114,7 @@ void replay_reading(struct replay *p, const char *source, const char *tag, const
         struct rt_time now = now_at(p, r->ts_us);
         struct reading mine = *r;
 
-        if (tags_intern(p->tags, source, tag, "", "", "", &mine.tag) != 0)
+        if (tags_intern(p->tags, source, tag, NULL, "", "", &mine.tag) != 0)
                 return;
         bind(p, mine.tag, &now);
         eval(p, &mine, &now);
@@ -194,7 +194,7 @@ int replay_csv_header(struct replay *p, const char *source, const char *line, si
                         return err_set(e, "line 1: a cell is not closed, or longer than %d bytes", CELL_MAX - 1);
                 p->columns = mem_grow(p->columns, p->n_columns + 1, sizeof(*p->columns));
                 text_map_name(name, cell, n);
-                if (tags_intern(p->tags, source, name, "", "", "", &p->columns[p->n_columns++]) != 0)
+                if (tags_intern(p->tags, source, name, NULL, "", "", &p->columns[p->n_columns++]) != 0)
                         return err_set(e, "line 1: more than %d columns", TAGS_MOST);
         }
         return 0;
