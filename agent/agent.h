@@ -12,12 +12,12 @@
 #include <stdint.h>
 
 #include "agent/clock.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/host.h"
-#include "agent/notifiers.h"
+#include "agent/alarms/notifiers.h"
 #include "agent/pipeline.h"
-#include "agent/reload_plan.h"
-#include "agent/requeue.h"
+#include "agent/reload/plan.h"
+#include "agent/control/requeue.h"
 #include "uplink/uplink.h"
 
 enum { RATE_SECONDS = 10 };
@@ -93,7 +93,7 @@ bool agent_close(struct agent *a);
 /* What kill -9 would leave. For the simulation. */
 void agent_abandon(struct agent *a);
 
-/* ---- agent_change.c: another configuration while it runs ---- */
+/* ---- agent/reload/apply.c: another configuration while it runs ---- */
 
 /* Drivers that change or go end; then on_retired, after which agent_change follows at once. */
 void agent_retire(struct agent *a, const struct reload_plan *plan, void (*on_retired)(void *ctx), void *ctx);
@@ -106,7 +106,7 @@ int agent_change(struct agent *a, const struct config *is, const struct reload_p
 /* Something still uses the memory of this one. */
 bool agent_uses(const struct agent *a, const struct config *c);
 
-/* What agent.c and agent_change.c share. */
+/* What agent.c and agent/reload/apply.c share. */
 void agent_watch_conf(struct agent *a, struct alarms_conf *out);
 void agent_kafka_conf(struct agent *a);
 void agent_set_interval(struct agent *a);

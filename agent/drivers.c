@@ -5,11 +5,11 @@
  */
 #include "agent/drivers.h"
 
-#include "drivers/modbus.h"
-#include "drivers/mqtt.h"
-#include "drivers/serial.h"
-#include "drivers/sim.h"
-#include "drivers/syslog.h"
+#include "drivers/modbus/modbus.h"
+#include "drivers/mqtt/mqtt.h"
+#include "drivers/serial/serial.h"
+#include "drivers/sim/sim.h"
+#include "drivers/syslog/syslog.h"
 
 const struct driver_ops *const drivers_known[DRIVERS_MOST + 1] = {
         &mqtt_ops,

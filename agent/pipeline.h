@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/alarms.h"
+#include "agent/alarms/alarms.h"
 #include "agent/base/reading.h"
 #include "agent/base/rt.h"
 #include "agent/base/tags.h"

@@ -15,7 +15,7 @@
  * spool_counts().fault, told once by on_fault.
  */
 #include "agent/base/log.h"
-#include "store/spool_impl.h"
+#include "store/impl.h"
 
 static int refuse(struct spool *s, int rc)
 {

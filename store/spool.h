@@ -241,7 +241,7 @@ void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq);
 void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
 
 /*
- * Two readers of the readings: fresh ones go ahead of a backlog (spool_ahead.c).
+ * Two readers of the readings: fresh ones go ahead of a backlog (store/writer/ahead.c).
  *
  * spool_ack_ahead: Kafka has what was not dropped of first..last, and below `first` rows are owed yet.  With one `first`,
  * `last` grows; another `first` begins another stretch, of which there may be a few (spool_may_go_ahead), ascending.

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
-#include "agent/config.h"
-#include "drivers/modbus_plan.h"
+#include "agent/config/config.h"
+#include "drivers/modbus/plan.h"
 
 static const char allowed_mark[] = "; allowed: ", near_mark[] = "(did you mean ";
 

@@ -6,11 +6,11 @@
  * package that goes over a cellular line.  Fails at link time, with a symbol that is defined twice, should the tool
  * ever need something of a driver's I/O.
  */
-#include "drivers/modbus.h"
-#include "drivers/mqtt.h"
-#include "drivers/serial.h"
-#include "drivers/sim.h"
-#include "drivers/syslog.h"
+#include "drivers/modbus/modbus.h"
+#include "drivers/mqtt/mqtt.h"
+#include "drivers/serial/serial.h"
+#include "drivers/sim/sim.h"
+#include "drivers/syslog/syslog.h"
 
 const struct driver_ops mqtt_ops = {.kind = "mqtt", .schema = &mqtt_schema};
 const struct driver_ops sim_ops = {.kind = "sim", .schema = &sim_schema};

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "agent/cli/ctl_client.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 static char *socket_beside(const char *spool)
 {

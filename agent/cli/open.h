@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "agent/cli/cli.h"
-#include "store/spool_query.h"
+#include "store/inspect/query.h"
 
 /* The paths a command works on: from --spool alone, or from the configuration. */
 struct places {

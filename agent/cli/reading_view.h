@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "agent/cli/out.h"
-#include "store/spool_query.h"
+#include "store/inspect/query.h"
 #include "uplink/record.h"
 
 enum view_form { VIEW_PEOPLE, VIEW_RECORD, VIEW_CSV };

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "agent/base/text.h"
-#include "agent/config_walk.h"
-#include "store/spool_query.h"
+#include "agent/config/walk.h"
+#include "store/inspect/query.h"
 
 enum { KEYS_MOST = 64, BYTES_MOST = 1 << 20 };
 

@@ -5,7 +5,7 @@
 #define MILLRACE_CLI_RULES_INPUT_H
 
 #include "agent/cli/cli.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/rules/rules_replay.h"
 
 /* A configuration of which only the rules (and the gateway's name) matter. */

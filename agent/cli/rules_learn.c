@@ -10,7 +10,7 @@
 
 #include "agent/base/text.h"
 #include "agent/cli/rules_input.h"
-#include "agent/config_scalar.h"
+#include "agent/config/scalar.h"
 #include "agent/rules/learn.h"
 
 struct pupil {

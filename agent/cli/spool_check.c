@@ -11,8 +11,8 @@
 #include "agent/base/text.h"
 #include "agent/cli/open.h"
 #include "agent/cli/progress.h"
-#include "store/spool_sql.h"
-#include "store/spool_verify.h"
+#include "store/inspect/sql.h"
+#include "store/inspect/verify.h"
 
 enum { SQL_LIMIT_MS = 10000, SQL_ANSWER_MOST = 64 << 20 };
 

@@ -4,8 +4,8 @@
  * The table checks an item by itself and fills in what a kind of rule assumes when a key is left out, so that after the
  * check every field that the kind reads has a value.  Pure.  The struct and its texts are owned by the configuration.
  */
-#ifndef MILLRACE_RULES_CONF_H
-#define MILLRACE_RULES_CONF_H
+#ifndef MILLRACE_RULES_RULES_CONF_H
+#define MILLRACE_RULES_RULES_CONF_H
 
 #include <stdbool.h>
 #include <stddef.h>

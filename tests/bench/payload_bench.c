@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "drivers/mqtt_payload.h"
+#include "drivers/mqtt/payload.h"
 
 enum { ROUNDS = 5, MESSAGES = 500000 };
 

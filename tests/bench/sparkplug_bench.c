@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "agent/base/err.h"
-#include "drivers/sparkplug.h"
+#include "drivers/sparkplug/sparkplug.h"
 #include "sparkplug_b.pb-c.h"
 
 enum { ROUNDS = 5, MOST = 1000, WORK = 2000000 };

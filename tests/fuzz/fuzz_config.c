@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "agent/base/text.h"
-#include "drivers/modbus_bus.h"
+#include "drivers/modbus/bus.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,8 +13,8 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
-#include "drivers/mqtt_payload.h"
-#include "drivers/mqtt_topic.h"
+#include "drivers/mqtt/payload.h"
+#include "drivers/mqtt/topic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

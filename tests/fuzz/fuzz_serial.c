@@ -13,8 +13,8 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
-#include "drivers/serial_decode.h"
-#include "drivers/serial_frame.h"
+#include "drivers/serial/decode.h"
+#include "drivers/serial/frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,7 +12,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
-#include "drivers/sparkplug.h"
+#include "drivers/sparkplug/sparkplug.h"
 #include "sparkplug_b.pb-c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -10,8 +10,8 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
-#include "drivers/syslog_parse.h"
-#include "drivers/syslog_stream.h"
+#include "drivers/syslog/parse.h"
+#include "drivers/syslog/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

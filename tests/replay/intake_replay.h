@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "agent/base/rt_sim.h"
-#include "drivers/mqtt_intake.h"
+#include "drivers/mqtt/intake.h"
 
 struct intake_replay {
         const char *usage;

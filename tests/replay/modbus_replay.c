@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/modbus_decode.h"
-#include "drivers/modbus_frame.h"
+#include "drivers/modbus/decode.h"
+#include "drivers/modbus/frame.h"
 
 enum { STREAMS_MOST = 4096, LINE_MOST = 4096 };
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/serial_decode.h"
-#include "drivers/serial_frame.h"
+#include "drivers/serial/decode.h"
+#include "drivers/serial/frame.h"
 
 static const struct serial_reading_conf nmea_readings[] = {
         {.tag = "lat", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .scale = 1},

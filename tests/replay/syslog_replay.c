@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "agent/base/text.h"
-#include "drivers/syslog_parse.h"
-#include "drivers/syslog_stream.h"
+#include "drivers/syslog/parse.h"
+#include "drivers/syslog/stream.h"
 
 enum { FILE_MAX = 1 << 20 };
 

@@ -19,7 +19,7 @@
 
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
-#include "drivers/mqtt_redelivery.h"
+#include "drivers/mqtt/redelivery.h"
 
 enum { TAGS_MOST = 1000, TIMES_MOST = 600, MESSAGES_MOST = 60000, S = 1000000, ID = 24 };
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/modbus_bus.h"
+#include "drivers/modbus/bus.h"
 
 #define MS     1000
 #define SECOND 1000000

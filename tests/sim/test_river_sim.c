@@ -22,8 +22,8 @@
 
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
-#include "drivers/mqtt_redelivery.h"
-#include "drivers/sim.h"
+#include "drivers/mqtt/redelivery.h"
+#include "drivers/sim/sim.h"
 
 enum { VALUES_MOST = 200000, SEQS_MOST = 4000000, WINDOW = 500, S = 1000000 };
 

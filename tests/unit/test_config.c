@@ -17,13 +17,13 @@
 #include <cmocka.h>
 
 #include "agent/base/err.h"
-#include "agent/config.h"
-#include "agent/config_scalar.h"
-#include "agent/config_walk.h"
+#include "agent/config/config.h"
+#include "agent/config/scalar.h"
+#include "agent/config/walk.h"
 #include "agent/rules/rules_conf.h"
-#include "drivers/modbus.h"
-#include "drivers/mqtt.h"
-#include "drivers/serial.h"
+#include "drivers/modbus/modbus.h"
+#include "drivers/mqtt/mqtt.h"
+#include "drivers/serial/serial.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "agent/base/err.h"
-#include "agent/metrics.h"
+#include "agent/control/metrics.h"
 
 static const char status[] = "{\"health\":\"degraded\",\"gateway\":\"gw-7\",\"site\":\"ulsan1\",\"version\":\"0.1.0\","
                              "\"epoch\":3,\"uptime_s\":11520.4,"

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/modbus_decode.h"
+#include "drivers/modbus/decode.h"
 
 static size_t unhex(const char *hex, uint8_t *out)
 {

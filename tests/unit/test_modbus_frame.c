@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/modbus_frame.h"
+#include "drivers/modbus/frame.h"
 
 static const uint8_t request[] = {3, 0, 107, 0, 3};
 static const uint8_t reply[] = {3, 6, 2, 43, 0, 0, 0, 100};

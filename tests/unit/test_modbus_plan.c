@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/modbus_plan.h"
+#include "drivers/modbus/plan.h"
 
 #define SECOND 1000000
 

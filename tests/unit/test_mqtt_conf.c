@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "drivers/mqtt.h"
+#include "drivers/mqtt/mqtt.h"
 
 static void test_url(void **state)
 {

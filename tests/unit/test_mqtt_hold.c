@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/mqtt_hold.h"
+#include "drivers/mqtt/ack_delay.h"
 
 enum { MS = 1000, STEP_US = 100, BATCH = 2000 };
 

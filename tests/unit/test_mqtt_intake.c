@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "agent/base/rt_sim.h"
-#include "drivers/mqtt_intake.h"
+#include "drivers/mqtt/intake.h"
 
 static struct mqtt_reading_conf telemetry[] = {{.tag = "temp", .unit = "degC"}, {.tag = "vib"}};
 static struct mqtt_reading_conf one[] = {{.value = "/v"}};

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/mqtt_payload.h"
+#include "drivers/mqtt/payload.h"
 
 #define NOW_US  INT64_C(1795428000000000) /* 2026-11-23T10:00:00Z */
 #define S(text) text, sizeof(text) - 1

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "drivers/changed_names.h"
-#include "drivers/mqtt_topic.h"
+#include "drivers/mqtt/topic.h"
 
 static void test_patterns(void **state)
 {

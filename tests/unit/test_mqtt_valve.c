@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/mqtt_valve.h"
+#include "drivers/mqtt/write_gate.h"
 
 enum { MANY = 50000 };
 

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "drivers/nmea.h"
+#include "drivers/serial/nmea.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 

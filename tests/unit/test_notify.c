@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "agent/notify.h"
+#include "agent/systemd.h"
 
 enum { S = 1000000 };
 

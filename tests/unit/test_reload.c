@@ -15,10 +15,10 @@
 #include <cmocka.h>
 
 #include "agent/base/text.h"
-#include "agent/config_same.h"
-#include "agent/reload_plan.h"
-#include "drivers/modbus.h"
-#include "drivers/mqtt.h"
+#include "agent/config/equal.h"
+#include "agent/reload/plan.h"
+#include "drivers/modbus/modbus.h"
+#include "drivers/mqtt/mqtt.h"
 
 #define HEAD                             \
         "gateway: gw-7\n"                \

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "agent/base/rt_sim.h"
-#include "drivers/serial.h"
+#include "drivers/serial/serial.h"
 #include "told.h"
 
 #define LIST(a)                                                  \

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "drivers/serial_decode.h"
+#include "drivers/serial/decode.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 #define LIST(a)                                   \

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/serial_frame.h"
+#include "drivers/serial/frame.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 #define BYTES(s)  s, sizeof(s) - 1

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "agent/base/rt_sim.h"
-#include "drivers/sim.h"
-#include "drivers/sim_wave.h"
+#include "drivers/sim/sim.h"
+#include "drivers/sim/wave.h"
 
 enum { SECOND = 1000000 };
 

@@ -14,8 +14,8 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
-#include "drivers/sparkplug.h"
-#include "drivers/sparkplug_value.h"
+#include "drivers/sparkplug/sparkplug.h"
+#include "drivers/sparkplug/value.h"
 
 #define NOW_US INT64_C(1795428000000000)
 #define NOW_MS (NOW_US / 1000)

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "agent/base/rt_sim.h"
-#include "drivers/mqtt_intake.h"
+#include "drivers/mqtt/intake.h"
 #include "sparkplug_b.pb-c.h"
 
 static struct mqtt_sub_conf subs[] = {

@@ -15,8 +15,8 @@
 
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
-#include "store/spool_lane.h"
-#include "store/spool_query.h"
+#include "store/lane.h"
+#include "store/inspect/query.h"
 
 enum { S = 1000000, SEQS = 3000 };
 

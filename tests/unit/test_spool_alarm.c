@@ -18,7 +18,7 @@
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
-#include "store/spool_query.h"
+#include "store/inspect/query.h"
 #include "tests/fault/old_format.h"
 
 static struct {

@@ -13,8 +13,8 @@
 
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
-#include "store/spool_query.h"
-#include "store/spool_verify.h"
+#include "store/inspect/query.h"
+#include "store/inspect/verify.h"
 
 enum { ROWS = 30000 };
 

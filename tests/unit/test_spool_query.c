@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "agent/base/rt_sim.h"
-#include "store/spool_query.h"
+#include "store/inspect/query.h"
 
 static struct {
         struct rt_sim sim;

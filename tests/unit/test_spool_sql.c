@@ -17,7 +17,7 @@
 
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
-#include "store/spool_sql.h"
+#include "store/inspect/sql.h"
 
 enum { ROWS = 20000, LIMIT_MS = 20000 };
 

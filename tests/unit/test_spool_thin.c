@@ -18,7 +18,7 @@
 
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
-#include "store/spool_verify.h"
+#include "store/inspect/verify.h"
 
 enum { TAGS = 20, WALL_S = 1795428000 };
 

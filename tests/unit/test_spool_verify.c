@@ -16,7 +16,7 @@
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
-#include "store/spool_verify.h"
+#include "store/inspect/verify.h"
 
 enum { ROWS = 5000 };
 

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "agent/base/rt_sim.h"
-#include "drivers/syslog.h"
+#include "drivers/syslog/syslog.h"
 #include "told.h"
 
 enum { WATCHES = 16, NOW = 1795428000 };

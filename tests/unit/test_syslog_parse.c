@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "drivers/syslog_parse.h"
+#include "drivers/syslog/parse.h"
 
 #define BOM "\xef\xbb\xbf"
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/syslog_stream.h"
+#include "drivers/syslog/stream.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 

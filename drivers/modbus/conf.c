@@ -1,0 +1,318 @@
+/*
+ * conf: the tables of `modbus:`, `profiles:` and `devices:`, and what binds them.
+ *
+ * Why three sections: eight equal slaves are eight lines, and a register map is written down once.  What one item can say
+ * about itself is in the check functions; what needs another section is in modbus_link, which also hangs the devices on
+ * their buses, so that the driver follows pointers and looks nothing up.
+ *
+ * Fails with a sentence at the key; everything wrong is told in one run.
+ */
+#include "drivers/modbus/modbus.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/text.h"
+#include "drivers/tty.h"
+
+#define MS     1e3
+#define SECOND 1e6
+#define DAY    86400e6
+
+static const char *const parities[] = {"none", "even", "odd", NULL};
+static const char *const rs485s[] = {"auto", "on", "off", NULL};
+static const char *const word_orders[] = {"ABCD", "CDAB", "BADC", "DCBA", NULL};
+static const char *const own_word_orders[] = {"profile", "ABCD", "CDAB", "BADC", "DCBA", NULL};
+static const char *const types[] = {"int16",   "uint16",  "int32", "uint32", "int64",  "uint64",
+                                    "float32", "float64", "bool",  "bit",    "string", NULL};
+
+static int fault(const char **key, const char *which, struct err *e, const char *what)
+{
+        *key = which;
+        return err_set(e, "%s", what);
+}
+
+/* ---- modbus ---- */
+
+static int fault_port(const char *port, struct err *e)
+{
+        return err_set(e, "\"%.80s\" is not a port; allowed: /dev/… or tcp://host:port, as tcp://10.0.0.5:502", port);
+}
+
+int modbus_address_parse(struct modbus_address *out, const char *port, struct err *e)
+{
+        const char *host = port + 6, *end, *service;
+        size_t digits;
+
+        *out = (struct modbus_address){.tcp = false};
+        if (port[0] == '/')
+                return 0;
+        if (strncmp(port, "tcp://", 6) != 0)
+                return fault_port(port, e);
+        end = host + strcspn(host, host[0] == '[' ? "]" : ":");
+        service = end + (*end == ']');
+        host += host[0] == '[';
+        if (*service != ':' || end <= host || (size_t)(end - host) >= sizeof(out->host))
+                return fault_port(port, e);
+        service++;
+        digits = strspn(service, "0123456789");
+        if (digits == 0 || digits > 5 || service[digits] || atoi(service) < 1 || atoi(service) > 65535)
+                return fault_port(port, e);
+        out->tcp = true;
+        memcpy(out->host, host, (size_t)(end - host));
+        memcpy(out->service, service, digits);
+        return 0;
+}
+
+static int check_bus(void *obj, const char **key, struct err *e)
+{
+        const struct modbus_conf *c = obj;
+        struct modbus_address address;
+
+        *key = "port";
+        if (modbus_address_parse(&address, c->port, e) < 0)
+                return -1;
+        if (!address.tcp && c->in_flight != 1)
+                return fault(key, "in_flight", e, "a serial line has one request at a time; only for tcp://");
+        if (address.tcp)
+                return 0;
+        if (!tty_is_baud(c->baud)) {
+                *key = "baud";
+                return err_set(
+                        e, "%lld is no speed of a serial port; allowed: 9600, 19200, 38400, 57600, 115200 and the like",
+                        (long long)c->baud);
+        }
+        if (c->data_bits != 8)
+                return fault(key, "data_bits", e, "7 is for Modbus ASCII; Modbus RTU needs 8");
+        return 0;
+}
+
+#define AT(member) offsetof(struct modbus_conf, member)
+static const struct schema_key bus_keys[] = {
+        {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name),
+         .help = "Name of this bus in devices, status and logs."},
+        {"port", SCHEMA_TEXT, SCHEMA_REQUIRED, AT(port),
+         .help = "Serial device (/dev/serial/by-id/… is the one that stays), or tcp://host:port."},
+        {"baud", SCHEMA_INT, 0, AT(baud), 300, 4000000, .def = "19200", .help = "Bits per second of the line."},
+        {"parity", SCHEMA_CHOICE, 0, AT(parity), .choices = parities, .def = "even", .help = "Parity of the line."},
+        {"data_bits", SCHEMA_INT, 0, AT(data_bits), 7, 8, .def = "8", .help = "Data bits of the line; RTU needs 8."},
+        {"stop_bits", SCHEMA_INT, 0, AT(stop_bits), 1, 2, .def = "1", .help = "Stop bits of the line."},
+        {"rs485", SCHEMA_CHOICE, 0, AT(rs485), .choices = rs485s, .def = "auto",
+         .help = "Direction of an RS-485 line by the kernel: on, off, or auto: as the port is set up."},
+        {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 5 * MS, 60 * SECOND, .def = "500ms",
+         .help = "How long a slave may take to begin its answer."},
+        {"pause", SCHEMA_DURATION, 0, AT(pause_us), 0, 10 * SECOND, .def = "0s",
+         .help = "Rest after an answer before the next request, for slow slaves."},
+        {"silence", SCHEMA_DURATION, SCHEMA_MINUS, AT(silence_us), 0, SECOND,
+         .help = "Silence between frames; default: 3.5 characters, 1.75ms above 19200 baud."},
+        {"retries", SCHEMA_INT, 0, AT(retries), 0, 10, .def = "1",
+         .help = "How often an unanswered request is repeated before its tags are bad."},
+        {"in_flight", SCHEMA_INT, 0, AT(in_flight), 1, MODBUS_IN_FLIGHT_MAX, .def = "1",
+         .help = "TCP: how many requests may wait for their answers at once, when the device allows it."},
+        {"hole_limit", SCHEMA_INT, 0, AT(hole_limit), 0, 124, .def = "8",
+         .help = "Registers nobody wants that are read along to save a request; given up for a slave that refuses."},
+        {"max_registers", SCHEMA_INT, 0, AT(max_registers), 1, MODBUS_REGISTERS_MAX, .def = "125",
+         .help = "Most registers in one request, for slaves that take less than the protocol allows."},
+        {NULL},
+};
+#undef AT
+
+const struct schema modbus_schema = {
+        .name = "modbus",
+        .help = "Buses with Modbus slaves: serial lines (RTU) and TCP.",
+        .keys = bus_keys,
+        .size = sizeof(struct modbus_conf),
+        .has_at = true,
+        .check = check_bus,
+};
+
+/* ---- profiles ---- */
+
+static int check_bits(const struct modbus_register_conf *r, const char **key, struct err *e)
+{
+        bool of_bits = r->table <= MODBUS_DISCRETE;
+
+        if (of_bits && r->type != MODBUS_BOOL)
+                return fault(key, "type", e, "a coil or discrete input is one bit; allowed: bool");
+        if (r->type == MODBUS_BIT && r->bit < 0)
+                return fault(key, "bit", e, "missing; type bit needs which: 0 (lowest) to 15");
+        if (r->type != MODBUS_BIT && r->bit >= 0)
+                return fault(key, "bit", e, "only for type bit");
+        return 0;
+}
+
+static int check_register(void *obj, const char **key, struct err *e)
+{
+        struct modbus_register_conf *r = obj;
+        bool plain = r->type >= MODBUS_BOOL;
+
+        *key = "at";
+        if (modbus_where_parse(r->where, &r->table, &r->address, e) < 0)
+                return -1;
+        if (check_bits(r, key, e) < 0)
+                return -1;
+        if (r->type == MODBUS_STRING && r->length < 0)
+                return fault(key, "length", e, "missing; a string needs its length in registers (two characters each)");
+        if (r->type != MODBUS_STRING && r->length >= 0)
+                return fault(key, "length", e, "only for type string");
+        if (r->address + modbus_type_width((enum modbus_type)r->type, (unsigned)r->length) > 65536)
+                return fault(key, "at", e, "the value reaches beyond the last register, 65535");
+        if (plain && (r->scale != 1 || r->offset != 0))
+                return fault(key, r->scale != 1 ? "scale" : "offset", e, "only for numbers");
+        if (r->scale == 0)
+                return fault(key, "scale", e, "0 would make every value the same");
+        return 0;
+}
+
+#define AT(member) offsetof(struct modbus_register_conf, member)
+static const struct schema_key register_keys[] = {
+        {"tag", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(tag), .help = "Name of the tag."},
+        {"at", SCHEMA_TEXT, SCHEMA_REQUIRED | SCHEMA_SCALAR, AT(where),
+         .help = "First register: holding:0, input:0, coil:0, discrete:0; or as manuals count from 1: 400001, 40001."},
+        {"type", SCHEMA_CHOICE, 0, AT(type), .choices = types, .def = "uint16", .help = "How it is read."},
+        {"scale", SCHEMA_FLOAT, 0, AT(scale), .def = "1", .help = "The value is multiplied by this."},
+        {"offset", SCHEMA_FLOAT, 0, AT(offset), .def = "0", .help = "Added after scaling."},
+        {"unit", SCHEMA_TEXT, 0, AT(unit), .help = "Unit, as it is to be recorded."},
+        {"bit", SCHEMA_INT, SCHEMA_MINUS, AT(bit), 0, 15,
+         .help = "Type bit: which bit of the register, 0 is the lowest."},
+        {"length", SCHEMA_INT, SCHEMA_MINUS, AT(length), 1, MODBUS_REGISTERS_MAX,
+         .help = "Type string: registers, two characters each."},
+        {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY,
+         .help = "How often it is read; default: the device's or the profile's."},
+        {"word_order", SCHEMA_CHOICE, 0, AT(word_order), .choices = own_word_orders, .def = "profile",
+         .help = "Where it differs from the profile's."},
+        {NULL},
+};
+#undef AT
+
+static const struct schema register_schema = {
+        .name = "profile register",
+        .help = "One value of a slave.",
+        .keys = register_keys,
+        .size = sizeof(struct modbus_register_conf),
+        .has_at = true,
+        .check = check_register,
+};
+
+#define AT(member) offsetof(struct modbus_profile_conf, member)
+static const struct schema_key profile_keys[] = {
+        {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name), .help = "Name of this register map."},
+        {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY, .def = "1s", .help = "How often it is read."},
+        {"word_order", SCHEMA_CHOICE, 0, AT(word_order), .choices = word_orders, .def = "ABCD",
+         .help = "Order of the bytes: 123.456 as float32 is 42F6E979 in ABCD, E97942F6 in CDAB, F64279E9 in BADC, "
+                 "79E9F642 in DCBA."},
+        {"registers", SCHEMA_LIST, SCHEMA_REQUIRED, AT(registers), .sub = &register_schema, .help = "Its values."},
+        {NULL},
+};
+#undef AT
+
+const struct schema modbus_profile_schema = {
+        .name = "profiles",
+        .help = "Register maps, each written once for all Modbus devices of a kind.",
+        .keys = profile_keys,
+        .size = sizeof(struct modbus_profile_conf),
+        .has_at = true,
+};
+
+/* ---- devices ---- */
+
+#define AT(member) offsetof(struct modbus_device_conf, member)
+static const struct schema_key device_keys[] = {
+        {"source", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(source), .help = "Source of the readings."},
+        {"bus", SCHEMA_NAME, SCHEMA_REQUIRED, AT(bus), .help = "Name of the modbus item it hangs on."},
+        {"unit", SCHEMA_INT, 0, AT(unit), 0, 255, .def = "1", .help = "Unit id (slave address)."},
+        {"profile", SCHEMA_NAME, SCHEMA_REQUIRED, AT(profile), .help = "Name of its register map."},
+        {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY,
+         .help = "How often it is read; default: the profile's."},
+        {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 5 * MS, 60 * SECOND, .help = "Default: the bus's."},
+        {"retries", SCHEMA_INT, SCHEMA_MINUS, AT(retries), 0, 10, .help = "Default: the bus's."},
+        {"pause", SCHEMA_DURATION, SCHEMA_MINUS, AT(pause_us), 0, 10 * SECOND, .help = "Default: the bus's."},
+        {NULL},
+};
+#undef AT
+
+const struct schema modbus_device_schema = {
+        .name = "devices",
+        .help = "Modbus slaves: where each hangs and which profile it has.",
+        .keys = device_keys,
+        .size = sizeof(struct modbus_device_conf),
+        .has_at = true,
+};
+
+/* ---- the link ---- */
+
+struct link {
+        struct modbus_conf *buses;
+        const struct modbus_profile_conf *profiles;
+        size_t n_buses, n_profiles;
+        void (*fault)(void *ctx, const void *field, const char *sentence);
+        void *ctx;
+};
+
+static void fault_missing(const struct link *l, const char *const *field, const char *section, const char **names,
+                          size_t n)
+{
+        const char *near = text_did_you_mean(*field, names, n);
+        char text[320];
+
+        snprintf(text, sizeof(text), "\"%s\" is not in %s; allowed: a name from there%s%s%s", *field, section,
+                 near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+        l->fault(l->ctx, field, text);
+        free(names);
+}
+
+static const struct modbus_profile_conf *find_profile(const struct link *l, const struct modbus_device_conf *d)
+{
+        const char **names;
+
+        for (size_t i = 0; i < l->n_profiles; i++) {
+                if (strcmp(l->profiles[i].name, d->profile) == 0)
+                        return &l->profiles[i];
+        }
+        names = mem_alloc((l->n_profiles + 1) * sizeof(*names));
+        for (size_t i = 0; i < l->n_profiles; i++)
+                names[i] = l->profiles[i].name;
+        fault_missing(l, &d->profile, "profiles", names, l->n_profiles);
+        return NULL;
+}
+
+static struct modbus_conf *find_bus(const struct link *l, const struct modbus_device_conf *d)
+{
+        const char **names;
+
+        for (size_t i = 0; i < l->n_buses; i++) {
+                if (strcmp(l->buses[i].name, d->bus) == 0)
+                        return &l->buses[i];
+        }
+        names = mem_alloc((l->n_buses + 1) * sizeof(*names));
+        for (size_t i = 0; i < l->n_buses; i++)
+                names[i] = l->buses[i].name;
+        fault_missing(l, &d->bus, "modbus", names, l->n_buses);
+        return NULL;
+}
+
+static void check_unit(const struct link *l, const struct modbus_conf *bus, const struct modbus_device_conf *d)
+{
+        if (bus->port[0] == '/' && (d->unit < 1 || d->unit > 247))
+                l->fault(l->ctx, &d->unit,
+                         "a slave on a serial line has a unit from 1 to 247 (0 is for all at once, nobody answers)");
+}
+
+void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_profile_conf *profiles,
+                 size_t n_profiles, struct modbus_device_conf *devices, size_t n_devices,
+                 void (*on_fault)(void *ctx, const void *field, const char *sentence), void *ctx)
+{
+        struct link l = {buses, profiles, n_buses, n_profiles, on_fault, ctx};
+
+        for (size_t i = n_devices; i-- > 0;) {
+                struct modbus_conf *bus = find_bus(&l, &devices[i]);
+
+                devices[i].map = find_profile(&l, &devices[i]);
+                if (!bus || !devices[i].map)
+                        continue;
+                check_unit(&l, bus, &devices[i]);
+                devices[i].next = bus->devices;
+                bus->devices = &devices[i];
+        }
+}

@@ -1,0 +1,499 @@
+/*
+ * modbus: one bus, its port and its bytes.  What is asked when, and what an answer means, is decided in modbus_bus and its
+ * neighbours; here bytes are carried between them and a file descriptor, and values become readings.
+ *
+ * Serial: everything that can be read is read before the next request goes out, because an answer that came late must not
+ * be waiting in the kernel then.  TCP: the name is resolved off the loop, the connect does not block; the kernel gives a
+ * peer up that acknowledges nothing for ten seconds.
+ *
+ * Fails: a port that can't be opened, is unplugged (read says 0) or whose peer is gone ends in link_down; the host calls
+ * start again with its backoff.  Tags go bad/not_connected once, readings are never held back.
+ */
+#include "drivers/modbus/modbus.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "drivers/modbus/bus.h"
+#include "drivers/tty.h"
+
+enum { CONNECT_US = 5000000, PEER_GONE_MS = 10000, ADDRESSES_MOST = 4, ROUNDS_MOST = 64 };
+
+enum room { SHUT, RESOLVING, CONNECTING, OPEN };
+
+struct modbus {
+        struct driver *d;
+        const struct modbus_conf *conf;
+        struct modbus_address address;
+        struct modbus_plan *plan;
+        struct modbus_bus *bus;
+        enum room room;
+        bool interned, stopping;
+
+        struct rt_watch watch; /* fd -1: none */
+        unsigned watched;
+        struct rt_timer timer;
+        struct modbus_action out; /* what is to be sent; out.len - sent is left */
+        size_t sent;
+
+        struct rt_work resolve;
+        struct {
+                struct sockaddr_storage addr;
+                socklen_t len;
+        } found[ADDRESSES_MOST];
+        size_t n_found, next_found;
+        int resolve_error;
+
+        struct reading *readings; /* of one read */
+        char *text;
+};
+
+static void run(struct modbus *m);
+
+/* ---- values ---- */
+
+static bool is_known(const struct modbus_point *p)
+{
+        return p->tag != UINT32_MAX;
+}
+
+static void emit(struct modbus *m, size_t n)
+{
+        if (n)
+                driver_emit(m->d, m->readings, n, false);
+}
+
+static struct reading *next_reading(struct modbus *m, size_t *n, const struct modbus_point *p, int64_t wall_us)
+{
+        struct reading *r = &m->readings[(*n)++];
+
+        *r = (struct reading){.ts_us = wall_us, .arrival_us = wall_us, .tag = p->tag};
+        return r;
+}
+
+static void on_data(void *ctx, size_t read, const uint8_t *data)
+{
+        struct modbus *m = ctx;
+        const struct modbus_read *rd = &m->plan->reads[read];
+        char *text = m->text;
+        struct rt_time now;
+        size_t n = 0;
+
+        rt_now(m->d->rt, &now);
+        for (uint32_t i = rd->first; i < rd->first + rd->n; i++) {
+                const struct modbus_point *p = &m->plan->points[i];
+                unsigned at = (unsigned)(p->address - rd->address);
+
+                if (!is_known(p)) {
+                        m->d->n_untagged++;
+                        continue;
+                }
+                if (rd->function <= 2) {
+                        modbus_decode_bit(data, at, next_reading(m, &n, p, now.wall_us));
+                } else {
+                        modbus_decode(&p->format, data + 2 * at, text, next_reading(m, &n, p, now.wall_us));
+                        text += modbus_text_room(&p->format);
+                }
+        }
+        emit(m, n);
+}
+
+static void on_bad(void *ctx, size_t read, enum quality quality, const char *why)
+{
+        struct modbus *m = ctx;
+        const struct modbus_read *rd = &m->plan->reads[read];
+        const struct modbus_device_conf *device = m->plan->devices[rd->device];
+        struct rt_time now;
+        size_t n = 0;
+
+        rt_now(m->d->rt, &now);
+        for (uint32_t i = rd->first; i < rd->first + rd->n; i++) {
+                const struct modbus_point *p = &m->plan->points[i];
+
+                if (is_known(p))
+                        next_reading(m, &n, p, now.wall_us)->quality = (uint16_t)quality;
+        }
+        emit(m, n);
+        if (quality == QUALITY_BAD_NOT_CONNECTED)
+                return;
+        m->d->n_errors++;
+        text_format(m->d->last_error, sizeof(m->d->last_error), "%s, function %u, %u from %u: %s", device->source,
+                    rd->function, rd->count, rd->address, why);
+}
+
+static void on_device(void *ctx, size_t device, bool up, const char *why)
+{
+        struct modbus *m = ctx;
+
+        m->d->host->device_event(m->d, m->plan->devices[device]->source, up ? "up" : "down", why);
+}
+
+/* After the spool has loaded its tags, which is before the first start. */
+static void intern_tags(struct modbus *m)
+{
+        m->interned = true;
+        for (size_t i = 0; i < m->plan->n_points; i++) {
+                struct modbus_point *p = &m->plan->points[i];
+                const char *unit = p->conf->unit ? p->conf->unit : "";
+
+                if (tags_intern(m->d->tags, m->plan->devices[p->device]->source, p->conf->tag, unit, "", m->d->name,
+                                &p->tag) != 0)
+                        p->tag = UINT32_MAX;
+        }
+}
+
+/* ---- the port ---- */
+
+static void watch(struct modbus *m, unsigned events)
+{
+        if (m->watched != events)
+                rt_watch_set(m->d->rt, &m->watch, events);
+        m->watched = events;
+}
+
+static void shut(struct modbus *m)
+{
+        rt_timer_cancel(m->d->rt, &m->timer);
+        if (m->watch.fd >= 0) {
+                watch(m, 0);
+                if (m->address.tcp)
+                        close(m->watch.fd);
+                else
+                        tty_close(m->watch.fd);
+        }
+        m->watch.fd = -1;
+        m->out.len = m->sent = 0;
+        m->room = SHUT;
+}
+
+static void fail(struct modbus *m, const char *why)
+{
+        shut(m);
+        modbus_bus_close(m->bus, rt_mono_us(m->d->rt), why);
+        m->d->host->link_down(m->d, why);
+}
+
+static void opened(struct modbus *m)
+{
+        m->room = OPEN;
+        watch(m, RT_READ);
+        modbus_bus_open(m->bus, rt_mono_us(m->d->rt));
+        m->d->host->link_up(m->d);
+        run(m);
+}
+
+static void open_serial(struct modbus *m)
+{
+        struct tty_conf c = {.path = m->conf->port,
+                             .baud = m->conf->baud,
+                             .data_bits = (int)m->conf->data_bits,
+                             .stop_bits = (int)m->conf->stop_bits,
+                             .parity = (enum tty_parity)m->conf->parity,
+                             .rs485 = (enum tty_rs485)m->conf->rs485};
+        struct err e;
+
+        m->watch.fd = tty_open(&c, &e);
+        if (m->watch.fd < 0)
+                fail(m, e.text);
+        else
+                opened(m);
+}
+
+static void fail_connect(struct modbus *m, int error)
+{
+        char why[400];
+
+        snprintf(why, sizeof(why), "%s: %s", m->conf->port, strerror(error));
+        fail(m, why);
+}
+
+static void set_options(int fd)
+{
+        unsigned gone_ms = PEER_GONE_MS;
+
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof(gone_ms));
+}
+
+/* One address per try: the next start takes the next. */
+static void connect_next(struct modbus *m)
+{
+        size_t i = m->next_found++ % m->n_found;
+        int fd = socket(m->found[i].addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+        if (fd < 0) {
+                fail_connect(m, errno);
+                return;
+        }
+        set_options(fd);
+        m->watch.fd = fd;
+        if (connect(fd, (struct sockaddr *)&m->found[i].addr, m->found[i].len) < 0 && errno != EINPROGRESS) {
+                fail_connect(m, errno);
+                return;
+        }
+        m->room = CONNECTING;
+        watch(m, RT_WRITE);
+        rt_timer_set(m->d->rt, &m->timer, CONNECT_US);
+}
+
+static void on_connected(struct modbus *m)
+{
+        socklen_t len = sizeof(int);
+        int error = 0;
+
+        if (getsockopt(m->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+                error = errno;
+        rt_timer_cancel(m->d->rt, &m->timer);
+        if (error)
+                fail_connect(m, error);
+        else
+                opened(m);
+}
+
+static int resolve(struct modbus *m, int flags)
+{
+        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV}, *list;
+        int r = getaddrinfo(m->address.host, m->address.service, &hints, &list);
+
+        if (r)
+                return r;
+        m->n_found = 0;
+        for (struct addrinfo *a = list; a && m->n_found < ADDRESSES_MOST; a = a->ai_next) {
+                memcpy(&m->found[m->n_found].addr, a->ai_addr, a->ai_addrlen);
+                m->found[m->n_found++].len = a->ai_addrlen;
+        }
+        freeaddrinfo(list);
+        return 0;
+}
+
+static void run_resolve(struct rt_work *w)
+{
+        struct modbus *m = list_entry(w, struct modbus, resolve);
+
+        m->resolve_error = resolve(m, 0);
+}
+
+static void on_resolved(struct rt_work *w)
+{
+        struct modbus *m = list_entry(w, struct modbus, resolve);
+        char why[400];
+
+        m->room = SHUT;
+        if (m->stopping) {
+                m->d->host->stopped(m->d);
+        } else if (m->resolve_error) {
+                snprintf(why, sizeof(why), "%s: %s", m->address.host, gai_strerror(m->resolve_error));
+                fail(m, why);
+        } else {
+                connect_next(m);
+        }
+}
+
+/* ---- bytes ---- */
+
+/* 1: there may be more; 0: nothing to read now; -1: it failed. */
+static int read_some(struct modbus *m)
+{
+        uint8_t bytes[1024];
+        ssize_t n = read(m->watch.fd, bytes, sizeof(bytes));
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0) {
+                fail(m, n < 0            ? strerror(errno)
+                        : m->address.tcp ? "the other side has closed the connection"
+                                         : "the serial port is gone");
+                return -1;
+        }
+        if (modbus_bus_input(m->bus, rt_mono_us(m->d->rt), bytes, (size_t)n) < 0) {
+                fail(m, modbus_bus_why(m->bus));
+                return -1;
+        }
+        return (size_t)n == sizeof(bytes);
+}
+
+static int read_all(struct modbus *m)
+{
+        int r = 1;
+
+        for (int i = 0; i < ROUNDS_MOST && r > 0; i++)
+                r = read_some(m);
+        return r;
+}
+
+/* 0: all is out; 1: the rest waits for room; -1: it failed. */
+static int write_out(struct modbus *m)
+{
+        ssize_t n = write(m->watch.fd, m->out.bytes + m->sent, m->out.len - m->sent);
+
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+                fail(m, strerror(errno));
+                return -1;
+        }
+        m->sent += n > 0 ? (size_t)n : 0;
+        if (m->sent < m->out.len) {
+                watch(m, RT_READ | RT_WRITE);
+                return 1;
+        }
+        m->out.len = m->sent = 0;
+        watch(m, RT_READ);
+        return 0;
+}
+
+static void wait_until(struct modbus *m, int64_t now_us)
+{
+        if (m->out.until_us == INT64_MAX)
+                rt_timer_cancel(m->d->rt, &m->timer);
+        else if (!rt_timer_armed(&m->timer) || m->timer.due_us != m->out.until_us)
+                rt_timer_set(m->d->rt, &m->timer, m->out.until_us - now_us);
+}
+
+/* Sends what is due. Late bytes on a serial line are taken in first; on TCP an answer has its number. */
+static void run(struct modbus *m)
+{
+        int64_t now_us;
+
+        for (int i = 0; m->room == OPEN && !m->out.len; i++) {
+                if (i == ROUNDS_MOST) { /* a slave as fast as we are: others have their turn too */
+                        rt_timer_set(m->d->rt, &m->timer, 0);
+                        return;
+                }
+                if (!m->address.tcp && read_all(m) < 0)
+                        return;
+                now_us = rt_mono_us(m->d->rt);
+                switch (modbus_bus_next(m->bus, now_us, &m->out)) {
+                case MODBUS_SEND:
+                        if (write_out(m) != 0)
+                                return;
+                        break;
+                case MODBUS_WAIT:
+                        m->d->n_overruns = modbus_bus_counts(m->bus)->overruns;
+                        m->d->busy_us = modbus_bus_counts(m->bus)->busy_us / m->conf->in_flight;
+                        wait_until(m, now_us);
+                        return;
+                case MODBUS_BROKEN:
+                        fail(m, m->out.why);
+                        return;
+                }
+        }
+}
+
+static void on_event(struct rt_watch *w, unsigned events)
+{
+        struct modbus *m = list_entry(w, struct modbus, watch);
+
+        if (m->room == CONNECTING) {
+                on_connected(m);
+                return;
+        }
+        if (events & RT_WRITE && m->out.len && write_out(m) < 0)
+                return;
+        if (events & (RT_READ | RT_ERROR) && m->room == OPEN && read_all(m) < 0)
+                return;
+        run(m);
+}
+
+static void on_timer(struct rt_timer *t)
+{
+        struct modbus *m = list_entry(t, struct modbus, timer);
+
+        if (m->room == CONNECTING)
+                fail_connect(m, ETIMEDOUT);
+        else
+                run(m);
+}
+
+/* ---- the driver's seven ---- */
+
+static int modbus_init(struct driver *d, struct err *e)
+{
+        struct modbus *m = mem_alloc(sizeof(*m));
+
+        m->d = d;
+        m->conf = d->conf;
+        if (modbus_address_parse(&m->address, m->conf->port, e) < 0) {
+                free(m);
+                return -1;
+        }
+        m->plan = modbus_plan_new(m->conf);
+        m->bus = modbus_bus_new(
+                m->conf, m->plan,
+                &(struct modbus_outcome){.on_data = on_data, .on_bad = on_bad, .on_device = on_device, .ctx = m});
+        m->readings = mem_alloc((modbus_plan_points_most(m->plan) + 1) * sizeof(*m->readings));
+        m->text = mem_alloc(modbus_plan_text_room(m->plan) + 1);
+        m->watch = (struct rt_watch){.fd = -1, .on_event = on_event};
+        m->timer.on_due = on_timer;
+        m->resolve = (struct rt_work){.run = run_resolve, .on_done = on_resolved, .slow = true};
+        d->priv = m;
+        d->is_bus = true;
+        return 0;
+}
+
+static void modbus_start(struct driver *d)
+{
+        struct modbus *m = d->priv;
+
+        if (!m->interned)
+                intern_tags(m);
+        if (!m->address.tcp) {
+                open_serial(m);
+        } else if (resolve(m, AI_NUMERICHOST) == 0) {
+                connect_next(m);
+        } else {
+                m->room = RESOLVING;
+                rt_work_start(d->rt, &m->resolve);
+        }
+}
+
+static void modbus_pause(struct driver *d, bool on)
+{
+        struct modbus *m = d->priv;
+
+        modbus_bus_pause(m->bus, on);
+        if (!on && m->room == OPEN)
+                rt_timer_set(d->rt, &m->timer, 0);
+}
+
+/* Name resolution can't be called back: stopped comes when it ends. */
+static void modbus_stop(struct driver *d)
+{
+        struct modbus *m = d->priv;
+
+        m->stopping = true;
+        if (m->room == RESOLVING)
+                return;
+        shut(m);
+        d->host->stopped(d);
+}
+
+static void modbus_fini(struct driver *d)
+{
+        struct modbus *m = d->priv;
+
+        shut(m);
+        modbus_bus_free(m->bus);
+        modbus_plan_free(m->plan);
+        free(m->readings);
+        free(m->text);
+        free(m);
+}
+
+const struct driver_ops modbus_ops = {
+        .kind = "modbus",
+        .schema = &modbus_schema,
+        .init = modbus_init,
+        .start = modbus_start,
+        .pause = modbus_pause,
+        .stop = modbus_stop,
+        .fini = modbus_fini,
+};

@@ -1,0 +1,85 @@
+/*
+ * modbus: values read from Modbus slaves, over a serial line (RTU) or TCP.
+ *
+ * A driver instance is one bus.  Its slaves are the `devices:` that name it, what is in them the `profiles:`; the three
+ * sections are bound together by modbus_link after the configuration has been read.  Only reading: the function codes
+ * that write (5, 6, 15, 16) are left out on purpose.
+ *
+ *   modbus_conf    tables of the three sections, the link         modbus_frame   bytes <-> frames, both roles
+ *   modbus_decode  registers -> readings                          modbus_plan    which requests read what, scan time
+ *   modbus_bus     whose turn it is, time-outs, dead slaves       modbus         the bytes' way in and out
+ * All but the last are pure: time is an argument.
+ */
+#ifndef MILLRACE_DRIVERS_MODBUS_MODBUS_H
+#define MILLRACE_DRIVERS_MODBUS_MODBUS_H
+
+#include "drivers/driver.h"
+#include "drivers/modbus/decode.h"
+
+struct modbus_register_conf {
+        struct schema_at at;
+        const char *tag, *where, *unit;
+        int type;       /* enum modbus_type */
+        int word_order; /* 0: the profile's; enum modbus_order + 1 */
+        double scale, offset;
+        int64_t length;    /* registers of a string; -1: not said */
+        int64_t bit;       /* -1: not said */
+        int64_t period_us; /* 0: the device's or the profile's */
+        /* From `where`, by the table's check. */
+        enum modbus_table table;
+        unsigned address;
+};
+
+struct modbus_profile_conf {
+        struct schema_at at;
+        const char *name;
+        int64_t period_us;
+        int word_order;               /* enum modbus_order */
+        struct schema_list registers; /* struct modbus_register_conf */
+};
+
+struct modbus_device_conf {
+        struct schema_at at;
+        const char *source, *bus, *profile;
+        int64_t unit;
+        int64_t period_us, timeout_us;         /* 0: the profile's, the bus's */
+        int64_t retries, pause_us;             /* -1: the bus's */
+        const struct modbus_profile_conf *map; /* by modbus_link */
+        const struct modbus_device_conf *next; /* on the same bus, in the order of the file */
+};
+
+enum modbus_parity { MODBUS_PARITY_NONE, MODBUS_PARITY_EVEN, MODBUS_PARITY_ODD };
+
+struct modbus_conf {
+        struct schema_at at;
+        const char *name, *port;
+        int64_t baud, data_bits, stop_bits;
+        int parity;                               /* enum modbus_parity */
+        int rs485;                                /* enum tty_rs485 */
+        int64_t timeout_us, pause_us, silence_us; /* silence -1: 3.5 characters */
+        int64_t retries, in_flight, hole_limit, max_registers;
+        const struct modbus_device_conf *devices; /* by modbus_link */
+};
+
+enum { MODBUS_HOST_MAX = 256, MODBUS_IN_FLIGHT_MAX = 16 };
+
+struct modbus_address {
+        bool tcp;
+        char host[MODBUS_HOST_MAX], service[8]; /* of tcp */
+};
+
+/* "/dev/…" or "tcp://host:port", also tcp://[v6]:port. 0 or -1 with a sentence. */
+int modbus_address_parse(struct modbus_address *out, const char *port, struct err *e);
+
+/*
+ * Binds devices to buses and profiles, and says what no single section can: a bus or profile that is not there, a unit a
+ * serial line can't have, the same source twice.  `fault` gets the field the sentence is about.  Call it once.
+ */
+void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_profile_conf *profiles,
+                 size_t n_profiles, struct modbus_device_conf *devices, size_t n_devices,
+                 void (*fault)(void *ctx, const void *field, const char *sentence), void *ctx);
+
+extern const struct schema modbus_schema, modbus_profile_schema, modbus_device_schema;
+extern const struct driver_ops modbus_ops;
+
+#endif

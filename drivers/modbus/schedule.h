@@ -1,0 +1,73 @@
+/*
+ * schedule: which read of a bus is next, and what a slave that does not answer may cost.  Pure; memory is taken once.
+ */
+#ifndef MILLRACE_DRIVERS_MODBUS_SCHEDULE_H
+#define MILLRACE_DRIVERS_MODBUS_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drivers/modbus/plan.h"
+
+struct modbus_turn_read {
+        int64_t due_us;
+        unsigned tries; /* unanswered so far */
+};
+
+struct modbus_turn_device {
+        uint8_t unit;
+        unsigned retries;
+        int64_t timeout_us;
+        uint32_t *heap; /* its reads that are not under way, the earliest first */
+        size_t n_heap;
+        unsigned in_flight;
+        unsigned doubt;    /* rises by 3 with each unanswered request, falls by 1 with each answer */
+        unsigned n_silent; /* unanswered requests in a row */
+        bool down;         /* given up: one read now and then asks whether it is back */
+        int64_t probe_us, probe_pause_us;
+};
+
+struct modbus_turns {
+        struct modbus_turn_device *devices;
+        struct modbus_turn_read *reads;
+        uint32_t *heaps;
+        const struct modbus_plan *plan;
+        size_t n_devices;
+        unsigned lanes, n_busy;
+        int64_t hold_us[256]; /* by unit: nothing is asked before */
+        int64_t epoch_us;     /* where the periods are counted from */
+        int64_t next_probe_us, doubt_turn_us;
+        uint64_t n_overruns;
+};
+
+enum modbus_answer {
+        MODBUS_ANSWERED, /* the read is done */
+        MODBUS_BUSY,     /* the slave is there, but asks to come again */
+        MODBUS_SILENT
+};
+
+struct modbus_turn_result {
+        bool failed;               /* not answered, and no retry is left */
+        bool went_down, came_back; /* the device */
+};
+
+void modbus_turns_init(struct modbus_turns *t, const struct modbus_conf *bus, const struct modbus_plan *plan);
+void modbus_turns_release(struct modbus_turns *t);
+
+/* Everything is due, also slaves that were given up. */
+void modbus_turns_open(struct modbus_turns *t, int64_t now_us);
+
+/* The read whose turn it is, taken out; or false and when to ask again (an answer may make it earlier). */
+bool modbus_turns_take(struct modbus_turns *t, int64_t now_us, size_t *read, int64_t *wake_us);
+
+/* Ends what take began; `cost_us`: how long it held its lane. */
+struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read, enum modbus_answer answer,
+                                            int64_t now_us, int64_t cost_us);
+
+/* Not asked after all (the port is gone, or the read was split): due as it was. */
+void modbus_turns_back(struct modbus_turns *t, size_t read, int64_t due_us);
+/* A read that came to be by a split. */
+void modbus_turns_add(struct modbus_turns *t, size_t read, int64_t due_us);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * deferred: see deferred.h.
+ *
+ * The library's message is gone after the callback, so each is copied into one piece of memory, topic and payload behind the
+ * struct.  That happens when the spool takes nothing more, not for each reading.
+ *
+ * How it fails: a broker that packs more than the limit into what is read at once loses its connection; nothing of it was
+ * acknowledged, so it comes again.
+ */
+#include "drivers/mqtt/deferred.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/err.h"
+
+struct waiting {
+        struct list node;
+        struct mqtt_message msg;
+        size_t n_bytes;
+};
+
+void mqtt_aside_init(struct mqtt_aside *a)
+{
+        list_init(&a->waiting);
+        a->n_bytes = 0;
+}
+
+bool mqtt_aside_add(struct mqtt_aside *a, const struct mqtt_message *msg)
+{
+        size_t topic_size = strlen(msg->topic) + 1, n_bytes = sizeof(struct waiting) + topic_size + msg->len;
+        struct waiting *w;
+        char *topic, *payload;
+
+        if (!mqtt_aside_empty(a) &&
+            (a->n_bytes > MQTT_ASIDE_BYTES_MOST || n_bytes > MQTT_ASIDE_BYTES_MOST - a->n_bytes))
+                return false;
+        w = mem_alloc(n_bytes);
+        topic = (char *)(w + 1);
+        payload = topic + topic_size;
+        w->n_bytes = n_bytes;
+        w->msg = *msg;
+        w->msg.topic = memcpy(topic, msg->topic, topic_size);
+        if (msg->len)
+                w->msg.payload = memcpy(payload, msg->payload, msg->len);
+        list_init(&w->node);
+        list_append(&a->waiting, &w->node);
+        a->n_bytes += n_bytes;
+        return true;
+}
+
+const struct mqtt_message *mqtt_aside_first(const struct mqtt_aside *a)
+{
+        return mqtt_aside_empty(a) ? NULL : &list_entry(a->waiting.next, struct waiting, node)->msg;
+}
+
+void mqtt_aside_drop_first(struct mqtt_aside *a)
+{
+        struct waiting *w = list_entry(list_take(&a->waiting), struct waiting, node);
+
+        a->n_bytes -= w->n_bytes;
+        free(w);
+}

@@ -1,0 +1,313 @@
+/*
+ * intake: see intake.h.
+ *
+ * A message ends in exactly one of these: its readings are with the host; it was recognised as one we have; it is in the
+ * quarantine with topic and reason; or the host has no room, and then nothing of it was taken.  The first three may be
+ * acknowledged: a message that can't be read today can't be read when it is sent again, either.
+ *
+ * Sparkplug is the exception: what its messages say follows from those before, so each is read once; they can hold more than
+ * the host has room for at once, and most come at QoS 0 and never again.  So they are handed over in pieces, and what found
+ * no room is kept until the message is handed in again, or given up.
+ *
+ * A known topic costs one lookup; tags are made when their first value comes, so a value that never comes makes no tag.
+ */
+#include "drivers/mqtt/intake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "drivers/changed_names.h"
+
+enum { TOPICS_MOST = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100 };
+
+static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
+{
+        struct mqtt_sub *s = &in->subs[in->n_subs];
+
+        if (conf->payload == MQTT_SPARKPLUG_B && !in->sparkplug)
+                in->sparkplug = sparkplug_new(in->d->tags, in->d->name);
+        in->n_subs++;
+        s->conf = conf;
+        if (mqtt_pattern_init(&s->pattern, conf->topic, e) < 0)
+                return -1;
+        return mqtt_decoder_init(&s->decoder, conf, e);
+}
+
+int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
+{
+        const struct mqtt_conf *conf = d->conf;
+        const struct mqtt_sub_conf *subs = conf->subscriptions.items;
+
+        *in = (struct mqtt_intake){.d = d, .max_payload_bytes = conf->max_payload_bytes};
+        in->subs = mem_alloc(conf->subscriptions.n * sizeof(*in->subs) + 1);
+        in->topics = mqtt_topics_new(TOPICS_MOST);
+        in->changed = changed_names_new();
+        in->again = mem_alloc(sizeof(*in->again));
+        mqtt_redelivery_init(in->again);
+        in->decoded = mem_alloc(sizeof(*in->decoded));
+        in->scratch = mem_alloc(sizeof(*in->scratch) + MQTT_READINGS_MAX * sizeof(uint32_t));
+        for (size_t i = 0; i < conf->subscriptions.n; i++)
+                if (add_sub(in, &subs[i], e) < 0)
+                        return -1;
+        return 0;
+}
+
+void mqtt_intake_release(struct mqtt_intake *in)
+{
+        for (size_t i = 0; i < in->n_subs; i++) {
+                mqtt_pattern_release(&in->subs[i].pattern);
+                mqtt_decoder_release(&in->subs[i].decoder);
+        }
+        mqtt_topics_free(in->topics);
+        changed_names_free(in->changed);
+        sparkplug_free(in->sparkplug);
+        free(in->subs);
+        free(in->again);
+        free(in->decoded);
+        free(in->scratch);
+}
+
+static void on_recent(void *ctx, const struct reading *r)
+{
+        mqtt_redelivery_recall(ctx, r);
+}
+
+void mqtt_intake_recall(struct mqtt_intake *in)
+{
+        in->d->host->recent(in->d, on_recent, in->again);
+        mqtt_redelivery_recall(in->again, NULL);
+}
+
+void mqtt_intake_inherit(struct mqtt_intake *in, struct mqtt_intake *before)
+{
+        struct mqtt_redelivery *known = before->again;
+
+        before->again = in->again;
+        in->again = known;
+}
+
+static int quarantine(struct mqtt_intake *in, const struct mqtt_message *m, const char *reason)
+{
+        in->d->host->quarantine(in->d, m->topic, reason, m->payload, m->len < KEPT_BYTES ? m->len : KEPT_BYTES);
+        return 0;
+}
+
+/* NULL: none of our patterns. */
+static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
+{
+        size_t len = strlen(topic);
+        struct mqtt_route *r = mqtt_topics_find(in->topics, topic, len);
+        struct mqtt_match match;
+
+        for (size_t i = 0; i < in->n_subs && !r; i++) {
+                uint16_t n = (uint16_t)in->subs[i].decoder.n_values;
+
+                if (!mqtt_pattern_match(&in->subs[i].pattern, topic, &match))
+                        continue;
+                in->d->n_mapped += mqtt_mapped_add(in->changed, &match);
+                r = mqtt_topics_add(in->topics, topic, len, (uint16_t)i, n);
+                if (!r) {
+                        r = in->scratch;
+                        *r = (struct mqtt_route){.sub = (uint16_t)i, .n_tags = n};
+                        memset(r->tags, 0xff, n * sizeof(*r->tags));
+                }
+        }
+        return r;
+}
+
+/* The tag of one value of this topic; TAGS_E_FULL when the table is. */
+static int make_tag(struct mqtt_intake *in, struct mqtt_route *route, const char *topic, size_t value)
+{
+        const struct mqtt_sub *s = &in->subs[route->sub];
+        const struct mqtt_reading_conf *rc = s->conf->readings.items;
+        const char *source, *name, *unit;
+        struct mqtt_match match;
+
+        mqtt_pattern_match(&s->pattern, topic, &match);
+        source = match.source[0] ? match.source : s->conf->source ? s->conf->source : in->d->name;
+        name = s->decoder.kind == MQTT_JSON ? rc[value].tag : s->conf->tag;
+        unit = s->decoder.kind == MQTT_JSON ? rc[value].unit : s->conf->unit;
+        return tags_intern(in->d->tags, source, name ? name : match.tag, unit ? unit : "", match.labels, in->d->name,
+                           &route->tags[value]);
+}
+
+/* Gives every reading its tag; those the table has no room for are taken out. */
+static void set_tags(struct mqtt_intake *in, struct mqtt_route *route, const struct mqtt_message *m)
+{
+        struct mqtt_decoded *out = in->decoded;
+        size_t n = 0;
+
+        for (size_t i = 0; i < out->n; i++) {
+                uint32_t *tag = &route->tags[out->value[i]];
+
+                if (*tag == MQTT_NO_TAG && make_tag(in, route, m->topic, out->value[i]) == TAGS_E_FULL) {
+                        *tag = MQTT_NO_TAG;
+                        continue;
+                }
+                out->r[n] = out->r[i];
+                out->r[n].tag = *tag;
+                out->r[n].mid = m->mid;
+                if (m->retained)
+                        out->r[n].flags |= READING_RETAINED;
+                n++;
+        }
+        out->n = n;
+}
+
+static void count_handed_over(struct mqtt_intake *in)
+{
+        const struct mqtt_decoded *out = in->decoded;
+
+        in->n_rows += out->n;
+        for (size_t i = 0; i < out->n; i++)
+                in->n_bytes += out->r[i].len;
+}
+
+static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m)
+{
+        struct mqtt_decoded *out = in->decoded;
+        struct mqtt_print print;
+
+        if (m->mid) {
+                mqtt_print_start(&print);
+                for (size_t i = 0; i < out->n; i++)
+                        mqtt_print_add(&print, &out->r[i]);
+                if (mqtt_redelivery_known(in->again, m->mid, &print, m->dup)) {
+                        in->d->n_redelivered++;
+                        return 0;
+                }
+        }
+        if (driver_emit(in->d, out->r, out->n, true) == DRIVER_E_WAIT)
+                return DRIVER_E_WAIT;
+        if (m->mid)
+                mqtt_redelivery_add(in->again, m->mid, &print);
+        count_handed_over(in);
+        return 0;
+}
+
+/* ---- Sparkplug ---- */
+
+/* False: there was no room for all. */
+static bool give(struct mqtt_intake *in, bool may_wait)
+{
+        const struct sparkplug_turn *t = &in->turn;
+
+        while (in->n_given < t->n) {
+                const struct reading *r = t->r + in->n_given;
+                size_t left = t->n - in->n_given, n = left < PIECE_READINGS ? left : PIECE_READINGS;
+
+                if (driver_emit(in->d, r, n, may_wait) == DRIVER_E_WAIT)
+                        return false;
+                in->n_given += n;
+                in->n_rows += n;
+                for (size_t i = 0; i < n; i++)
+                        in->n_bytes += r[i].len;
+        }
+        if (t->n && in->mid)
+                mqtt_redelivery_add(in->again, in->mid, &in->print);
+        in->n_given = in->turn.n = 0;
+        return true;
+}
+
+void mqtt_intake_give_up(struct mqtt_intake *in)
+{
+        give(in, false);
+}
+
+static void ask_for_rebirth(struct mqtt_intake *in)
+{
+        const struct sparkplug_turn *t = &in->turn;
+
+        if (!in->publish || in->publish(in->publish_ctx, t->command_topic, t->command, t->command_len) < 0)
+                return;
+        log_notice("mqtt", "%s: %s: %s", in->d->name, t->command_topic, t->gap ? t->gap : t->reason ? t->reason : "");
+}
+
+/* What the message came to beside readings. */
+static void tell(struct mqtt_intake *in, const struct mqtt_message *m)
+{
+        const struct sparkplug_turn *t = &in->turn;
+        struct driver *d = in->d;
+
+        d->n_absent += t->n_absent;
+        d->n_mapped += t->n_mapped;
+        d->n_untagged += t->n_untagged;
+        if (t->gap) {
+                char topic[101];
+
+                text_copy(topic, sizeof(topic), m->topic);
+                d->n_errors++;
+                text_format(d->last_error, sizeof(d->last_error), "%s: %s", topic, t->gap);
+        }
+        if (t->rebirth)
+                ask_for_rebirth(in);
+        if (t->reason)
+                quarantine(in, m, t->reason);
+        if (t->source)
+                d->host->device_event(d, t->source, t->state, t->why);
+}
+
+static bool is_known(struct mqtt_intake *in, const struct mqtt_message *m)
+{
+        mqtt_print_start(&in->print);
+        for (size_t i = 0; i < in->turn.n; i++)
+                mqtt_print_add(&in->print, &in->turn.r[i]);
+        return mqtt_redelivery_known(in->again, m->mid, &in->print, m->dup);
+}
+
+static void read_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)
+{
+        struct sparkplug_turn *t = &in->turn;
+
+        sparkplug_take(in->sparkplug, m->topic, m->payload, m->len, now, t);
+        tell(in, m);
+        for (size_t i = 0; i < t->n; i++) {
+                t->r[i].mid = m->mid;
+                if (m->retained)
+                        t->r[i].flags |= READING_RETAINED;
+        }
+        in->n_given = 0;
+        in->mid = m->mid;
+        if (t->n && m->mid && is_known(in, m)) {
+                in->d->n_redelivered++;
+                t->n = 0;
+        }
+}
+
+static int take_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)
+{
+        if (!in->turn.n)
+                read_sparkplug(in, m, now);
+        return give(in, true) ? 0 : DRIVER_E_WAIT;
+}
+
+int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
+{
+        struct mqtt_decoded *out = in->decoded;
+        struct mqtt_route *route;
+        struct rt_time now;
+        size_t n_wanted;
+        int r;
+
+        if (m->len > in->max_payload_bytes)
+                return quarantine(in, m, "longer than max_payload");
+        route = find_route(in, m->topic);
+        if (!route)
+                return quarantine(in, m, "no subscription is for this topic");
+        rt_now(in->d->rt, &now);
+        if (in->subs[route->sub].conf->payload == MQTT_SPARKPLUG_B)
+                return take_sparkplug(in, m, &now);
+        if (mqtt_decode(&in->subs[route->sub].decoder, m->payload, m->len, now.wall_us, out) == MQTT_E_MALFORMED)
+                return quarantine(in, m, out->reason);
+        n_wanted = out->n;
+        set_tags(in, route, m);
+        r = out->n ? hand_over(in, m) : 0;
+        if (r)
+                return r;
+        in->d->n_absent += out->n_absent;
+        in->d->n_untagged += n_wanted - out->n;
+        return out->n < n_wanted ? quarantine(in, m, "tag table full") : 0;
+}

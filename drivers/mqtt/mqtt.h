@@ -1,0 +1,55 @@
+/*
+ * mqtt: readings that come through an MQTT broker.
+ *
+ * The configuration of one `mqtt:` item and the driver's ops table; everything else of the driver is its own.
+ * Parts: conf.c (the table), topic.c, payload.c, ack_delay.c, redelivery.c (pure), mqtt.c (I/O).
+ */
+#ifndef MILLRACE_DRIVERS_MQTT_MQTT_H
+#define MILLRACE_DRIVERS_MQTT_MQTT_H
+
+#include "drivers/driver.h"
+
+enum mqtt_protocol { MQTT_V5, MQTT_V311 };
+enum mqtt_payload_kind { MQTT_NUMBER, MQTT_JSON, MQTT_TEXT, MQTT_RAW, MQTT_SPARKPLUG_B };
+enum mqtt_time_format { MQTT_UNIX_S, MQTT_UNIX_MS, MQTT_UNIX_US, MQTT_ISO8601 };
+
+/* One value of a JSON payload. */
+struct mqtt_reading_conf {
+        struct schema_at at;
+        const char *tag;   /* NULL: the topic's {tag} */
+        const char *value; /* JSON pointer; NULL: "/" and the tag */
+        const char *unit;
+};
+
+struct mqtt_sub_conf {
+        struct schema_at at;
+        const char *topic;
+        int payload; /* enum mqtt_payload_kind */
+        const char *source, *tag, *unit;
+        const char *time; /* JSON pointer; NULL: time of arrival */
+        int time_format;  /* enum mqtt_time_format */
+        struct schema_list readings; /* struct mqtt_reading_conf */
+};
+
+struct mqtt_conf {
+        struct schema_at at;
+        const char *name, *url, *client_id, *username, *password_file, *ca_file, *cert_file, *key_file;
+        int protocol; /* enum mqtt_protocol */
+        int64_t qos, receive_maximum;
+        int64_t keepalive_us, session_expiry_us, ack_delay_us;
+        uint64_t max_payload_bytes;
+        struct schema_list subscriptions; /* struct mqtt_sub_conf */
+};
+
+extern const struct schema mqtt_schema;
+extern const struct driver_ops mqtt_ops;
+
+struct mqtt_url {
+        char host[256];
+        int port;
+        bool tls;
+};
+/* mqtt://host[:port], mqtts://host[:port], [::1] for IPv6. 0, or -1 with what is wrong. */
+int mqtt_url_parse(struct mqtt_url *out, const char *url, struct err *e);
+
+#endif

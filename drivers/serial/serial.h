@@ -1,0 +1,99 @@
+/*
+ * serial: instruments on a serial line that speak on their own or when asked: lines of text, NMEA 0183 sentences, binary
+ * frames.
+ *
+ *   serial_conf   tables of the section             serial_frame    bytes <-> frames, and back in step after noise
+ *   serial_match  regular expressions, bounded      serial_decode   a frame -> readings
+ *   nmea          sentences, fields, positions      serial          the port and its bytes
+ * All but the last are pure.
+ */
+#ifndef MILLRACE_DRIVERS_SERIAL_SERIAL_H
+#define MILLRACE_DRIVERS_SERIAL_SERIAL_H
+
+#include "drivers/driver.h"
+
+enum serial_framing { SERIAL_LINE, SERIAL_NMEA0183, SERIAL_BINARY };
+enum serial_type {
+        SERIAL_AUTO, /* a number when it is one, else text */
+        SERIAL_NUMBER,
+        SERIAL_TEXT,
+        SERIAL_LATITUDE,
+        SERIAL_LONGITUDE,
+        SERIAL_TIME,
+        SERIAL_INT8,
+        SERIAL_UINT8,
+        SERIAL_INT16,
+        SERIAL_UINT16,
+        SERIAL_INT32,
+        SERIAL_UINT32,
+        SERIAL_INT64,
+        SERIAL_UINT64,
+        SERIAL_FLOAT32,
+        SERIAL_FLOAT64,
+        SERIAL_BIT,
+};
+enum serial_order { SERIAL_BIG, SERIAL_LITTLE };
+enum serial_checksum {
+        SERIAL_CHECK_NONE,
+        SERIAL_CHECK_SUM8,
+        SERIAL_CHECK_XOR8,
+        SERIAL_CHECK_SUM16,
+        SERIAL_CHECK_CRC16_MODBUS,
+        SERIAL_CHECK_CRC16_CCITT,  /* polynomial 1021, begins with FFFF */
+        SERIAL_CHECK_CRC16_XMODEM, /* the same, begins with 0 */
+};
+enum { SERIAL_ORDER_USUAL, SERIAL_ORDER_BIG, SERIAL_ORDER_LITTLE }; /* of a checksum */
+
+enum { SERIAL_READINGS_MAX = 64, SERIAL_FRAME_MAX = 4096, SERIAL_MARK_MAX = 8, SERIAL_POLL_MAX = 256 };
+
+struct serial_reading_conf {
+        struct schema_at at;
+        const char *tag, *value, *unit, *sentence;
+        int type; /* enum serial_type */
+        double scale, offset;
+        int64_t field, where, length, bit; /* -1: not said */
+        int order;                         /* enum serial_order */
+};
+
+struct serial_quality_conf {
+        struct schema_at at;
+        const char *value;            /* NULL: every line is good */
+        struct schema_list good, bad; /* const char * */
+};
+
+struct serial_binary_conf {
+        struct schema_at at;
+        const char *start, *end;                     /* bytes in hexadecimal */
+        int64_t length;                              /* -1: there is a length field */
+        int64_t length_at, length_size, length_adds; /* length_at -1: there is none */
+        int length_order, checksum, checksum_order;
+        int64_t checksum_from;
+};
+
+struct serial_conf {
+        struct schema_at at;
+        const char *name, *port, *source, *delimiter, *match, *poll;
+        int64_t baud, data_bits, stop_bits;
+        int parity, rs485, frame, decimal, time;
+        uint64_t max_frame;
+        int64_t idle_us, period_us, timeout_us;
+        struct serial_quality_conf quality;
+        struct serial_binary_conf binary;
+        struct schema_list readings; /* struct serial_reading_conf */
+};
+
+enum { SERIAL_DECIMAL_POINT, SERIAL_DECIMAL_COMMA };
+enum { SERIAL_TIME_ARRIVAL, SERIAL_TIME_SENTENCE };
+
+/*
+ * Bytes as people write them: \r \n \t \\ \0 and \xHH stand for what they name. The number of bytes, or -1 with a
+ * sentence.
+ */
+int serial_unescape(uint8_t *out, size_t cap, const char *text, struct err *e);
+/* "AA 55" or "AA55". Likewise. */
+int serial_unhex(uint8_t *out, size_t cap, const char *text, struct err *e);
+
+extern const struct schema serial_schema;
+extern const struct driver_ops serial_ops;
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * batch: what one commit will write, gathered in memory.
+ *
+ * Readings and their text go into arenas of a fixed size made at start, so that an append is a copy and a comparison;
+ * the pages of an arena that were never touched cost no memory.  Events, quarantine and ledger lines are rare and grow
+ * their arrays, each up to a bound from the plan.  How it fails: the caller is told that there is no room.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/impl.h"
+
+void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan)
+{
+        memset(b, 0, sizeof(*b));
+        spool_batch_fit(b, plan);
+}
+
+void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan)
+{
+        if (b->cap_rows < plan->batch_rows) {
+                b->cap_rows = plan->batch_rows;
+                b->rows = mem_grow(b->rows, b->cap_rows, sizeof(*b->rows));
+        }
+        if (b->cap_text < plan->batch_text) {
+                b->cap_text = plan->batch_text;
+                b->text = mem_grow(b->text, b->cap_text, 1);
+        }
+}
+
+void spool_batch_free(struct spool_batch *b)
+{
+        free(b->rows);
+        free(b->text);
+        free(b->events);
+        free(b->quarantine);
+        free(b->event_bytes.p);
+        free(b->quarantine_bytes.p);
+        free(b->refused.v);
+        free(b->dead);
+        free(b->forget);
+        spool_batch_clear_alarms(b);
+        spool_batch_clear_learned(b);
+        free(b->alarms);
+        free(b->notes);
+        free(b->new_tags);
+        free(b->saves);
+        memset(b, 0, sizeof(*b));
+}
+
+void spool_batch_clear(struct spool_batch *b)
+{
+        b->n_rows = b->n_events = b->n_quarantine = b->n_dead = 0;
+        b->text_used = b->event_bytes.n = b->quarantine_bytes.n = 0;
+        b->cost_bytes = 0;
+        b->n_repairs = 0;
+        b->purge_upto = b->n_forget = 0;
+        b->refused.n = 0;
+        spool_batch_clear_alarms(b);
+        spool_batch_clear_learned(b);
+        b->n_new_tags = b->n_saves = 0;
+        b->save = false;
+}
+
+bool spool_batch_empty(const struct spool_batch *b)
+{
+        return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
+               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_learned && !b->told;
+}
+
+void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)
+{
+        struct spool_row *row = &b->rows[b->n_rows++];
+
+        row->seq = seq;
+        row->r = *r;
+        b->cost_bytes += spool_row_cost(text_len);
+        if (r->type != READING_TEXT && r->type != READING_RAW)
+                return;
+        if (text_len)
+                memcpy(b->text + b->text_used, r->v.text, text_len);
+        row->r.v.text = b->text + b->text_used;
+        b->text_used += text_len;
+}
+
+static void *grow(void *items, size_t n, size_t *cap, size_t item_bytes)
+{
+        if (n < *cap)
+                return items;
+        *cap = *cap ? 2 * *cap : 16;
+        return mem_grow(items, *cap, item_bytes);
+}
+
+static void put_bytes(struct spool_bytes *b, const void *p, size_t len)
+{
+        if (b->cap - b->n < len) {
+                size_t cap = b->cap ? b->cap : 1024;
+
+                while (cap - b->n < len)
+                        cap *= 2;
+                b->p = mem_grow(b->p, cap, 1);
+                b->cap = cap;
+        }
+        if (len)
+                memcpy(b->p + b->n, p, len);
+        b->n += len;
+}
+
+bool spool_batch_put_event(struct spool_batch *b, const struct spool_plan *plan, uint64_t seq, int64_t ts_us,
+                           const char *kind, int severity, uint32_t tag, const char *body, size_t len)
+{
+        struct spool_event_item *item;
+
+        if (b->event_bytes.n + len + 256 > plan->batch_events || b->n_events >= plan->batch_events / 64)
+                return false;
+        b->events = grow(b->events, b->n_events, &b->cap_events, sizeof(*b->events));
+        item = &b->events[b->n_events++];
+        *item = (struct spool_event_item){
+                .seq = seq, .ts_us = ts_us, .severity = severity, .tag = tag, .at = b->event_bytes.n, .len = len};
+        item->kind_len = strnlen(kind, 64);
+        put_bytes(&b->event_bytes, kind, item->kind_len);
+        put_bytes(&b->event_bytes, body, len);
+        return true;
+}
+
+bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *plan, int64_t at_us, const char *driver,
+                                const char *origin, const char *reason, const void *payload, size_t len)
+{
+        struct spool_quarantine_item item = {.at_us = at_us, .at = b->quarantine_bytes.n, .len = len};
+
+        item.driver_len = strnlen(driver, 64);
+        item.origin_len = strnlen(origin, 1024);
+        item.reason_len = strnlen(reason, 512);
+        if (item.len > plan->batch_quarantine / 4)
+                item.len = plan->batch_quarantine / 4;
+        if (b->n_quarantine * 64 + b->quarantine_bytes.n + item.driver_len + item.origin_len + item.reason_len +
+                    item.len >
+            plan->batch_quarantine)
+                return false;
+        b->quarantine = grow(b->quarantine, b->n_quarantine, &b->cap_quarantine, sizeof(*b->quarantine));
+        b->quarantine[b->n_quarantine++] = item;
+        put_bytes(&b->quarantine_bytes, driver, item.driver_len);
+        put_bytes(&b->quarantine_bytes, origin, item.origin_len);
+        put_bytes(&b->quarantine_bytes, reason, item.reason_len);
+        put_bytes(&b->quarantine_bytes, payload, item.len);
+        return true;
+}
+
+void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t seq, const char *reason)
+{
+        struct spool_dead_item *item;
+
+        b->dead = grow(b->dead, b->n_dead, &b->cap_dead, sizeof(*b->dead));
+        item = &b->dead[b->n_dead++];
+        item->lane = lane;
+        item->seq = seq;
+        snprintf(item->reason, sizeof(item->reason), "%s", reason);
+}
+
+/* Beyond a bound that no sane sequence of drops reaches, the last line's reason stands for what follows it. */
+void spool_drops_add(struct spool_drops *d, enum spool_lane lane, uint64_t first, uint64_t last, const char *reason)
+{
+        enum { MOST = 20000 };
+
+        for (size_t i = d->n; i > 0 && i + 2 > d->n; i--) {
+                struct spool_drop *old = &d->v[i - 1];
+
+                if (old->lane == lane && old->last + 1 == first &&
+                    (d->n >= MOST || !strncmp(old->reason, reason, REASON_MAX - 1))) {
+                        old->last = last;
+                        return;
+                }
+        }
+        d->v = grow(d->v, d->n, &d->cap, sizeof(*d->v));
+        d->v[d->n] = (struct spool_drop){.lane = lane, .first = first, .last = last};
+        snprintf(d->v[d->n].reason, REASON_MAX, "%s", reason);
+        d->n++;
+}

@@ -1,0 +1,119 @@
+/*
+ * query_tags: the tags of a spool, and with a walk over its readings what each of them brought.
+ *
+ * Rows are only ever added, so those known are not read again; the units of one tag are one line of the listing.  A tag
+ * made while a listing runs may come without its names.
+ * How it fails: with a sentence.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/inspect/query_impl.h"
+
+enum { STATS_ROWS = 20000 };
+
+int query_load_tags(struct spool_query *q, struct err *e)
+{
+        sqlite3_stmt *st =
+                query_prepare(q, "SELECT " SPOOL_TAG_COLUMNS " FROM tag WHERE id >= ?1 ORDER BY id", e);
+        int rc;
+
+        if (!st)
+                return -1;
+        sqlite3_bind_int64(st, 1, (int64_t)tags_count(q->tags));
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW &&
+               (size_t)sqlite3_column_int64(st, 0) == tags_count(q->tags)) {
+                struct tag row;
+
+                spool_read_tag(st, &row);
+                tags_load(q->tags, &row);
+        }
+        return query_finish(q, st, rc, e);
+}
+
+const struct tag *query_tag(const struct spool_query *q, uint32_t tag)
+{
+        static const struct tag none = {.source = "", .name = "", .unit = "", .labels = "", .driver = ""};
+
+        return tag < tags_count(q->tags) ? tags_get(q->tags, tag) : &none;
+}
+
+static void add_to_stats(struct spool_query *q, struct spool_query_tag *sum, const struct spool_row *row,
+                         const struct lane_sums *l)
+{
+        const struct tag *tag = query_tag(q, row->r.tag);
+        struct spool_query_tag *t = &sum[tag->first];
+
+        if (!query_is_delivered(l, row->seq))
+                t->n_held++;
+        else
+                t->n_kept++;
+        if (!t->oldest_ts_us || row->r.ts_us < t->oldest_ts_us)
+                t->oldest_ts_us = row->r.ts_us;
+        if (row->r.ts_us < t->newest_ts_us)
+                return;
+        t->newest_ts_us = t->last_ts_us = row->r.ts_us;
+        t->unit = tag->unit;
+        t->has_last = true;
+        t->last = row->r;
+        if (t->last.type == READING_TEXT || t->last.type == READING_RAW)
+                t->last.v.text = NULL;
+}
+
+static int walk_stats(struct spool_query *q, struct spool_query_tag *sum, struct err *e)
+{
+        sqlite3_stmt *st =
+                query_prepare(q, "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 ORDER BY seq LIMIT ?2", e);
+        struct lane_sums l;
+        uint64_t after = 0;
+        struct spool_row row;
+        int rc, n_rows = STATS_ROWS;
+
+        if (!st || query_lane(q, SPOOL_SAMPLES, &l, e) < 0) {
+                sqlite3_finalize(st);
+                return -1;
+        }
+        for (rc = SQLITE_DONE; rc == SQLITE_DONE && n_rows == STATS_ROWS;) {
+                sqlite3_bind_int64(st, 1, (int64_t)after);
+                sqlite3_bind_int64(st, 2, STATS_ROWS);
+                for (n_rows = 0; (rc = sqlite3_step(st)) == SQLITE_ROW; n_rows++) {
+                        spool_read_row(st, &row);
+                        after = row.seq;
+                        if (row.r.tag < tags_count(q->tags))
+                                add_to_stats(q, sum, &row, &l);
+                }
+                sqlite3_reset(st);
+        }
+        return query_finish(q, st, rc, e);
+}
+
+int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, const struct spool_query_tag *tag),
+                     void *ctx, struct err *e)
+{
+        struct spool_query_tag *sum;
+        size_t n;
+        int rc = 0;
+
+        if (query_load_tags(q, e) < 0)
+                return -1;
+        n = tags_count(q->tags);
+        sum = mem_alloc((n + 1) * sizeof(*sum));
+        for (size_t i = 0; i < n; i++) {
+                const struct tag *t = query_tag(q, (uint32_t)i);
+
+                sum[i] = (struct spool_query_tag){.id = (uint32_t)i,
+                                                  .source = t->source,
+                                                  .name = t->name,
+                                                  .unit = tags_unit(q->tags, t->first),
+                                                  .labels = t->labels,
+                                                  .driver = t->driver,
+                                                  .last_ts_us = t->last_ts_us};
+        }
+        if (stats)
+                rc = walk_stats(q, sum, e);
+        for (size_t i = 0; i < n && rc == 0; i++)
+                if (tags_is_tag(q->tags, (uint32_t)i) && !each(ctx, &sum[i]))
+                        break;
+        free(sum);
+        return rc;
+}

@@ -1,0 +1,181 @@
+/*
+ * open: a spool from its file, with a rescue when that is damaged, and the end of it.
+ *
+ * How it fails: opening with a sentence; closing tells what could not be committed, and leaves the WAL to the next start.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "store/impl.h"
+
+enum {
+        CLOSE_TRIES = 3,
+        CLOSE_WITHIN_US = 1000000, /* no try begins later */
+};
+
+static void dispose(struct spool *s, bool clean)
+{
+        pthread_mutex_lock(&s->reader_lock);
+        spool_reader_close(s);
+        pthread_mutex_unlock(&s->reader_lock);
+        spool_db_close(&s->db, clean);
+        rt_timer_cancel(s->rt, &s->interval);
+        rt_timer_cancel(s->rt, &s->retry);
+        rt_timer_cancel(s->rt, &s->kick);
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_release(&s->lanes[i]);
+        for (int i = 0; i < 2; i++)
+                spool_batch_free(&s->batches[i]);
+        while (list_take(&s->syncs))
+                ;
+        free(s->result.drops.v);
+        free(s->saved_ts);
+        free((char *)s->conf.path);
+        pthread_mutex_destroy(&s->db_lock);
+        pthread_mutex_destroy(&s->reader_lock);
+        free(s);
+}
+
+static struct spool *make(struct rt *rt, const struct spool_conf *conf, struct tags *tags,
+                          const struct spool_upcalls *up)
+{
+        struct spool *s = mem_alloc(sizeof(*s));
+
+        s->rt = rt;
+        s->conf = *conf;
+        s->conf.path = mem_strdup(conf->path);
+        if (up)
+                s->up = *up;
+        s->tags = tags;
+        spool_commit_init(s);
+        list_init(&s->syncs);
+        pthread_mutex_init(&s->db_lock, NULL);
+        pthread_mutex_init(&s->reader_lock, NULL);
+        s->db.lock_fd = -1;
+        spool_plan(&s->plan, conf);
+        for (int i = 0; i < 2; i++)
+                spool_batch_init(&s->batches[i], &s->plan);
+        s->gather = &s->batches[0];
+        s->committing = &s->batches[1];
+        s->gather->no = 1;
+        return s;
+}
+
+/* Where the rescued file lies, without its directory, as the event tells it. */
+static void tell_rescue(struct spool *s, const struct spool_rescue *r)
+{
+        const char *slash = strrchr(r->aside, '/'), *name = slash ? slash + 1 : r->aside;
+        char file[1024], body[2600];
+        int n;
+
+        file[text_put_json(file, name, strnlen(name, sizeof(file) / 6 - 1))] = '\0';
+        n = snprintf(body, sizeof(body),
+                     "\"kind\":\"spool_rescue\",\"severity\":900,\"file\":\"%s\",\"old_epoch\":%" PRIu64
+                     ",\"readings\":%" PRIu64 ",\"events\":%" PRIu64 ",\"lost\":%" PRIu64
+                     ",\"lost_seq\":\"%s\",\"stopped\":\"%s\"",
+                     file, r->old_epoch, r->n_readings, r->n_events, r->n_lost, r->lost, r->stopped ? r->stopped : "");
+        spool_append_event(s, r->at_us, "spool_rescue", 900, SPOOL_NO_TAG, body, (size_t)n);
+}
+
+static void forget_lanes(struct spool *s)
+{
+        spool_reader_close(s);
+        for (int i = 0; i < SPOOL_LANES; i++)
+                lane_release(&s->lanes[i]);
+}
+
+static int try_open(struct spool *s, const char *gateway, int64_t wall_us, struct err *e)
+{
+        forget_lanes(s);
+        if (spool_db_open(&s->db, &s->conf, gateway, wall_us, e) < 0 || spool_db_load(&s->db, s->tags, s->lanes, e) < 0)
+                return -1;
+        return spool_reader_open(s, e);
+}
+
+/* Damage is believed when a second connection sees it too: a failing read can look like it. */
+static int open_file(struct spool *s, const char *gateway, int64_t wall_us, struct spool_rescue *r, struct err *e)
+{
+        struct spool_db *db = &s->db;
+
+        if (try_open(s, gateway, wall_us, e) == 0)
+                return 0;
+        if (!db->damaged || !spool_rescue_is_ours(s->conf.path))
+                return -1;
+        spool_db_forget(db);
+        if (try_open(s, gateway, wall_us, e) == 0)
+                return 0;
+        if (!db->damaged)
+                return -1;
+        log_error("spool", "%s", e->text);
+        forget_lanes(s);
+        spool_db_forget(db);
+        if (spool_rescue_begin(r, s->conf.path, wall_us, e) < 0)
+                return -1;
+        db->fresh = true;
+        if (spool_db_open(db, &s->conf, gateway, wall_us, e) < 0 || spool_rescue_carry(r, db, gateway, e) < 0 ||
+            spool_db_load(db, s->tags, s->lanes, e) < 0)
+                return -1;
+        return spool_reader_open(s, e);
+}
+
+int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf, const char *gateway, struct tags *tags,
+               const struct spool_upcalls *up, struct err *e)
+{
+        struct spool *s = make(rt, conf, tags, up);
+        struct spool_rescue rescue = {0};
+        struct rt_time now;
+        struct err mine;
+
+        e = e ? e : &mine;
+        rt_now(rt, &now);
+        if (open_file(s, gateway, now.wall_us, &rescue, e) < 0) {
+                dispose(s, false);
+                return -1;
+        }
+        s->n_tags_sent = s->cap_saved_ts = tags_count(tags);
+        s->saved_ts = mem_grow(s->saved_ts, s->cap_saved_ts, sizeof(*s->saved_ts));
+        for (size_t i = 0; i < s->n_tags_sent; i++)
+                s->saved_ts[i] = INT64_MIN;
+        s->rows_since_save = s->lanes[SPOOL_SAMPLES].last - s->db.v.ts_saved_seq;
+        spool_db_stat(&s->db, s->lanes[SPOOL_SAMPLES].acked_durable, &s->result);
+        s->used_pages = s->result.used_pages;
+        s->file_bytes = s->result.file_bytes;
+        s->event_bytes = s->result.event_bytes;
+        s->first_seq = s->result.first_seq;
+        s->oldest_held_ts_us = s->result.oldest_held_ts_us;
+        s->more = s->first_seq && s->first_seq <= s->lanes[SPOOL_SAMPLES].acked;
+        spool_go_on(s);
+        if (*rescue.aside)
+                tell_rescue(s, &rescue);
+        *out = s;
+        return 0;
+}
+
+void spool_abandon(struct spool *s)
+{
+        dispose(s, false);
+}
+
+bool spool_close(struct spool *s)
+{
+        int64_t end_us;
+        bool ok = true;
+
+        atomic_store(&s->db.closing, true);
+        if (s->state == COMMIT_RUNNING)
+                spool_finish_running(s);
+        end_us = rt_mono_us(s->rt) + CLOSE_WITHIN_US;
+        for (int i = 0; i < CLOSE_TRIES && (!i || rt_mono_us(s->rt) < end_us) &&
+                        (s->state != COMMIT_IDLE || spool_is_dirty(s) || s->rows_since_save);
+             i++)
+                ok = spool_commit_here(s);
+        ok = ok && s->state == COMMIT_IDLE && !spool_is_dirty(s);
+        if (!ok)
+                log_error("spool", "%s: closed without what could not be committed: %s", s->conf.path, s->result.fault);
+        dispose(s, ok);
+        return ok;
+}

@@ -1,0 +1,110 @@
+/*
+ * ahead: readings that go to Kafka ahead of older ones that are still owed.
+ *
+ * The uplink may have two readers: fresh rows go out while a backlog below them drains.  What Kafka has above the watermark
+ * is a short list of stretches (store/lane.h), kept in the table `ahead` in the same transaction as the watermark.  They are
+ * neither sent again after a restart nor dropped; when room is needed their rows go first, like all that is delivered.
+ * Whoever does not know the table sends them twice, with the same ids, and loses nothing.
+ *
+ * The pin covers both readers, so it forbids to touch the backlog between them; the gap says which rows below the pin are
+ * not on their way.  Each of the three numbers is right by itself, whichever the commit sees first.
+ */
+#include "store/writer/stmt.h"
+
+/* ---- on the loop ---- */
+
+void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last)
+{
+        if (lane_ack_ahead(&s->lanes[SPOOL_SAMPLES], first, last))
+                spool_arm(s);
+}
+
+bool spool_may_go_ahead(const struct spool *s)
+{
+        return s->lanes[SPOOL_SAMPLES].ahead.n < LANE_AHEAD_MOST;
+}
+
+uint64_t spool_goes_ahead_from(const struct spool *s)
+{
+        const struct lane_ahead *a = &s->lanes[SPOOL_SAMPLES].ahead;
+
+        return a->n ? a->v[a->n - 1].first : 0;
+}
+
+uint64_t spool_owed(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto)
+{
+        const struct lane *l = &s->lanes[lane];
+
+        return lane_owed(&l->ahead, after > l->acked ? after : l->acked, upto);
+}
+
+uint64_t spool_durable(const struct spool *s, enum spool_lane lane, uint64_t first)
+{
+        return lane_durable(&s->lanes[lane], first);
+}
+
+uint64_t spool_held_below(const struct spool *s, uint64_t seq)
+{
+        return lane_held_below(&s->lanes[SPOOL_SAMPLES], seq);
+}
+
+void spool_pin_gap(struct spool *s, uint64_t after, uint64_t below)
+{
+        atomic_store(&s->db.gap_after, after);
+        atomic_store(&s->db.gap_below, below);
+}
+
+/* ---- in a commit ---- */
+
+void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b)
+{
+        if (b->ahead.no == db->v.ahead_no)
+                return;
+        stmt_bind(db, STMT_CUT_AHEAD, 1, b->acked[SPOOL_SAMPLES]);
+        stmt_run(db, STMT_CUT_AHEAD);
+        for (uint32_t i = 0; i < b->ahead.n; i++) {
+                stmt_bind(db, STMT_PUT_AHEAD, 1, b->ahead.v[i].first);
+                stmt_bind(db, STMT_PUT_AHEAD, 2, b->ahead.v[i].last);
+                stmt_run(db, STMT_PUT_AHEAD);
+        }
+        db->v.ahead_no = b->ahead.no;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+        return a > b ? a : b;
+}
+
+bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto)
+{
+        uint64_t pin = spool_db_pinned(db, b, SPOOL_SAMPLES), below = atomic_load(&db->gap_below);
+        uint64_t from = max_u64(atomic_load(&db->gap_after), b->acked[SPOOL_SAMPLES]), at;
+
+        if (*after == UINT64_MAX)
+                return false;
+        at = lane_owed(&b->ahead, max_u64(*after, from), upto);
+        *upto = min_u64(*upto, below ? below - 1 : 0);
+        if (at >= *upto)
+                at = lane_owed(&b->ahead, max_u64(*after, pin), upto);
+        *after = at;
+        return true;
+}
+
+bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uint64_t most)
+{
+        for (uint32_t i = 0; i < b->ahead.n && stmt_fine(db); i++) {
+                uint64_t first = b->ahead.v[i].first, last = min_u64(b->ahead.v[i].last, db->v.ts_saved_seq);
+
+                first = first > db->v.ahead_gone ? first : db->v.ahead_gone + 1;
+                if (first > last)
+                        continue;
+                last = min_u64(last, first + most - 1);
+                stmt_bind(db, STMT_CUT_READING, 1, first);
+                stmt_bind(db, STMT_CUT_READING, 2, last);
+                stmt_run(db, STMT_CUT_READING);
+                spool_db_cut_aggregates(db, first, last);
+                db->v.ahead_gone = last;
+                return true;
+        }
+        return false;
+}

@@ -1,0 +1,300 @@
+/*
+ * alarm: the last state of every alarm, and the journal of what happened to it, in the transaction of the reading
+ * that moved it.
+ *
+ * A batch keeps one row per alarm: when its array is full, rows of one alarm become its last, and only when most are
+ * different alarms does the array grow.  So however long the disk is away, memory is bounded by how many alarms there are.
+ * The journal is for people: it keeps the newest lines, in the file and in a batch; what a batch had no room for is
+ * counted.
+ *
+ * Fails as the rest of the transaction: db->rc says so, and all of it is tried again.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/impl.h"
+
+enum { FIRST_ALARMS = 64, NOTES_MOST = 4096, LOG_MOST = 20000, LOG_LINE_BYTES = 256, SAID_MAX = 400 };
+
+/* ---- gathering ---- */
+
+static int by_key(const void *a, const void *b)
+{
+        const struct spool_alarm_item *x = a, *y = b;
+        int rc = strcmp(x->alarm.source, y->alarm.source);
+
+        rc = rc ? rc : strcmp(x->alarm.tag, y->alarm.tag);
+        rc = rc ? rc : strcmp(x->alarm.rule, y->alarm.rule);
+        return rc ? rc : strcmp(x->alarm.limit_kind, y->alarm.limit_kind);
+}
+
+static int by_key_and_order(const void *a, const void *b)
+{
+        const struct spool_alarm_item *x = a, *y = b;
+        int rc = by_key(a, b);
+
+        return rc ? rc : x->order < y->order ? -1 : 1;
+}
+
+static void compact(struct spool_batch *b)
+{
+        size_t n = 0;
+
+        if (!b->n_alarms)
+                return;
+        qsort(b->alarms, b->n_alarms, sizeof(*b->alarms), by_key_and_order);
+        for (size_t i = 0; i < b->n_alarms; i++) {
+                if (i + 1 == b->n_alarms || by_key(&b->alarms[i], &b->alarms[i + 1]) != 0)
+                        b->alarms[n++] = b->alarms[i];
+        }
+        b->n_alarms = n;
+}
+
+void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a)
+{
+        if (b->n_alarms == b->cap_alarms) {
+                compact(b);
+                if (b->n_alarms >= b->cap_alarms / 2) {
+                        b->cap_alarms = b->cap_alarms ? 2 * b->cap_alarms : FIRST_ALARMS;
+                        b->alarms = mem_grow(b->alarms, b->cap_alarms, sizeof(*b->alarms));
+                }
+        }
+        b->alarms[b->n_alarms++] = (struct spool_alarm_item){.alarm = *a, .order = ++b->alarm_order};
+}
+
+/* The operator, NUL, the comment, NUL. */
+static char *keep_said(const struct spool_alarm_note *n)
+{
+        size_t who = strnlen(n->by, SAID_MAX), what = strnlen(n->comment, SAID_MAX);
+        char *said = mem_alloc(who + what + 2);
+
+        memcpy(said, n->by, who);
+        memcpy(said + who + 1, n->comment, what);
+        return said;
+}
+
+bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_note *n)
+{
+        struct spool_alarm_note *mine;
+
+        if (b->n_notes == NOTES_MOST)
+                return false;
+        if (b->n_notes == b->cap_notes) {
+                b->cap_notes = b->cap_notes ? 2 * b->cap_notes : FIRST_ALARMS;
+                b->notes = mem_grow(b->notes, b->cap_notes, sizeof(*b->notes));
+        }
+        mine = &b->notes[b->n_notes++];
+        *mine = *n;
+        mine->by = mine->comment = NULL;
+        if (*n->by || *n->comment) {
+                mine->by = keep_said(n);
+                mine->comment = mine->by + strlen(mine->by) + 1;
+        }
+        return true;
+}
+
+void spool_batch_clear_alarms(struct spool_batch *b)
+{
+        for (size_t i = 0; i < b->n_notes; i++)
+                free((char *)(uintptr_t)b->notes[i].by);
+        b->n_notes = b->n_alarms = 0;
+        b->told = false;
+        b->alarm_order = 0;
+}
+
+/* ---- writing ---- */
+
+uint64_t spool_alarm_lines(const struct spool_plan *plan)
+{
+        uint64_t lines = plan->event_bytes / 4 / LOG_LINE_BYTES;
+
+        return lines < LOG_MOST ? lines : LOG_MOST;
+}
+
+static void put_text(sqlite3_stmt *st, int at, const char *s)
+{
+        if (s)
+                sqlite3_bind_text(st, at, s, -1, SQLITE_STATIC);
+        else
+                sqlite3_bind_null(st, at);
+}
+
+static void put_number(sqlite3_stmt *st, int at, double v)
+{
+        if (isnan(v))
+                sqlite3_bind_null(st, at);
+        else
+                sqlite3_bind_double(st, at, v);
+}
+
+static void run(struct spool_db *db, sqlite3_stmt *st)
+{
+        int rc = sqlite3_step(st);
+
+        sqlite3_reset(st);
+        if (rc != SQLITE_DONE)
+                db->rc = rc;
+}
+
+static void write_alarm(struct spool_db *db, const struct spool_alarm *a)
+{
+        sqlite3_stmt *st = db->stmt[STMT_PUT_ALARM];
+        const int64_t numbers[] = {a->active,      a->unacked,  a->latched,          a->visibility,
+                                   a->activations, a->since_us, a->shelved_until_us, a->severity};
+
+        put_text(st, 1, a->source);
+        put_text(st, 2, a->tag);
+        put_text(st, 3, a->rule);
+        put_text(st, 4, a->limit_kind);
+        put_text(st, 5, a->state);
+        for (int i = 0; i < 8; i++)
+                sqlite3_bind_int64(st, 6 + i, numbers[i]);
+        put_text(st, 14, a->event_id);
+        run(db, st);
+}
+
+static void write_note(struct spool_db *db, const struct spool_alarm_note *n)
+{
+        sqlite3_stmt *st = db->stmt[STMT_PUT_ALARM_NOTE];
+
+        sqlite3_bind_int64(st, 1, n->at_us);
+        put_text(st, 2, n->source);
+        put_text(st, 3, n->tag);
+        put_text(st, 4, n->rule);
+        put_text(st, 5, n->limit_kind);
+        put_text(st, 6, n->event_id);
+        put_text(st, 7, n->change);
+        put_number(st, 8, n->value);
+        put_number(st, 9, n->limit);
+        sqlite3_bind_int64(st, 10, n->severity);
+        put_text(st, 11, n->by);
+        put_text(st, 12, n->comment);
+        run(db, st);
+}
+
+void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b)
+{
+        compact(b);
+        for (size_t i = 0; i < b->n_alarms && db->rc == SQLITE_OK; i++)
+                write_alarm(db, &b->alarms[i].alarm);
+        for (size_t i = 0; i < b->n_notes && db->rc == SQLITE_OK; i++)
+                write_note(db, &b->notes[i]);
+        if (b->told && db->rc == SQLITE_OK)
+                run(db, db->stmt[STMT_NOTES_TOLD]);
+        if (!b->n_notes || db->rc != SQLITE_OK)
+                return;
+        sqlite3_bind_int64(db->stmt[STMT_CUT_ALARM_NOTES], 1, (int64_t)spool_alarm_lines(&db->plan));
+        run(db, db->stmt[STMT_CUT_ALARM_NOTES]);
+}
+
+/* ---- for the loop ---- */
+
+void spool_put_alarm(struct spool *s, const struct spool_alarm *a)
+{
+        spool_batch_put_alarm(s->gather, a);
+        spool_arm(s);
+}
+
+void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n)
+{
+        if (!spool_batch_put_alarm_note(s->gather, n))
+                s->alarm_notes_lost++;
+        s->gather->told = false;
+        spool_arm(s);
+}
+
+void spool_notes_told(struct spool *s)
+{
+        s->gather->told = true;
+}
+
+/* ---- reading ---- */
+
+static const char *text_of(sqlite3_stmt *st, int column)
+{
+        const char *s = (const char *)sqlite3_column_text(st, column);
+
+        return s ? s : "";
+}
+
+void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a)
+{
+        size_t n = strnlen(text_of(st, 13), sizeof(a->event_id) - 1);
+
+        *a = (struct spool_alarm){.source = text_of(st, 0),
+                                  .tag = text_of(st, 1),
+                                  .rule = text_of(st, 2),
+                                  .limit_kind = text_of(st, 3),
+                                  .state = text_of(st, 4),
+                                  .active = sqlite3_column_int(st, 5) != 0,
+                                  .unacked = sqlite3_column_int(st, 6) != 0,
+                                  .latched = sqlite3_column_int(st, 7) != 0,
+                                  .visibility = sqlite3_column_int(st, 8),
+                                  .activations = (uint32_t)sqlite3_column_int64(st, 9),
+                                  .since_us = sqlite3_column_int64(st, 10),
+                                  .shelved_until_us = sqlite3_column_int64(st, 11),
+                                  .severity = sqlite3_column_int(st, 12)};
+        memcpy(a->event_id, text_of(st, 13), n);
+}
+
+int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(s->db.conn, "SELECT " SPOOL_ALARM_COLUMNS " FROM alarm", -1, &st, NULL);
+        struct spool_alarm a;
+
+        while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+                spool_read_alarm(st, &a);
+                each(ctx, &a);
+                rc = SQLITE_OK;
+        }
+        sqlite3_finalize(st);
+        if (rc == SQLITE_DONE)
+                return 0;
+        return err_set(e, "spool %s: its alarms cannot be read: %s", s->conf.path, sqlite3_errmsg(s->db.conn));
+}
+
+static double number_of(sqlite3_stmt *st, int column)
+{
+        return sqlite3_column_type(st, column) == SQLITE_NULL ? NAN : sqlite3_column_double(st, column);
+}
+
+static void read_note(sqlite3_stmt *st, struct spool_alarm_note *n)
+{
+        size_t len = strnlen(text_of(st, 7), sizeof(n->event_id) - 1);
+
+        *n = (struct spool_alarm_note){.source = text_of(st, 0),
+                                       .tag = text_of(st, 1),
+                                       .rule = text_of(st, 2),
+                                       .limit_kind = text_of(st, 3),
+                                       .change = text_of(st, 4),
+                                       .by = text_of(st, 5),
+                                       .comment = text_of(st, 6),
+                                       .at_us = sqlite3_column_int64(st, 8),
+                                       .value = number_of(st, 9),
+                                       .limit = number_of(st, 10),
+                                       .severity = sqlite3_column_int(st, 11)};
+        memcpy(n->event_id, text_of(st, 7), len);
+}
+
+int spool_each_untold(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
+                      struct err *e)
+{
+        static const char sql[] =
+                "SELECT source, tag, rule, limit_kind, change, operator, comment, event_id, at_us, value, limit_value,"
+                " severity FROM alarm_log WHERE id > (SELECT value FROM meta WHERE key = 'alarm_told') ORDER BY id";
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(s->db.conn, sql, -1, &st, NULL);
+        struct spool_alarm_note n;
+
+        while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+                read_note(st, &n);
+                each(ctx, &n);
+                rc = SQLITE_OK;
+        }
+        sqlite3_finalize(st);
+        if (rc == SQLITE_DONE)
+                return 0;
+        return err_set(e, "spool %s: its alarms cannot be read: %s", s->conf.path, sqlite3_errmsg(s->db.conn));
+}

@@ -1,0 +1,411 @@
+/*
+ * file: finding or making the file, and saying in one sentence why it can't be used.
+ *
+ * One process owns a spool: a lock on `<path>.lock`, which dies with the process; SQLite's own locks stay shared so that
+ * the command-line tool reads beside us.  The epoch of a new file comes from the sidecar `<path>.epoch`, which survives
+ * when somebody deletes the spool: gateway:epoch:seq never names two readings.  It is written before the file is made; a
+ * cut in between costs a number.  Sidecar and spool both gone: epoch 1 again, nobody can know better.
+ *
+ * The schema grows by user_version, one step per row of `steps`, in one transaction.  A file that SQLite or we find damaged is
+ * told as such (db->damaged): a rescue then moves it aside.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/log.h"
+#include "store/impl.h"
+
+const char *const spool_lane_names[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [SPOOL_SAMPLES] = "samples"};
+
+int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(c, sql, -1, &st, NULL);
+
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(st);
+        if (rc == SQLITE_ROW) {
+                *out = sqlite3_column_int64(st, 0);
+                rc = SQLITE_OK;
+        } else if (rc == SQLITE_DONE) {
+                rc = SQLITE_NOTFOUND;
+        }
+        sqlite3_finalize(st);
+        return rc;
+}
+
+int spool_db_fail(struct spool_db *db, const char *doing, struct err *e)
+{
+        int rc = sqlite3_errcode(db->conn) & 0xff;
+
+        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+                db->damaged = true;
+        return err_set(e, "spool %s: %s: %s", db->path, doing, sqlite3_errmsg(db->conn));
+}
+
+/* ---- lock and epoch ---- */
+
+static int take_lock(struct spool_db *db, struct err *e)
+{
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        char path[4096], text[32] = "";
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "%s.lock", db->path);
+        db->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+        if (db->lock_fd < 0 && errno == ENOENT)
+                return err_set(e, "spool %s: its directory does not exist; create it, or set spool: path", db->path);
+        if (db->lock_fd < 0)
+                return spool_fault_open(db->path, path, e);
+        if (fcntl(db->lock_fd, F_OFD_SETLK, &whole) != 0) {
+                n = pread(db->lock_fd, text, sizeof(text) - 1, 0);
+                text[n > 0 ? n : 0] = '\0';
+                text[strcspn(text, " \n")] = '\0';
+                close(db->lock_fd);
+                db->lock_fd = -1;
+                return err_set(e, "spool %s: in use by process %s; stop it, or give this agent a spool of its own",
+                               db->path, *text ? text : "(unknown)");
+        }
+        n = snprintf(text, sizeof(text), "%-30ld\n", (long)getpid());
+        if (pwrite(db->lock_fd, text, (size_t)n, 0) != n)
+                return err_errno(e, "spool %s: cannot write the lock file", db->path);
+        return 0;
+}
+
+static uint64_t read_sidecar(const struct spool_db *db)
+{
+        char path[4096], text[32] = "";
+        ssize_t n;
+        int fd;
+
+        snprintf(path, sizeof(path), "%s.epoch", db->path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return 0;
+        n = read(fd, text, sizeof(text) - 1);
+        close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        return strtoull(text, NULL, 10);
+}
+
+int spool_sync_directory(const char *path)
+{
+        char dir[4096];
+        char *slash;
+        int fd, rc;
+
+        snprintf(dir, sizeof(dir), "%s", path);
+        slash = strrchr(dir, '/');
+        if (slash)
+                slash[slash == dir] = '\0';
+        fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -1;
+        rc = fsync(fd);
+        close(fd);
+        return rc;
+}
+
+/* Whole or not at all: a torn number would let an old epoch come back. */
+static int write_sidecar(const struct spool_db *db, uint64_t epoch, struct err *e)
+{
+        char path[4096], tmp[4200], text[32];
+        int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", epoch);
+        int fd, ok;
+
+        snprintf(path, sizeof(path), "%s.epoch", db->path);
+        snprintf(tmp, sizeof(tmp), "%s.new", path);
+        fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+        if (fd < 0)
+                return err_errno(e, "spool %s: cannot write %s", db->path, tmp);
+        ok = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
+        close(fd);
+        if (!ok || rename(tmp, path) != 0 || spool_sync_directory(path) != 0)
+                return err_errno(e, "spool %s: cannot write %s", db->path, path);
+        return 0;
+}
+
+/* ---- what kind of file is it ---- */
+
+/* One that another user left there, who looked into the file with a tool of his own: SQLite would not say which. */
+static int look_beside(const struct spool_db *db, const char *suffix, struct err *e)
+{
+        char name[4200];
+        int fd;
+
+        snprintf(name, sizeof(name), "%s%s", db->path, suffix);
+        fd = open(name, O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? 0 : spool_fault_open(db->path, name, e);
+        close(fd);
+        return 0;
+}
+
+/*
+ * Made when absent. What is in it is SQLite's to judge: after a cut while the file was made its first page may be torn, and
+ * the journal beside it says so.
+ */
+static int look_at_file(struct spool_db *db, struct err *e)
+{
+        struct stat st;
+        int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640), rc;
+
+        if (fd < 0)
+                return spool_fault_open(db->path, db->path, e);
+        rc = fstat(fd, &st);
+        close(fd);
+        if (rc != 0 || !S_ISREG(st.st_mode))
+                return err_set(e, "spool %s: not a regular file; set spool: path to a file", db->path);
+        return look_beside(db, "-wal", e) < 0 || look_beside(db, "-shm", e) < 0 ? -1 : 0;
+}
+
+/* Two seconds each time; from the closing on, one second for all that is left to do together. */
+static int wait_for_lock(void *ctx, int n_before)
+{
+        enum { PAUSE_MS = 10, WAITS = 200, CLOSE_WAITS = 100 };
+        struct spool_db *db = ctx;
+        int n = atomic_load(&db->closing) ? atomic_fetch_add(&db->n_close_waits, 1) + WAITS - CLOSE_WAITS : n_before;
+
+        if (n >= WAITS)
+                return 0;
+        sqlite3_sleep(PAUSE_MS);
+        return 1;
+}
+
+void spool_db_be_patient(struct spool_db *db, sqlite3 *c)
+{
+        sqlite3_busy_handler(c, wait_for_lock, db);
+}
+
+static int set_pragmas(struct spool_db *db, struct err *e)
+{
+        char sql[512];
+
+        snprintf(sql, sizeof(sql),
+                 "PRAGMA page_size=%d; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA "
+                 "secure_delete=OFF;"
+                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"
+                 "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=%" PRIu64 ";"
+                 "PRAGMA wal_autocheckpoint=0",
+                 PAGE_BYTES, db->plan.wal_bytes);
+        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
+                return spool_db_fail(db, "cannot be opened", e);
+        return 0;
+}
+
+/* > 0: empty, to be made. */
+static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
+{
+        int64_t n_tables, id;
+        int rc = spool_db_get_int(db->conn, "SELECT count(*) FROM sqlite_master", &n_tables);
+
+        if (rc == SQLITE_NOTADB)
+                db->damaged = true;
+        if (rc == SQLITE_NOTADB)
+                return err_set(e, "spool %s: not a spool (not an SQLite file); move it away, or set spool: path",
+                               db->path);
+        if (rc != SQLITE_OK || spool_db_get_int(db->conn, "PRAGMA application_id", &id) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "PRAGMA user_version", version) != SQLITE_OK)
+                return spool_db_fail(db, "cannot be read; move the file away to start a new spool", e);
+        if (n_tables == 0 && id == 0 && *version == 0)
+                return 1;
+        if (id != FILE_ID) {
+                db->damaged = spool_rescue_is_ours(db->path); /* another database's WAL lies beside it */
+                return err_set(e,
+                               "spool %s: an SQLite file of another program, not a spool; move it away, or set spool: "
+                               "path",
+                               db->path);
+        }
+        if (*version > FILE_VERSION)
+                return err_set(e,
+                               "spool %s: written by a newer millrace (format %" PRId64
+                               ", this one knows up to %d); install that version, or move the file away",
+                               db->path, *version, FILE_VERSION);
+        return 0;
+}
+
+static int put_meta(struct spool_db *db, const char *gateway, int64_t wall_us, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(db->conn,
+                                    "INSERT INTO meta VALUES ('gateway', ?1), ('epoch', ?2), ('created_us', ?3),"
+                                    "('ts_saved_seq', 0), ('millrace', ?4)",
+                                    -1, &st, NULL);
+
+        if (rc == SQLITE_OK) {
+                sqlite3_bind_text(st, 1, gateway, -1, SQLITE_STATIC);
+                sqlite3_bind_int64(st, 2, (int64_t)db->epoch);
+                sqlite3_bind_int64(st, 3, wall_us);
+                sqlite3_bind_text(st, 4, MILLRACE_VERSION, -1, SQLITE_STATIC);
+                rc = sqlite3_step(st);
+        }
+        sqlite3_finalize(st);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot be written", e);
+}
+
+static int in_transaction(struct spool_db *db, bool ok, struct err *e)
+{
+        if (ok && sqlite3_exec(db->conn, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+                return 0;
+        if (ok)
+                spool_db_fail(db, "cannot be written", e);
+        sqlite3_exec(db->conn, "ROLLBACK", NULL, NULL, NULL);
+        return -1;
+}
+
+static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, struct err *e)
+{
+        uint64_t before = read_sidecar(db);
+
+        db->epoch = before + 1;
+        if (write_sidecar(db, db->epoch, e) < 0)
+                return -1;
+        if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+                return spool_db_fail(db, "cannot be written", e);
+        if (in_transaction(db,
+                           spool_db_migrate(db, 0, e) == 0 && spool_db_forget_old(db, e) == 0 &&
+                                   put_meta(db, gateway, wall_us, e) == 0,
+                           e) < 0)
+                return -1;
+        log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,
+                   before ? "" : " (the first one here)");
+        if (spool_mark_of(db, before))
+                log_warn("spool",
+                         "the one before had readings up to %" PRIu64 "; what Kafka did not have of them is gone",
+                         spool_mark_of(db, before));
+        return 0;
+}
+
+static int check_gateway(struct spool_db *db, const char *gateway, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        const char *owner = NULL;
+        int rc = sqlite3_prepare_v2(db->conn, "SELECT value FROM meta WHERE key='gateway'", -1, &st, NULL);
+
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(st);
+        if (rc == SQLITE_ROW)
+                owner = (const char *)sqlite3_column_text(st, 0);
+        else if (rc == SQLITE_DONE)
+                db->damaged = true;
+        rc = 0;
+        if (!owner)
+                rc = spool_db_fail(db, "has no gateway name in it; move the file away to start a new spool", e);
+        else if (strcmp(owner, gateway) != 0)
+                rc = err_set(
+                        e, "spool %s: belongs to gateway %s, this is %s; set gateway back to %s, or move the file away",
+                        db->path, owner, gateway, owner);
+        sqlite3_finalize(st);
+        return rc;
+}
+
+static int use_old(struct spool_db *db, const char *gateway, int64_t version, struct err *e)
+{
+        int64_t epoch;
+        int rc;
+
+        if (version < FILE_VERSION) {
+                if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+                        return spool_db_fail(db, "cannot be written", e);
+                if (in_transaction(db, spool_db_migrate(db, version, e) == 0, e) < 0)
+                        return -1;
+        }
+        if (check_gateway(db, gateway, e) < 0)
+                return -1;
+        rc = spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='epoch'", &epoch);
+        if (rc == SQLITE_NOTFOUND || (rc == SQLITE_OK && epoch < 1))
+                db->damaged = true;
+        if (rc != SQLITE_OK || epoch < 1)
+                return spool_db_fail(db, "has no epoch in it; move the file away to start a new spool", e);
+        db->epoch = (uint64_t)epoch;
+        return read_sidecar(db) < db->epoch ? write_sidecar(db, db->epoch, e) : 0;
+}
+
+/* A database cut to nothing beside a WAL that is not: SQLite would throw the WAL away. */
+static bool lost_its_head(const struct spool_db *db)
+{
+        char wal[4200];
+        struct stat st;
+
+        if (stat(db->path, &st) != 0 || st.st_size > 0)
+                return false;
+        snprintf(wal, sizeof(wal), "%s-wal", db->path);
+        return stat(wal, &st) == 0 && st.st_size > 0;
+}
+
+void spool_db_take_conf(struct spool_db *db, const struct spool_conf *conf)
+{
+        db->when_full = conf->when_full;
+        db->keep_us = conf->keep_delivered_us;
+        if (conf->when_full != SPOOL_THIN) {
+                spool_thin_free(db->thin);
+                db->thin = NULL;
+        } else if (!db->thin) {
+                db->thin = spool_thin_new();
+        }
+        spool_plan(&db->plan, conf);
+}
+
+int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
+                  struct err *e)
+{
+        int64_t version;
+        int kind;
+
+        db->path = mem_strdup(conf->path);
+        spool_db_take_conf(db, conf);
+        if (strlen(conf->path) > 4000)
+                return err_set(e, "spool: the path is too long");
+        if (db->lock_fd < 0 && take_lock(db, e) < 0)
+                return -1;
+        if (!db->fresh && (spool_rescue_is_marked(db->path) || lost_its_head(db))) {
+                db->damaged = true;
+                return err_set(e, "spool %s: damaged", db->path);
+        }
+        if (look_at_file(db, e) < 0)
+                return -1;
+        if (sqlite3_open_v2(db->path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+                return spool_db_fail(db, "cannot be opened", e);
+        spool_db_be_patient(db, db->conn);
+        kind = check_kind(db, &version, e);
+        if (kind < 0 || set_pragmas(db, e) < 0)
+                return -1;
+        if (kind > 0 ? make_new(db, gateway, wall_us, e) : use_old(db, gateway, version, e))
+                return -1;
+        return spool_db_prepare(db, e) < 0 ? -1 : spool_db_move_readings(db, e);
+}
+
+void spool_db_close(struct spool_db *db, bool clean)
+{
+        if (clean && db->conn)
+                sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        for (int i = 0; i < N_STMTS; i++)
+                sqlite3_finalize(db->stmt[i]);
+        if (db->conn) {
+                if (!clean)
+                        sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+                sqlite3_close(db->conn);
+        }
+        if (db->lock_fd >= 0)
+                close(db->lock_fd);
+        free(db->path);
+        spool_thin_free(db->thin);
+        memset(db, 0, sizeof(*db));
+        db->lock_fd = -1;
+}
+
+/* Closed to be opened again: the lock stays ours. */
+void spool_db_forget(struct spool_db *db)
+{
+        int lock_fd = db->lock_fd;
+
+        db->lock_fd = -1;
+        spool_db_close(db, false);
+        db->lock_fd = lock_fd;
+}

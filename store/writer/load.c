@@ -1,0 +1,217 @@
+/*
+ * load: what the file knows, into memory: tags and their times, watermarks, ledger, sizes.
+ *
+ * Bounded by tags, by the ledger and by the rows since tag times were last saved, never by the size of the file.
+ * How it fails: with a sentence; what no spool of ours would say is damage.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "store/impl.h"
+
+/* All of it can be read, and ids are indices: a rescue must find `tags` as it was. */
+static int look_at_tags(struct spool_db *db, struct err *e)
+{
+        int64_t fine;
+
+        if (spool_db_get_int(
+                    db->conn,
+                    "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 FROM tag", &fine) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its tags", e);
+        if (fine)
+                return 0;
+        db->damaged = true;
+        return err_set(e, "spool %s: its tag table was changed", db->path);
+}
+
+void spool_read_tag(sqlite3_stmt *st, struct tag *out)
+{
+        const char *text[5];
+
+        for (int i = 0; i < 5; i++) {
+                text[i] = (const char *)sqlite3_column_text(st, i + 1);
+                if (!text[i])
+                        text[i] = "";
+        }
+        *out = (struct tag){.source = text[0],
+                            .name = text[1],
+                            .unit = text[2],
+                            .labels = text[3],
+                            .driver = text[4],
+                            .last_ts_us = sqlite3_column_int64(st, 6)};
+}
+
+static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc;
+
+        if (look_at_tags(db, e) < 0)
+                return -1;
+
+        if (sqlite3_prepare_v2(db->conn,
+                               "SELECT " SPOOL_TAG_COLUMNS " FROM tag ORDER BY id", -1,
+                               &st, NULL) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its tags", e);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+                struct tag row;
+
+                spool_read_tag(st, &row);
+                tags_load(tags, &row);
+        }
+        sqlite3_finalize(st);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its tags", e);
+}
+
+/* Only what came after the last save of tag times: the rest is in the tag table. */
+static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(db->conn, "SELECT tag, ts_us FROM reading WHERE seq > ?1", -1, &st, NULL);
+
+        if (rc != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its readings", e);
+        sqlite3_bind_int64(st, 1, (int64_t)db->v.ts_saved_seq);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+                int64_t id = sqlite3_column_int64(st, 0), ts_us = sqlite3_column_int64(st, 1);
+
+                if (id < 0 || (uint64_t)id >= tags_count(tags)) {
+                        sqlite3_finalize(st);
+                        db->damaged = true;
+                        return err_set(e,
+                                       "spool %s: damaged (a reading of unknown tag %" PRId64 "); move the file away",
+                                       db->path, id);
+                }
+                tags_seen(tags, (uint32_t)id, ts_us);
+        }
+        sqlite3_finalize(st);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its readings", e);
+}
+
+static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(
+                db->conn, "SELECT first_seq, last_seq, n FROM dropped WHERE lane=?1 ORDER BY first_seq", -1, &st, NULL);
+
+        if (rc != SQLITE_OK)
+                return spool_db_fail(db, "cannot read its ledger", e);
+        sqlite3_bind_text(st, 1, spool_lane_names[lane], -1, SQLITE_STATIC);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+                uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
+
+                db->v.n_ledger++;
+                if (last > l->last)
+                        l->last = last;
+                if (last > l->acked_durable) {
+                        lane_drop(l, first, last);
+                } else {
+                        l->dropped += (uint64_t)sqlite3_column_int64(st, 2);
+                        l->dropped_acked += (uint64_t)sqlite3_column_int64(st, 2);
+                }
+        }
+        sqlite3_finalize(st);
+        return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its ledger", e);
+}
+
+/* A line that is no stretch, or not in its place, is passed over: its rows are sent again. */
+static int load_ahead(struct spool_db *db, struct lane *l, struct err *e)
+{
+        uint64_t after = l->acked_durable;
+        struct lane_ahead *a = &l->ahead;
+        sqlite3_stmt *st = NULL;
+        int rc =
+                sqlite3_prepare_v2(db->conn, "SELECT first_seq, last_seq FROM ahead ORDER BY first_seq", -1, &st, NULL);
+
+        if (rc != SQLITE_OK)
+                return spool_db_fail(db, "cannot read what went ahead", e);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW && a->n < LANE_AHEAD_MOST) {
+                uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
+
+                if (first <= after || last < first || last > INT64_MAX)
+                        continue;
+                a->v[a->n++] = (struct lane_range){first, last};
+                after = last;
+        }
+        sqlite3_finalize(st);
+        if (a->n && after > l->last)
+                l->last = after;
+        l->ahead_durable = *a;
+        return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : spool_db_fail(db, "cannot read what went ahead", e);
+}
+
+static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
+{
+        static const char *const ends[SPOOL_LANES][3] = {
+                {"SELECT acked_seq FROM cursor WHERE lane='events'", "SELECT coalesce(min(seq), 0) FROM event",
+                 "SELECT coalesce(max(seq), 0) FROM event"},
+                {"SELECT acked_seq FROM cursor WHERE lane='samples'", "SELECT coalesce(min(seq), 0) FROM reading",
+                 "SELECT coalesce(max(seq), 0) FROM reading"},
+        };
+        int64_t acked, first, last;
+
+        if (spool_db_get_int(db->conn, ends[lane][0], &acked) != SQLITE_OK ||
+            spool_db_get_int(db->conn, ends[lane][1], &first) != SQLITE_OK ||
+            spool_db_get_int(db->conn, ends[lane][2], &last) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read where it stands", e);
+        db->v.first[lane] = (uint64_t)first;
+        l->acked_durable = l->acked = (uint64_t)acked;
+        l->last = (uint64_t)(last > acked ? last : acked);
+        if (load_ledger(db, lane, l, e) < 0 || (lane == SPOOL_SAMPLES && load_ahead(db, l, e) < 0))
+                return -1;
+        l->appended = l->last;
+        lane_committed(l, l->last, l->acked_durable, NULL);
+        return 0;
+}
+
+/* Events are at most a tenth of the file, but that may be much: count them by a sample of the newest. */
+static int load_sizes(struct spool_db *db, const struct lane *events, struct err *e)
+{
+        int64_t mean, quarantine, dead, saved, thinned, aggregates;
+
+        if (spool_db_get_int(db->conn,
+                             "SELECT coalesce(cast(avg(n) AS INTEGER), 0) FROM"
+                             " (SELECT length(body) + 64 AS n FROM event ORDER BY seq DESC LIMIT 500)",
+                             &mean) != SQLITE_OK ||
+            spool_db_get_int(
+                    db->conn,
+                    "SELECT coalesce(sum(length(payload) + length(origin) + length(reason) + 64), 0) FROM quarantine",
+                    &quarantine) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT coalesce(sum(coalesce(length(value), 0) + 128), 0) FROM dead_letter",
+                             &dead) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT coalesce((SELECT value FROM meta WHERE key='thinned_seq'), 0)",
+                             &thinned) != SQLITE_OK ||
+            spool_db_get_int(db->conn, "SELECT EXISTS (SELECT 1 FROM aggregate)", &aggregates) != SQLITE_OK)
+                return spool_db_fail(db, "cannot read where it stands", e);
+        if (db->v.first[SPOOL_EVENTS])
+                db->v.event_bytes = (uint64_t)mean * (events->last - db->v.first[SPOOL_EVENTS] + 1);
+        db->v.quarantine_bytes = (uint64_t)quarantine;
+        db->v.dead_bytes = (uint64_t)dead;
+        db->v.ts_saved_seq = (uint64_t)saved;
+        db->v.thinned_seq = (uint64_t)thinned;
+        db->v.has_aggregates = aggregates;
+        return 0;
+}
+
+int spool_db_load_span(struct spool_db *db, struct err *e)
+{
+        int rc = spool_db_get_int(db->conn, "SELECT base_us FROM span ORDER BY first_seq DESC LIMIT 1", &db->v.base_us);
+
+        if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND)
+                return spool_db_fail(db, "cannot read its times", e);
+        db->v.has_span = rc == SQLITE_OK;
+        return 0;
+}
+
+int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e)
+{
+        for (int i = 0; i < SPOOL_LANES; i++)
+                if (load_lane(db, (enum spool_lane)i, &lanes[i], e) < 0)
+                        return -1;
+        if (spool_mark_check(db, lanes[SPOOL_SAMPLES].last, e) < 0 || spool_db_load_span(db, e) < 0)
+                return -1;
+        if (load_sizes(db, &lanes[SPOOL_EVENTS], e) < 0 || load_tags(db, tags, e) < 0 || load_times(db, tags, e) < 0)
+                return -1;
+        return 0;
+}

@@ -1,0 +1,73 @@
+/*
+ * purge: what an operator has taken away: readings that nobody wants any more, dead letters that Kafka took after all.
+ *
+ * A purge goes by seq, oldest first, a stretch per commit, as trimming does; held readings are in the ledger as "purged".
+ * What may be on its way to Kafka stays.  It is not remembered over a restart: what is left then is asked for again.
+ * Fails as the rest of the transaction: db->rc says so.
+ */
+#include "store/writer/stmt.h"
+
+enum { ROWS_LEAST = 50, ROWS_MOST = 8000, FORGET_MOST = 2000 };
+
+/* ---- for the loop ---- */
+
+void spool_purge(struct spool *s, uint64_t upto)
+{
+        struct spool_batch *b = s->gather;
+
+        b->purge_upto = upto > b->purge_upto ? upto : b->purge_upto;
+        spool_hurry(s, 0);
+}
+
+bool spool_is_purging(const struct spool *s)
+{
+        return s->gather->purge_upto || (s->state != COMMIT_IDLE && s->committing->purge_upto) || s->purging;
+}
+
+bool spool_forget_dead(struct spool *s, uint64_t id)
+{
+        struct spool_batch *b = s->gather;
+
+        if (b->n_forget == FORGET_MOST)
+                return false;
+        if (!b->forget)
+                b->forget = mem_alloc(FORGET_MOST * sizeof(*b->forget));
+        b->forget[b->n_forget++] = id;
+        spool_arm(s);
+        return true;
+}
+
+/* ---- in a commit ---- */
+
+/* So many that the pages they free, which the WAL takes as well, stay within a part of its share. */
+static uint64_t rows_at_once(struct spool_db *db, const struct spool_batch *b)
+{
+        uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;
+        uint64_t mean = stmt_used_pages(db) * PAGE_BYTES / (rows ? rows : 1) + 1, most = db->plan.wal_bytes / 4 / mean;
+
+        return most < ROWS_LEAST ? ROWS_LEAST : most > ROWS_MOST ? ROWS_MOST : most;
+}
+
+void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
+{
+        uint64_t upto, most, n, after = 0, end;
+
+        for (size_t i = 0; i < b->n_forget; i++) {
+                stmt_bind(db, STMT_CUT_DEAD, 1, b->forget[i]);
+                stmt_run(db, STMT_CUT_DEAD);
+        }
+        if (b->purge_upto > db->v.purge_upto)
+                db->v.purge_upto = b->purge_upto;
+        if (!db->v.purge_upto || !db->v.first[SPOOL_SAMPLES])
+                return;
+        upto = min_u64(db->v.purge_upto, db->v.ts_saved_seq);
+        most = rows_at_once(db, b);
+        n = spool_db_cut(db, SPOOL_SAMPLES, db->v.first[SPOOL_SAMPLES] - 1, min_u64(upto, b->acked[SPOOL_SAMPLES]),
+                         most, NULL, res);
+        for (; n < most && spool_db_next_owed(db, b, &after, &end); after = end)
+                n += spool_db_cut(db, SPOOL_SAMPLES, after, min_u64(upto, end), most - n, "purged", res);
+        if (n < most)
+                db->v.purge_upto = 0;
+        else
+                res->more = true;
+}

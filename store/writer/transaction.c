@@ -1,0 +1,228 @@
+/*
+ * transaction: what a commit does to the file; all SQL that writes, but for the schema.
+ *
+ * Runs on the work queue, one commit at a time, on a connection nobody else uses.  One transaction holds tags, acks, what
+ * the acks let go, dead letters, room made for the batch, its readings and events, the ledger and the quarantine; so the
+ * file is at every instant a state the loop once meant, and accepted = delivered + held + dropped in it.
+ *
+ * Size: the database may have plan.db_pages (max_page_count enforces it), the WAL plan.wal_bytes.  Room is made before
+ * rows are put, by an estimate that is rather too high; should it be too low SQLite says FULL and the transaction is tried
+ * again with more.  Only pages of the budget count for that: on a full disk nothing is dropped, the commit fails.
+ * The WAL is checkpointed here, after a commit, and starts over (early when the disk is all but full: disk.c); a reader that never ends can keep it from that, and then
+ * commits fail with that reason rather than break the cap.
+ *
+ * How it fails: db->rc holds the first SQLite code that is not fine, all later steps do nothing, the transaction is rolled
+ * back and the batch is as it was: the loop tries again.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/writer/stmt.h"
+
+enum {
+        LEDGER_MOST = 4096, /* lines at or below the watermark are joined beyond that */
+        SQUEEZES = 4,
+        CROWDED_WAL_BYTES = 128 << 10,
+        SAVE_ROWS = 100000, /* so many readings are looked through at the next start */
+};
+
+/*
+ * Of max_size a quarter, at most 16 MiB, is the WAL's: room for two whole batches above where it is checkpointed.
+ * 96 KiB are for the -shm file and the two small files beside.
+ */
+void spool_plan(struct spool_plan *p, const struct spool_conf *conf)
+{
+        uint64_t max = conf->max_size_bytes, part = max / 32;
+
+        p->wal_bytes = max * 3 / 8 < (16u << 20) ? max * 3 / 8 : 16u << 20;
+        p->checkpoint_bytes = p->wal_bytes / 4;
+        p->db_pages = (max - p->wal_bytes - (96u << 10)) / PAGE_BYTES;
+        p->event_bytes = p->db_pages * PAGE_BYTES / 10;
+        p->batch_rows = (size_t)conf->batch_rows;
+        if (p->batch_rows > part / 64)
+                p->batch_rows = (size_t)(part / 64);
+        p->batch_text = (size_t)spool_text_most(conf);
+        p->batch_events = (size_t)(part / 2 < (256u << 10) ? part / 2 : 256u << 10);
+        p->quarantine_bytes = conf->quarantine_bytes < part ? conf->quarantine_bytes : part;
+        p->batch_quarantine = (size_t)(p->quarantine_bytes / 2 < (64u << 10) ? p->quarantine_bytes / 2 : 64u << 10);
+        p->dead_bytes = part;
+        p->save_bytes = p->db_pages * PAGE_BYTES / 16;
+        p->save_rows = min_u64(p->save_bytes / ROW_BYTES, SAVE_ROWS);
+}
+
+static void refuse_rows(const struct spool_batch *b, struct spool_result *res)
+{
+        for (size_t i = 0; i < b->n_rows; i++)
+                spool_drops_add(&res->drops, SPOOL_SAMPLES, b->rows[i].seq, b->rows[i].seq, "full");
+}
+
+static int64_t pages_for(const struct spool_batch *b)
+{
+        uint64_t bytes = b->cost_bytes + b->quarantine_bytes.n + b->n_new_tags * 200 + b->refused.n * 64 +
+                         b->n_alarms * 256 + b->n_notes * 320;
+
+        return (int64_t)(bytes + bytes / 8) / PAGE_BYTES + 4;
+}
+
+static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int squeeze)
+{
+        bool room;
+
+        spool_db_put_tags(db, b);
+        spool_db_put_dead(db, b, res);
+        spool_db_put_saves(db, b);
+        spool_db_put_cursors(db, b);
+        spool_db_put_ahead(db, b);
+        spool_db_repair_times(db, b, res);
+        spool_db_purge(db, b, res);
+        spool_db_trim(db, b, SPOOL_SAMPLES, res);
+        spool_db_trim(db, b, SPOOL_EVENTS, res);
+        room = spool_db_make_room(db, b, pages_for(b) << squeeze, res);
+        if (!stmt_fine(db))
+                return;
+        res->no_space = b->n_rows && !spool_disk_takes(db, (uint64_t)pages_for(b));
+        if (room && !res->no_space) {
+                spool_db_put_rows(db, b, res);
+        } else if ((res->no_space || db->when_full == SPOOL_BLOCK) && b->n_rows) {
+                res->rows_left = true;
+                spool_db_write_ledger(db, &res->drops, b->wall_us);
+                return;
+        } else {
+                refuse_rows(b, res);
+        }
+        spool_db_put_events(db, b);
+        spool_db_put_alarms(db, b);
+        spool_db_put_learned(db, b);
+        spool_db_make_event_room(db, b, res);
+        spool_db_put_quarantine(db, b);
+        for (size_t i = 0; i < b->refused.n; i++)
+                spool_drops_add(&res->drops, b->refused.v[i].lane, b->refused.v[i].first, b->refused.v[i].last,
+                                b->refused.v[i].reason);
+        spool_db_write_ledger(db, &res->drops, b->wall_us);
+        if (db->v.n_ledger > LEDGER_MOST)
+                for (int i = 0; i < SPOOL_LANES; i++)
+                        spool_db_join_ledger(db, (enum spool_lane)i, b->acked[i]);
+        spool_db_shrink(db, res);
+}
+
+static void set_max_pages(struct spool_db *db)
+{
+        char text[128];
+
+        if (db->max_pages_set == db->plan.db_pages)
+                return;
+        snprintf(text, sizeof(text), "PRAGMA journal_size_limit=%" PRIu64 "; PRAGMA max_page_count=%" PRIu64,
+                 db->plan.wal_bytes, db->plan.db_pages);
+        if (sqlite3_exec(db->conn, text, NULL, NULL, NULL) == SQLITE_OK &&
+            stmt_pages(db, STMT_PAGES) <= db->plan.db_pages)
+                db->max_pages_set = db->plan.db_pages;
+}
+
+static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int squeeze)
+{
+        __typeof__(db->v) before = db->v;
+
+        db->rc = SQLITE_OK;
+        errno = 0;
+        res->rows_left = res->more = false;
+        res->drops.n = 0;
+        stmt_run(db, STMT_BEGIN);
+        if (stmt_fine(db))
+                write_batch(db, b, res, squeeze);
+        if (stmt_fine(db))
+                stmt_run(db, STMT_COMMIT);
+        if (stmt_fine(db))
+                return true;
+        spool_fault_say(db->conn, db->rc, errno, res->fault, sizeof(res->fault));
+        res->damaged = ((db->rc & 0xff) == SQLITE_CORRUPT || (db->rc & 0xff) == SQLITE_NOTADB) &&
+                       spool_rescue_can_read(db->path);
+        if (!sqlite3_get_autocommit(db->conn)) {
+                sqlite3_step(db->stmt[STMT_ROLLBACK]);
+                sqlite3_reset(db->stmt[STMT_ROLLBACK]);
+        }
+        db->v = before;
+        res->drops.n = 0;
+        return false;
+}
+
+static uint64_t wal_bytes(const struct spool_db *db)
+{
+        return (uint64_t)db->wal_frames * (PAGE_BYTES + 24);
+}
+
+/* Before a commit that would push the WAL over its share: start it over, waiting for readers. */
+static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
+{
+        uint64_t need = (uint64_t)pages_for(b) * PAGE_BYTES + b->event_bytes.n * 2 + VACUUM_PAGES * PAGE_BYTES / 2 +
+                        (db->thin ? spool_thin_wal_bytes(&db->plan) : 0);
+        int rc;
+
+        if (wal_bytes(db) + need <= db->plan.wal_bytes || wal_bytes(db) <= db->plan.checkpoint_bytes / 2)
+                return true;
+        errno = 0;
+        rc = sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+        if (rc == SQLITE_OK) {
+                db->marked = false;
+                db->wal_frames = 0;
+                return true;
+        }
+        if (rc == SQLITE_BUSY)
+                snprintf(res->fault, sizeof(res->fault), "another program has been reading the spool for too long");
+        else
+                spool_fault_say(db->conn, rc, errno, res->fault, sizeof(res->fault));
+        return false;
+}
+
+void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res)
+{
+        db->rc = SQLITE_OK;
+        res->used_pages = stmt_used_pages(db);
+        res->event_bytes = db->v.event_bytes;
+        res->first_seq = db->v.first[SPOOL_SAMPLES];
+        stmt_bind(db, STMT_OLDEST_HELD, 1, acked);
+        res->oldest_held_ts_us = stmt_next(db, STMT_OLDEST_HELD) ? (int64_t)stmt_column(db, STMT_OLDEST_HELD, 0) : 0;
+        sqlite3_reset(db->stmt[STMT_OLDEST_HELD]);
+        res->file_bytes =
+                spool_disk_size(db->path, "") + spool_disk_size(db->path, "-wal") + spool_disk_size(db->path, "-shm");
+}
+
+/* As far as readers allow. */
+static void checkpoint(struct spool_db *db)
+{
+        int n_frames = -1, n_done = -2;
+
+        db->marked = false;
+        if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_frames, &n_done) == SQLITE_OK)
+                db->wal_done = n_frames == n_done;
+}
+
+void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res)
+{
+        bool done = false;
+
+        res->ok = res->damaged = false;
+        res->n_rows = 0;
+        res->fault[0] = '\0';
+        set_max_pages(db);
+        db->rc = SQLITE_OK;
+        spool_disk_look(db);
+        res->crowded = db->crowded;
+        if (!wal_has_room(db, b, res))
+                return;
+        for (int squeeze = 0; squeeze < SQUEEZES && !done; squeeze++) {
+                done = try_once(db, b, res, squeeze);
+                if (!done && (db->rc & 0xff) != SQLITE_FULL)
+                        break;
+        }
+        if (wal_bytes(db) > (db->crowded ? CROWDED_WAL_BYTES : db->plan.checkpoint_bytes))
+                checkpoint(db);
+        if (!done)
+                return;
+        if (!res->rows_left)
+                spool_mark_note(db, b->last[SPOOL_SAMPLES]);
+        spool_db_stat(db, b->acked[SPOOL_SAMPLES], res);
+        res->purging = db->v.purge_upto != 0;
+        res->ok = true;
+}
