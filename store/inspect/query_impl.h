@@ -5,7 +5,7 @@
 #define MILLRACE_STORE_INSPECT_QUERY_IMPL_H
 
 #include "agent/base/text.h"
-#include "store/impl.h"
+#include "store/writer/db.h"
 #include "store/inspect/query.h"
 
 enum { SLICE_ROWS = 512 };

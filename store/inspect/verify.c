@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "agent/base/text.h"
-#include "store/impl.h"
+#include "store/writer/db.h"
 #include "store/rescue/pages.h"
 
 enum { SLICE = 20000, MOST_PER_RULE = 5 };

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "agent/base/text.h"
-#include "store/impl.h"
+#include "store/writer/db.h"
 #include "store/rescue/pages.h"
 
 struct range {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "agent/base/log.h"
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 enum { ID_AT = 68 };
 

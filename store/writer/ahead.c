@@ -11,49 +11,6 @@
  */
 #include "store/writer/stmt.h"
 
-/* ---- on the loop ---- */
-
-void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last)
-{
-        if (lane_ack_ahead(&s->lanes[SPOOL_SAMPLES], first, last))
-                spool_arm(s);
-}
-
-bool spool_may_go_ahead(const struct spool *s)
-{
-        return s->lanes[SPOOL_SAMPLES].ahead.n < LANE_AHEAD_MOST;
-}
-
-uint64_t spool_goes_ahead_from(const struct spool *s)
-{
-        const struct lane_ahead *a = &s->lanes[SPOOL_SAMPLES].ahead;
-
-        return a->n ? a->v[a->n - 1].first : 0;
-}
-
-uint64_t spool_owed(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto)
-{
-        const struct lane *l = &s->lanes[lane];
-
-        return lane_owed(&l->ahead, after > l->acked ? after : l->acked, upto);
-}
-
-uint64_t spool_durable(const struct spool *s, enum spool_lane lane, uint64_t first)
-{
-        return lane_durable(&s->lanes[lane], first);
-}
-
-uint64_t spool_held_below(const struct spool *s, uint64_t seq)
-{
-        return lane_held_below(&s->lanes[SPOOL_SAMPLES], seq);
-}
-
-void spool_pin_gap(struct spool *s, uint64_t after, uint64_t below)
-{
-        atomic_store(&s->db.gap_after, after);
-        atomic_store(&s->db.gap_below, below);
-}
-
 /* ---- in a commit ---- */
 
 void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b)

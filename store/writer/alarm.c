@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 enum { FIRST_ALARMS = 64, NOTES_MOST = 4096, LOG_MOST = 20000, LOG_LINE_BYTES = 256, SAID_MAX = 400 };
 
@@ -188,26 +188,6 @@ void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b)
         run(db, db->stmt[STMT_CUT_ALARM_NOTES]);
 }
 
-/* ---- for the loop ---- */
-
-void spool_put_alarm(struct spool *s, const struct spool_alarm *a)
-{
-        spool_batch_put_alarm(s->gather, a);
-        spool_arm(s);
-}
-
-void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n)
-{
-        if (!spool_batch_put_alarm_note(s->gather, n))
-                s->alarm_notes_lost++;
-        s->gather->told = false;
-        spool_arm(s);
-}
-
-void spool_notes_told(struct spool *s)
-{
-        s->gather->told = true;
-}
 
 /* ---- reading ---- */
 
@@ -236,65 +216,4 @@ void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a)
                                   .shelved_until_us = sqlite3_column_int64(st, 11),
                                   .severity = sqlite3_column_int(st, 12)};
         memcpy(a->event_id, text_of(st, 13), n);
-}
-
-int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e)
-{
-        sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(s->db.conn, "SELECT " SPOOL_ALARM_COLUMNS " FROM alarm", -1, &st, NULL);
-        struct spool_alarm a;
-
-        while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-                spool_read_alarm(st, &a);
-                each(ctx, &a);
-                rc = SQLITE_OK;
-        }
-        sqlite3_finalize(st);
-        if (rc == SQLITE_DONE)
-                return 0;
-        return err_set(e, "spool %s: its alarms cannot be read: %s", s->conf.path, sqlite3_errmsg(s->db.conn));
-}
-
-static double number_of(sqlite3_stmt *st, int column)
-{
-        return sqlite3_column_type(st, column) == SQLITE_NULL ? NAN : sqlite3_column_double(st, column);
-}
-
-static void read_note(sqlite3_stmt *st, struct spool_alarm_note *n)
-{
-        size_t len = strnlen(text_of(st, 7), sizeof(n->event_id) - 1);
-
-        *n = (struct spool_alarm_note){.source = text_of(st, 0),
-                                       .tag = text_of(st, 1),
-                                       .rule = text_of(st, 2),
-                                       .limit_kind = text_of(st, 3),
-                                       .change = text_of(st, 4),
-                                       .by = text_of(st, 5),
-                                       .comment = text_of(st, 6),
-                                       .at_us = sqlite3_column_int64(st, 8),
-                                       .value = number_of(st, 9),
-                                       .limit = number_of(st, 10),
-                                       .severity = sqlite3_column_int(st, 11)};
-        memcpy(n->event_id, text_of(st, 7), len);
-}
-
-int spool_each_untold(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
-                      struct err *e)
-{
-        static const char sql[] =
-                "SELECT source, tag, rule, limit_kind, change, operator, comment, event_id, at_us, value, limit_value,"
-                " severity FROM alarm_log WHERE id > (SELECT value FROM meta WHERE key = 'alarm_told') ORDER BY id";
-        sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(s->db.conn, sql, -1, &st, NULL);
-        struct spool_alarm_note n;
-
-        while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-                read_note(st, &n);
-                each(ctx, &n);
-                rc = SQLITE_OK;
-        }
-        sqlite3_finalize(st);
-        if (rc == SQLITE_DONE)
-                return 0;
-        return err_set(e, "spool %s: its alarms cannot be read: %s", s->conf.path, sqlite3_errmsg(s->db.conn));
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 static const struct {
         int error;

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "agent/base/log.h"
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 const char *const spool_lane_names[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [SPOOL_SAMPLES] = "samples"};
 

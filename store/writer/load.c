@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 /* All of it can be read, and ids are indices: a rescue must find `tags` as it was. */
 static int look_at_tags(struct spool_db *db, struct err *e)

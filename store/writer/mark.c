@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 enum { MARK_AT = 32, MARK_BYTES = 84 };
 

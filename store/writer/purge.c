@@ -7,35 +7,7 @@
  */
 #include "store/writer/stmt.h"
 
-enum { ROWS_LEAST = 50, ROWS_MOST = 8000, FORGET_MOST = 2000 };
-
-/* ---- for the loop ---- */
-
-void spool_purge(struct spool *s, uint64_t upto)
-{
-        struct spool_batch *b = s->gather;
-
-        b->purge_upto = upto > b->purge_upto ? upto : b->purge_upto;
-        spool_hurry(s, 0);
-}
-
-bool spool_is_purging(const struct spool *s)
-{
-        return s->gather->purge_upto || (s->state != COMMIT_IDLE && s->committing->purge_upto) || s->purging;
-}
-
-bool spool_forget_dead(struct spool *s, uint64_t id)
-{
-        struct spool_batch *b = s->gather;
-
-        if (b->n_forget == FORGET_MOST)
-                return false;
-        if (!b->forget)
-                b->forget = mem_alloc(FORGET_MOST * sizeof(*b->forget));
-        b->forget[b->n_forget++] = id;
-        spool_arm(s);
-        return true;
-}
+enum { ROWS_LEAST = 50, ROWS_MOST = 8000 };
 
 /* ---- in a commit ---- */
 

@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 #define READINGS_VIEW                                                                                                  \
         "CREATE VIEW readings AS SELECT r.seq,"                                                                        \

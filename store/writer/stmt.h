@@ -7,7 +7,7 @@
 #ifndef MILLRACE_STORE_WRITER_STMT_H
 #define MILLRACE_STORE_WRITER_STMT_H
 
-#include "store/impl.h"
+#include "store/writer/db.h"
 
 enum {
         STMT_ROWS = 8,    /* by one statement: a fifth less CPU per row than one by one */

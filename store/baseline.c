@@ -1,0 +1,69 @@
+/*
+ * baseline: the loop's side of what rules have learned, see writer/baseline.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/err.h"
+#include "store/impl.h"
+
+/* ---- reading ---- */
+
+static const char *text_of(sqlite3_stmt *st, int column)
+{
+        const char *s = (const char *)sqlite3_column_text(st, column);
+
+        return s ? s : "";
+}
+
+static void read_one(sqlite3_stmt *st, struct spool_learned *l)
+{
+        const void *memory = sqlite3_column_blob(st, 6);
+        int n = sqlite3_column_bytes(st, 6);
+
+        *l = (struct spool_learned){.at_us = sqlite3_column_int64(st, 0),
+                                    .source = text_of(st, 1),
+                                    .tag = text_of(st, 2),
+                                    .rule = text_of(st, 3),
+                                    .limit_kind = text_of(st, 4),
+                                    .form = sqlite3_column_int(st, 5)};
+        if (!memory || n > SPOOL_LEARNED_MOST)
+                return;
+        l->n_bytes = (size_t)n;
+        memcpy(l->memory, memory, l->n_bytes);
+}
+
+int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spool_learned *l), void *ctx,
+                       struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(
+                s->db.conn, "SELECT at_us, source, tag, rule, limit_kind, form, memory FROM learned", -1, &st, NULL);
+        struct spool_learned l;
+
+        while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+                read_one(st, &l);
+                each(ctx, &l);
+                rc = SQLITE_OK;
+        }
+        sqlite3_finalize(st);
+        if (rc == SQLITE_DONE)
+                return 0;
+        return err_set(e, "spool %s: what its rules have learned cannot be read: %s", s->conf.path,
+                       sqlite3_errmsg(s->db.conn));
+}
+
+void spool_put_learned(struct spool *s, const struct spool_learned *l)
+{
+        struct spool_batch *b = s->gather;
+
+        BUG_ON(l->n_bytes > SPOOL_LEARNED_MOST);
+        if (b->n_learned >= spool_learned_rows(&s->plan))
+                return;
+        if (b->n_learned == b->cap_learned) {
+                b->cap_learned = b->cap_learned ? 2 * b->cap_learned : 64;
+                b->learned = mem_grow(b->learned, b->cap_learned, sizeof(*b->learned));
+        }
+        b->learned[b->n_learned] = *l;
+        memcpy(b->learned[b->n_learned++].memory, l->memory, l->n_bytes);
+}

@@ -1,0 +1,174 @@
+/*
+ * batch: what one commit writes, and the plan of sizes it keeps to.  Filled on
+ * the loop, read by the writer while a commit runs.  Private to store/.
+ */
+#ifndef MILLRACE_STORE_BATCH_H
+#define MILLRACE_STORE_BATCH_H
+
+#include "agent/base/backoff.h"
+#include "store/lane.h"
+#include "store/spool.h"
+
+enum {
+        PAGE_BYTES = 4096,
+        ROW_BYTES = 48,    /* what a reading without text is counted as */
+        KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
+        FILE_VERSION = 7,  /* user_version */
+        FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
+        FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
+        REASON_MAX = 48,
+        EVENT_BODY_MAX = 4096,
+        VACUUM_PAGES = 128, /* given back to the file system per commit */
+};
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+extern const char *const spool_lane_names[SPOOL_LANES];
+
+/* Derived from max_size once; see spool_plan for how. */
+struct spool_plan {
+        uint64_t wal_bytes;        /* WAL never larger */
+        uint64_t checkpoint_bytes; /* checkpoint when it is larger */
+        uint64_t db_pages;         /* database never larger */
+        uint64_t event_bytes;      /* of these for events */
+        size_t batch_rows, batch_text, batch_events, batch_quarantine;
+        uint64_t quarantine_bytes, dead_bytes;
+        uint64_t save_rows, save_bytes; /* tag times are saved after so many */
+};
+void spool_plan(struct spool_plan *p, const struct spool_conf *conf);
+
+/* Bytes a reading will take in the file, pages that can't be shared included; rather too much. */
+static inline uint64_t spool_row_cost(size_t text_len)
+{
+        if (text_len < 400)
+                return ROW_BYTES + text_len + text_len / 8;
+        return text_len < PAGE_BYTES ? ROW_BYTES + 2 * text_len : text_len + 2 * PAGE_BYTES;
+}
+
+/* ---- a batch: what one commit writes ---- */
+
+struct spool_drop {
+        enum spool_lane lane;
+        uint64_t first, last;
+        char reason[REASON_MAX];
+};
+
+struct spool_drops {
+        struct spool_drop *v;
+        size_t n, cap;
+};
+/* Joins what is adjacent and has the same reason. */
+void spool_drops_add(struct spool_drops *d, enum spool_lane lane, uint64_t first, uint64_t last, const char *reason);
+
+struct spool_bytes {
+        char *p;
+        size_t n, cap;
+};
+
+struct spool_event_item {
+        uint64_t seq;
+        int64_t ts_us;
+        int severity;
+        uint32_t tag;
+        size_t at, kind_len, len; /* kind, then body, in event_bytes */
+};
+
+struct spool_quarantine_item {
+        int64_t at_us;
+        size_t at, driver_len, origin_len, reason_len, len; /* in quarantine_bytes */
+};
+
+struct spool_dead_item {
+        enum spool_lane lane;
+        uint64_t seq;
+        char reason[200];
+};
+
+struct spool_alarm_item {
+        struct spool_alarm alarm;
+        uint64_t order;
+};
+
+struct spool_repair {
+        int64_t step_us, now_us;    /* now by the clock after the step */
+        uint64_t after, upto, sure; /* seqs of rows in the file */
+};
+enum { REPAIRS_MOST = 4 };
+bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const struct reading *reading);
+
+struct spool_tag_save {
+        uint32_t id;
+        int64_t last_ts_us;
+};
+
+struct spool_batch {
+        uint64_t no;
+        struct spool_row *rows; /* text points into `text` */
+        char *text;
+        size_t n_rows, text_used;
+        size_t cap_rows, cap_text;
+        uint64_t cost_bytes; /* of the rows */
+        struct spool_event_item *events;
+        size_t n_events, cap_events;
+        struct spool_quarantine_item *quarantine;
+        size_t n_quarantine, cap_quarantine;
+        struct spool_bytes event_bytes, quarantine_bytes;
+        struct spool_drops refused;
+        struct spool_dead_item *dead;
+        size_t n_dead, cap_dead;
+        struct spool_repair repairs[REPAIRS_MOST];
+        size_t n_repairs;
+        uint64_t purge_upto; /* 0: nothing */
+        uint64_t *forget;    /* dead letters */
+        size_t n_forget;
+        struct spool_alarm_item *alarms;
+        size_t n_alarms, cap_alarms;
+        uint64_t alarm_order;
+        struct spool_alarm_note *notes; /* by: NULL, or ours with the comment behind it */
+        size_t n_notes, cap_notes;
+        bool told; /* notifiers are done with all notes up to here */
+        struct spool_learned *learned;
+        size_t n_learned, cap_learned;
+
+        /* Set when the commit starts. */
+        uint64_t last[SPOOL_LANES], acked[SPOOL_LANES];
+        struct lane_ahead ahead; /* of the readings */
+        struct tag *new_tags;
+        size_t n_new_tags, cap_new_tags;
+        uint32_t first_new_tag;
+        struct spool_tag_save *saves;
+        size_t n_saves, cap_saves;
+        bool save; /* tag times are complete up to last[SPOOL_SAMPLES] */
+        int64_t wall_us;
+};
+
+void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan);
+/* Memory for what is planned; of an empty one. */
+void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan);
+void spool_batch_clear(struct spool_batch *b);
+void spool_batch_free(struct spool_batch *b);
+bool spool_batch_empty(const struct spool_batch *b);
+void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len);
+/* False: no memory for it (the batch's share of events is used up). */
+bool spool_batch_put_event(struct spool_batch *b, const struct spool_plan *plan, uint64_t seq, int64_t ts_us,
+                           const char *kind, int severity, uint32_t tag, const char *body, size_t len);
+bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *plan, int64_t at_us, const char *driver,
+                                const char *origin, const char *reason, const void *payload, size_t len);
+void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t seq, const char *reason);
+
+/* ---- alarms (store/writer/alarm.c) ---- */
+
+void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a);
+bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_note *n); /* false: no room */
+void spool_batch_clear_alarms(struct spool_batch *b);
+uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at most */
+
+/* ---- what rules have learned (store/writer/baseline.c) ---- */
+
+void spool_batch_clear_learned(struct spool_batch *b);
+uint64_t spool_learned_rows(const struct spool_plan *plan); /* at most */
+
+#endif

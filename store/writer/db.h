@@ -1,0 +1,251 @@
+/*
+ * db: the writer's connection and the steps of a commit.  Work queue; nothing of
+ * the loop is visible here.  Private to store/.
+ */
+#ifndef MILLRACE_STORE_WRITER_DB_H
+#define MILLRACE_STORE_WRITER_DB_H
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "store/batch.h"
+
+/* ---- the writer's connection (store/writer/file.c opens it, store/writer/load.c reads it once, store/writer/transaction.c writes) ---- */
+
+enum spool_stmt {
+        STMT_PUT_READING,
+        STMT_PUT_READINGS, /* INSERT_ROWS of them */
+        STMT_PUT_SPAN,
+        STMT_PUT_SPAN_COPY,
+        STMT_CUT_SPANS,
+        STMT_CUT_SPAN_COPIES,
+        STMT_PUT_TAG,
+        STMT_SAVE_TAG,
+        STMT_PUT_EVENT,
+        STMT_SET_CURSOR,
+        STMT_PUT_AHEAD,
+        STMT_CUT_AHEAD,
+        STMT_SET_META,
+        STMT_LEDGER_BEFORE,
+        STMT_LEDGER_EXTEND,
+        STMT_LEDGER_PUT,
+        STMT_LEDGER_OLD,
+        STMT_LEDGER_CUT,
+        STMT_PROBE_READING,
+        STMT_PROBE_EVENT,
+        STMT_WALK_READING,
+        STMT_WALK_EVENT,
+        STMT_CUT_READING,
+        STMT_CUT_EVENT,
+        STMT_DEAD_READING,
+        STMT_DEAD_EVENT,
+        STMT_PUT_QUARANTINE,
+        STMT_OLD_QUARANTINE,
+        STMT_CUT_QUARANTINE,
+        STMT_OLD_DEAD,
+        STMT_CUT_DEAD,
+        STMT_REPAIR,
+        STMT_PAGES,
+        STMT_FREE_PAGES,
+        STMT_OLDEST_HELD,
+        STMT_PUT_ALARM,
+        STMT_PUT_ALARM_NOTE,
+        STMT_CUT_ALARM_NOTES,
+        STMT_NOTES_TOLD,
+        STMT_PUT_LEARNED,
+        STMT_CUT_LEARNED,
+        STMT_PUT_META,
+        STMT_THIN_WALK,
+        STMT_THIN_MOVE,
+        STMT_THIN_MEAN,
+        STMT_GET_AGGREGATE,
+        STMT_PUT_AGGREGATE,
+        STMT_CUT_AGGREGATES,
+        STMT_BEGIN,
+        STMT_COMMIT,
+        STMT_ROLLBACK,
+        N_STMTS
+};
+
+struct spool_db {
+        sqlite3 *conn;
+        sqlite3_stmt *stmt[N_STMTS];
+        char *path;
+        int lock_fd;
+        struct spool_plan plan;
+        int when_full;
+        int64_t keep_us;
+        bool crowded;                 /* the disk: nothing that was delivered is kept */
+        uint64_t disk_room, wal_room; /* bytes free for growing, and free in the WAL as it is */
+        int rc;                       /* first SQLite code that is not fine in this transaction */
+        bool fresh;                   /* made by a rescue: its marker is still there */
+        bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
+        int wal_frames;
+        bool marked;   /* since the last checkpoint, see store/writer/mark.c */
+        bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
+        uint64_t max_pages_set;
+        struct spool_thin *thin; /* NULL: when_full is something else */
+
+        /* Follows the transaction: put back when it is rolled back. */
+        struct {
+                uint64_t first[SPOOL_LANES]; /* no row in the file is below */
+                uint64_t ts_saved_seq;       /* tag times are saved up to here: rows above must stay */
+                uint64_t event_bytes, quarantine_bytes, dead_bytes;
+                uint64_t n_ledger;
+                bool has_span;
+                int64_t base_us;      /* times of new rows count from it */
+                uint64_t thinned_seq; /* rows up to here are as thin as they get */
+                bool has_aggregates;
+                uint64_t purge_upto;                           /* 0: nothing more */
+                uint64_t ahead_no;                             /* which list of stretches is in the table */
+                uint64_t ahead_gone;                           /* rows of stretches ahead are gone up to here */
+                struct spool_repair repairs[2 * REPAIRS_MOST]; /* under way */
+                size_t n_repairs;
+        } v;
+        uint64_t epoch;
+        _Atomic uint64_t pin[SPOOL_LANES];     /* written by the loop at any time */
+        _Atomic uint64_t gap_after, gap_below; /* as the pin: see store/writer/ahead.c */
+        _Atomic bool cutting[SPOOL_LANES];     /* this commit has read the pin and may touch rows above it */
+        _Atomic bool closing;
+        _Atomic int n_close_waits; /* for locks, since closing */
+};
+
+struct spool_result {
+        bool ok;
+        bool rows_left; /* ok, but only acks and dead letters: no room for the rows (block, or no_space) */
+        bool no_space;  /* the disk would be full */
+        bool more;      /* trimming, purging or shrinking goes on */
+        bool purging;
+        bool damaged; /* not ok, and never will be with this file */
+        bool crowded; /* the disk: tag times are to be saved, so that rows may go */
+        struct spool_drops drops;
+        uint64_t used_pages;
+        uint64_t file_bytes;
+        uint64_t event_bytes;
+        uint64_t first_seq; /* of the readings in the file */
+        int64_t oldest_held_ts_us;
+        uint64_t n_rows;
+        char fault[200];
+};
+
+int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
+                  struct err *e);
+void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b);
+void spool_db_put_learned(struct spool_db *db, const struct spool_batch *b);
+#define SPOOL_ALARM_COLUMNS                                                                                  \
+        "source, tag, rule, limit_kind, state, active, unacked, latched, visibility, activations, since_us," \
+        " shelved_until_us, severity, event_id"
+void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a); /* texts are SQLite's until the next step */
+int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e);
+void spool_db_take_conf(struct spool_db *db, const struct spool_conf *conf); /* while no commit runs */
+void spool_db_close(struct spool_db *db, bool clean);
+void spool_db_forget(struct spool_db *db);
+int spool_db_prepare(struct spool_db *db, struct err *e);
+void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for locks */
+int spool_sync_directory(const char *path);                /* of the file */
+
+int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e);
+/* The readings of a file that format 5 found in an older one, as far as they are not moved yet. Bounded at a time. */
+int spool_db_move_readings(struct spool_db *db, struct err *e);
+/* Times of rows from `seq` on will count from near `at_us`; a new span only when the last one is too far away. */
+void spool_db_begin_span(struct spool_db *db, uint64_t seq, int64_t at_us);
+enum { SAMPLE_COLUMNS = 5 };
+int64_t spool_sample_bits(uint32_t tag, unsigned quality, unsigned flags, unsigned mid);
+uint32_t spool_sample_tag(int64_t bits);
+unsigned spool_sample_quality(int64_t bits);
+unsigned spool_sample_flags(int64_t bits);
+int spool_db_load_span(struct spool_db *db, struct err *e);
+int spool_db_forget_old(struct spool_db *db, struct err *e);
+int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
+int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
+
+/* The seq it must have (store/writer/mark.c). */
+void spool_mark_note(struct spool_db *db, uint64_t seq);
+uint64_t spool_mark_of(const struct spool_db *db, uint64_t epoch);
+int spool_mark_check(struct spool_db *db, uint64_t last, struct err *e);
+
+/* The disk under it (store/writer/disk.c). */
+uint64_t spool_disk_size(const char *path, const char *suffix);
+void spool_disk_look(struct spool_db *db);
+bool spool_disk_takes(struct spool_db *db, uint64_t pages);
+uint64_t spool_disk_trim_bytes(const struct spool_db *db);
+
+/* Steps of a commit (store/writer/ledger.c, store/writer/trim.c, store/writer/put.c). */
+void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops, int64_t at_us);
+void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acked);
+/* True when `need` pages are free. Delivered rows go first; held ones by policy. */
+bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res);
+void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+/* The oldest minute that is not thin yet becomes so (store/writer/thin.c). False: there is none, or no more in this commit. */
+bool spool_db_thin(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_thin_begin(struct spool_db *db); /* before a commit makes room */
+struct spool_thin *spool_thin_new(void);
+void spool_thin_free(struct spool_thin *t);
+uint64_t spool_thin_wal_bytes(const struct spool_plan *plan); /* that a commit may write for it */
+void spool_db_cut_aggregates(struct spool_db *db, uint64_t first, uint64_t last);
+#define SPOOL_GET_AGGREGATE "SELECT n, min, max FROM aggregate WHERE seq = ?1"
+void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row); /* a statement of that, or NULL */
+void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res); /* store/writer/purge.c */
+/* Delivered rows whose time is over. Sets res->more when there are others. */
+void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res);
+void spool_db_shrink(struct spool_db *db, struct spool_result *res);
+/*
+ * Removes up to `most` rows from (after, upto], oldest first. With `reason` they are drops: each unbroken run of seqs that
+ * was there goes to res->drops. Returns how many went.
+ */
+uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
+                      const char *reason, struct spool_result *res);
+/* The next readings behind *after that are neither out nor delivered: above *after, up to *upto. False: there are none. */
+bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto);
+/* Removes at most `most` of those delivered ahead. False: there are none. */
+bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uint64_t most);
+void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b);
+/* Rows above may be changed by this commit; what is pinned from now on is fetched after it, see fetch.c. */
+uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane);
+void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b);
+void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_db_put_rows(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_db_put_events(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b);
+
+/* ---- a damaged file: begin (store/rescue/set_aside.c), open a fresh one, carry (store/rescue/rescue.c) ---- */
+
+struct spool_rescue {
+        int64_t at_us;
+        char aside[4300]; /* where the file is now */
+        int tries;
+        uint64_t old_epoch;            /* 0: not known */
+        uint64_t n_readings, n_events; /* carried over */
+        uint64_t n_lost; /* seqs of the old epoch, in `lost` as "17-90,120-121"; a + at its end: and more */
+        char lost[400];
+        const char *stopped; /* why it ended early; NULL: it did not */
+};
+
+/* True when moving the file would not take another program's. */
+bool spool_rescue_is_ours(const char *path);
+bool spool_rescue_can_read(const char *path);
+bool spool_rescue_is_marked(const char *path);
+void spool_rescue_mark(const char *path);
+void spool_rescue_unmark(const char *path);
+int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
+int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *gateway, struct err *e);
+void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);
+void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t cap); /* store/writer/fault.c */
+int spool_fault_open(const char *spool, const char *file, struct err *e);
+void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res);
+/* A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the next step. */
+void spool_read_row(sqlite3_stmt *st, struct spool_row *row);
+void spool_read_event(sqlite3_stmt *st, struct spool_row *row);
+/* A row as it lies in the table, whose times count from `base_us`. */
+void spool_read_sample(sqlite3_stmt *st, int64_t base_us, struct spool_row *row);
+/* A row of SPOOL_TAG_COLUMNS; the texts are SQLite's until the next step. */
+void spool_read_tag(sqlite3_stmt *st, struct tag *out);
+#define SPOOL_TAG_COLUMNS    "id, source, name, unit, labels, driver, last_ts_us"
+#define SPOOL_SAMPLE_COLUMNS "seq, t_us, bits, delay_us, value"
+#define SPOOL_COLUMNS        "seq, ts_us, tag, quality, flags, value, delay_us, mid"
+#define SPOOL_EVENT_COLUMNS  "seq, ts_us, tag, body, kind, severity"
+
+#endif
