@@ -1,10 +1,13 @@
 /*
  * agent: see agent.h.
  *
- * Everything that connects two rooms is here, and only that: the spool's upcalls become pauses, kicks and events; the
- * uplink's become events.  Stopping goes the way the data goes: drivers, then uplink, then the last commit.
+ * Everything that connects two rooms is here, and only that: the spool's
+ * upcalls become pauses, kicks and events; the uplink's become events.
+ * Stopping goes the way the data goes: drivers, then uplink, then the last
+ * commit.
  *
- * Fails at start with a sentence (spool, driver); afterwards it does not fail: faults are states that status shows.
+ * Fails at start with a sentence (spool, driver); afterwards it does not fail:
+ * faults are states that status shows.
  */
 #include "agent/agent.h"
 
@@ -16,7 +19,10 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
-/* What is on its way to Kafka can't be dropped from the spool, so it must be a small part of it. */
+/*
+ * What is on its way to Kafka can't be dropped from the spool, so it must be a
+ * small part of it.
+ */
 enum {
         DROP_NOTE_US = 10000000,
         HEARTBEAT_US = 60000000,
@@ -120,7 +126,10 @@ static void on_uplink_again(void *ctx, uint32_t token, bool delivered, const cha
 
 /* ---- timers ---- */
 
-/* Readings of this run that came while the clock was wrong are moved to where they belong. */
+/*
+ * Readings of this run that came while the clock was wrong are moved to where
+ * they belong.
+ */
 static void watch_clock(struct agent *a, bool unsynced)
 {
         uint64_t seq = spool_appended_seq(a->spool, SPOOL_SAMPLES);
@@ -150,7 +159,10 @@ void agent_set_interval(struct agent *a)
         host_stretch_acks(a->host, a->flash.stretch);
 }
 
-/* What is written a day against the budget: commits and acknowledgements wait longer when it would be exceeded. */
+/*
+ * What is written a day against the budget: commits and acknowledgements wait
+ * longer when it would be exceeded.
+ */
 static void spare_flash(struct agent *a)
 {
         if (flash_look(&a->flash, &a->conf->flash, status_bytes_written(), rt_mono_us(a->rt)))
@@ -298,7 +310,10 @@ static void on_last_durable(struct spool_sync *q)
 {
 }
 
-/* While Kafka takes records, what was committed last goes out too; an uplink that is down is not waited for. */
+/*
+ * While Kafka takes records, what was committed last goes out too; an uplink
+ * that is down is not waited for.
+ */
 static void on_last_rows(struct rt_timer *t)
 {
         struct agent *a = list_entry(t, struct agent, last_rows);

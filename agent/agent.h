@@ -1,8 +1,9 @@
 /*
  * agent: the wiring of one gateway: drivers → pipeline → spool → uplink.
  *
- * Used by the daemon (main.c: libuv, Kafka) and by the simulation (tests/sim: virtual clock, a sink that fails on
- * purpose), so that both run the same house.  Loop thread; the configuration, runtime and sink outlive it, and with
+ * Used by the daemon (main.c: libuv, Kafka) and by the simulation (tests/sim:
+ * virtual clock, a sink that fails on purpose), so that both run the same
+ * house.  Loop thread; the configuration, runtime and sink outlive it, and with
  * agent_change every configuration of which agent_uses is true.
  */
 #ifndef MILLRACE_AGENT_AGENT_H
@@ -22,7 +23,10 @@
 
 enum { RATE_SECONDS = 10 };
 
-/* Dropped ranges are told in one event per reason and interval, not one per range. */
+/*
+ * Dropped ranges are told in one event per reason and interval, not one per
+ * range.
+ */
 struct drop_note {
         uint64_t n, first_seq, last_seq;
         char reason[32];
@@ -80,11 +84,17 @@ struct agent {
         struct spool_sync last_sync;
 };
 
-/* Opens the spool, makes drivers and uplink; nothing runs before agent_start. Blocking. */
+/*
+ * Opens the spool, makes drivers and uplink; nothing runs before agent_start.
+ * Blocking.
+ */
 int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct sink *sink, struct err *e);
 void agent_start(struct agent *a);
 
-/* Drivers end, what they handed over is committed, the uplink gets up to `within_us` for what is out; then on_stopped. */
+/*
+ * Drivers end, what they handed over is committed, the uplink gets up to
+ * `within_us` for what is out; then on_stopped.
+ */
 void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx);
 
 /* Commits the rest. Blocking; false when something could not be committed. */
@@ -95,11 +105,16 @@ void agent_abandon(struct agent *a);
 
 /* ---- agent/reload/apply.c: another configuration while it runs ---- */
 
-/* Drivers that change or go end; then on_retired, after which agent_change follows at once. */
+/*
+ * Drivers that change or go end; then on_retired, after which agent_change
+ * follows at once.
+ */
 void agent_retire(struct agent *a, const struct reload_plan *plan, void (*on_retired)(void *ctx), void *ctx);
 /*
- * All follows `is`, which differs by `plan` and not in what needs a restart; drivers that did not change go on.  `kafka`: NULL, or
- * what the sink takes over.  0, or -1: a driver can't be made any more, each is told in the log and by `fault`.
+ * All follows `is`, which differs by `plan` and not in what needs a restart;
+ * drivers that did not change go on.  `kafka`: NULL, or what the sink takes
+ * over.  0, or -1: a driver can't be made any more, each is told in the log and
+ * by `fault`.
  */
 int agent_change(struct agent *a, const struct config *is, const struct reload_plan *plan, struct kafka_next *kafka,
                  void (*fault)(void *ctx, const char *words), void *ctx);

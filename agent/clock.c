@@ -1,7 +1,9 @@
 /*
- * clock: see clock.h.  Wall less monotonic time is constant but for slewing, at most 500 ppm: over a second nothing, so a
- * difference of more than a second between two looks is a step.  A suspend looks like one too: the monotonic clock stands
- * still in it; gateways do not suspend.  How it fails: it does not.
+ * clock: see clock.h.  Wall less monotonic time is constant but for slewing, at
+ * most 500 ppm: over a second nothing, so a difference of more than a second
+ * between two looks is a step.  A suspend looks like one too: the monotonic
+ * clock stands still in it; gateways do not suspend.  How it fails: it does
+ * not.
  */
 #include "agent/clock.h"
 

@@ -15,7 +15,10 @@ struct clock {
         int64_t apart_us; /* wall less monotonic at the last look */
 };
 
-/* By how much the clock was stepped since the last look, when that is more than a second; else 0. */
+/*
+ * By how much the clock was stepped since the last look, when that is more than
+ * a second; else 0.
+ */
 int64_t clock_look(struct clock *c, const struct rt_time *now, bool unsynced, bool *was_unsynced);
 
 #endif

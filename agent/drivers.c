@@ -1,7 +1,8 @@
 /*
- * drivers: see drivers.h.  Why a table and no registration at start: the configuration, the manual and the host read
- * the same list before anything runs, and a kind that is not linked can't be configured by mistake.  A row can't
- * fail.
+ * drivers: see drivers.h.  Why a table and no registration at start: the
+ * configuration, the manual and the host read the same list before anything
+ * runs, and a kind that is not linked can't be configured by mistake.  A row
+ * can't fail.
  */
 #include "agent/drivers.h"
 

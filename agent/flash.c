@@ -1,8 +1,10 @@
 /*
- * flash: see flash.h.  The mean forgets with a time constant of five minutes, so a burst (a start, a drained backlog) is not
- * answered at once; the factor moves by a tenth up and a fiftieth down per look, slower than the mean, with a dead band between
- * 75 and 95 % of the budget, so that it settles instead of swinging, though a commit a minute is a burst.  How it fails: at the longest intervals the budget may still be exceeded;
- * the forecast in `status` says so.
+ * flash: see flash.h.  The mean forgets with a time constant of five minutes,
+ * so a burst (a start, a drained backlog) is not answered at once; the factor
+ * moves by a tenth up and a fiftieth down per look, slower than the mean, with
+ * a dead band between 75 and 95 % of the budget, so that it settles instead of
+ * swinging, though a commit a minute is a burst.  How it fails: at the longest
+ * intervals the budget may still be exceeded; the forecast in `status` says so.
  */
 #include "agent/flash.h"
 

@@ -1,7 +1,9 @@
 /*
- * flash: keeps what the agent writes under a budget of bytes a day, by writing less often.  Pure: times and counters are
- * arguments.  The result is a factor on the commit interval of polled readings and on how long MQTT acknowledgements are
- * held; nothing is ever acknowledged before it is on disk because of it.
+ * flash: keeps what the agent writes under a budget of bytes a day, by writing
+ * less often.  Pure: times and counters are arguments.  The result is a factor
+ * on the commit interval of polled readings and on how long MQTT
+ * acknowledgements are held; nothing is ever acknowledged before it is on disk
+ * because of it.
  */
 #ifndef MILLRACE_AGENT_FLASH_H
 #define MILLRACE_AGENT_FLASH_H
@@ -27,7 +29,10 @@ struct flash {
 
 void flash_init(struct flash *f);
 
-/* `written`: by the process so far. True when stretch changed. Looks closer together than ten seconds are ignored. */
+/*
+ * `written`: by the process so far. True when stretch changed. Looks closer
+ * together than ten seconds are ignored.
+ */
 bool flash_look(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us);
 
 /* Bytes a day if it goes on like this; 0 before it is known. */

@@ -1,9 +1,11 @@
 /*
  * host: see host.h.  Drivers come and go in host_life.c.
  *
- * One slot per driver holds what the driver itself should not care about: timers, backoff, why it is paused.  A driver is
- * paused while the spool blocks, while a reading of its had no room, and, on a disk that fails, while it waits for what it
- * brought to be durable; all must be over before it goes on.  Nothing here knows MQTT or a serial line.
+ * One slot per driver holds what the driver itself should not care about:
+ * timers, backoff, why it is paused.  A driver is paused while the spool
+ * blocks, while a reading of its had no room, and, on a disk that fails, while
+ * it waits for what it brought to be durable; all must be over before it goes
+ * on.  Nothing here knows MQTT or a serial line.
  *
  * Cannot fail: what a driver says is an event, a counter, or a line in the log.
  */

@@ -1,8 +1,10 @@
 /*
- * host: runs the drivers.  Poll periods (staggered, with overruns counted), reconnect backoff with jitter, link events,
- * pausing, and the drivers' upcalls into the pipeline.  Loop thread.
+ * host: runs the drivers.  Poll periods (staggered, with overruns counted),
+ * reconnect backoff with jitter, link events, pausing, and the drivers' upcalls
+ * into the pipeline.  Loop thread.
  *
- * A driver's life: init → start → (link_up | link_down → backoff → start)* → stop → stopped → fini.
+ * A driver's life: init → start → (link_up | link_down → backoff → start)* →
+ * stop → stopped → fini.
  */
 #ifndef MILLRACE_AGENT_HOST_H
 #define MILLRACE_AGENT_HOST_H
@@ -18,16 +20,25 @@ struct host;
 struct host *host_new(struct rt *rt, struct pipeline *pipeline, struct spool *spool, struct tags *tags,
                       const char *gateway);
 
-/* Makes a driver from one configured item; once host_start was called, it is started as well. 0, or -1 with a sentence. */
+/*
+ * Makes a driver from one configured item; once host_start was called, it is
+ * started as well. 0, or -1 with a sentence.
+ */
 int host_add(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e);
 
 void host_start(struct host *h);
 
 /* ---- while it runs: drivers leave, then others take their places ---- */
 
-/* These `n` end, what they handed over is on disk, their last acknowledgements are out. Names that are not there are fine. */
+/*
+ * These `n` end, what they handed over is on disk, their last acknowledgements
+ * are out. Names that are not there are fine.
+ */
 void host_retire(struct host *h, const char *const *names, size_t n, void (*on_retired)(void *ctx), void *ctx);
-/* After on_retired: another one in its place, or as one more; -1 with a sentence: the old one is gone all the same. */
+/*
+ * After on_retired: another one in its place, or as one more; -1 with a
+ * sentence: the old one is gone all the same.
+ */
 int host_replace(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e);
 void host_remove(struct host *h, const char *name);
 bool host_has(const struct host *h, const char *name);
@@ -35,11 +46,17 @@ bool host_has(const struct host *h, const char *name);
 /* Acknowledgements to sources may be held so many times longer. */
 void host_stretch_acks(struct host *h, double times);
 
-/* true: the spool takes nothing more (when_full: block); false: it does again. Also wakes those that were told to wait. */
+/*
+ * true: the spool takes nothing more (when_full: block); false: it does again.
+ * Also wakes those that were told to wait.
+ */
 void host_pause(struct host *h, bool on);
 void host_room(struct host *h);
 
-/* Commits do not get through, or do again: sources that wait for one are shown as paused, and may leave their broker. */
+/*
+ * Commits do not get through, or do again: sources that wait for one are shown
+ * as paused, and may leave their broker.
+ */
 void host_disk(struct host *h, bool fails);
 
 void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx);

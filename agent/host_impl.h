@@ -1,6 +1,7 @@
 /*
- * host_impl: what the two rooms of the host share.  host.c: polling, pausing, the drivers' upcalls; host_life.c: how drivers come
- * and go.  Nobody else includes this.
+ * host_impl: what the two rooms of the host share.  host.c: polling, pausing,
+ * the drivers' upcalls; host_life.c: how drivers come and go.  Nobody else
+ * includes this.
  */
 #ifndef MILLRACE_AGENT_HOST_IMPL_H
 #define MILLRACE_AGENT_HOST_IMPL_H

@@ -1,10 +1,14 @@
 /*
- * host_life: how drivers come and go: at start, at the end, and while others run.
+ * host_life: how drivers come and go: at start, at the end, and while others
+ * run.
  *
- * Drivers that change while others run end first, all of them, and then the new ones are made: two items may want the same
- * port.  One that follows another of its name sees it in `before`, and has from it what a restart would read from the spool.
+ * Drivers that change while others run end first, all of them, and then the new
+ * ones are made: two items may want the same port.  One that follows another of
+ * its name sees it in `before`, and has from it what a restart would read from
+ * the spool.
  *
- * Fails: a driver that does not stop is not waited for for ever; the caller of host_stop has its own deadline.
+ * Fails: a driver that does not stop is not waited for for ever; the caller of
+ * host_stop has its own deadline.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,4 +225,7 @@ void host_free(struct host *h)
         free(h);
 }
 
-/* A mean that forgets over about ten seconds: what is asked of a slow bus comes seldom and all at once. */
+/*
+ * A mean that forgets over about ten seconds: what is asked of a slow bus comes
+ * seldom and all at once.
+ */

@@ -1,10 +1,13 @@
 /*
- * millraced: the daemon.  Reads the configuration, opens what must be open before readings flow, runs the loop until
- * SIGTERM or SIGINT, and ends with everything committed.
+ * millraced: the daemon.  Reads the configuration, opens what must be open
+ * before readings flow, runs the loop until SIGTERM or SIGINT, and ends with
+ * everything committed.
  *
- * Signals come through a signalfd, so they are events like all others; threads of the libraries have them blocked.
- * Fails at start with one sentence and an exit code people know: 78 configuration, 69 a file or socket that can't be had, 2 usage.
- * SIGTERM ends within 5 s: drivers and uplink get 3 s, then the last commit is made whatever they say.
+ * Signals come through a signalfd, so they are events like all others; threads
+ * of the libraries have them blocked. Fails at start with one sentence and an
+ * exit code people know: 78 configuration, 69 a file or socket that can't be
+ * had, 2 usage. SIGTERM ends within 5 s: drivers and uplink get 3 s, then the
+ * last commit is made whatever they say.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,9 +1,10 @@
 /*
  * pipeline: see pipeline.h.
  *
- * Why all or none: a reading of a message that was taken while its neighbour was not would come twice when the broker
- * sends the message again.  How it fails: it does not; what has no room is told to the source (wait) or to the ledger
- * (dropped: "memory_full", "spool_full"), never lost in between.
+ * Why all or none: a reading of a message that was taken while its neighbour
+ * was not would come twice when the broker sends the message again.  How it
+ * fails: it does not; what has no room is told to the source (wait) or to the
+ * ledger (dropped: "memory_full", "spool_full"), never lost in between.
  */
 #include "agent/pipeline.h"
 
@@ -46,8 +47,9 @@ static void append(struct pipeline *p, const struct reading *r)
 }
 
 /*
- * An alarm's row goes before the reading that moved it, because an append may end the batch: so they share a transaction.
- * The seq is known by then; a reading that is refused has one as well.
+ * An alarm's row goes before the reading that moved it, because an append may
+ * end the batch: so they share a transaction. The seq is known by then; a
+ * reading that is refused has one as well.
  */
 static void take(struct pipeline *p, const struct reading *r, const struct rt_time *now)
 {
@@ -152,7 +154,10 @@ static const char *unit_in_json(char out[UNIT_JSON], const char *unit)
         return out;
 }
 
-/* A source that says now this, now that, is told of once a minute; each reading has the unit it came with all the same. */
+/*
+ * A source that says now this, now that, is told of once a minute; each reading
+ * has the unit it came with all the same.
+ */
 void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit)
 {
         struct pipeline *p = ctx;

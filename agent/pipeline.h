@@ -1,10 +1,12 @@
 /*
  * pipeline: the one place where readings meet the spool.
  *
- * Driver → pipeline → spool.  Between the two stand the rules, which see every reading, thinning, which leaves out what the
- * operator does not want sent, and the decision what happens when the spool can't take more: a source that can wait is
- * told to, one that can't has its readings dropped by name.  Also makes the agent's
- * own events (link, pause, drop), which travel the events lane.  Loop thread; borrows readings for the call.
+ * Driver → pipeline → spool.  Between the two stand the rules, which see every
+ * reading, thinning, which leaves out what the operator does not want sent, and
+ * the decision what happens when the spool can't take more: a source that can
+ * wait is told to, one that can't has its readings dropped by name.  Also makes
+ * the agent's own events (link, pause, drop), which travel the events lane.
+ * Loop thread; borrows readings for the call.
  */
 #ifndef MILLRACE_AGENT_PIPELINE_H
 #define MILLRACE_AGENT_PIPELINE_H
@@ -35,7 +37,10 @@ struct pipeline {
 void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool, struct alarms *alarms,
                    struct thinning *thinning);
 
-/* All of them or none. PIPELINE_E_WAIT only when `may_wait`: nothing was taken, wait for the spool's on_room. */
+/*
+ * All of them or none. PIPELINE_E_WAIT only when `may_wait`: nothing was taken,
+ * wait for the spool's on_room.
+ */
 int pipeline_take(struct pipeline *p, const struct reading *r, size_t n, bool may_wait);
 
 /* No more readings will come: what thinning held back goes to the spool. */
@@ -47,14 +52,20 @@ uint64_t pipeline_thinned(const struct pipeline *p); /* readings left out since 
 void pipeline_device(struct pipeline *p, const char *source, bool down);
 void pipeline_link(struct pipeline *p, const char *driver, bool down);
 
-/* For tags_on_unit: the tag's unit is another one now. `ctx` is a struct pipeline. */
+/*
+ * For tags_on_unit: the tag's unit is another one now. `ctx` is a struct
+ * pipeline.
+ */
 void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit);
 
 /* An event whose body is ready; `ctx` is a struct pipeline. */
 void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
                         const char *body, size_t len);
 
-/* An event of the agent's own; `members` is the rest of the JSON object after kind and severity, may be "". */
+/*
+ * An event of the agent's own; `members` is the rest of the JSON object after
+ * kind and severity, may be "".
+ */
 void pipeline_event(struct pipeline *p, const char *kind, int severity, uint32_t tag_or_none, const char *members, ...)
         __attribute__((format(printf, 5, 6)));
 

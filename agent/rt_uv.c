@@ -1,10 +1,12 @@
 /*
  * rt_uv: the only file that knows libuv.
  *
- * Timers: base/rt.c keeps the heap, here is one uv_timer for the earliest.  Watches: a uv_poll_t closes asynchronously, so
- * each lives in a struct of ours that outlives its rt_watch until libuv lets go of it; a late event finds no watch and is
- * dropped.  Works: the pool has four threads; at most two `slow` ones (a name server that does not answer) run at once, so
- * that a commit always finds a thread.
+ * Timers: base/rt.c keeps the heap, here is one uv_timer for the earliest.
+ * Watches: a uv_poll_t closes asynchronously, so each lives in a struct of ours
+ * that outlives its rt_watch until libuv lets go of it; a late event finds no
+ * watch and is dropped.  Works: the pool has four threads; at most two `slow`
+ * ones (a name server that does not answer) run at once, so that a commit
+ * always finds a thread.
  *
  * Fails: only by our own bugs (an fd that can't be polled), which abort.
  */

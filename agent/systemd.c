@@ -1,14 +1,18 @@
 /*
  * systemd: see systemd.h.
  *
- * Why not fed by a timer alone: a loop that turns while no commit ends, or while Kafka's answers are no longer seen, looks
- * alive and is not.  So the timer only asks; what moved since, or had nothing to move, decides.  A disk that is full, a
- * broker that is away are no reason for a restart: they are states that `millrace status` shows, and the agent goes on by
- * itself when they end.  A commit gets half a minute (a flash card may take seconds), a record Kafka has in hand ten minutes
- * (librdkafka sends it again for as long as there is no answer).
+ * Why not fed by a timer alone: a loop that turns while no commit ends, or
+ * while Kafka's answers are no longer seen, looks alive and is not.  So the
+ * timer only asks; what moved since, or had nothing to move, decides.  A disk
+ * that is full, a broker that is away are no reason for a restart: they are
+ * states that `millrace status` shows, and the agent goes on by itself when
+ * they end.  A commit gets half a minute (a flash card may take seconds), a
+ * record Kafka has in hand ten minutes (librdkafka sends it again for as long
+ * as there is no answer).
  *
- * The protocol is a datagram to the socket named in the environment (sd_notify(3)); libsystemd would bring three more
- * libraries and 0.7 MB for it.
+ * The protocol is a datagram to the socket named in the environment
+ * (sd_notify(3)); libsystemd would bring three more libraries and 0.7 MB for
+ * it.
  *
  * Fails silently: a service manager that does not listen is not our business.
  */

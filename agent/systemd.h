@@ -1,6 +1,7 @@
 /*
- * systemd: what the service manager is told: READY=1, STOPPING=1, a line for `systemctl status`, and WATCHDOG=1 for as long
- * as readings move.  Without a service manager it is silent.  Loop thread.
+ * systemd: what the service manager is told: READY=1, STOPPING=1, a line for
+ * `systemctl status`, and WATCHDOG=1 for as long as readings move.  Without a
+ * service manager it is silent.  Loop thread.
  */
 #ifndef MILLRACE_AGENT_SYSTEMD_H
 #define MILLRACE_AGENT_SYSTEMD_H
@@ -17,7 +18,10 @@ struct notify_seen {
         bool to_deliver;    /* records are out, and the uplink says that it is up */
 };
 
-/* What was known when the two last moved or had nothing to do. Zeroed before the first. */
+/*
+ * What was known when the two last moved or had nothing to do. Zeroed before
+ * the first.
+ */
 struct notify_progress {
         uint64_t commits, delivered;
         int64_t committed_us, delivered_us;

@@ -1,8 +1,9 @@
 /*
  * changed_names: see changed_names.h.
  *
- * Hashes only, in a table half of which stays free: a name costs 16 bytes, and pages that were never touched cost none.
- * Two names with one 64-bit hash count as one.  Fails: never; a full table takes nothing more and says "new".
+ * Hashes only, in a table half of which stays free: a name costs 16 bytes, and
+ * pages that were never touched cost none. Two names with one 64-bit hash count
+ * as one.  Fails: never; a full table takes nothing more and says "new".
  */
 #include "drivers/changed_names.h"
 

@@ -1,8 +1,9 @@
 /*
- * changed_names: names from the wire that had to be changed, each told once.  Loop thread; allocates once.
+ * changed_names: names from the wire that had to be changed, each told once.
+ * Loop thread; allocates once.
  *
- * Bounded: behind CHANGED_NAMES_MOST a new one is told each time it is met, so what is counted by it is exact up to there,
- * and too high beyond.
+ * Bounded: behind CHANGED_NAMES_MOST a new one is told each time it is met, so
+ * what is counted by it is exact up to there, and too high beyond.
  */
 #ifndef MILLRACE_DRIVERS_CHANGED_NAMES_H
 #define MILLRACE_DRIVERS_CHANGED_NAMES_H

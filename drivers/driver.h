@@ -1,12 +1,14 @@
 /*
  * driver: what a source of readings is, seen from the agent.
  *
- * A driver turns bytes into readings (pure, in a file of its own) and moves the bytes (a short I/O file).  The host
- * (agent/host.c) owns poll periods with jitter and overrun counts, reconnect backoff, link events and counters.
+ * A driver turns bytes into readings (pure, in a file of its own) and moves the
+ * bytes (a short I/O file).  The host (agent/host.c) owns poll periods with
+ * jitter and overrun counts, reconnect backoff, link events and counters.
  *
- * Thread: all on the loop thread; nothing here may block.  Ownership: `conf` outlives the driver; readings and their text
- * are borrowed for the call.  Adding a driver: one .c with its ops, one row in agent/drivers.c, one line of meson, one
- * replay log with the expected readings.
+ * Thread: all on the loop thread; nothing here may block.  Ownership: `conf`
+ * outlives the driver; readings and their text are borrowed for the call.
+ * Adding a driver: one .c with its ops, one row in agent/drivers.c, one line of
+ * meson, one replay log with the expected readings.
  */
 #ifndef MILLRACE_DRIVERS_DRIVER_H
 #define MILLRACE_DRIVERS_DRIVER_H
@@ -73,7 +75,10 @@ struct driver {
 
 enum { DRIVER_E_WAIT = 1 };
 
-/* Durable-notice: embedded in the driver; on_durable runs once all that was emitted before driver_sync is on disk. */
+/*
+ * Durable-notice: embedded in the driver; on_durable runs once all that was
+ * emitted before driver_sync is on disk.
+ */
 struct driver_sync {
         struct driver *d;
         void (*on_durable)(struct driver *d);

@@ -1,13 +1,15 @@
 /*
  * json_scan: see json_scan.h.
  *
- * Why our own: this is the hot path.  A tree of the message, as the JSON library makes it, costs 1.6 us for a payload of 120
- * bytes even with an arena under it; one checked pass costs a tenth, allocates nothing and has its depth bounded by a
- * constant.  Everywhere else in the program JSON is the library's.
+ * Why our own: this is the hot path.  A tree of the message, as the JSON
+ * library makes it, costs 1.6 us for a payload of 120 bytes even with an arena
+ * under it; one checked pass costs a tenth, allocates nothing and has its depth
+ * bounded by a constant.  Everywhere else in the program JSON is the library's.
  *
- * How: a loop with an explicit stack.  Each level knows its node in the tree of pointers, or -1 when nothing below it is
- * asked for.  Keys mostly come in the order they were configured in, so the search among a level's nodes begins behind
- * the last one found.
+ * How: a loop with an explicit stack.  Each level knows its node in the tree of
+ * pointers, or -1 when nothing below it is asked for.  Keys mostly come in the
+ * order they were configured in, so the search among a level's nodes begins
+ * behind the last one found.
  *
  * Fails: at the first wrong byte, with its position and what was expected.
  */
@@ -51,7 +53,10 @@ static int child_for(struct json_paths *p, int parent, const char *key, size_t l
         return i;
 }
 
-/* One level of a pointer without its escapes; returns what is behind it, NULL at a wrong escape. */
+/*
+ * One level of a pointer without its escapes; returns what is behind it, NULL
+ * at a wrong escape.
+ */
 static const char *level(const char *s, char *out, size_t *len)
 {
         *len = 0;
@@ -388,7 +393,10 @@ static bool take_key(struct scan *c)
         return true;
 }
 
-/* A container begins: 1 its first value is next, 0 it is empty and over, -1 wrong. */
+/*
+ * A container begins: 1 its first value is next, 0 it is empty and over, -1
+ * wrong.
+ */
 static int enter(struct scan *c)
 {
         struct frame *f = &c->stack[c->depth];

@@ -1,8 +1,10 @@
 /*
- * json_scan: finds some values of a JSON text by their pointers (RFC 6901), checking all of the text (RFC 8259).
+ * json_scan: finds some values of a JSON text by their pointers (RFC 6901),
+ * checking all of the text (RFC 8259).
  *
- * Pure; no allocation in json_scan.  A scan is one pass over the bytes without a tree: what is not asked for is checked and
- * passed over.  Found values point into the text.
+ * Pure; no allocation in json_scan.  A scan is one pass over the bytes without
+ * a tree: what is not asked for is checked and passed over.  Found values point
+ * into the text.
  */
 #ifndef MILLRACE_DRIVERS_JSON_SCAN_H
 #define MILLRACE_DRIVERS_JSON_SCAN_H
@@ -47,7 +49,10 @@ struct json_paths {
         int n_nodes, n_slots;
 };
 
-/* The slot of the pointer (the same one for the same pointer), or -1 with a sentence. */
+/*
+ * The slot of the pointer (the same one for the same pointer), or -1 with a
+ * sentence.
+ */
 int json_paths_add(struct json_paths *p, const char *pointer, struct err *e);
 void json_paths_release(struct json_paths *p);
 
@@ -57,13 +62,17 @@ struct json_wrong {
 };
 
 /*
- * `found` has a place for each slot.  Of a key that comes twice the last one counts.  0, or -1: not JSON, or nested deeper
- * than JSON_DEPTH_MOST, or not UTF-8, or with a NUL in it.
+ * `found` has a place for each slot.  Of a key that comes twice the last one
+ * counts.  0, or -1: not JSON, or nested deeper than JSON_DEPTH_MOST, or not
+ * UTF-8, or with a NUL in it.
  */
 int json_scan(const struct json_paths *p, const char *text, size_t len, struct json_value *found,
               struct json_wrong *wrong);
 
-/* What an escaped text stands for; `out` needs v->len bytes.  Returns the length. */
+/*
+ * What an escaped text stands for; `out` needs v->len bytes.  Returns the
+ * length.
+ */
 size_t json_unescape(char *out, const struct json_value *v);
 
 #endif

@@ -1,11 +1,14 @@
 /*
  * tty: see tty.h.
  *
- * Why both locks: TIOCEXCL keeps everybody but root from opening the port again, flock keeps out another daemon of
- * ours and the programs that ask (picocom, mbpoll don't).  A port that is a pseudo terminal drops parity: silently at
- * first, and when nothing else changes Debian's C library makes EINVAL of it.  So what was set is read back and judged
- * by that: a speed that was not taken is refused, the rest is told.  RS-485 direction is the kernel's: `on` and `off`
- * ask the driver, `auto` leaves the port as the device tree has it, because the same chip also serves RS-232.
+ * Why both locks: TIOCEXCL keeps everybody but root from opening the port
+ * again, flock keeps out another daemon of ours and the programs that ask
+ * (picocom, mbpoll don't).  A port that is a pseudo terminal drops parity:
+ * silently at first, and when nothing else changes Debian's C library makes
+ * EINVAL of it.  So what was set is read back and judged by that: a speed that
+ * was not taken is refused, the rest is told.  RS-485 direction is the
+ * kernel's: `on` and `off` ask the driver, `auto` leaves the port as the device
+ * tree has it, because the same chip also serves RS-232.
  *
  * Fails with the sentence of the step that failed; the fd is closed then.
  */

@@ -1,5 +1,6 @@
 /*
- * tty: opening and closing a serial port.  Shared by the drivers that have one.  Loop thread; nothing here waits.
+ * tty: opening and closing a serial port.  Shared by the drivers that have one.
+ * Loop thread; nothing here waits.
  */
 #ifndef MILLRACE_DRIVERS_TTY_H
 #define MILLRACE_DRIVERS_TTY_H
@@ -25,7 +26,10 @@ bool tty_is_baud(int64_t baud);
 /* A raw, non-blocking fd that nobody else has; or -1 with a sentence. */
 int tty_open(const struct tty_conf *c, struct err *e);
 
-/* Drops what was not sent, so that the close does not wait for a line that is gone. */
+/*
+ * Drops what was not sent, so that the close does not wait for a line that is
+ * gone.
+ */
 void tty_close(int fd);
 
 #endif

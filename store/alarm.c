@@ -1,7 +1,7 @@
 /*
- * alarm: the loop's side of alarms in the spool: states and lines of the journal
- * go into the batch that gathers; writer/alarm.c writes them.  Reading happens at
- * start, before the first commit.  Fails with a sentence.
+ * alarm: the loop's side of alarms in the spool: states and lines of the
+ * journal go into the batch that gathers; writer/alarm.c writes them.  Reading
+ * happens at start, before the first commit.  Fails with a sentence.
  */
 #include <math.h>
 #include <string.h>

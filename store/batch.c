@@ -1,9 +1,11 @@
 /*
  * batch: what one commit will write, gathered in memory.
  *
- * Readings and their text go into arenas of a fixed size made at start, so that an append is a copy and a comparison;
- * the pages of an arena that were never touched cost no memory.  Events, quarantine and ledger lines are rare and grow
- * their arrays, each up to a bound from the plan.  How it fails: the caller is told that there is no room.
+ * Readings and their text go into arenas of a fixed size made at start, so that
+ * an append is a copy and a comparison; the pages of an arena that were never
+ * touched cost no memory.  Events, quarantine and ledger lines are rare and
+ * grow their arrays, each up to a bound from the plan.  How it fails: the
+ * caller is told that there is no room.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,7 +160,10 @@ void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t 
         snprintf(item->reason, sizeof(item->reason), "%s", reason);
 }
 
-/* Beyond a bound that no sane sequence of drops reaches, the last line's reason stands for what follows it. */
+/*
+ * Beyond a bound that no sane sequence of drops reaches, the last line's reason
+ * stands for what follows it.
+ */
 void spool_drops_add(struct spool_drops *d, enum spool_lane lane, uint64_t first, uint64_t last, const char *reason)
 {
         enum { MOST = 20000 };

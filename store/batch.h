@@ -40,7 +40,10 @@ struct spool_plan {
 };
 void spool_plan(struct spool_plan *p, const struct spool_conf *conf);
 
-/* Bytes a reading will take in the file, pages that can't be shared included; rather too much. */
+/*
+ * Bytes a reading will take in the file, pages that can't be shared included;
+ * rather too much.
+ */
 static inline uint64_t spool_row_cost(size_t text_len)
 {
         if (text_len < 400)

@@ -1,8 +1,9 @@
 /*
  * budget: how much is there, how much fits, and who is told of it; on the loop.
  *
- * Room is counted in bytes of the file's budget: what its pages take, what is gathered and what is being written.  Sources
- * that wait (block) are stopped at nine tenths and go on at three quarters, held bytes press at the same marks.
+ * Room is counted in bytes of the file's budget: what its pages take, what is
+ * gathered and what is being written.  Sources that wait (block) are stopped at
+ * nine tenths and go on at three quarters, held bytes press at the same marks.
  */
 #include <stdio.h>
 
@@ -13,7 +14,10 @@ uint64_t spool_budget_bytes(const struct spool *s)
         return s->plan.db_pages * PAGE_BYTES - s->plan.event_bytes;
 }
 
-/* What the readings take or will take on disk when all that is gathered is written. */
+/*
+ * What the readings take or will take on disk when all that is gathered is
+ * written.
+ */
 static uint64_t wanted_bytes(const struct spool *s)
 {
         uint64_t used = s->used_pages * PAGE_BYTES;

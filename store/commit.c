@@ -1,11 +1,14 @@
 /*
- * commit: from a batch that is due to what its end on disk means; on the loop, the writing itself on the work queue.
+ * commit: from a batch that is due to what its end on disk means; on the loop,
+ * the writing itself on the work queue.
  *
- * The states are idle, running and backoff.  The end of a commit moves counters and watermarks first, then tells; the next
- * one starts when all have been told.  Tag times are saved from time to time only: see load_times.
+ * The states are idle, running and backoff.  The end of a commit moves counters
+ * and watermarks first, then tells; the next one starts when all have been
+ * told.  Tag times are saved from time to time only: see load_times.
  *
- * How it fails: the batch stays and is tried again with growing pauses; a file that answers wrongly time and again ends the
- * program, and the next start rescues it.
+ * How it fails: the batch stays and is tried again with growing pauses; a file
+ * that answers wrongly time and again ends the program, and the next start
+ * rescues it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +112,10 @@ static void run_commit(struct rt_work *w)
         pthread_mutex_unlock(&s->db_lock);
 }
 
-/* A batch with something in it keeps its memory, and takes at most what there is room for; the next one is as planned. */
+/*
+ * A batch with something in it keeps its memory, and takes at most what there
+ * is room for; the next one is as planned.
+ */
 void spool_take_conf(struct spool *s)
 {
         struct spool_batch *b = s->gather;
@@ -277,7 +283,10 @@ void spool_go_on(struct spool *s)
                 rt_timer_set(s->rt, &s->interval, MORE_PAUSE_US);
 }
 
-/* Acks and dead letters are on disk, what they let go is free; the rest of the batch waits for room (block). */
+/*
+ * Acks and dead letters are on disk, what they let go is free; the rest of the
+ * batch waits for room (block).
+ */
 static void settle_acks(struct spool *s)
 {
         struct spool_batch *b = s->committing;
@@ -295,8 +304,9 @@ static void settle_acks(struct spool *s)
 }
 
 /*
- * Ends the program when the file answers wrongly time and again (once may be a failing read): the next start finds the mark,
- * moves the file aside and goes on.
+ * Ends the program when the file answers wrongly time and again (once may be a
+ * failing read): the next start finds the mark, moves the file aside and goes
+ * on.
  */
 void spool_note_damage(struct spool *s, int *in_a_row, bool damaged)
 {
@@ -363,7 +373,9 @@ void spool_commit_init(struct spool *s)
 
 /* ---- at the end ---- */
 
-/* The commit whose end the loop did not live to see: run it here unless it ran. */
+/*
+ * The commit whose end the loop did not live to see: run it here unless it ran.
+ */
 void spool_finish_running(struct spool *s)
 {
         pthread_mutex_lock(&s->db_lock);

@@ -1,15 +1,20 @@
 /*
- * fetch: reading rows back, for the uplink and for recognising redeliveries after a start.
+ * fetch: reading rows back, for the uplink and for recognising redeliveries
+ * after a start.
  *
- * A connection of its own, so that a fetch never waits for a commit; read transactions last one SELECT of at most
- * most_rows.  All readers share it under a lock, which only works on the work queue take.
+ * A connection of its own, so that a fetch never waits for a commit; read
+ * transactions last one SELECT of at most most_rows.  All readers share it
+ * under a lock, which only works on the work queue take.
  *
- * No row is both handed out and dropped, though a reader sees what a commit cuts until that commit is on disk.  The caller
- * pins, then fetches, and uses no row above its pin.  A commit sets `cutting`, then reads the pin, then cuts above it only.
- * All four are sequentially consistent: when spool_fetch finds `cutting` clear, any later cut sees the pin and leaves the
- * rows alone; when it finds it set, the fetch starts after the end of that commit, and does not see what it cut.  Only the
- * loop clears `cutting`, with no commit under way.  So a fetch waits for a commit only while rows are being dropped.
- * How it fails: the fetch comes back with failed set, and the caller asks again later.
+ * No row is both handed out and dropped, though a reader sees what a commit
+ * cuts until that commit is on disk.  The caller pins, then fetches, and uses
+ * no row above its pin.  A commit sets `cutting`, then reads the pin, then cuts
+ * above it only. All four are sequentially consistent: when spool_fetch finds
+ * `cutting` clear, any later cut sees the pin and leaves the rows alone; when
+ * it finds it set, the fetch starts after the end of that commit, and does not
+ * see what it cut.  Only the loop clears `cutting`, with no commit under way.
+ * So a fetch waits for a commit only while rows are being dropped. How it
+ * fails: the fetch comes back with failed set, and the caller asks again later.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +110,9 @@ static bool keep_text(struct spool_fetch *f, struct reading *r, size_t *used)
         return true;
 }
 
-/* Rows above `after` and below `before`, as many as fit; what SQLite said last. */
+/*
+ * Rows above `after` and below `before`, as many as fit; what SQLite said last.
+ */
 static int take_rows(struct spool_fetch *f, sqlite3_stmt *st, uint64_t after, uint64_t before, int64_t base_us,
                      size_t *used)
 {
@@ -131,7 +138,10 @@ static int take_rows(struct spool_fetch *f, sqlite3_stmt *st, uint64_t after, ui
         return rc;
 }
 
-/* Span by span, in one transaction: a span that begins meanwhile would give later rows another time. */
+/*
+ * Span by span, in one transaction: a span that begins meanwhile would give
+ * later rows another time.
+ */
 static int take_samples(struct spool_fetch *f, struct spool *s)
 {
         sqlite3_stmt *spans = s->reader_stmt[READER_SPANS], *rows = s->reader_stmt[READER_SAMPLES];

@@ -76,7 +76,10 @@ void spool_take_conf(struct spool *s);
 void spool_want_commit(struct spool *s);
 bool spool_is_dirty(const struct spool *s); /* something is gathered, or acked and on no commit's way to disk */
 void spool_go_on(struct spool *s);
-/* The loop has ended: run here what did not, or one more. False: it was not committed. */
+/*
+ * The loop has ended: run here what did not, or one more. False: it was not
+ * committed.
+ */
 void spool_finish_running(struct spool *s);
 bool spool_commit_here(struct spool *s);
 void spool_note_damage(struct spool *s, int *in_a_row, bool damaged);

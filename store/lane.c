@@ -1,8 +1,9 @@
 /*
  * lane: see lane.h.
  *
- * Dropped ranges are kept in memory only above the watermark, as a sorted array with neighbours joined: one entry per
- * stretch of outage or full disk, so a handful in practice.  How it fails: it does not; memory ends in mem_grow.
+ * Dropped ranges are kept in memory only above the watermark, as a sorted array
+ * with neighbours joined: one entry per stretch of outage or full disk, so a
+ * handful in practice.  How it fails: it does not; memory ends in mem_grow.
  */
 #include "store/lane.h"
 
@@ -40,7 +41,10 @@ bool lane_is_dropped(const struct lane *l, uint64_t seq)
         return i < l->n_ranges && l->ranges[i].first <= seq;
 }
 
-/* Over what is dropped or delivered right behind the watermark. True when there was such a stretch. */
+/*
+ * Over what is dropped or delivered right behind the watermark. True when there
+ * was such a stretch.
+ */
 static bool pass(struct lane *l)
 {
         size_t i = find(l, l->acked + 1);

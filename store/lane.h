@@ -1,11 +1,14 @@
 /*
- * lane: the arithmetic of one lane: seq, watermark, dropped ranges, counters.  Pure; no I/O, no clock.
+ * lane: the arithmetic of one lane: seq, watermark, dropped ranges, counters.
+ * Pure; no I/O, no clock.
  *
- * Every seq from 1 to `last` is exactly one of delivered (at or below the watermark and not dropped), held, or dropped.
- * The watermark never stops before a dropped range that it touches: nobody would ever ack those seqs.
+ * Every seq from 1 to `last` is exactly one of delivered (at or below the
+ * watermark and not dropped), held, or dropped. The watermark never stops
+ * before a dropped range that it touches: nobody would ever ack those seqs.
  *
- * Above the watermark there may be stretches that are delivered ahead of what is owed below them.  A stretch grows at its
- * end only, and ends when the watermark reaches it and takes it along.
+ * Above the watermark there may be stretches that are delivered ahead of what
+ * is owed below them.  A stretch grows at its end only, and ends when the
+ * watermark reaches it and takes it along.
  */
 #ifndef MILLRACE_STORE_LANE_H
 #define MILLRACE_STORE_LANE_H
@@ -41,22 +44,39 @@ struct lane {
 
 void lane_release(struct lane *l);
 
-/* Moves the wanted watermark to `seq` and over dropped ranges behind it. True when it moved. */
+/*
+ * Moves the wanted watermark to `seq` and over dropped ranges behind it. True
+ * when it moved.
+ */
 bool lane_ack(struct lane *l, uint64_t seq);
 
-/* The same of a stretch ahead: what is owed begins behind it. With a new `first` there must be room for a stretch. */
+/*
+ * The same of a stretch ahead: what is owed begins behind it. With a new
+ * `first` there must be room for a stretch.
+ */
 bool lane_ack_ahead(struct lane *l, uint64_t first, uint64_t last);
 
-/* The next seqs behind `after` in no stretch: above what is returned, up to *upto (UINT64_MAX: all that come). */
+/*
+ * The next seqs behind `after` in no stretch: above what is returned, up to
+ * *upto (UINT64_MAX: all that come).
+ */
 uint64_t lane_owed(const struct lane_ahead *a, uint64_t after, uint64_t *upto);
 
-/* Up to where the stretch that begins at `first` is on disk; 0: the watermark. */
+/*
+ * Up to where the stretch that begins at `first` is on disk; 0: the watermark.
+ */
 uint64_t lane_durable(const struct lane *l, uint64_t first);
 
-/* A range that was not dropped before, all of it above the durable watermark, is now in the ledger. */
+/*
+ * A range that was not dropped before, all of it above the durable watermark,
+ * is now in the ledger.
+ */
 void lane_drop(struct lane *l, uint64_t first, uint64_t last);
 
-/* A commit is on disk, its drops were told by lane_drop. NULL: no stretch was ahead. */
+/*
+ * A commit is on disk, its drops were told by lane_drop. NULL: no stretch was
+ * ahead.
+ */
 void lane_committed(struct lane *l, uint64_t last, uint64_t acked, const struct lane_ahead *ahead);
 
 bool lane_is_dropped(const struct lane *l, uint64_t seq);

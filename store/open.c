@@ -1,7 +1,9 @@
 /*
- * open: a spool from its file, with a rescue when that is damaged, and the end of it.
+ * open: a spool from its file, with a rescue when that is damaged, and the end
+ * of it.
  *
- * How it fails: opening with a sentence; closing tells what could not be committed, and leaves the WAL to the next start.
+ * How it fails: opening with a sentence; closing tells what could not be
+ * committed, and leaves the WAL to the next start.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -96,7 +98,10 @@ static int try_open(struct spool *s, const char *gateway, int64_t wall_us, struc
         return spool_reader_open(s, e);
 }
 
-/* Damage is believed when a second connection sees it too: a failing read can look like it. */
+/*
+ * Damage is believed when a second connection sees it too: a failing read can
+ * look like it.
+ */
 static int open_file(struct spool *s, const char *gateway, int64_t wall_us, struct spool_rescue *r, struct err *e)
 {
         struct spool_db *db = &s->db;

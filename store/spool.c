@@ -1,18 +1,23 @@
 /*
  * spool: the loop side, see spool.h.
  *
- * Two batches: one gathers what is appended, one is being written on the work queue; a commit swaps them.  The commit
- * states are idle, running and backoff (a failed commit waits to be tried again with the same batch).  A commit starts at
- * once when somebody waits (spool_sync, a full batch), else commit_interval after the first append or ack.
+ * Two batches: one gathers what is appended, one is being written on the work
+ * queue; a commit swaps them.  The commit states are idle, running and backoff
+ * (a failed commit waits to be tried again with the same batch).  A commit
+ * starts at once when somebody waits (spool_sync, a full batch), else
+ * commit_interval after the first append or ack.
  *
- * A batch that is tried again takes the watermark of then: with when_full block that is what makes room for it.  The dead
- * letters gathered meanwhile go with it, for no watermark may be on disk that passes a dead letter which is not.
+ * A batch that is tried again takes the watermark of then: with when_full block
+ * that is what makes room for it.  The dead letters gathered meanwhile go with
+ * it, for no watermark may be on disk that passes a dead letter which is not.
  *
- * Counters and watermarks people see are those of the last commit (struct lane); what is appended or acked since is the
- * batch's.  Upcalls come from the end of a commit or from a timer, never from within a call of the user.
+ * Counters and watermarks people see are those of the last commit (struct
+ * lane); what is appended or acked since is the batch's.  Upcalls come from the
+ * end of a commit or from a timer, never from within a call of the user.
  *
- * How it fails: while commits fail the gathering batch fills up, then appends get SPOOL_E_BUSY; the reason is in
- * spool_counts().fault, told once by on_fault.
+ * How it fails: while commits fail the gathering batch fills up, then appends
+ * get SPOOL_E_BUSY; the reason is in spool_counts().fault, told once by
+ * on_fault.
  */
 #include "agent/base/log.h"
 #include "store/impl.h"
@@ -53,7 +58,10 @@ void spool_hurry(struct spool *s, int64_t within_us)
         rt_timer_set(s->rt, &s->interval, within_us);
 }
 
-/* A tag's times only grow, but for what the source itself calls historical. It lies under the row of its unit. */
+/*
+ * A tag's times only grow, but for what the source itself calls historical. It
+ * lies under the row of its unit.
+ */
 static void order_time(struct spool *s, struct reading *r)
 {
         struct tag *tag = tags_get(s->tags, r->tag);
@@ -152,7 +160,9 @@ void spool_set_commit_interval(struct spool *s, int64_t us)
         s->conf.commit_interval_us = us;
 }
 
-/* A failing commit (full, and max_size is larger now) is tried again at once. */
+/*
+ * A failing commit (full, and max_size is larger now) is tried again at once.
+ */
 void spool_reconfigure(struct spool *s, const struct spool_conf *conf)
 {
         const char *path = s->conf.path;
@@ -176,7 +186,10 @@ bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const stru
                (seq <= r->sure || (from_old < 0 ? -from_old : from_old) < (from_new < 0 ? -from_new : from_new));
 }
 
-/* Nothing with a time of the old clock has gone out: the tags' times need not stay ahead of it. */
+/*
+ * Nothing with a time of the old clock has gone out: the tags' times need not
+ * stay ahead of it.
+ */
 static void lower_tag_times(struct spool *s, const struct spool_repair *r)
 {
         for (uint32_t i = 0; i < tags_count(s->tags); i++) {
@@ -187,7 +200,10 @@ static void lower_tag_times(struct spool *s, const struct spool_repair *r)
         }
 }
 
-/* Rows in memory are moved here, those in the file by the commit that writes these. */
+/*
+ * Rows in memory are moved here, those in the file by the commit that writes
+ * these.
+ */
 void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uint64_t sure_seq)
 {
         struct spool_batch *b = s->gather;

@@ -1,15 +1,20 @@
 /*
- * spool: every accepted reading and event, on disk, until Kafka has it (DESIGN section 4).
+ * spool: every accepted reading and event, on disk, until Kafka has it (DESIGN
+ * section 4).
  *
- * What: typed rows in one SQLite file (WAL, synchronous=FULL), written in group commits on the runtime's work queue, at
- * most one in flight; what arrives meanwhile is the next one.  Read back in seq order for the uplink on a connection of
- * its own.  Acks are a watermark per lane, made durable by the next commit.
+ * What: typed rows in one SQLite file (WAL, synchronous=FULL), written in group
+ * commits on the runtime's work queue, at most one in flight; what arrives
+ * meanwhile is the next one.  Read back in seq order for the uplink on a
+ * connection of its own.  Acks are a watermark per lane, made durable by the
+ * next commit.
  *
- * Thread: the loop thread, but for what says otherwise.  Ownership: text and raw bytes are copied by append.
- * Errors: a commit that fails is retried with growing pauses and nothing is forgotten meanwhile; spool_state() tells.
+ * Thread: the loop thread, but for what says otherwise.  Ownership: text and
+ * raw bytes are copied by append. Errors: a commit that fails is retried with
+ * growing pauses and nothing is forgotten meanwhile; spool_state() tells.
  *
- * seq: per lane from 1, gapless in what is accepted, never reused; `epoch` counts spools.
- * At every instant, for the samples lane: accepted = delivered + held + dropped.
+ * seq: per lane from 1, gapless in what is accepted, never reused; `epoch`
+ * counts spools. At every instant, for the samples lane: accepted = delivered +
+ * held + dropped.
  */
 #ifndef MILLRACE_STORE_SPOOL_H
 #define MILLRACE_STORE_SPOOL_H
@@ -64,50 +69,68 @@ struct spool_upcalls {
 };
 
 /*
- * Opens or makes the file. Blocking: before the loop runs. `tags` is filled from the file, and new tags are written with
- * the commit that first needs them. `gateway` is stored; another gateway's file is refused (rename it back or move the
- * file). Returns 0, or -1 with a sentence.
+ * Opens or makes the file. Blocking: before the loop runs. `tags` is filled
+ * from the file, and new tags are written with the commit that first needs
+ * them. `gateway` is stored; another gateway's file is refused (rename it back
+ * or move the file). Returns 0, or -1 with a sentence.
  */
 int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf, const char *gateway, struct tags *tags,
                const struct spool_upcalls *up, struct err *e);
 
 /*
- * Commits what was appended and acked. Blocking: after the loop has ended. False when something could not be committed:
- * it waits for others' locks for a second at most, and begins no try later than that.
+ * Commits what was appended and acked. Blocking: after the loop has ended.
+ * False when something could not be committed: it waits for others' locks for a
+ * second at most, and begins no try later than that.
  */
 bool spool_close(struct spool *s);
 
-/* Forgets all that is in memory, closes the file as it is: what kill -9 would do. For the tests. */
+/*
+ * Forgets all that is in memory, closes the file as it is: what kill -9 would
+ * do. For the tests.
+ */
 void spool_abandon(struct spool *s);
 
 /* ---- writing ---- */
 
-/* 0 or SPOOL_E_*. The reading's seq is assigned now; it is durable after a later commit. */
+/*
+ * 0 or SPOOL_E_*. The reading's seq is assigned now; it is durable after a
+ * later commit.
+ */
 int spool_append(struct spool *s, const struct reading *r);
 
 /*
- * True when `n` more readings with `text_bytes` of text would be taken now: lets a caller append all of a message or none.
- * Also true when nothing is gathered: what does not fit then never will, and append says so.
+ * True when `n` more readings with `text_bytes` of text would be taken now:
+ * lets a caller append all of a message or none. Also true when nothing is
+ * gathered: what does not fit then never will, and append says so.
  */
 bool spool_has_room(const struct spool *s, size_t n, size_t text_bytes);
 
-/* The seq the last append to the lane got; 0: none yet. Not yet durable, see spool_sync. */
+/*
+ * The seq the last append to the lane got; 0: none yet. Not yet durable, see
+ * spool_sync.
+ */
 uint64_t spool_appended_seq(const struct spool *s, enum spool_lane lane);
 
-/* A reading that can't be taken (memory or disk full) of a source that can't wait: it gets a seq and a line in the ledger. */
+/*
+ * A reading that can't be taken (memory or disk full) of a source that can't
+ * wait: it gets a seq and a line in the ledger.
+ */
 void spool_refuse(struct spool *s, uint64_t n, const char *reason);
 
 /*
- * An event: `body` is JSON members without braces ("kind":"link","state":"down",…), at most 4 KiB. Events have a share of
- * the budget that readings can't eat; beyond it the oldest event is dropped and told in the ledger. Never refused.
+ * An event: `body` is JSON members without braces
+ * ("kind":"link","state":"down",…), at most 4 KiB. Events have a share of the
+ * budget that readings can't eat; beyond it the oldest event is dropped and
+ * told in the ledger. Never refused.
  */
 void spool_append_event(struct spool *s, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
                         const char *body, size_t len);
 enum { SPOOL_NO_TAG = UINT32_MAX };
 
 /*
- * "Call me when all that was appended before now is on disk." Starts a commit at once, or right behind the one in flight.
- * Acks alone are reason enough for one.
+ * "Call me when all that was appended before now is on disk." Starts a commit
+ * at once, or right behind the one in flight. Acks alone are reason enough for
+ * one.
  */
 struct spool_sync {
         void (*on_durable)(struct spool_sync *q);
@@ -121,29 +144,42 @@ void spool_sync_cancel(struct spool_sync *q);
 void spool_set_commit_interval(struct spool *s, int64_t us);
 
 /*
- * A new configuration while it runs: all of it but the path.  What is held above a smaller max_size gives way as when_full says,
- * with the next commits.
+ * A new configuration while it runs: all of it but the path.  What is held
+ * above a smaller max_size gives way as when_full says, with the next commits.
  */
 void spool_reconfigure(struct spool *s, const struct spool_conf *conf);
 
 /*
- * The wall clock stepped by `step_us` while it was not synchronised: readings above `since_seq` that carry
- * READING_CLOCK_UNSYNCED and may not be on their way to Kafka yet are moved by it and flagged READING_TIME_REPAIRED; of
- * those whose time came from the source only the arrival is.  Readings up to `sure_seq` came before the step, later ones
- * where their arrival is nearer to what the old clock would show now.  On disk with the next commits.
+ * The wall clock stepped by `step_us` while it was not synchronised: readings
+ * above `since_seq` that carry READING_CLOCK_UNSYNCED and may not be on their
+ * way to Kafka yet are moved by it and flagged READING_TIME_REPAIRED; of those
+ * whose time came from the source only the arrival is.  Readings up to
+ * `sure_seq` came before the step, later ones where their arrival is nearer to
+ * what the old clock would show now.  On disk with the next commits.
  */
 void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uint64_t sure_seq);
 
-/* What was appended is committed within this time, with whatever else comes until then. */
+/*
+ * What was appended is committed within this time, with whatever else comes
+ * until then.
+ */
 void spool_hurry(struct spool *s, int64_t within_us);
 
-/* A malformed payload, kept for inspection in a bounded table (oldest go first). `len` may be cut for keeping. */
+/*
+ * A malformed payload, kept for inspection in a bounded table (oldest go
+ * first). `len` may be cut for keeping.
+ */
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
                       size_t len);
 
-/* ---- alarms: the last state of each, and the journal of what happened to them ---- */
+/*
+ * ---- alarms: the last state of each, and the journal of what happened to them
+ * ----
+ */
 
-/* (source, tag, rule, limit_kind) is the key; tag "" is the source as a whole. */
+/*
+ * (source, tag, rule, limit_kind) is the key; tag "" is the source as a whole.
+ */
 struct spool_alarm {
         const char *source, *tag, *rule, *limit_kind;
         const char *state; /* as shown */
@@ -155,8 +191,10 @@ struct spool_alarm {
 };
 
 /*
- * The row of its key is replaced in the transaction of what is appended next; so put it before the reading that moved it.
- * Texts are borrowed until spool_close. Never refused: memory is bounded by the number of different alarms.
+ * The row of its key is replaced in the transaction of what is appended next;
+ * so put it before the reading that moved it. Texts are borrowed until
+ * spool_close. Never refused: memory is bounded by the number of different
+ * alarms.
  */
 void spool_put_alarm(struct spool *s, const struct spool_alarm *a);
 
@@ -169,16 +207,24 @@ struct spool_alarm_note {
         char event_id[24];
 };
 
-/* The newest lines are kept. A line for which a batch has no room is counted. */
+/*
+ * The newest lines are kept. A line for which a batch has no room is counted.
+ */
 void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n);
 
-/* All lines until now were heard: kept with the next commit, which it does not ask for. */
+/*
+ * All lines until now were heard: kept with the next commit, which it does not
+ * ask for.
+ */
 void spool_notes_told(struct spool *s);
 /* The lines behind that mark, oldest first. As spool_each_alarm. */
 int spool_each_untold(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
                       struct err *e);
 
-/* What the file has; after spool_open, before the loop runs. 0, or -1 with a sentence. */
+/*
+ * What the file has; after spool_open, before the loop runs. 0, or -1 with a
+ * sentence.
+ */
 int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e);
 
 /* What a rule has learned about a tag; texts are borrowed until spool_close. */
@@ -191,7 +237,10 @@ struct spool_learned {
         char memory[SPOOL_LEARNED_MOST];
 };
 
-/* With the next commit, which it does not ask for. The newest are kept, as many as there is room for. */
+/*
+ * With the next commit, which it does not ask for. The newest are kept, as many
+ * as there is room for.
+ */
 void spool_put_learned(struct spool *s, const struct spool_learned *l);
 
 /* As spool_each_alarm. */
@@ -199,7 +248,10 @@ int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spo
 
 /* ---- for the uplink ---- */
 
-/* What a row with READING_AGGREGATE stands for: its value is the mean, or with has_range unset the last value. */
+/*
+ * What a row with READING_AGGREGATE stands for: its value is the mean, or with
+ * has_range unset the last value.
+ */
 struct spool_aggregate {
         double min, max;
         uint32_t n;
@@ -212,7 +264,10 @@ struct spool_row {
         struct spool_aggregate a;
 };
 
-/* One fetch in flight per lane, of the readings two. The rows stay valid until the next fetch with the same struct. */
+/*
+ * One fetch in flight per lane, of the readings two. The rows stay valid until
+ * the next fetch with the same struct.
+ */
 struct spool_fetch {
         enum spool_lane lane;
         uint64_t after_seq;
@@ -231,50 +286,74 @@ void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most
 void spool_fetch_free(struct spool_fetch *f);
 void spool_fetch(struct spool *s, struct spool_fetch *f);
 
-/* Kafka has everything of the lane up to and including `seq` that was not dropped. Monotonic. */
+/*
+ * Kafka has everything of the lane up to and including `seq` that was not
+ * dropped. Monotonic.
+ */
 void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq);
 
 /*
- * Rows up to `seq` may be on their way to Kafka: drop_oldest leaves them alone.  Pin first, then fetch; a row above the pin
- * may be dropped though a fetch brought it.
+ * Rows up to `seq` may be on their way to Kafka: drop_oldest leaves them alone.
+ * Pin first, then fetch; a row above the pin may be dropped though a fetch
+ * brought it.
  */
 void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
 
 /*
- * Two readers of the readings: fresh ones go ahead of a backlog (store/writer/ahead.c).
+ * Two readers of the readings: fresh ones go ahead of a backlog
+ * (store/writer/ahead.c).
  *
- * spool_ack_ahead: Kafka has what was not dropped of first..last, and below `first` rows are owed yet.  With one `first`,
- * `last` grows; another `first` begins another stretch, of which there may be a few (spool_may_go_ahead), ascending.
+ * spool_ack_ahead: Kafka has what was not dropped of first..last, and below
+ * `first` rows are owed yet.  With one `first`, `last` grows; another `first`
+ * begins another stretch, of which there may be a few (spool_may_go_ahead),
+ * ascending.
  */
 void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last);
 bool spool_may_go_ahead(const struct spool *s);
 uint64_t spool_goes_ahead_from(const struct spool *s); /* `first` of the last stretch; 0: there is none */
 
-/* The next seqs behind `after` that are owed: above what is returned, up to *upto (UINT64_MAX: all that come). */
+/*
+ * The next seqs behind `after` that are owed: above what is returned, up to
+ * *upto (UINT64_MAX: all that come).
+ */
 uint64_t spool_owed(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto);
 
-/* Up to where the acks of the stretch that begins at `first` are on disk; 0: of the watermark. */
+/*
+ * Up to where the acks of the stretch that begins at `first` are on disk; 0: of
+ * the watermark.
+ */
 uint64_t spool_durable(const struct spool *s, enum spool_lane lane, uint64_t first);
 
 /* How many readings below `seq` are held. */
 uint64_t spool_held_below(const struct spool *s, uint64_t seq);
 
-/* Readings above `after` and below `below` are not on their way, though the pin is higher. */
+/*
+ * Readings above `after` and below `below` are not on their way, though the pin
+ * is higher.
+ */
 void spool_pin_gap(struct spool *s, uint64_t after, uint64_t below);
 
-/* Kafka will never take this one: into the dead-letter table with its reason, and into the ledger as dropped. */
+/*
+ * Kafka will never take this one: into the dead-letter table with its reason,
+ * and into the ledger as dropped.
+ */
 void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, const char *reason);
 
 /* ---- an operator's word ---- */
 
 /*
- * Readings up to `upto` go, delivered or not, with a line in the ledger ("purged") for those that are held; those at or
- * below the pin stay when they are not delivered.  In stretches, with the next commits, until spool_is_purging says no.
+ * Readings up to `upto` go, delivered or not, with a line in the ledger
+ * ("purged") for those that are held; those at or below the pin stay when they
+ * are not delivered.  In stretches, with the next commits, until
+ * spool_is_purging says no.
  */
 void spool_purge(struct spool *s, uint64_t upto);
 bool spool_is_purging(const struct spool *s);
 
-/* The dead letter was delivered after all; it stays in the ledger. False: too many at a time, try again after a commit. */
+/*
+ * The dead letter was delivered after all; it stays in the ledger. False: too
+ * many at a time, try again after a commit.
+ */
 bool spool_forget_dead(struct spool *s, uint64_t id);
 
 /* ---- what people see ---- */
@@ -294,7 +373,10 @@ struct spool_counts {
 };
 void spool_counts(const struct spool *s, struct spool_counts *out);
 
-/* Readings with a MQTT packet id among the last rows, oldest first; for recognising redeliveries. After open only. */
+/*
+ * Readings with a MQTT packet id among the last rows, oldest first; for
+ * recognising redeliveries. After open only.
+ */
 void spool_recent(struct spool *s, size_t most, void (*each)(void *ctx, const struct reading *r), void *ctx);
 
 #endif

@@ -1,22 +1,29 @@
 /*
- * kafka: the sink that is Kafka, on librdkafka.  The only file that includes rdkafka.h.
+ * kafka: the sink that is Kafka, on librdkafka.  The only file that includes
+ * rdkafka.h.
  *
- * librdkafka has threads of its own; its event queue wakes the loop through an eventfd, which it writes only when the queue
- * goes from empty to non-empty: so each turn drains the queue, or, when it held more than a turn's worth, takes another
- * turn by a timer.  Delivery reports, errors and librdkafka's log lines all come that way, on the loop thread.
+ * librdkafka has threads of its own; its event queue wakes the loop through an
+ * eventfd, which it writes only when the queue goes from empty to non-empty: so
+ * each turn drains the queue, or, when it held more than a turn's worth, takes
+ * another turn by a timer.  Delivery reports, errors and librdkafka's log lines
+ * all come that way, on the loop thread.
  *
- * A fatal error (the broker lost the idempotent producer's state and order can't be promised) ends the producer: what is
- * out is purged and reported as RETRY, the producer is destroyed and made anew off the loop, because both may block.
+ * A fatal error (the broker lost the idempotent producer's state and order
+ * can't be promised) ends the producer: what is out is purged and reported as
+ * RETRY, the producer is destroyed and made anew off the loop, because both may
+ * block.
  *
  *   RUNS --fatal--> PURGES --all reported--> REMAKES --made--> RUNS
  *   RUNS --apply--> DRAINS --all reported, or no answer for 3 s--> PURGES …
  *   any  --close--> PURGES --all reported--> ENDS    --destroyed--> on_closed
  *
- * A new configuration brings its producer along, made and found right off the loop, so the change itself can't fail.  Until
- * then nothing more goes to the old one; what it does not report in time goes again through the new one, under the same ids.
+ * A new configuration brings its producer along, made and found right off the
+ * loop, so the change itself can't fail.  Until then nothing more goes to the
+ * old one; what it does not report in time goes again through the new one,
+ * under the same ids.
  *
- * A broker that is away is no failure of a record: message.timeout.ms is 0, records wait inside librdkafka, the window
- * bounds how many.
+ * A broker that is away is no failure of a record: message.timeout.ms is 0,
+ * records wait inside librdkafka, the window bounds how many.
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -250,7 +257,10 @@ static void look_at_drain(struct kafka *k)
                 rt_timer_set(k->rt, &k->tick, DRAIN_TICK_US);
 }
 
-/* What the producer takes with it unreported: it may have been delivered, and goes again. */
+/*
+ * What the producer takes with it unreported: it may have been delivered, and
+ * goes again.
+ */
 static void report_the_rest(struct kafka *k)
 {
         uint32_t opaque;
@@ -264,7 +274,10 @@ static void report_the_rest(struct kafka *k)
         k->sink.up.on_reports_end(k->sink.up.ctx);
 }
 
-/* All is reported (or the time for it is over): the producer goes, off the loop. */
+/*
+ * All is reported (or the time for it is over): the producer goes, off the
+ * loop.
+ */
 static void end_purge(struct kafka *k)
 {
         rt_timer_cancel(k->rt, &k->tick);
@@ -338,7 +351,10 @@ static void put_headers(struct kafka *k, rd_kafka_headers_t *h)
                 rd_kafka_headers_destroy(h);
 }
 
-/* The record is ours until its event is destroyed, and its headers can serve another. */
+/*
+ * The record is ours until its event is destroyed, and its headers can serve
+ * another.
+ */
 static void take_headers_back(struct kafka *k, const rd_kafka_message_t *m)
 {
         rd_kafka_headers_t *h;

@@ -1,9 +1,12 @@
 /*
- * kafka_conf: the `kafka:` section, as a table and the checks a table can't say.
+ * kafka_conf: the `kafka:` section, as a table and the checks a table can't
+ * say.
  *
- * Pure: no I/O and no rdkafka.h, so that `millrace check` says the same on a laptop as on the gateway.  Properties are
- * passed to librdkafka verbatim by uplink/kafka.c, which names a wrong one when it opens; refused here are only those
- * that would break what the uplink promises (acks, idempotence, timeouts, queue sizes) or that have a key of their own.
+ * Pure: no I/O and no rdkafka.h, so that `millrace check` says the same on a
+ * laptop as on the gateway.  Properties are passed to librdkafka verbatim by
+ * uplink/kafka.c, which names a wrong one when it opens; refused here are only
+ * those that would break what the uplink promises (acks, idempotence, timeouts,
+ * queue sizes) or that have a key of their own.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +151,10 @@ static int check_rate(const char *rate, uint64_t *bytes_s, struct err *e)
         return 0;
 }
 
-/* Properties that would break a promise of the uplink, or that have a key of their own; and why. */
+/*
+ * Properties that would break a promise of the uplink, or that have a key of
+ * their own; and why.
+ */
 static const struct {
         const char *name, *why;
 } ours[] = {

@@ -3,11 +3,12 @@
  *
  *   spool_fetch -> batch (lane_read.c) -> window_offer -> encode -> produce … on_report -> window -> spool_ack
  *
- * Nothing is thrown away here but what Kafka will never take, and that goes to the spool's dead letters.  When the window
- * wants rows again (after a retry) the batches are forgotten and reading begins behind the watermark.
+ * Nothing is thrown away here but what Kafka will never take, and that goes to
+ * the spool's dead letters.  When the window wants rows again (after a retry)
+ * the batches are forgotten and reading begins behind the watermark.
  *
- * Pace: all readings draw from one bucket, fresh ones first, since their lane is pumped first; the backlog draws from one
- * of its own besides.
+ * Pace: all readings draw from one bucket, fresh ones first, since their lane
+ * is pumped first; the backlog draws from one of its own besides.
  */
 #include "uplink/lane.h"
 
@@ -130,7 +131,10 @@ static void note_error(struct uplink *u, const char *why)
                 text_copy(u->last_error, sizeof(u->last_error), why);
 }
 
-/* Gives a record that has a slot to the sink. False: it was not taken, and the lane has to wait. */
+/*
+ * Gives a record that has a slot to the sink. False: it was not taken, and the
+ * lane has to wait.
+ */
 static bool produce(struct lane *l, struct sink_record *rec, uint64_t seq, uint32_t slot, size_t n_bytes)
 {
         struct err e = {""};
@@ -260,7 +264,10 @@ static void on_acks_durable(struct spool_sync *q)
         uplink_pump(l->u);
 }
 
-/* Acks are made durable by the next commit, which may be a while off: who waits for them asks for it. */
+/*
+ * Acks are made durable by the next commit, which may be a while off: who waits
+ * for them asks for it.
+ */
 static void want_durable(struct lane *l)
 {
         if ((l->w.full != WINDOW_FULL_KEPT && !l->gives_way) || !l->w.n_settled || l->syncing)

@@ -1,10 +1,13 @@
 /*
- * lane: one lane of the spool on its way to the sink; and what the lanes share.  Private to the uplink.
+ * lane: one lane of the spool on its way to the sink; and what the lanes share.
+ * Private to the uplink.
  *
- * Events have one, readings have one, or with live_first two: of fresh ones, and of the backlog below them (lane_read.c).
+ * Events have one, readings have one, or with live_first two: of fresh ones,
+ * and of the backlog below them (lane_read.c).
  *
- * Everything stops by itself: a full window, a resting window, an empty spool, an empty bucket; and is started again by
- * what ends that: reports, the lane's timer, a kick.
+ * Everything stops by itself: a full window, a resting window, an empty spool,
+ * an empty bucket; and is started again by what ends that: reports, the lane's
+ * timer, a kick.
  */
 #ifndef MILLRACE_UPLINK_LANE_H
 #define MILLRACE_UPLINK_LANE_H
@@ -87,14 +90,22 @@ void lane_read_ahead(struct lane *l);
 bool lane_is_reading(const struct lane *l);
 void lane_kick(struct lane *l);
 void lane_learn_durable(struct lane *l);
-/* All that was read and not sent is forgotten; reading begins again behind `after`. */
+/*
+ * All that was read and not sent is forgotten; reading begins again behind
+ * `after`.
+ */
 void lane_read_again(struct lane *l, uint64_t after);
 struct spool_row *lane_next_row(struct lane *l); /* NULL when there is none yet */
 void lane_took_row(struct lane *l);
-/* True when the row is too old to go before fresher ones; then lane_give_way does it when the window is empty. */
+/*
+ * True when the row is too old to go before fresher ones; then lane_give_way
+ * does it when the window is empty.
+ */
 bool lane_should_give_way(const struct lane *l, const struct spool_row *row, const struct rt_time *now);
 void lane_give_way(struct lane *l);
-/* The backlog: when all of it is done the watermark goes up to the fresh rows. */
+/*
+ * The backlog: when all of it is done the watermark goes up to the fresh rows.
+ */
 void lane_end_backlog(struct lane *l);
 
 /* lane.c */
@@ -102,18 +113,27 @@ void lane_end_backlog(struct lane *l);
 void lane_init(struct lane *l, struct uplink *u, enum uplink_lane no, uint32_t parts);
 void lane_fini(struct lane *l);
 
-/* Produces until something stops it; each row takes one of *budget. True: call again soon. */
+/*
+ * Produces until something stops it; each row takes one of *budget. True: call
+ * again soon.
+ */
 bool lane_pump(struct lane *l, uint32_t *budget);
 void lane_reconfigure(struct lane *l);
 
-/* Topic, time, key and value; they live until the next one is made. False: it is of a tag that nobody knows. */
+/*
+ * Topic, time, key and value; they live until the next one is made. False: it
+ * is of a tag that nobody knows.
+ */
 bool lane_make_record(struct lane *l, const struct spool_row *row, const struct rt_time *now, struct sink_record *rec);
 
 /* Ends what can be ended at once. */
 void lane_stop(struct lane *l);
 void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const char *why);
 
-/* After a batch of reports: the watermark moves, and a lane that has to rest rests. True when it moved. */
+/*
+ * After a batch of reports: the watermark moves, and a lane that has to rest
+ * rests. True when it moved.
+ */
 bool lane_settle(struct lane *l);
 
 #endif

@@ -1,18 +1,24 @@
 /*
- * lane_read: from the spool into a lane's batches.  Two of them: while the rows of one are produced the other is being read.
+ * lane_read: from the spool into a lane's batches.  Two of them: while the rows
+ * of one are produced the other is being read.
  *
- * live_first.  Readings are sent in seq order by one lane, to the samples topic, until its next row is older than
- * backfill_after: there was an outage, or the link is too slow.  Then this lane gives way: it leaves all that is on disk at
- * that moment to the lane of the backlog, which sends it to the backfill topic, and goes on behind it.
+ * live_first.  Readings are sent in seq order by one lane, to the samples
+ * topic, until its next row is older than backfill_after: there was an outage,
+ * or the link is too slow.  Then this lane gives way: it leaves all that is on
+ * disk at that moment to the lane of the backlog, which sends it to the
+ * backfill topic, and goes on behind it.
  *
  *   seq:   1 … acked | backlog … | delivered ahead … | on their way | to come
  *                     ^ UPLINK_BACKLOG                 ^ UPLINK_SAMPLES, `first` is where its part begins
  *
- * So in each topic the rows of a key are in the order of seq, and none is in both.  The spool's watermark follows the
- * backlog; what is acked ahead of it is a stretch of its own in the spool (spool_ack_ahead), which the watermark takes along
- * when it gets there.  After a restart both lanes go on where these two say.  A lane gives way with an empty window, whose
- * acks are on disk: no row is in two windows, and each window holds half of what a crash may send twice.  During a backlog it
- * may give way again: then there are two stretches ahead, and so on, up to what the spool can note; and not more often than
+ * So in each topic the rows of a key are in the order of seq, and none is in
+ * both.  The spool's watermark follows the backlog; what is acked ahead of it
+ * is a stretch of its own in the spool (spool_ack_ahead), which the watermark
+ * takes along when it gets there.  After a restart both lanes go on where these
+ * two say.  A lane gives way with an empty window, whose acks are on disk: no
+ * row is in two windows, and each window holds half of what a crash may send
+ * twice.  During a backlog it may give way again: then there are two stretches
+ * ahead, and so on, up to what the spool can note; and not more often than
  * every backfill_after, so that some rows do go out where commits are rare.
  *
  * Fails as reading does: a second later it is tried again.
@@ -66,7 +72,10 @@ bool lane_is_reading(const struct lane *l)
 
 /* ---- rows ---- */
 
-/* What is read may go out: the spool is told first, so that it drops none of it meanwhile. */
+/*
+ * What is read may go out: the spool is told first, so that it drops none of it
+ * meanwhile.
+ */
 static void pin(struct lane *l, uint64_t seq)
 {
         if (seq <= l->pinned)
@@ -78,7 +87,10 @@ static void pin(struct lane *l, uint64_t seq)
                 spool_pin(l->u->spool, l->id, seq);
 }
 
-/* Moves fetch_after over what is delivered. False: nothing behind it is this lane's. */
+/*
+ * Moves fetch_after over what is delivered. False: nothing behind it is this
+ * lane's.
+ */
 static bool find_owed(struct lane *l, uint64_t *upto)
 {
         uint64_t first = l->u->lane[UPLINK_SAMPLES].first;
@@ -111,7 +123,10 @@ void lane_read_ahead(struct lane *l)
         spool_fetch(l->u->spool, &b->fetch);
 }
 
-/* Behind a gap in seq rows may be read that were not pinned meanwhile: those are left, and read again. */
+/*
+ * Behind a gap in seq rows may be read that were not pinned meanwhile: those
+ * are left, and read again.
+ */
 static uint32_t rows_pinned(struct lane *l, const struct spool_fetch *f)
 {
         uint32_t n = f->n_rows;

@@ -1,8 +1,9 @@
 /*
  * outstanding: see outstanding.h.
  *
- * Grows to the largest opaque there was and stays: a window of 65536 records is 64 KiB.  Whoever gives many
- * records one opaque (heartbeats, whose reports nobody needs) has one bit for them all.  Never fails.
+ * Grows to the largest opaque there was and stays: a window of 65536 records is
+ * 64 KiB.  Whoever gives many records one opaque (heartbeats, whose reports
+ * nobody needs) has one bit for them all.  Never fails.
  */
 #include "uplink/outstanding.h"
 

@@ -1,7 +1,9 @@
 /*
- * outstanding: which records a sink has taken and not reported yet, by their opaque.  Pure; loop thread.
+ * outstanding: which records a sink has taken and not reported yet, by their
+ * opaque.  Pure; loop thread.
  *
- * A bit each: an opaque is a slot of a window with the number of its lane, so they are small and dense.
+ * A bit each: an opaque is a slot of a window with the number of its lane, so
+ * they are small and dense.
  */
 #ifndef MILLRACE_UPLINK_OUTSTANDING_H
 #define MILLRACE_UPLINK_OUTSTANDING_H

@@ -1,4 +1,7 @@
-/* pace: see pace.h.  The clock may stand still between calls; it never runs backwards, and a jump ahead fills one burst. */
+/*
+ * pace: see pace.h.  The clock may stand still between calls; it never runs
+ * backwards, and a jump ahead fills one burst.
+ */
 #include "uplink/pace.h"
 
 #include <math.h>

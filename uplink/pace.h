@@ -1,8 +1,10 @@
 /*
- * pace: a token bucket of bytes a second.  Pure; time is an argument (monotonic).
+ * pace: a token bucket of bytes a second.  Pure; time is an argument
+ * (monotonic).
  *
- * A record may go while the bucket is not in debt, whatever its size, and is paid for in full: so one larger than the
- * burst goes too, and the mean rate holds.
+ * A record may go while the bucket is not in debt, whatever its size, and is
+ * paid for in full: so one larger than the burst goes too, and the mean rate
+ * holds.
  */
 #ifndef MILLRACE_UPLINK_PACE_H
 #define MILLRACE_UPLINK_PACE_H

@@ -1,11 +1,14 @@
 /*
- * record: see record.h.  A record is built by copying ready pieces around few varying numbers:
+ * record: see record.h.  A record is built by copying ready pieces around few
+ * varying numbers:
  *
  *   {"id":"gw-7:3:  918273  ","gateway":"gw-7","source":"press-3","tag":"temp","ts":"  2026-…Z  ","ts_us":  …
  *   head            seq     mid (the tag's)                                            time
  *
- * so that its cost is the number formatting.  The bound is exact in what varies with input (text, unit, labels, names) and
- * generous in the rest.  Nothing fails: what JSON can't say (NaN, infinity) leaves no value and the quality bad/sensor.
+ * so that its cost is the number formatting.  The bound is exact in what varies
+ * with input (text, unit, labels, names) and generous in the rest.  Nothing
+ * fails: what JSON can't say (NaN, infinity) leaves no value and the quality
+ * bad/sensor.
  */
 #include "uplink/record.h"
 

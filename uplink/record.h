@@ -1,9 +1,11 @@
 /*
- * record: readings and events as the Kafka records of contract v1 (DESIGN section 7).
+ * record: readings and events as the Kafka records of contract v1 (DESIGN
+ * section 7).
  *
- * Pure text in a caller's buffer; the command-line tool prints the same lines.  An encoder remembers what repeats: the
- * gateway's part, each tag's part (made when the tag is first seen, kept for ever: one small allocation per tag), and the
- * second rendered last.  One thread per encoder.
+ * Pure text in a caller's buffer; the command-line tool prints the same lines.
+ * An encoder remembers what repeats: the gateway's part, each tag's part (made
+ * when the tag is first seen, kept for ever: one small allocation per tag), and
+ * the second rendered last.  One thread per encoder.
  */
 #ifndef MILLRACE_UPLINK_RECORD_H
 #define MILLRACE_UPLINK_RECORD_H
@@ -40,18 +42,25 @@ size_t record_bound(struct record_encoder *enc, const struct tag *tag, const str
 size_t record_event_bound(struct record_encoder *enc, const struct tag *tag_or_null, const struct spool_row *row);
 
 /*
- * Both write one JSON object without a newline and return its length; cap is at least the bound.  A raw reading's object has no
- * value: the payload is the record, and this goes to its headers.
+ * Both write one JSON object without a newline and return its length; cap is at
+ * least the bound.  A raw reading's object has no value: the payload is the
+ * record, and this goes to its headers.
  */
 size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, const struct tag *tag,
                             const struct spool_row *row);
 size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, const struct tag *tag_or_null,
                            const struct spool_row *row);
 
-/* gateway/source, or gateway when there is no tag; lives as long as the encoder. `index` is the tag's. */
+/*
+ * gateway/source, or gateway when there is no tag; lives as long as the
+ * encoder. `index` is the tag's.
+ */
 const char *record_key(struct record_encoder *enc, const struct tag *tag_or_null, uint32_t index, size_t *len);
 
-/* The record's own time for Kafka: never more than a minute ahead of the gateway's clock (brokers refuse that). */
+/*
+ * The record's own time for Kafka: never more than a minute ahead of the
+ * gateway's clock (brokers refuse that).
+ */
 int64_t record_timestamp_ms(int64_t ts_us, int64_t now_us);
 
 #endif

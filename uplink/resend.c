@@ -1,9 +1,10 @@
 /*
  * resend: a row that goes to Kafka once more, beside the lanes.
  *
- * No window and no watermark: the caller sends few at a time and counts what comes back.  The record is made as the lanes
- * make it, so its id and bytes are those it had; with live_first a reading goes to the backfill topic.
- * How it fails: the result says so; nothing is tried again here.
+ * No window and no watermark: the caller sends few at a time and counts what
+ * comes back.  The record is made as the lanes make it, so its id and bytes are
+ * those it had; with live_first a reading goes to the backfill topic. How it
+ * fails: the result says so; nothing is tried again here.
  */
 #include "agent/base/err.h"
 #include "uplink/lane.h"

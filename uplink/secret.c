@@ -1,6 +1,8 @@
 /*
- * secret: see secret.h.  Secrets come from files so that they stand neither in the configuration, nor in the process list,
- * nor in a log; a sentence about a fault names the file and the property only.  At most 64 KiB - 1: larger is a mistake.
+ * secret: see secret.h.  Secrets come from files so that they stand neither in
+ * the configuration, nor in the process list, nor in a log; a sentence about a
+ * fault names the file and the property only.  At most 64 KiB - 1: larger is a
+ * mistake.
  */
 #include "uplink/secret.h"
 

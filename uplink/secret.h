@@ -7,8 +7,10 @@
 #include "agent/base/err.h"
 
 /*
- * `spec` is name=file:/path or name=credential:NAME (a file in $CREDENTIALS_DIRECTORY, systemd's).  The name is copied to
- * name[], the value to value[] without its trailing newline.  0, or -1 with a sentence that never holds the value.
+ * `spec` is name=file:/path or name=credential:NAME (a file in
+ * $CREDENTIALS_DIRECTORY, systemd's).  The name is copied to name[], the value
+ * to value[] without its trailing newline.  0, or -1 with a sentence that never
+ * holds the value.
  */
 int secret_read(const char *spec, char *name, size_t name_cap, char *value, size_t value_cap, struct err *e);
 

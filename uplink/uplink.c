@@ -1,9 +1,12 @@
 /*
- * uplink: see uplink.h.  Lanes with the same parts (lane.c), pumped in their order: events, readings, with live_first the
- * backlog (lane_read.c).  Each has a window and a rest of its own: a topic that is refused holds up its lane only.  One turn
- * of the loop produces a bounded number of records of each, then timers and fds have their turn.
+ * uplink: see uplink.h.  Lanes with the same parts (lane.c), pumped in their
+ * order: events, readings, with live_first the backlog (lane_read.c).  Each has
+ * a window and a rest of its own: a topic that is refused holds up its lane
+ * only.  One turn of the loop produces a bounded number of records of each,
+ * then timers and fds have their turn.
  *
- * Order at the end: uplink_stop, the sink's close (its last reports come here and are still acked), uplink_free.
+ * Order at the end: uplink_stop, the sink's close (its last reports come here
+ * and are still acked), uplink_free.
  */
 #include "uplink/uplink.h"
 
@@ -162,7 +165,10 @@ void uplink_kick(struct uplink *u)
         uplink_pump(u);
 }
 
-/* live_first that comes later: the other window can't shrink, so a crash may send a little more twice until the next start. */
+/*
+ * live_first that comes later: the other window can't shrink, so a crash may
+ * send a little more twice until the next start.
+ */
 static void begin_backlog(struct uplink *u)
 {
         u->n_lanes = UPLINK_LANES;

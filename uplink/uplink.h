@@ -1,9 +1,11 @@
 /*
  * uplink: from the spool to a sink, with backpressure (DESIGN section 8).
  *
- * Reads each lane in seq order (with live_first fresh readings beside a backlog of them), encodes records, keeps at most a window of them out, and moves the lane's watermark only
- * over records the sink reported as delivered.  Events have a window of their own and go first.  Nothing is thrown away
- * here: what can't be sent stays in the spool.  Loop thread only.
+ * Reads each lane in seq order (with live_first fresh readings beside a backlog
+ * of them), encodes records, keeps at most a window of them out, and moves the
+ * lane's watermark only over records the sink reported as delivered.  Events
+ * have a window of their own and go first.  Nothing is thrown away here: what
+ * can't be sent stays in the spool.  Loop thread only.
  */
 #ifndef MILLRACE_UPLINK_UPLINK_H
 #define MILLRACE_UPLINK_UPLINK_H
@@ -58,27 +60,38 @@ struct uplink_upcalls {
 struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const struct uplink_identity *id,
                           struct spool *spool, struct tags *tags, struct sink *sink, const struct uplink_upcalls *up);
 void uplink_kick(struct uplink *u); /* the spool has new rows */
-/* What `conf` points to has changed: rates, live_first, bytes of the window; window_records stays what it was. */
+/*
+ * What `conf` points to has changed: rates, live_first, bytes of the window;
+ * window_records stays what it was.
+ */
 void uplink_reconfigure(struct uplink *u);
 void uplink_status(const struct uplink *u, struct uplink_status *out);
 /* A heartbeat on the status topic: not spooled, lost when Kafka is away. */
 void uplink_heartbeat(struct uplink *u, const char *json, size_t len);
 /*
- * The row once more, under its old id, beside what the lanes send; ends in on_again with the token (at most 2^30) unless it
- * is refused: SINK_E_FULL, SINK_E_RETRY, or < 0 for ever (told in *e).
+ * The row once more, under its old id, beside what the lanes send; ends in
+ * on_again with the token (at most 2^30) unless it is refused: SINK_E_FULL,
+ * SINK_E_RETRY, or < 0 for ever (told in *e).
  */
 int uplink_again(struct uplink *u, enum spool_lane lane, const struct spool_row *row, uint32_t token, struct err *e);
-/* No more fetches or records; on_stopped when nothing is under way. Delivered ones are acked to the spool before. */
+/*
+ * No more fetches or records; on_stopped when nothing is under way. Delivered
+ * ones are acked to the spool before.
+ */
 void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx);
 void uplink_free(struct uplink *u);
 
-/* The Kafka sink. Blocking file reads (secrets) happen here: before the loop runs. */
+/*
+ * The Kafka sink. Blocking file reads (secrets) happen here: before the loop
+ * runs.
+ */
 struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e);
 void kafka_sink_free(struct sink *k); /* after closed */
 
 /*
- * Another configuration while it runs.  prepare: any thread, blocking (secrets, certificates), while nothing is applied; 0 and in
- * *out what apply takes over, NULL when the producer would be the same; or -1 with a sentence.
+ * Another configuration while it runs.  prepare: any thread, blocking (secrets,
+ * certificates), while nothing is applied; 0 and in *out what apply takes over,
+ * NULL when the producer would be the same; or -1 with a sentence.
  */
 struct kafka_next;
 int kafka_sink_prepare(const struct sink *k, const struct kafka_conf *conf, const char *gateway,

@@ -1,9 +1,11 @@
 /*
- * window: see window.h.  A ring of slots, allocated once.  Slots are named by their place in the ring, which fits the
- * opaque pointer of a 32-bit board; a slot is not used again before its report is in, so a name is never ambiguous.
+ * window: see window.h.  A ring of slots, allocated once.  Slots are named by
+ * their place in the ring, which fits the opaque pointer of a 32-bit board; a
+ * slot is not used again before its report is in, so a name is never ambiguous.
  *
- * A row that the spool no longer has when it is offered again counts as done: the spool's ledger has it, and a watermark
- * that waits for it would wait for ever.
+ * A row that the spool no longer has when it is offered again counts as done:
+ * the spool's ledger has it, and a watermark that waits for it would wait for
+ * ever.
  */
 #include "uplink/window.h"
 

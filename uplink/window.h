@@ -1,17 +1,23 @@
 /*
  * window: the rows of one lane that are on their way to Kafka.  Pure.
  *
- * Rows are offered in seq order; each that is sent takes a slot, and its report comes back by slot, in any order.  The
- * watermark is the last seq up to which every row is done.  A row that was done behind a hole keeps its slot, so nothing
- * delivered is ever sent twice.  After a RETRY nothing new goes out; when the last report is in, the lane rests, and then
- * the rows behind the watermark are offered again: those done are skipped, the others go in seq order.
+ * Rows are offered in seq order; each that is sent takes a slot, and its report
+ * comes back by slot, in any order.  The watermark is the last seq up to which
+ * every row is done.  A row that was done behind a hole keeps its slot, so
+ * nothing delivered is ever sent twice.  After a RETRY nothing new goes out;
+ * when the last report is in, the lane rests, and then the rows behind the
+ * watermark are offered again: those done are skipped, the others go in seq
+ * order.
  *
  *   FLOWS --RETRY--> DRAINS --none out--> RESTS --window_resume--> FLOWS
  *
- * A row keeps its slot until the spool has the ack on disk: so what a power cut can make go twice is one window at most.
+ * A row keeps its slot until the spool has the ack on disk: so what a power cut
+ * can make go twice is one window at most.
  *
- * A broker refuses a whole batch for one record in it.  So POISON is believed of a record that was out alone; of a group it
- * means RETRY in smaller groups, down to one, and after each group that goes through they may be twice as large again.
+ * A broker refuses a whole batch for one record in it.  So POISON is believed
+ * of a record that was out alone; of a group it means RETRY in smaller groups,
+ * down to one, and after each group that goes through they may be twice as
+ * large again.
  */
 #ifndef MILLRACE_UPLINK_WINDOW_H
 #define MILLRACE_UPLINK_WINDOW_H
@@ -63,25 +69,40 @@ void window_free(struct window *w);
 
 enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, uint32_t *slot);
 
-/* The sink did not take it; `retry`: and wants patience, so the window drains and rests. */
+/*
+ * The sink did not take it; `retry`: and wants patience, so the window drains
+ * and rests.
+ */
 void window_withdraw(struct window *w, uint32_t slot, bool retry);
 
 /* The sink says before sending that Kafka will never take it. */
 void window_refuse(struct window *w, uint32_t slot);
 
-/* Returns what it comes to: SINK_RETRY for a POISON that is not believed yet. *seq is the row's. */
+/*
+ * Returns what it comes to: SINK_RETRY for a POISON that is not believed yet.
+ * *seq is the row's.
+ */
 enum sink_result window_report(struct window *w, uint32_t slot, enum sink_result result, uint64_t *seq);
 
-/* Moves the watermark over what is done; true when it moved. Call after a batch of reports or offers. */
+/*
+ * Moves the watermark over what is done; true when it moved. Call after a batch
+ * of reports or offers.
+ */
 bool window_advance(struct window *w);
 
 /* The spool has the ack of `seq` on disk. */
 void window_durable(struct window *w, uint64_t seq);
 
-/* The spool has no row behind `seq`: rows that wait to be sent again are gone (purged), and done with. */
+/*
+ * The spool has no row behind `seq`: rows that wait to be sent again are gone
+ * (purged), and done with.
+ */
 void window_gone(struct window *w, uint64_t seq);
 
-/* How long to rest this time: grows until the watermark moves. random is uniform in [0, 1). */
+/*
+ * How long to rest this time: grows until the watermark moves. random is
+ * uniform in [0, 1).
+ */
 int64_t window_rest_us(struct window *w, double random);
 
 /* RESTS -> FLOWS. Offer all rows behind the watermark, from the first. */

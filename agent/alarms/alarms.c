@@ -1,11 +1,13 @@
 /*
  * alarms: see alarms.h.
  *
- * Transitions come out of the rules as upcalls and wait in `moved` until the call into the rules is over: then notifiers
- * are told, and the rows are stored when it is known which seq the reading gets.  Both happen before the loop does
- * anything else, so nothing comes between.
+ * Transitions come out of the rules as upcalls and wait in `moved` until the
+ * call into the rules is over: then notifiers are told, and the rows are stored
+ * when it is known which seq the reading gets.  Both happen before the loop
+ * does anything else, so nothing comes between.
  *
- * Fails at start with a sentence when the spool's alarms can't be read; never after.
+ * Fails at start with a sentence when the spool's alarms can't be read; never
+ * after.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,7 +208,10 @@ static void arm(struct alarms *a)
                 rt_timer_set(a->rt, &a->timer, due_us - rt_mono_us(a->rt));
 }
 
-/* Not at once: a source that waits for the disk asks for a commit in a moment, and the next one would have to wait for two. */
+/*
+ * Not at once: a source that waits for the disk asks for a commit in a moment,
+ * and the next one would have to wait for two.
+ */
 void alarms_commit(struct alarms *a)
 {
         if (a->untold)

@@ -1,12 +1,18 @@
 /*
- * alarms: the watchman at work.  Between the rules (pure, agent/rules) and the rest: readings go in, every transition is
- * told to the notifiers at once, before anything is on disk, and is stored in the transaction of the reading that made it.
+ * alarms: the watchman at work.  Between the rules (pure, agent/rules) and the
+ * rest: readings go in, every transition is told to the notifiers at once,
+ * before anything is on disk, and is stored in the transaction of the reading
+ * that made it.
  *
- * Why before: people must hear of it while a disk takes 300 ms and Kafka is away.  A crash between the two makes the same
- * transition happen again from the same readings, and its event_id names the activation, not the telling: the same.
+ * Why before: people must hear of it while a disk takes 300 ms and Kafka is
+ * away.  A crash between the two makes the same transition happen again from
+ * the same readings, and its event_id names the activation, not the telling:
+ * the same.
  *
- * Per reading: alarms_eval(), then, knowing which seq it gets, alarms_store(), then spool_append(); after a whole message
- * alarms_commit().  Loop thread; the configuration (the latest), tags and spool outlive it; free it after spool_close.
+ * Per reading: alarms_eval(), then, knowing which seq it gets, alarms_store(),
+ * then spool_append(); after a whole message alarms_commit().  Loop thread; the
+ * configuration (the latest), tags and spool outlive it; free it after
+ * spool_close.
  */
 #ifndef MILLRACE_ALARMS_ALARMS_H
 #define MILLRACE_ALARMS_ALARMS_H
@@ -65,21 +71,28 @@ void alarms_add_notifier(struct alarms *a, struct alarm_notifier *n);
 void alarms_clear_notifiers(struct alarms *a);
 
 /*
- * Other rules, while readings flow.  same: by rule of the old ones, 1 + the rule of the new that says the same, or 0.  States stay
- * with their names; an alarm nobody watches any more ends, and says so to everyone.
+ * Other rules, while readings flow.  same: by rule of the old ones, 1 + the
+ * rule of the new that says the same, or 0.  States stay with their names; an
+ * alarm nobody watches any more ends, and says so to everyone.
  */
 void alarms_change(struct alarms *a, const struct alarms_conf *conf, const uint32_t *same);
 /* The driver's devices begin anew: whether one is down is not known. */
 void alarms_forget_driver(struct alarms *a, const char *driver);
 
-/* True when the reading moved an alarm: then it is worth keeping. What is moved waits for alarms_store. */
+/*
+ * True when the reading moved an alarm: then it is worth keeping. What is moved
+ * waits for alarms_store.
+ */
 bool alarms_eval(struct alarms *a, const struct reading *r, const struct rt_time *now);
 /* `sample_seq`: of the reading just judged; 0: none. */
 void alarms_store(struct alarms *a, uint64_t sample_seq);
 /* Asks for a commit when something was stored; arms the next deadline. */
 void alarms_commit(struct alarms *a);
 
-/* A device is known to be down, or not any more; the same for all sources of a driver whose link is down. */
+/*
+ * A device is known to be down, or not any more; the same for all sources of a
+ * driver whose link is down.
+ */
 void alarms_device(struct alarms *a, const char *source, bool down);
 void alarms_link(struct alarms *a, const char *driver, bool down);
 
@@ -90,7 +103,10 @@ struct alarm_key {
         const char *event_id;            /* instead of all others; NULL */
 };
 
-/* Cuts source/tag/rule (tag "-": of the source as a whole) up into a key. False: it is no such name. */
+/*
+ * Cuts source/tag/rule (tag "-": of the source as a whole) up into a key.
+ * False: it is no such name.
+ */
 bool alarm_key_cut(char *name, struct alarm_key *key);
 
 /* The alarm as it is now. 0 or RULES_E_UNKNOWN. */
@@ -98,7 +114,10 @@ int alarms_row(struct alarms *a, const struct alarm_key *key, struct rules_row *
 /* It is not normal, or was not once. */
 bool alarm_ever_was(const struct rules_row *row);
 
-/* An operator's word. 0 (stored; durable after a spool_sync), or RULES_E_*. `by`, `comment`: UTF-8. */
+/*
+ * An operator's word. 0 (stored; durable after a spool_sync), or RULES_E_*.
+ * `by`, `comment`: UTF-8.
+ */
 int alarms_command(struct alarms *a, const struct alarm_key *key, enum alarm_input in, int64_t until_wall_us,
                    const char *by, const char *comment);
 
@@ -107,7 +126,9 @@ void alarms_each(struct alarms *a, bool all, void (*each)(void *ctx, const struc
 
 void alarms_metrics(struct alarms *a, struct rules_metrics *out);
 
-/* The notice of a state as it is now, for a notifier that has to tell it again. */
+/*
+ * The notice of a state as it is now, for a notifier that has to tell it again.
+ */
 void alarms_notice_of(struct alarms *a, const struct rules_row *row, struct alarm_notice *out, char *buf, size_t cap);
 
 /* ---- json.c: as JSON ---- */
@@ -119,7 +140,8 @@ struct alarm_said {
 };
 
 /*
- * Members of an event's body: it begins with "event_id", so that the record leaves its own out. Terminated; the length.
+ * Members of an event's body: it begins with "event_id", so that the record
+ * leaves its own out. Terminated; the length.
  */
 size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct alarm_said *said, uint64_t sample_seq);
 size_t alarm_put_notice(char *buf, const char *gateway, const struct rules_transition *t,

@@ -1,10 +1,13 @@
 /*
- * baselines: what `deviation` knows about each tag is kept over a restart, so that a machine is watched at once after
- * an update, and not when it has warmed up again.
+ * baselines: what `deviation` knows about each tag is kept over a restart, so
+ * that a machine is watched at once after an update, and not when it has warmed
+ * up again.
  *
- * Flash wears out, so it is written at a clean stop, and else once an hour with a commit that comes anyway: 1,000 tags at
- * most, in turn.  A crash loses an hour of learning, which changes a memory of 1,000 readings little.  What is older than
- * a week says nothing about today and is learned anew, as is what another version has written in another form.
+ * Flash wears out, so it is written at a clean stop, and else once an hour with
+ * a commit that comes anyway: 1,000 tags at most, in turn.  A crash loses an
+ * hour of learning, which changes a memory of 1,000 readings little.  What is
+ * older than a week says nothing about today and is learned anew, as is what
+ * another version has written in another form.
  */
 #include <string.h>
 
@@ -79,7 +82,10 @@ struct load {
         size_t n;
 };
 
-/* A time in the future is a clock that is not set yet: nothing is known against it. */
+/*
+ * A time in the future is a clock that is not set yet: nothing is known against
+ * it.
+ */
 static void load_one(void *ctx, const struct spool_learned *l)
 {
         struct load *load = ctx;

@@ -1,8 +1,10 @@
 /*
- * devices: devices and links that are known to be down by other means than their readings.
+ * devices: devices and links that are known to be down by other means than
+ * their readings.
  *
- * A link stands for all sources behind its driver.  A device that was down before its link was stays down when the link is
- * back, so the sources whose device is down are remembered by name.
+ * A link stands for all sources behind its driver.  A device that was down
+ * before its link was stays down when the link is back, so the sources whose
+ * device is down are remembered by name.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
- * impl: what the parts of the watchman's wiring share: alarms.c (readings, deadlines, telling, storing), devices.c
- * (devices and links), restore.c (what survives a restart), operator.c (operators, listings), reconfigure.c (other
- * rules).
- * Nobody else includes this.
+ * impl: what the parts of the watchman's wiring share: alarms.c (readings,
+ * deadlines, telling, storing), devices.c (devices and links), restore.c (what
+ * survives a restart), operator.c (operators, listings), reconfigure.c (other
+ * rules). Nobody else includes this.
  */
 #ifndef MILLRACE_ALARMS_IMPL_H
 #define MILLRACE_ALARMS_IMPL_H
@@ -61,7 +61,9 @@ void alarms_settle(struct alarms *a);                                  /* what m
 struct rules *alarms_new_rules(struct alarms *a, const struct rt_time *now);
 void alarms_bind(struct alarms *a, uint32_t tag, const struct rt_time *now);
 void alarms_bind_configured(struct alarms *a, const struct rt_time *now);
-/* The same name, for as long as the spool may want it: its rule may go before. */
+/*
+ * The same name, for as long as the spool may want it: its rule may go before.
+ */
 const char *alarms_lasting(struct alarms *a, const char *rule);
 bool alarms_has_several(const struct alarms *a, const struct rules_row *row);
 

@@ -1,9 +1,11 @@
 /*
- * json: transitions, states and groups as JSON, for the event record, the notifiers and the control socket.
+ * json: transitions, states and groups as JSON, for the event record, the
+ * notifiers and the control socket.
  *
- * Names come from the tag table and the rules, so they need no escaping; an operator's name and comment do, and are cut at
- * ALARM_SAID_MAX bytes.  Bounds: with all names at their longest a text is under half of ALARM_TEXT_MAX, a comment of nothing
- * but control characters included.
+ * Names come from the tag table and the rules, so they need no escaping; an
+ * operator's name and comment do, and are cut at ALARM_SAID_MAX bytes.  Bounds:
+ * with all names at their longest a text is under half of ALARM_TEXT_MAX, a
+ * comment of nothing but control characters included.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -55,7 +57,10 @@ static void put_time(struct text *t, const char *key, int64_t us)
         put(t, ",\"%s\":\"%.*s\"", key, (int)text_put_time(time, us), time);
 }
 
-/* `what` happened: the word of the contract; for a state told again what it comes down to. */
+/*
+ * `what` happened: the word of the contract; for a state told again what it
+ * comes down to.
+ */
 static void put_row(struct text *t, const struct rules_row *row, const char *what)
 {
         put(t, "\"event_id\":\"%s\",\"kind\":\"alarm\",\"rule\":\"%s\",\"limit_kind\":\"%s\",\"state\":\"%s\"",

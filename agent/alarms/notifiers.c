@@ -1,8 +1,9 @@
 /*
  * notifiers: see notifiers.h.
  *
- * The log line has its fields as key=value, so that `journalctl -u millraced | grep event_id=…` finds all of one alarm.
- * Fails only at start, with the sentence of the part that can't be had.
+ * The log line has its fields as key=value, so that `journalctl -u millraced |
+ * grep event_id=…` finds all of one alarm. Fails only at start, with the
+ * sentence of the part that can't be had.
  */
 #include "agent/alarms/notifiers.h"
 

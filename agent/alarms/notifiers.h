@@ -1,5 +1,6 @@
 /*
- * notifiers: who is told of alarms, as configured: the log, a program, an MQTT broker.  Loop thread.
+ * notifiers: who is told of alarms, as configured: the log, a program, an MQTT
+ * broker.  Loop thread.
  */
 #ifndef MILLRACE_ALARMS_NOTIFIERS_H
 #define MILLRACE_ALARMS_NOTIFIERS_H
@@ -20,8 +21,9 @@ struct notifiers {
 int notifiers_open(struct notifiers *n, struct rt *rt, const struct config *conf, struct alarms *alarms, struct err *e);
 void notifiers_start(struct notifiers *n);
 /*
- * A new configuration while it runs. `mqtt_moved`: the connection is another one; else it is left alone and goes on using what
- * it was made from. 0, or -1 with a sentence: no retained messages.
+ * A new configuration while it runs. `mqtt_moved`: the connection is another
+ * one; else it is left alone and goes on using what it was made from. 0, or -1
+ * with a sentence: no retained messages.
  */
 int notifiers_change(struct notifiers *n, struct rt *rt, const struct config *conf, bool mqtt_moved,
                      struct alarms *alarms, struct err *e);

@@ -1,12 +1,16 @@
 /*
  * notify_exec: see notify_exec.h.
  *
- * Starting a process may take a while on a small board, so it is done off the loop; its end is an event of a pidfd (on a
- * kernel without: looked for now and then).  The JSON is smaller than a pipe's buffer, so it is written before the start
- * and nobody waits for a program that does not read.  The program is a process group of its own, with an empty signal
- * mask, nothing of our environment but PATH, and no file of ours; after `timeout` the whole group is killed.
+ * Starting a process may take a while on a small board, so it is done off the
+ * loop; its end is an event of a pidfd (on a kernel without: looked for now and
+ * then).  The JSON is smaller than a pipe's buffer, so it is written before the
+ * start and nobody waits for a program that does not read.  The program is a
+ * process group of its own, with an empty signal mask, nothing of our
+ * environment but PATH, and no file of ours; after `timeout` the whole group is
+ * killed.
  *
- * Fails: what can't be started, ends with a status or is killed is counted and told in one line, the next one goes on.
+ * Fails: what can't be started, ends with a status or is killed is counted and
+ * told in one line, the next one goes on.
  */
 #include "agent/alarms/notify_exec.h"
 

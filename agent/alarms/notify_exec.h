@@ -1,8 +1,10 @@
 /*
- * notify_exec: a program of the operator's own for every alarm that is told.  Loop thread.
+ * notify_exec: a program of the operator's own for every alarm that is told.
+ * Loop thread.
  *
- * It gets the configured arguments and one JSON object with a newline on its standard input; no shell is between, and
- * what is in the JSON never becomes an argument.  One runs at a time; at most 64 wait, the rest is counted.
+ * It gets the configured arguments and one JSON object with a newline on its
+ * standard input; no shell is between, and what is in the JSON never becomes an
+ * argument.  One runs at a time; at most 64 wait, the rest is counted.
  */
 #ifndef MILLRACE_ALARMS_NOTIFY_EXEC_H
 #define MILLRACE_ALARMS_NOTIFY_EXEC_H
@@ -18,7 +20,10 @@ struct notify_exec_counts {
 };
 
 struct notify_exec *notify_exec_new(struct rt *rt, const struct floor_notify_exec_conf *conf);
-/* For those that are told from now on; what waits is still run, by the new command. */
+/*
+ * For those that are told from now on; what waits is still run, by the new
+ * command.
+ */
 void notify_exec_change(struct notify_exec *n, const struct floor_notify_exec_conf *conf);
 void notify_exec_free(struct notify_exec *n); /* NULL is fine; a program that runs is left alone */
 struct alarm_notifier *notify_exec_notifier(struct notify_exec *n);

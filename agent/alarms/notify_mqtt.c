@@ -1,15 +1,21 @@
 /*
  * notify_mqtt: see notify_mqtt.h.
  *
- * A retained message is a state, so little has to be queued while the broker is away: when it is back, every alarm that
- * ever was is told as it is then, in slices, so that neither the loop nor the library's queue is flooded.  The same after
- * a flood's interval, for those that were not told one by one.  What came and went meanwhile would not be seen so: the last
- * few changes are kept and go out first, because readings that waited in the broker come before this connection is up.
+ * A retained message is a state, so little has to be queued while the broker is
+ * away: when it is back, every alarm that ever was is told as it is then, in
+ * slices, so that neither the loop nor the library's queue is flooded.  The
+ * same after a flood's interval, for those that were not told one by one.  What
+ * came and went meanwhile would not be seen so: the last few changes are kept
+ * and go out first, because readings that waited in the broker come before this
+ * connection is up.
  *
- * People are told before the disk has it, so a crash may leave a message of an alarm that, as far as the spool knows, never
- * was; and a rule that is taken out leaves its messages behind.  So what the broker keeps of ours is looked at once per
- * connection: an alarm that is watched but never was is told as it is, normal; of one that nobody watches the message is
- * taken away.  How it fails: a broker that does not let us read is told in the log, and what is out of date there stays.
+ * People are told before the disk has it, so a crash may leave a message of an
+ * alarm that, as far as the spool knows, never was; and a rule that is taken
+ * out leaves its messages behind.  So what the broker keeps of ours is looked
+ * at once per connection: an alarm that is watched but never was is told as it
+ * is, normal; of one that nobody watches the message is taken away.  How it
+ * fails: a broker that does not let us read is told in the log, and what is out
+ * of date there stays.
  */
 #include "agent/alarms/notify_mqtt.h"
 

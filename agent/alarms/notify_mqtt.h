@@ -1,8 +1,10 @@
 /*
- * notify_mqtt: the state of every alarm as a retained message on a broker, the last one always there.  Loop thread.
+ * notify_mqtt: the state of every alarm as a retained message on a broker, the
+ * last one always there.  Loop thread.
  *
- * millrace/<gateway>/alarm/<source>/<tag>/<rule>, with .<limit> behind a rule that has several; the tag is "-" for an alarm
- * of a source as a whole.  Groups in a flood go to millrace/<gateway>/alarm, not retained.
+ * millrace/<gateway>/alarm/<source>/<tag>/<rule>, with .<limit> behind a rule
+ * that has several; the tag is "-" for an alarm of a source as a whole.  Groups
+ * in a flood go to millrace/<gateway>/alarm, not retained.
  */
 #ifndef MILLRACE_ALARMS_NOTIFY_MQTT_H
 #define MILLRACE_ALARMS_NOTIFY_MQTT_H

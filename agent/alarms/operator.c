@@ -1,8 +1,8 @@
 /*
  * operator: what operators say, and what they are shown.
  *
- * An operator's word goes the way of a reading's transition, with the name and the comment, after all that was due before
- * it.  Cannot fail but by RULES_E_*.
+ * An operator's word goes the way of a reading's transition, with the name and
+ * the comment, after all that was due before it.  Cannot fail but by RULES_E_*.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,12 @@
 /*
  * reconfigure: other rules, while readings flow.
  *
- * The new rules are bound to the tags that are watched and take over from the old ones (agent/rules/rules_takeover.c): what is the same goes on
- * as if nothing had happened.  An alarm nobody watches any more ends with a transition of its own, told, stored and sent like
- * all others, by the old rules, which know its name; its count of activations is kept in case it comes back.
+ * The new rules are bound to the tags that are watched and take over from the
+ * old ones (agent/rules/rules_takeover.c): what is the same goes on as if
+ * nothing had happened.  An alarm nobody watches any more ends with a
+ * transition of its own, told, stored and sent like all others, by the old
+ * rules, which know its name; its count of activations is kept in case it comes
+ * back.
  *
  * Cannot fail.
  */
@@ -47,7 +50,10 @@ static void end_alarm(struct alarms *a, struct rules_transition *t, int64_t wall
                 alarms_moved(a, t);
 }
 
-/* Tags that are watched stay so, unless their driver has gone; those of nobody's driver (a test reading) stay. */
+/*
+ * Tags that are watched stay so, unless their driver has gone; those of
+ * nobody's driver (a test reading) stay.
+ */
 static void bind_again(struct alarms *a, const bool *bound, size_t n, const struct alarms_conf *was,
                        const struct rt_time *now)
 {

@@ -1,12 +1,16 @@
 /*
- * renotify: what was stored but may not have been heard is told again after a crash.
+ * renotify: what was stored but may not have been heard is told again after a
+ * crash.
  *
- * A program that is started for each alarm may still wait for its turn when the power goes.  So the spool marks, with a
- * commit that comes anyway, up to where the journal has been told; at start what lies behind the mark is told again to the
- * notifiers that have a queue, each under its event_id and with "again": true.  At least once, then, not exactly: the
- * mark may be a commit late.  More than ten are told as one group, as in a flood.
+ * A program that is started for each alarm may still wait for its turn when the
+ * power goes.  So the spool marks, with a commit that comes anyway, up to where
+ * the journal has been told; at start what lies behind the mark is told again
+ * to the notifiers that have a queue, each under its event_id and with "again":
+ * true.  At least once, then, not exactly: the mark may be a commit late.  More
+ * than ten are told as one group, as in a flood.
  *
- * Who shows states (MQTT) needs none of this: all states are shown again at each connection.
+ * Who shows states (MQTT) needs none of this: all states are shown again at
+ * each connection.
  */
 #include <stdio.h>
 #include <stdlib.h>

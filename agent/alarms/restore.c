@@ -1,10 +1,12 @@
 /*
  * restore: what of the alarms survives a restart.
  *
- * A row of the file whose rule or tag is not known now is not forgotten: its count of activations names the ids already
- * used.  It is `kept` aside, shown as normal, and goes on when its tag speaks again under the same rule.
+ * A row of the file whose rule or tag is not known now is not forgotten: its
+ * count of activations names the ids already used.  It is `kept` aside, shown
+ * as normal, and goes on when its tag speaks again under the same rule.
  *
- * Fails at start with a sentence when the spool's rows can't be read; never after.
+ * Fails at start with a sentence when the spool's rows can't be read; never
+ * after.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /*
- * backoff: growing, jittered pauses between tries.  Pure: the caller brings the random number and the clock.
- * The n-th pause is first * 2^n up to most, times 0.5..1.0, so that a hundred gateways don't come back in step.
+ * backoff: growing, jittered pauses between tries.  Pure: the caller brings the
+ * random number and the clock. The n-th pause is first * 2^n up to most, times
+ * 0.5..1.0, so that a hundred gateways don't come back in step.
  */
 #ifndef MILLRACE_BASE_BACKOFF_H
 #define MILLRACE_BASE_BACKOFF_H

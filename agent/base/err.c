@@ -1,6 +1,6 @@
 /*
- * err: see err.h.  Formatting only; running out of memory ends here, loudly, because the spool on disk is the state and a
- * restart is the safest way on.
+ * err: see err.h.  Formatting only; running out of memory ends here, loudly,
+ * because the spool on disk is the state and a restart is the safest way on.
  */
 #include "agent/base/err.h"
 

@@ -1,6 +1,7 @@
 /*
- * list: an intrusive, circular, doubly linked list.  The owner embeds a struct list; nothing is allocated.
- * A node that is in no list points to itself (list_init), so list_remove is safe to call twice.
+ * list: an intrusive, circular, doubly linked list.  The owner embeds a struct
+ * list; nothing is allocated. A node that is in no list points to itself
+ * (list_init), so list_remove is safe to call twice.
  */
 #ifndef MILLRACE_BASE_LIST_H
 #define MILLRACE_BASE_LIST_H

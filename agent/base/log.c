@@ -1,6 +1,6 @@
 /*
- * log: see log.h.  One write(2) a line, so lines of several threads never mix; the bound per second keeps a flapping link
- * from filling a journal on flash.
+ * log: see log.h.  One write(2) a line, so lines of several threads never mix;
+ * the bound per second keeps a flapping link from filling a journal on flash.
  */
 #include "agent/base/log.h"
 

@@ -1,8 +1,10 @@
 /*
  * log: one line per happening, to standard error.
  *
- * Under systemd (JOURNAL_STREAM set) lines start with <priority>; elsewhere with a time and a level word.  Never per reading.
- * Any thread.  A line is one write(2); at most 64 lines a second go out, what is above is counted and told in one line.
+ * Under systemd (JOURNAL_STREAM set) lines start with <priority>; elsewhere
+ * with a time and a level word.  Never per reading. Any thread.  A line is one
+ * write(2); at most 64 lines a second go out, what is above is counted and told
+ * in one line.
  */
 #ifndef MILLRACE_BASE_LOG_H
 #define MILLRACE_BASE_LOG_H
@@ -11,7 +13,10 @@ enum log_level { LOG_ERROR = 3, LOG_WARN = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_
 
 void log_init(enum log_level most);
 
-/* `room` is where it happened, as people know it: "spool", "kafka", "mqtt plant". */
+/*
+ * `room` is where it happened, as people know it: "spool", "kafka", "mqtt
+ * plant".
+ */
 void log_line(enum log_level level, const char *room, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #define log_error(room, ...)  log_line(LOG_ERROR, room, __VA_ARGS__)

@@ -1,4 +1,7 @@
-/* reading: names of qualities as they stand in records and on screens (OPC DA's main groups, reasons as sub-status). */
+/*
+ * reading: names of qualities as they stand in records and on screens (OPC DA's
+ * main groups, reasons as sub-status).
+ */
 #include "agent/base/reading.h"
 
 #include <stddef.h>

@@ -1,8 +1,10 @@
 /*
- * reading: one value of one tag at one time, as it crosses every boundary of the house (DESIGN section 3).
+ * reading: one value of one tag at one time, as it crosses every boundary of
+ * the house (DESIGN section 3).
  *
- * A value type, copied.  Text and raw bytes are borrowed for the call that carries the reading.  Times are UTC
- * microseconds since 1970 (what the spool and the record hold; no source we know is finer).
+ * A value type, copied.  Text and raw bytes are borrowed for the call that
+ * carries the reading.  Times are UTC microseconds since 1970 (what the spool
+ * and the record hold; no source we know is finer).
  */
 #ifndef MILLRACE_BASE_READING_H
 #define MILLRACE_BASE_READING_H

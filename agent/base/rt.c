@@ -1,6 +1,7 @@
 /*
- * rt: the timers both runtimes share.  A binary heap of the owners' own structs, so that setting and cancelling is
- * synchronous and a runtime needs one wake-up only.
+ * rt: the timers both runtimes share.  A binary heap of the owners' own
+ * structs, so that setting and cancelling is synchronous and a runtime needs
+ * one wake-up only.
  */
 #include "agent/base/rt.h"
 

@@ -1,14 +1,16 @@
 /*
  * rt: the seam between what we decide and what the machine does.
  *
- * All time, timers, fd watches, off-loop work and randomness go through struct rt.  There are two of them: libuv
- * (agent/rt_uv.c) and a simulator with a virtual clock (base/rt_sim.c), so the real pipeline, spool and uplink run in
+ * All time, timers, fd watches, off-loop work and randomness go through struct
+ * rt.  There are two of them: libuv (agent/rt_uv.c) and a simulator with a
+ * virtual clock (base/rt_sim.c), so the real pipeline, spool and uplink run in
  * virtual time in the tests.
  *
- * Thread: everything here is called on the loop thread, but for a work's run().  Nothing fails: what cannot be had
- * (memory, an fd the kernel refuses to poll) is our own bug and aborts.
- * Ownership: timers, watches and works are embedded in their owner and must outlive being armed; cancelling a timer or
- * a watch is synchronous, a work can't be cancelled.
+ * Thread: everything here is called on the loop thread, but for a work's run().
+ * Nothing fails: what cannot be had (memory, an fd the kernel refuses to poll)
+ * is our own bug and aborts. Ownership: timers, watches and works are embedded
+ * in their owner and must outlive being armed; cancelling a timer or a watch is
+ * synchronous, a work can't be cancelled.
  */
 #ifndef MILLRACE_BASE_RT_H
 #define MILLRACE_BASE_RT_H
@@ -88,7 +90,10 @@ static inline void rt_work_start(struct rt *rt, struct rt_work *w)
 /* Uniform in [0, 1). */
 double rt_random(struct rt *rt);
 
-/* Owner fills on_due once (zeroed elsewhere); set again moves it, cancel of an idle one is fine. */
+/*
+ * Owner fills on_due once (zeroed elsewhere); set again moves it, cancel of an
+ * idle one is fine.
+ */
 struct rt_timer {
         void (*on_due)(struct rt_timer *t);
         int64_t due_us;  /* monotonic */
@@ -104,7 +109,10 @@ static inline bool rt_timer_armed(const struct rt_timer *t)
 
 /* ---- for the two runtimes ---- */
 
-/* Runs what is due at `now_us`, at most one round of those due on entry, and re-arms. */
+/*
+ * Runs what is due at `now_us`, at most one round of those due on entry, and
+ * re-arms.
+ */
 void rt_run_due(struct rt *rt, int64_t now_us);
 int64_t rt_next_due(const struct rt *rt); /* INT64_MAX: none */
 void rt_release(struct rt *rt);

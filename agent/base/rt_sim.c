@@ -1,6 +1,7 @@
 /*
- * rt_sim: see rt_sim.h.  Determinism is the point: same seed, same order of callbacks.  splitmix64 gives the random bits
- * (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+ * rt_sim: see rt_sim.h.  Determinism is the point: same seed, same order of
+ * callbacks.  splitmix64 gives the random bits (Steele, Lea, Flood: Fast
+ * Splittable Pseudorandom Number Generators, 2014).
  */
 #include "agent/base/rt_sim.h"
 
@@ -40,7 +41,10 @@ static void sim_random(struct rt *rt, void *out, size_t n_bytes)
                 p[i] = (unsigned char)next_random((struct rt_sim *)rt);
 }
 
-/* One work under way: its end is a timer; whether run() happens now or then is the coin's. */
+/*
+ * One work under way: its end is a timer; whether run() happens now or then is
+ * the coin's.
+ */
 struct sim_work {
         struct rt_timer end;
         struct list node;

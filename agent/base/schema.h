@@ -1,9 +1,11 @@
 /*
  * schema: what a section of the configuration may hold, as a table.
  *
- * Each module owns the table of its section and the struct it fills; one walker (agent/config/walk.c) checks a YAML
- * document against the tables and fills the structs, and the manual's key tables and `millrace check --dump` are printed
- * from the same tables.  Pure data.  What was filled is owned by the configuration (an arena, freed as a whole).
+ * Each module owns the table of its section and the struct it fills; one walker
+ * (agent/config/walk.c) checks a YAML document against the tables and fills the
+ * structs, and the manual's key tables and `millrace check --dump` are printed
+ * from the same tables.  Pure data.  What was filled is owned by the
+ * configuration (an arena, freed as a whole).
  */
 #ifndef MILLRACE_BASE_SCHEMA_H
 #define MILLRACE_BASE_SCHEMA_H

@@ -1,7 +1,9 @@
 /*
- * tags: see tags.h.  An open-addressing hash over (source, name, labels), strings in chunks that never move, so that a
- * tag's strings may be borrowed for ever.  Rows of further units hang on their tag in a list and are not in the hash:
- * a table may hold any rows in any order, whatever an older version wrote.
+ * tags: see tags.h.  An open-addressing hash over (source, name, labels),
+ * strings in chunks that never move, so that a tag's strings may be borrowed
+ * for ever.  Rows of further units hang on their tag in a list and are not in
+ * the hash: a table may hold any rows in any order, whatever an older version
+ * wrote.
  */
 #include "agent/base/tags.h"
 

@@ -1,13 +1,16 @@
 /*
  * tags: every tag the gateway knows, as a small index.
  *
- * A tag is its source, its name and its labels; nothing else makes another one.  Its unit is an attribute that may
- * change.  Readings that are held keep the unit they came with, so a tag whose unit changed has a further row in
- * the table for each unit it ever had: `first` of a row is the tag itself, the index by which everybody but the spool
- * knows it; `current` of that is the row under which its next reading is stored.
+ * A tag is its source, its name and its labels; nothing else makes another one.
+ * Its unit is an attribute that may change.  Readings that are held keep the
+ * unit they came with, so a tag whose unit changed has a further row in the
+ * table for each unit it ever had: `first` of a row is the tag itself, the
+ * index by which everybody but the spool knows it; `current` of that is the row
+ * under which its next reading is stored.
  *
- * Grows only; an index and its strings live as long as the table.  The spool loads it at start in the order it had, so
- * that an index is also the id of the row in the spool's `tag` table.  Loop thread; another thread may use a struct
+ * Grows only; an index and its strings live as long as the table.  The spool
+ * loads it at start in the order it had, so that an index is also the id of the
+ * row in the spool's `tag` table.  Loop thread; another thread may use a struct
  * tag's strings that were handed to it, not the table.
  */
 #ifndef MILLRACE_BASE_TAGS_H
@@ -40,16 +43,21 @@ void tags_free(struct tags *t);
 void tags_set_most(struct tags *t, size_t most); /* those there are stay */
 
 /*
- * 0 and the tag's index in *out (a new one is added), or TAGS_E_FULL.  Strings are copied.  A unit of NULL says nothing
- * about the tag's: the caller does not describe it.  Any other is the tag's unit from now on, "" too: when it had
- * another one, `unit_changed` is called, and there may be a new row (TAGS_E_FULL then leaves all as it was).
+ * 0 and the tag's index in *out (a new one is added), or TAGS_E_FULL.  Strings
+ * are copied.  A unit of NULL says nothing about the tag's: the caller does not
+ * describe it.  Any other is the tag's unit from now on, "" too: when it had
+ * another one, `unit_changed` is called, and there may be a new row
+ * (TAGS_E_FULL then leaves all as it was).
  */
 int tags_intern(struct tags *t, const char *source, const char *name, const char *unit, const char *labels,
                 const char *driver, uint32_t *out);
 /* 0 and the index, or TAGS_E_NONE. */
 int tags_find(const struct tags *t, const char *source, const char *name, const char *labels, uint32_t *out);
 
-/* The next row as a file has it: at the end of the table, whatever `most` says; the unit used last is the current one. */
+/*
+ * The next row as a file has it: at the end of the table, whatever `most` says;
+ * the unit used last is the current one.
+ */
 void tags_load(struct tags *t, const struct tag *row);
 
 /* A reading of this row had that time. */

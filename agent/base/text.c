@@ -1,13 +1,15 @@
 /*
- * text: names, UTF-8, JSON strings, spelling, hash (see text.h; numbers are in text_number.c, times and units in
- * text_unit.c).
+ * text: names, UTF-8, JSON strings, spelling, hash (see text.h; numbers are in
+ * text_number.c, times and units in text_unit.c).
  *
- * Why by hand: isalnum() and friends follow the locale and take an int that must not be negative, and the bytes here
- * come straight from wires.  Every function takes a length, reads nothing behind it, and has an answer for every
+ * Why by hand: isalnum() and friends follow the locale and take an int that
+ * must not be negative, and the bytes here come straight from wires.  Every
+ * function takes a length, reads nothing behind it, and has an answer for every
  * input; none fails but by its return value.
  *
- * UTF-8 is checked with the bounds of the second byte as the Unicode standard lists them (table 3-7): that alone
- * keeps out overlong forms, surrogates and what lies above U+10FFFF.
+ * UTF-8 is checked with the bounds of the second byte as the Unicode standard
+ * lists them (table 3-7): that alone keeps out overlong forms, surrogates and
+ * what lies above U+10FFFF.
  */
 #include "agent/base/text.h"
 
@@ -185,7 +187,10 @@ static unsigned least(unsigned a, unsigned b)
         return a < b ? a : b;
 }
 
-/* Edits (insert, delete, change, swap of neighbours) that make a of b; both at most TEXT_NAME_MAX long. */
+/*
+ * Edits (insert, delete, change, swap of neighbours) that make a of b; both at
+ * most TEXT_NAME_MAX long.
+ */
 static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
         unsigned char rows[3][TEXT_NAME_MAX + 1];

@@ -1,5 +1,6 @@
 /*
- * text: small pure helpers for what people and wires write.  No allocation, no locale; any thread.
+ * text: small pure helpers for what people and wires write.  No allocation, no
+ * locale; any thread.
  */
 #ifndef MILLRACE_BASE_TEXT_H
 #define MILLRACE_BASE_TEXT_H
@@ -13,10 +14,16 @@ enum { TEXT_NAME_MAX = 64, TEXT_DOUBLE_MAX = 32, TEXT_TIME_MAX = 32 };
 /* A name is 1..64 of letters, digits, _ - . */
 bool text_is_name(const char *s, size_t len);
 
-/* Copies `len` bytes as a name: other bytes become _, cut at 64, "" becomes "_". True when it had to change something. */
+/*
+ * Copies `len` bytes as a name: other bytes become _, cut at 64, "" becomes
+ * "_". True when it had to change something.
+ */
 bool text_map_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len);
 
-/* "100ms", "5s", "1.5h", "2d" (us ms s m h d) -> microseconds. A bare number is refused, also 0; `0s` is fine. */
+/*
+ * "100ms", "5s", "1.5h", "2d" (us ms s m h d) -> microseconds. A bare number is
+ * refused, also 0; `0s` is fine.
+ */
 bool text_duration(const char *s, int64_t *us);
 
 /* "64KiB", "1GiB", "100kB", "512B" -> bytes. A bare number is refused. */
@@ -26,36 +33,56 @@ bool text_size(const char *s, uint64_t *bytes);
 size_t text_put_size(char *out, size_t cap, uint64_t bytes);
 size_t text_put_duration(char *out, size_t cap, int64_t us);
 
-/* Strict decimal number (JSON's grammar): true when all of it is one. Says whether it is an integer that fits int64. */
+/*
+ * Strict decimal number (JSON's grammar): true when all of it is one. Says
+ * whether it is an integer that fits int64.
+ */
 bool text_number(const char *s, size_t len, double *f64, int64_t *i64, bool *is_i64);
 
 /*
- * The shortest text that reads back to the same double, always with a fraction or an exponent: 71.0, 0.1, 5e-324, -0.0,
- * 1e+22 as 1e22; plain digits for 1e-5 <= |v| < 1e16. `v` is finite. Returns the length; not terminated.
+ * The shortest text that reads back to the same double, always with a fraction
+ * or an exponent: 71.0, 0.1, 5e-324, -0.0, 1e+22 as 1e22; plain digits for 1e-5
+ * <= |v| < 1e16. `v` is finite. Returns the length; not terminated.
  */
 size_t text_put_double(char out[TEXT_DOUBLE_MAX], double v);
 size_t text_put_i64(char out[TEXT_DOUBLE_MAX], int64_t v);
 
-/* 2026-11-23T10:00:00.123456Z (27 bytes, not terminated); years 0000..9999, clamped. */
+/*
+ * 2026-11-23T10:00:00.123456Z (27 bytes, not terminated); years 0000..9999,
+ * clamped.
+ */
 size_t text_put_time(char out[TEXT_TIME_MAX], int64_t us);
 
-/* ISO 8601 / RFC 3339 date and time with zone (Z or +hh:mm) -> us. Without a zone: *has_zone is false and it is read as UTC. */
+/*
+ * ISO 8601 / RFC 3339 date and time with zone (Z or +hh:mm) -> us. Without a
+ * zone: *has_zone is false and it is read as UTC.
+ */
 bool text_time(const char *s, size_t len, int64_t *us, bool *has_zone);
 
-/* True when every byte sequence is valid UTF-8 (no overlong, no surrogates) and none is NUL. */
+/*
+ * True when every byte sequence is valid UTF-8 (no overlong, no surrogates) and
+ * none is NUL.
+ */
 bool text_is_utf8(const char *s, size_t len);
 
-/* Appends as the inside of a JSON string; needs at most 6 * len. Invalid UTF-8 becomes U+FFFD. Returns the length. */
+/*
+ * Appends as the inside of a JSON string; needs at most 6 * len. Invalid UTF-8
+ * becomes U+FFFD. Returns the length.
+ */
 size_t text_put_json(char *out, const char *s, size_t len);
 
 /*
- * Copies what fits `cap` with its NUL, cut between two characters; invalid UTF-8 becomes U+FFFD. Returns the length.
- * text_format: the same of what is formatted, of which the first 511 bytes are looked at.
+ * Copies what fits `cap` with its NUL, cut between two characters; invalid
+ * UTF-8 becomes U+FFFD. Returns the length. text_format: the same of what is
+ * formatted, of which the first 511 bytes are looked at.
  */
 size_t text_copy(char *out, size_t cap, const char *s);
 size_t text_format(char *out, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* The candidate nearest to `word` (edit distance at most 2, or a third of its length), or NULL. */
+/*
+ * The candidate nearest to `word` (edit distance at most 2, or a third of its
+ * length), or NULL.
+ */
 const char *text_did_you_mean(const char *word, const char *const *candidates, size_t n);
 
 /* FNV-1a, for tables. */

@@ -1,19 +1,23 @@
 /*
  * text_number: numbers to text and back, exactly (see text.h).
  *
- * Why not printf("%.17g"): it writes 0.1 as 0.10000000000000001 and costs most of a record's CPU time.  Nearly every
- * value a sensor sends is a decimal of at most 15 digits, and for those two facts make exactness cheap:
+ * Why not printf("%.17g"): it writes 0.1 as 0.10000000000000001 and costs most
+ * of a record's CPU time.  Nearly every value a sensor sends is a decimal of at
+ * most 15 digits, and for those two facts make exactness cheap:
  *  - a decimal of at most 15 digits survives the way through a double, so when one reads back, it is the shortest
  *    and the only one of its length (trailing zeros cut);
  *  - n * 10^q with n < 2^53 and |q| <= 22 is one correctly rounded operation, so reading back can be tried without
  *    strtod.
- * So: scale to 15 digits, round, read back; one multiplication and one division.  What does not fit goes through the
- * C library with 16, then 17 digits, where strtod is the judge.  Two corners need care.  At a power of two the gap
- * below is half the gap above, so the nearest text of 16 digits may not read back while its upper neighbour does.
- * Subnormals have fewer digits than 15, so there every length is tried from one digit up.
+ * So: scale to 15 digits, round, read back; one multiplication and one
+ * division.  What does not fit goes through the C library with 16, then 17
+ * digits, where strtod is the judge.  Two corners need care.  At a power of two
+ * the gap below is half the gap above, so the nearest text of 16 digits may not
+ * read back while its upper neighbour does. Subnormals have fewer digits than
+ * 15, so there every length is tried from one digit up.
  *
- * The C library may write any decimal point (locale): only digits are taken from its output, and it reads its own
- * text. Nothing here fails but text_number, by saying that the text is no number (or is beyond the doubles).
+ * The C library may write any decimal point (locale): only digits are taken
+ * from its output, and it reads its own text. Nothing here fails but
+ * text_number, by saying that the text is no number (or is beyond the doubles).
  */
 #include "agent/base/text.h"
 
@@ -23,7 +27,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No double and no midpoint of two has more than 767 digits: NUMBER_DIGITS decide any rounding. */
+/*
+ * No double and no midpoint of two has more than 767 digits: NUMBER_DIGITS
+ * decide any rounding.
+ */
 enum { DIGITS_MOST = 17, EXACT_DIGITS = 15, EXACT_POWER = 22, NUMBER_DIGITS = 780 };
 
 static const double power_of_ten[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -83,8 +90,8 @@ static void cut_zeros(struct decimal *t)
 }
 
 /*
- * At most 15 digits, without the C library. False: it needs more than *tried digits; that is 15, or 0 when a lies
- * outside 1e-8..1e36.
+ * At most 15 digits, without the C library. False: it needs more than *tried
+ * digits; that is 15, or 0 when a lies outside 1e-8..1e36.
  */
 static bool decimal_fast(struct decimal *t, double a, int *tried)
 {
@@ -243,7 +250,10 @@ size_t text_put_double(char out[TEXT_DOUBLE_MAX], double v)
         return (size_t)(o - out);
 }
 
-/* What the grammar found: the digits without point, leading zeros or sign, and where the point belongs. */
+/*
+ * What the grammar found: the digits without point, leading zeros or sign, and
+ * where the point belongs.
+ */
 struct number {
         bool negative, plain; /* plain: neither fraction nor exponent */
         uint64_t n;           /* the digits' value while it fits; else saturated */
@@ -277,7 +287,10 @@ static const char *number_digits(struct number *num, const char *p, const char *
         return p;
 }
 
-/* Reads what stands behind 'e'; NULL: no digits. Beyond any double it saturates. */
+/*
+ * Reads what stands behind 'e'; NULL: no digits. Beyond any double it
+ * saturates.
+ */
 static const char *number_exponent(struct number *num, const char *p, const char *end)
 {
         bool negative = false;

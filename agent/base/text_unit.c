@@ -1,10 +1,11 @@
 /*
  * text_unit: durations, sizes and points of time (see text.h).
  *
- * Quantities are read as integers and checked for overflow; a fraction must come out even (1.5us is refused).  Dates
- * are counted from a year that begins in March, so that the leap day is the last of its year and months have a
- * closed form; no libc calendar, so no time zone database, no locale and no time_t.  Failing means false: the text
- * is not one of these.
+ * Quantities are read as integers and checked for overflow; a fraction must
+ * come out even (1.5us is refused).  Dates are counted from a year that begins
+ * in March, so that the leap day is the last of its year and months have a
+ * closed form; no libc calendar, so no time zone database, no locale and no
+ * time_t.  Failing means false: the text is not one of these.
  */
 #include "agent/base/text.h"
 
@@ -134,7 +135,10 @@ static void put_number(char *out, unsigned v, unsigned width)
         }
 }
 
-/* 2026-11-23 of days since 0000-03-01, which are not negative but in the first two months of year 0. */
+/*
+ * 2026-11-23 of days since 0000-03-01, which are not negative but in the first
+ * two months of year 0.
+ */
 static void put_date(char *out, int64_t days)
 {
         uint32_t z = (uint32_t)(days + 719468 + 146097); /* one era more, so that it is never negative */

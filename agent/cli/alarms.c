@@ -1,9 +1,11 @@
 /*
- * alarms: `millrace alarms …`: what is wrong now, what was, and an operator's word about it.
+ * alarms: `millrace alarms …`: what is wrong now, what was, and an operator's
+ * word about it.
  *
- * The list comes from the daemon, and when it does not run from the spool's file, which has every state as of the last
- * commit; history is always the file's.  What an operator does goes through the daemon, with a name and a comment, and is
- * on disk when the command ends.
+ * The list comes from the daemon, and when it does not run from the spool's
+ * file, which has every state as of the last commit; history is always the
+ * file's.  What an operator does goes through the daemon, with a name and a
+ * comment, and is on disk when the command ends.
  */
 #include <jansson.h>
 #include <pwd.h>

@@ -1,11 +1,14 @@
 /*
  * args: the command line, read by one table.
  *
- * getopt_long is not used: it knows neither "options anywhere, the command's own words between them" nor which options a
- * command takes, and its messages can't suggest.  Here every option is a row; the words that are left name the command;
- * then what was given is held against what the command takes.  A negative number is an argument, not an option.
+ * getopt_long is not used: it knows neither "options anywhere, the command's
+ * own words between them" nor which options a command takes, and its messages
+ * can't suggest.  Here every option is a row; the words that are left name the
+ * command; then what was given is held against what the command takes.  A
+ * negative number is an argument, not an option.
  *
- * Fails with one sentence that says what is wrong and, where there is one, what was probably meant.  Pure: no I/O.
+ * Fails with one sentence that says what is wrong and, where there is one, what
+ * was probably meant.  Pure: no I/O.
  */
 #include "agent/cli/cli.h"
 
@@ -239,7 +242,10 @@ static int scan_all(struct scan *s, struct err *e)
         return r;
 }
 
-/* Does the command's name begin with this word, and end there or go on with a second one? */
+/*
+ * Does the command's name begin with this word, and end there or go on with a
+ * second one?
+ */
 static bool first_word_is(const struct cli_command *k, const char *word)
 {
         size_t len = strlen(word);
@@ -254,7 +260,10 @@ static const char *second_word(const struct cli_command *k)
         return space ? space + 1 : NULL;
 }
 
-/* The nearest of the words at the place of `word`: the first ones, or the second ones behind `group`. */
+/*
+ * The nearest of the words at the place of `word`: the first ones, or the
+ * second ones behind `group`.
+ */
 static int unknown_command(const char *group, const char *word, struct err *e)
 {
         const char *names[64], *near;

@@ -1,11 +1,13 @@
 /*
  * check: is this configuration right, and what does it amount to?
  *
- * The walker's sentences are made for people: "key: found; allowed: … (did you mean …?)".  With --json they are taken apart
- * along those very words, so that an editor or a rollout script gets the parts; a sentence of another build leaves parts null
- * and is whole in `text`.
+ * The walker's sentences are made for people: "key: found; allowed: … (did you
+ * mean …?)".  With --json they are taken apart along those very words, so that
+ * an editor or a rollout script gets the parts; a sentence of another build
+ * leaves parts null and is whole in `text`.
  *
- * Faults are the answer here, not an accident: they go to standard error as they are, and the exit status is 78.
+ * Faults are the answer here, not an accident: they go to standard error as
+ * they are, and the exit status is 78.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -22,7 +24,10 @@ static json_t *piece(const char *from, const char *to)
         return to > from ? json_stringn(from, (size_t)(to - from)) : json_null();
 }
 
-/* "a.b: " in front; a ": " further behind belongs to the sentence, and a key holds no blank. */
+/*
+ * "a.b: " in front; a ": " further behind belongs to the sentence, and a key
+ * holds no blank.
+ */
 static const char *key_end(const char *text)
 {
         const char *colon = strstr(text, ": ");

@@ -1,8 +1,11 @@
 /*
- * cli: what the parts of the `millrace` command share: the command table, the options, the exit codes.
+ * cli: what the parts of the `millrace` command share: the command table, the
+ * options, the exit codes.
  *
- * One flat table of options (args.c), one table of commands (cmds.c); a command names the options it takes as a mask, so
- * that an option means the same wherever it is taken.  Single thread.  Strings point into argv or the configuration.
+ * One flat table of options (args.c), one table of commands (cmds.c); a command
+ * names the options it takes as a mask, so that an option means the same
+ * wherever it is taken.  Single thread.  Strings point into argv or the
+ * configuration.
  */
 #ifndef MILLRACE_CLI_CLI_H
 #define MILLRACE_CLI_CLI_H
@@ -88,13 +91,22 @@ static inline bool cli_has(const struct cli *c, unsigned bits)
         return (c->given & bits) != 0;
 }
 
-/* Options may stand before, between and behind the command's words. 0, or CLI_USAGE with a sentence. */
+/*
+ * Options may stand before, between and behind the command's words. 0, or
+ * CLI_USAGE with a sentence.
+ */
 int cli_parse(struct cli *c, int argc, const char *const *argv, struct err *e);
 
-/* "2026-11-23T10:00:00Z", "2026-11-23" (UTC), or a duration: that long before now. */
+/*
+ * "2026-11-23T10:00:00Z", "2026-11-23" (UTC), or a duration: that long before
+ * now.
+ */
 bool cli_time(const char *s, int64_t now_us, int64_t *us);
 
-/* The option's line of a help page: "  -n, --lines N   …"; returns the help text and writes the left part. */
+/*
+ * The option's line of a help page: "  -n, --lines N   …"; returns the help
+ * text and writes the left part.
+ */
 const char *cli_option_help(enum cli_option_id id, char *left, size_t cap);
 
 void cli_print_help(const struct cli_command *command, FILE *f); /* NULL: the overview */

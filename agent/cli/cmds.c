@@ -1,6 +1,7 @@
 /*
- * cmds: the table of the `millrace` command's subcommands.  What a command is called, takes, prints and answers stands here
- * and nowhere else: help pages, did-you-mean and the checks of the command line are made from it.
+ * cmds: the table of the `millrace` command's subcommands.  What a command is
+ * called, takes, prints and answers stands here and nowhere else: help pages,
+ * did-you-mean and the checks of the command line are made from it.
  */
 #include "agent/cli/cli.h"
 

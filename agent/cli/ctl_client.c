@@ -1,11 +1,14 @@
 /*
  * ctl_client: the command's end of the control socket.
  *
- * The protocol is one JSON object on a line each way, then the connection ends.  A socket's address holds 107 bytes of path;
- * a longer one (a spool deep down in a tree) is reached through /proc/self/fd/N of its opened directory.
+ * The protocol is one JSON object on a line each way, then the connection ends.
+ * A socket's address holds 107 bytes of path; a longer one (a spool deep down
+ * in a tree) is reached through /proc/self/fd/N of its opened directory.
  *
- * Fails in words: nobody there (no socket, or one that a dead daemon left behind) is told apart from "not allowed" and from
- * a daemon that does not answer within 5 s.  An answer is bounded at 64 MiB and never trusted to be JSON.
+ * Fails in words: nobody there (no socket, or one that a dead daemon left
+ * behind) is told apart from "not allowed" and from a daemon that does not
+ * answer within 5 s.  An answer is bounded at 64 MiB and never trusted to be
+ * JSON.
  */
 #include "agent/cli/ctl_client.h"
 
@@ -41,7 +44,10 @@ static int open_dir(const char *path, size_t dir_len)
         return fd;
 }
 
-/* Fills the address; *dir_fd is to stay open until connected, -1 when none is needed. 0, or -1 and errno. */
+/*
+ * Fills the address; *dir_fd is to stay open until connected, -1 when none is
+ * needed. 0, or -1 and errno.
+ */
 static int put_address(struct sockaddr_un *address, const char *path, int *dir_fd)
 {
         const char *slash = strrchr(path, '/');

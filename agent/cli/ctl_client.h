@@ -1,5 +1,6 @@
 /*
- * ctl_client: one question to the daemon, one answer, over its control socket.  Blocking, at most 5 s.
+ * ctl_client: one question to the daemon, one answer, over its control socket.
+ * Blocking, at most 5 s.
  */
 #ifndef MILLRACE_CLI_CTL_CLIENT_H
 #define MILLRACE_CLI_CTL_CLIENT_H
@@ -13,7 +14,10 @@ enum {
         CTL_E_REFUSED = 2, /* the daemon answered with an error; its words are in *e */
 };
 
-/* 0 and *reply (the caller's reference); CTL_E_*; or -1: no rights, no answer in time, or nonsense. All but 0 fill *e. */
+/*
+ * 0 and *reply (the caller's reference); CTL_E_*; or -1: no rights, no answer
+ * in time, or nonsense. All but 0 fill *e.
+ */
 int ctl_ask(const char *path, const json_t *request, json_t **reply, struct err *e);
 
 #endif

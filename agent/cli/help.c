@@ -1,5 +1,6 @@
 /*
- * help: usage pages, made from the tables of commands and options, so that they can't fall behind them.
+ * help: usage pages, made from the tables of commands and options, so that they
+ * can't fall behind them.
  */
 #include <stdarg.h>
 #include <stdio.h>

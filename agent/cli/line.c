@@ -1,8 +1,9 @@
 /*
  * line: see line.h.
  *
- * Lines are put together in bytes and cut in columns, so that a graph of three-byte characters does not push anything over
- * the edge.  Fails never: what has no room is cut.
+ * Lines are put together in bytes and cut in columns, so that a graph of
+ * three-byte characters does not push anything over the edge.  Fails never:
+ * what has no room is cut.
  */
 #include "agent/cli/line.h"
 

@@ -1,7 +1,9 @@
 /*
- * line: a screen as lines of text with a weight each; what `top` and `tail` lay out and screen.c draws.  Pure.
+ * line: a screen as lines of text with a weight each; what `top` and `tail` lay
+ * out and screen.c draws.  Pure.
  *
- * For a serial console without colour: a line's weight is all that the terminal adds to the words.
+ * For a serial console without colour: a line's weight is all that the terminal
+ * adds to the words.
  */
 #ifndef MILLRACE_CLI_LINE_H
 #define MILLRACE_CLI_LINE_H

@@ -1,8 +1,10 @@
 /*
- * main of `millrace`: reads the command line, runs one command, turns a failed write into an exit status.
+ * main of `millrace`: reads the command line, runs one command, turns a failed
+ * write into an exit status.
  *
- * A reader that goes away (`millrace spool export | head`) ends the command at once and quietly: SIGPIPE exits 0.  Nothing
- * needs cleaning up then, the spool is only read; the demo, which does, takes the signal over.
+ * A reader that goes away (`millrace spool export | head`) ends the command at
+ * once and quietly: SIGPIPE exits 0.  Nothing needs cleaning up then, the spool
+ * is only read; the demo, which does, takes the signal over.
  */
 #include <signal.h>
 #include <stdio.h>

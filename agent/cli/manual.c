@@ -1,9 +1,11 @@
 /*
- * manual: prints the parts of the manual pages that the code's own tables hold, in scdoc: `manual keys` for
- * millrace.yaml(5), `manual commands` for millrace(1).  A tool of the build, not installed.
+ * manual: prints the parts of the manual pages that the code's own tables hold,
+ * in scdoc: `manual keys` for millrace.yaml(5), `manual commands` for
+ * millrace(1).  A tool of the build, not installed.
  *
- * Why a program: a key or a command is described once, beside the code that takes it, and the pages say what that says.
- * Fails with 1 when the output can't be written, so that no half page is installed.
+ * Why a program: a key or a command is described once, beside the code that
+ * takes it, and the pages say what that says. Fails with 1 when the output
+ * can't be written, so that no half page is installed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +13,10 @@
 #include "agent/cli/cli.h"
 #include "agent/config/config.h"
 
-/* scdoc's marks are to be read as they stand, and a line's end may not make one. */
+/*
+ * scdoc's marks are to be read as they stand, and a line's end may not make
+ * one.
+ */
 static void put(const char *s)
 {
         for (; *s; s++) {

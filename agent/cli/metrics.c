@@ -1,6 +1,7 @@
 /*
- * metrics: the daemon's numbers as Prometheus reads them, for a scrape by hand and for the textfile collector of
- * node_exporter.  Without a daemon there is nothing to print: an old page would look like a live gateway.
+ * metrics: the daemon's numbers as Prometheus reads them, for a scrape by hand
+ * and for the textfile collector of node_exporter.  Without a daemon there is
+ * nothing to print: an old page would look like a live gateway.
  */
 #include "agent/control/metrics.h"
 

@@ -1,10 +1,13 @@
 /*
  * open: from the command line to a configuration, a spool and a socket.
  *
- * --spool alone needs no configuration: the daemon's socket is then looked for beside the file.  So the tool works on a copy
- * of a spool on a laptop as it does on the gateway.  Faults of the configuration are printed as `millrace check` prints them.
+ * --spool alone needs no configuration: the daemon's socket is then looked for
+ * beside the file.  So the tool works on a copy of a spool on a laptop as it
+ * does on the gateway.  Faults of the configuration are printed as `millrace
+ * check` prints them.
  *
- * A daemon that refused to reload a faulty file goes on; so while its socket is there, it is asked, and the faults are mentioned only.
+ * A daemon that refused to reload a faulty file goes on; so while its socket is
+ * there, it is asked, and the faults are mentioned only.
  */
 #include "agent/cli/open.h"
 

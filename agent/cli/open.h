@@ -1,6 +1,6 @@
 /*
- * open: how a command comes to its configuration, its spool and its daemon.  Each returns CLI_OK or the exit status, having
- * told why on standard error.
+ * open: how a command comes to its configuration, its spool and its daemon.
+ * Each returns CLI_OK or the exit status, having told why on standard error.
  */
 #ifndef MILLRACE_CLI_OPEN_H
 #define MILLRACE_CLI_OPEN_H
@@ -10,7 +10,9 @@
 #include "agent/cli/cli.h"
 #include "store/inspect/query.h"
 
-/* The paths a command works on: from --spool alone, or from the configuration. */
+/*
+ * The paths a command works on: from --spool alone, or from the configuration.
+ */
 struct places {
         char *spool, *socket;
         uint64_t spool_max_bytes; /* 0: not known */
@@ -18,7 +20,10 @@ struct places {
 int places_find(const struct cli *c, struct places *p);
 void places_release(struct places *p);
 
-/* One question for the daemon there, for which nobody else can speak; the request is given away. CLI_OK and *reply, the caller's. */
+/*
+ * One question for the daemon there, for which nobody else can speak; the
+ * request is given away. CLI_OK and *reply, the caller's.
+ */
 int ask_daemon(const struct cli *c, json_t *request, json_t **reply);
 
 /* The configured spool, or the one of --spool. */
@@ -26,7 +31,10 @@ int open_spool(const struct cli *c, struct spool_query **q);
 
 enum { SPLIT_MAX = 256 };
 
-/* "press-3/temp", "press-3", patterns with * and ?: into source and name (NULL: any). The halves live in `buf`. */
+/*
+ * "press-3/temp", "press-3", patterns with * and ?: into source and name (NULL:
+ * any). The halves live in `buf`.
+ */
 void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f);
 
 #endif

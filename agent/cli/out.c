@@ -1,11 +1,13 @@
 /*
  * out: tables, tab-separated lines and JSON lines from the same rows.
  *
- * Rows for a terminal are gathered until the table ends, because widths are known only then; the listings are bounded (tags,
- * drivers, ranges of the ledger), the unbounded ones (tail, export) write records and never come here.  Rows for a pipe and
- * JSON go out at once.
+ * Rows for a terminal are gathered until the table ends, because widths are
+ * known only then; the listings are bounded (tags, drivers, ranges of the
+ * ledger), the unbounded ones (tail, export) write records and never come here.
+ * Rows for a pipe and JSON go out at once.
  *
- * A write that fails leaves the stream's error set; callers ask out_broken() where the listing is long, main asks out_end().
+ * A write that fails leaves the stream's error set; callers ask out_broken()
+ * where the listing is long, main asks out_end().
  */
 #include "agent/cli/out.h"
 

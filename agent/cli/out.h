@@ -1,10 +1,12 @@
 /*
- * out: the one writer of the `millrace` command.  A listing is columns and rows; the writer makes of it an aligned table
- * (terminal), tab-separated lines (a pipe) or one JSON object per line (--json).
+ * out: the one writer of the `millrace` command.  A listing is columns and
+ * rows; the writer makes of it an aligned table (terminal), tab-separated lines
+ * (a pipe) or one JSON object per line (--json).
  *
- * Text that came from outside is made harmless: control characters are shown as '?', so that no payload moves a terminal's
- * cursor or breaks a line.  Colour only on a terminal, and not when NO_COLOR is set.  A closed pipe is not seen here: the
- * command's main ends on SIGPIPE.
+ * Text that came from outside is made harmless: control characters are shown as
+ * '?', so that no payload moves a terminal's cursor or breaks a line.  Colour
+ * only on a terminal, and not when NO_COLOR is set.  A closed pipe is not seen
+ * here: the command's main ends on SIGPIPE.
  */
 #ifndef MILLRACE_CLI_OUT_H
 #define MILLRACE_CLI_OUT_H
@@ -70,7 +72,10 @@ size_t out_put_count(char *s, size_t cap, uint64_t n, bool terminal);
 /* Copies text with every control character as '?'. */
 void out_put_clean(char *s, size_t cap, const char *text);
 
-/* "line":"l1","cell":"3" (names and values without quotes of their own) as line=l1,cell=3. */
+/*
+ * "line":"l1","cell":"3" (names and values without quotes of their own) as
+ * line=l1,cell=3.
+ */
 void out_put_members(char *s, size_t cap, const char *members);
 
 /* True as soon as nothing more can be written: a long listing stops. */

@@ -1,9 +1,11 @@
 /*
  * plot: see plot.h.
  *
- * The ring is addressed by the column's number since 1970, so that a reading that comes late finds its place and the picture
- * scrolls by whole columns only.  Points are joined as steps: the value stays until another is heard.  Over a longer silence,
- * and over a bad reading, nothing is drawn: nobody knows what the value was.
+ * The ring is addressed by the column's number since 1970, so that a reading
+ * that comes late finds its place and the picture scrolls by whole columns
+ * only.  Points are joined as steps: the value stays until another is heard.
+ * Over a longer silence, and over a bad reading, nothing is drawn: nobody knows
+ * what the value was.
  *
  * Fails never: values that are not finite are marked as bad.
  */

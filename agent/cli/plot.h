@@ -1,8 +1,10 @@
 /*
- * plot: one tag's readings over time, in columns of equal spans, and the drawing of it in characters.
+ * plot: one tag's readings over time, in columns of equal spans, and the
+ * drawing of it in characters.
  *
- * A column keeps least, most and last value, so that no peak is lost however many readings fall into it.  Pure: readings and
- * times in, rows of text out.  `struct plot` is large (30 KB); its owner is the caller.
+ * A column keeps least, most and last value, so that no peak is lost however
+ * many readings fall into it.  Pure: readings and times in, rows of text out.
+ * `struct plot` is large (30 KB); its owner is the caller.
  */
 #ifndef MILLRACE_CLI_PLOT_H
 #define MILLRACE_CLI_PLOT_H
@@ -32,12 +34,18 @@ struct plot {
         struct reading last; /* by time; its text is not kept */
 };
 
-/* The smallest round span that lets `columns` of them reach from one time to the other, at least one per reading. */
+/*
+ * The smallest round span that lets `columns` of them reach from one time to
+ * the other, at least one per reading.
+ */
 int64_t plot_span_us(int64_t from_us, int64_t to_us, uint64_t n_readings, int columns);
 
 void plot_init(struct plot *p, int64_t span_us);
 
-/* Numbers and booleans are drawn; bad readings and texts are marked. One older than the ring reaches is left out. */
+/*
+ * Numbers and booleans are drawn; bad readings and texts are marked. One older
+ * than the ring reaches is left out.
+ */
 void plot_add(struct plot *p, const struct reading *r);
 
 /* Number `column`; none of it: all 0. */
@@ -49,8 +57,9 @@ struct plot_scale {
 struct plot_scale plot_scale(double least, double most, int rows);
 
 /*
- * `n` columns as `rows` lines of text, highest value first: Braille patterns (PLOT_DOTS_X columns a character), or
- * with !braille one '*' a column.  Values outside of the scale lie on its edge.
+ * `n` columns as `rows` lines of text, highest value first: Braille patterns
+ * (PLOT_DOTS_X columns a character), or with !braille one '*' a column.  Values
+ * outside of the scale lie on its edge.
  */
 void plot_rows(const struct plot_column *columns, int n, const struct plot_scale *scale, int rows, bool braille,
                char out[][LINE_BYTES]);

@@ -1,5 +1,6 @@
 /*
- * progress: see progress.h.  The line is wiped at the end, so that nothing of it is left.  It does not fail.
+ * progress: see progress.h.  The line is wiped at the end, so that nothing of
+ * it is left.  It does not fail.
  */
 #include "agent/cli/progress.h"
 

@@ -1,5 +1,6 @@
 /*
- * progress: a bar on standard error while something takes long.  Only on a terminal, and only after half a second.
+ * progress: a bar on standard error while something takes long.  Only on a
+ * terminal, and only after half a second.
  */
 #ifndef MILLRACE_CLI_PROGRESS_H
 #define MILLRACE_CLI_PROGRESS_H
@@ -12,7 +13,10 @@ struct progress {
         int64_t due_ms;
 };
 
-/* `beside`: standard output may be the same terminal, where a bar would stand among what is printed. */
+/*
+ * `beside`: standard output may be the same terminal, where a bar would stand
+ * among what is printed.
+ */
 void progress_begin(struct progress *p, bool beside);
 void progress_show(struct progress *p, double part); /* cheap: draws ten times a second at most */
 void progress_end(struct progress *p);

@@ -1,11 +1,13 @@
 /*
  * reading_view: three forms of the same row.
  *
- * The record's form is made by the uplink's own encoder, so that what `spool tail --json` shows is what Kafka gets, byte for
- * byte.  For people and for a pipe it is one line with fixed columns (rows stream, so widths can't be gathered first).
- * CSV is RFC 4180: a header, quotes where they are needed.
+ * The record's form is made by the uplink's own encoder, so that what `spool
+ * tail --json` shows is what Kafka gets, byte for byte.  For people and for a
+ * pipe it is one line with fixed columns (rows stream, so widths can't be
+ * gathered first). CSV is RFC 4180: a header, quotes where they are needed.
  *
- * Nothing fails here; a write error stays in the stream, and the caller of a long listing asks out_broken().
+ * Nothing fails here; a write error stays in the stream, and the caller of a
+ * long listing asks out_broken().
  */
 #include "agent/cli/reading_view.h"
 

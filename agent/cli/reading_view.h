@@ -1,5 +1,6 @@
 /*
- * reading_view: a row of the spool as a person, a spreadsheet or a consumer of Kafka reads it.
+ * reading_view: a row of the spool as a person, a spreadsheet or a consumer of
+ * Kafka reads it.
  */
 #ifndef MILLRACE_CLI_READING_VIEW_H
 #define MILLRACE_CLI_READING_VIEW_H
@@ -26,10 +27,16 @@ void view_release(struct view *v);
 void view_head(struct view *v); /* the header line, where the form has one */
 void view_row(struct view *v, const struct spool_query_row *row);
 
-/* The record's value as text, in the view's own buffer until the next call. *len is without the NUL behind it. */
+/*
+ * The record's value as text, in the view's own buffer until the next call.
+ * *len is without the NUL behind it.
+ */
 const char *view_record(struct view *v, const struct spool_query_row *row, size_t *len);
 
-/* The value alone: 71.3, true, the text, 0x… for bytes, "" for none. Returns the length; always ended by a NUL. */
+/*
+ * The value alone: 71.3, true, the text, 0x… for bytes, "" for none. Returns
+ * the length; always ended by a NUL.
+ */
 size_t view_put_value(char *out, size_t cap, const struct reading *r);
 
 /* good, bad/comm_failure */

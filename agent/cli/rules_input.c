@@ -1,8 +1,9 @@
 /*
  * rules_input: see rules_input.h.
  *
- * A rules file is a configuration in which nothing but `alarms:` has to stand: the whole table is used, with nothing
- * required, so that the gateway's own configuration can be given as it is.  A recording is recognised by its first
+ * A rules file is a configuration in which nothing but `alarms:` has to stand:
+ * the whole table is used, with nothing required, so that the gateway's own
+ * configuration can be given as it is.  A recording is recognised by its first
  * bytes, not by its name.
  */
 #include "agent/cli/rules_input.h"

@@ -1,5 +1,6 @@
 /*
- * rules_input: what the `rules` commands work on: the rules of a file, and a recording.
+ * rules_input: what the `rules` commands work on: the rules of a file, and a
+ * recording.
  */
 #ifndef MILLRACE_CLI_RULES_INPUT_H
 #define MILLRACE_CLI_RULES_INPUT_H
@@ -22,8 +23,8 @@ int rules_file_load(const char *path, struct rules_file *f);
 void rules_file_release(struct rules_file *f);
 
 /*
- * Plays --input into `p`: a CSV file, or a spool (all readings that are still in it). CLI_OK; or the exit status,
- * having told why.
+ * Plays --input into `p`: a CSV file, or a spool (all readings that are still
+ * in it). CLI_OK; or the exit status, having told why.
  */
 int rules_input_play(const struct cli *c, struct replay *p);
 

@@ -1,8 +1,10 @@
 /*
- * rules_learn: `rules learn`, limits proposed from a recording, as YAML to read, change and put into a configuration.
+ * rules_learn: `rules learn`, limits proposed from a recording, as YAML to
+ * read, change and put into a configuration.
  *
- * Nothing is applied.  Each rule is preceded by what was seen, so that a person who knows the machine can judge it; a
- * tag that moved too little or was read too seldom says so instead of having a rule.
+ * Nothing is applied.  Each rule is preceded by what was seen, so that a person
+ * who knows the machine can judge it; a tag that moved too little or was read
+ * too seldom says so instead of having a rule.
  */
 #include <inttypes.h>
 #include <stdlib.h>

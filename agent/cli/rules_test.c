@@ -1,9 +1,11 @@
 /*
- * rules_test: `rules test`, the alarms that recorded readings would have raised.
+ * rules_test: `rules test`, the alarms that recorded readings would have
+ * raised.
  *
- * It runs what the daemon runs, with the recording's time, so the same recording and rules say the same for ever; that
- * makes it fit for a rule's own test.  --explain plays the recording twice: once to learn where the alarm is, once to
- * show the readings around it, so that nothing has to be kept.
+ * It runs what the daemon runs, with the recording's time, so the same
+ * recording and rules say the same for ever; that makes it fit for a rule's own
+ * test.  --explain plays the recording twice: once to learn where the alarm is,
+ * once to show the readings around it, so that nothing has to be kept.
  */
 #include <inttypes.h>
 #include <math.h>

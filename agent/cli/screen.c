@@ -1,8 +1,9 @@
 /*
  * screen: see screen.h.
  *
- * The only file with curses.h; its macros (timeout, erase, move …) stay here.  The consoles of the kernel and of a VT100
- * have no Braille patterns in their fonts, whatever the locale says.
+ * The only file with curses.h; its macros (timeout, erase, move …) stay here.
+ * The consoles of the kernel and of a VT100 have no Braille patterns in their
+ * fonts, whatever the locale says.
  */
 #include "agent/cli/screen.h"
 

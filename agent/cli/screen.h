@@ -1,7 +1,9 @@
 /*
- * screen: the terminal of `top` and `tail -f`, by ncurses, which knows serial consoles and sends only what changed.
+ * screen: the terminal of `top` and `tail -f`, by ncurses, which knows serial
+ * consoles and sends only what changed.
  *
- * A killed program leaves the terminal as it was (ncurses takes SIGINT and SIGTERM).  One at a time; blocking.
+ * A killed program leaves the terminal as it was (ncurses takes SIGINT and
+ * SIGTERM).  One at a time; blocking.
  */
 #ifndef MILLRACE_CLI_SCREEN_H
 #define MILLRACE_CLI_SCREEN_H
@@ -19,7 +21,10 @@ void screen_size(int *rows, int *cols);
 void screen_draw(const struct line *lines, int rows);
 int screen_key(int wait_ms); /* SCREEN_NONE: there was none for so long */
 
-/* Does the locale have characters beyond ASCII, and does the terminal (if it is `braille` that is wanted) show them? */
+/*
+ * Does the locale have characters beyond ASCII, and does the terminal (if it is
+ * `braille` that is wanted) show them?
+ */
 bool screen_utf8(bool braille);
 
 #endif

@@ -1,8 +1,10 @@
 /*
- * send: one test reading, made by hand, through the daemon's own path: it is on disk when the answer comes.
+ * send: one test reading, made by hand, through the daemon's own path: it is on
+ * disk when the answer comes.
  *
- * What the value is, is decided by how it is written: JSON's number, true or false; a text in double quotes; else the text
- * as it stands.  So `send s/t 71.3` is a number, and `send s/t '"71.3"'` the text.
+ * What the value is, is decided by how it is written: JSON's number, true or
+ * false; a text in double quotes; else the text as it stands.  So `send s/t
+ * 71.3` is a number, and `send s/t '"71.3"'` the text.
  */
 #include <jansson.h>
 #include <string.h>

@@ -1,7 +1,9 @@
 /*
- * spool_check: `spool verify` and `spool sql`: looking into the file itself, whatever state it is in.
+ * spool_check: `spool verify` and `spool sql`: looking into the file itself,
+ * whatever state it is in.
  *
- * Exit status 1 of verify means that faults were found; they are on standard output, one a line.
+ * Exit status 1 of verify means that faults were found; they are on standard
+ * output, one a line.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -61,7 +63,10 @@ static void tell_result(struct cli *c, const struct spool_verify *v, bool live)
                 fputs("the daemon uses it: pages were not all looked at; --all does, and holds it up meanwhile\n", f);
 }
 
-/* A file that SQLite can't read is looked at all the same, so opening it may fail. */
+/*
+ * A file that SQLite can't read is looked at all the same, so opening it may
+ * fail.
+ */
 static bool is_live(const char *path)
 {
         struct spool_query *q;
@@ -169,7 +174,10 @@ static void release(struct answer *a, size_t n)
         free(a->columns);
 }
 
-/* Into memory first: a pager that waits for its reader would hold up the daemon's checkpoints. */
+/*
+ * Into memory first: a pager that waits for its reader would hold up the
+ * daemon's checkpoints.
+ */
 static int ask(struct answer *a, const char *path, struct err *e)
 {
         FILE *f = a->c->out.f;

@@ -1,7 +1,9 @@
 /*
- * spool_list: the bounded listings of a spool: lanes, the ledger of drops, the quarantine.
+ * spool_list: the bounded listings of a spool: lanes, the ledger of drops, the
+ * quarantine.
  *
- * Each is a table of columns and one callback that fills a row; the writer does the rest.
+ * Each is a table of columns and one callback that fills a row; the writer does
+ * the rest.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,7 +27,10 @@ static bool on_first(void *ctx, const struct spool_query_row *row)
         return false;
 }
 
-/* Of a dropped range, the part that lies among the kept rows: kept rows = their range less these. */
+/*
+ * Of a dropped range, the part that lies among the kept rows: kept rows = their
+ * range less these.
+ */
 static bool on_drop_in_kept(void *ctx, const struct spool_query_drop *d)
 {
         struct lane *lane = (struct lane *)ctx + d->lane;
@@ -157,7 +162,10 @@ int cmd_spool_dropped(struct cli *c)
         return r;
 }
 
-/* The payload as text when it is text; else *hex is set. Both are the caller's to free. */
+/*
+ * The payload as text when it is text; else *hex is set. Both are the caller's
+ * to free.
+ */
 static void payload_texts(const struct spool_query_quarantine *item, char **text, char **hex)
 {
         const unsigned char *bytes = item->payload;

@@ -1,9 +1,12 @@
 /*
- * spool_purge: `spool purge`: says what would go, and with --yes has it taken away.
+ * spool_purge: `spool purge`: says what would go, and with --yes has it taken
+ * away.
  *
- * While a daemon has the file only the daemon may write it: it is asked, and asked again until it is done.  Without one the
- * spool is opened here as the daemon would open it, on a clock of its own (rt_sim: nothing else is waited for), and by its
- * owner: what root would leave beside it could not be opened by the daemon afterwards.
+ * While a daemon has the file only the daemon may write it: it is asked, and
+ * asked again until it is done.  Without one the spool is opened here as the
+ * daemon would open it, on a clock of its own (rt_sim: nothing else is waited
+ * for), and by its owner: what root would leave beside it could not be opened
+ * by the daemon afterwards.
  */
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,8 +1,10 @@
 /*
- * spool_requeue: `spool requeue`: has the daemon send rows once more, and waits for what becomes of them.
+ * spool_requeue: `spool requeue`: has the daemon send rows once more, and waits
+ * for what becomes of them.
  *
- * Only the daemon can: the tool has no way to Kafka.  An interrupted wait ends nothing; asking again sends again, which does
- * no harm, as ids stay.  Progress on a terminal.
+ * Only the daemon can: the tool has no way to Kafka.  An interrupted wait ends
+ * nothing; asking again sends again, which does no harm, as ids stay.  Progress
+ * on a terminal.
  */
 #include <ctype.h>
 #include <errno.h>

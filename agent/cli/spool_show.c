@@ -1,8 +1,9 @@
 /*
  * spool_show: one reading in full, or why it is not there any more.
  *
- * A seq that has no row was delivered and trimmed (at or below the watermark), dropped (the ledger names the reason), or
- * never given out.  The answer is made from the same file, so it holds without the daemon too.
+ * A seq that has no row was delivered and trimmed (at or below the watermark),
+ * dropped (the ledger names the reason), or never given out.  The answer is
+ * made from the same file, so it holds without the daemon too.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -35,7 +36,10 @@ static void print_flags(FILE *f, unsigned flags, const char *quote)
         }
 }
 
-/* The record as Kafka gets it, and before its closing brace what the record does not carry. */
+/*
+ * The record as Kafka gets it, and before its closing brace what the record
+ * does not carry.
+ */
 static void print_json(struct show *s, const struct spool_query_row *row)
 {
         FILE *f = s->view.out->f;

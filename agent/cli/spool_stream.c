@@ -1,9 +1,11 @@
 /*
  * spool_stream: `spool tail` and `spool export`, the listings without an end.
  *
- * Rows are printed as the query hands them over, slice by slice, so memory stays bounded and no read transaction outlives a
- * slice.  Following is asking again, twice a second, for what comes behind the last seq seen: a notification by the daemon
- * would not work without the daemon.  When the spool was replaced (a new epoch), tail goes on with the new one.
+ * Rows are printed as the query hands them over, slice by slice, so memory
+ * stays bounded and no read transaction outlives a slice.  Following is asking
+ * again, twice a second, for what comes behind the last seq seen: a
+ * notification by the daemon would not work without the daemon.  When the spool
+ * was replaced (a new epoch), tail goes on with the new one.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -87,7 +89,10 @@ static int skip_all(struct spool_query *q, struct spool_filter *filter, struct e
         return 0;
 }
 
-/* The rows there are, then what comes; ends only by an error, a replaced file or a closed output. */
+/*
+ * The rows there are, then what comes; ends only by an error, a replaced file
+ * or a closed output.
+ */
 static int tail_one(struct cli *c, const char *path, struct spool_filter *filter, struct err *e)
 {
         struct timespec pause = {.tv_nsec = FOLLOW_EVERY_MS * 1000000L};

@@ -1,8 +1,10 @@
 /*
  * status_field: see status_field.h.
  *
- * One place for the page of `millrace status` and for the screen of `millrace top`, so that a number looks alike on both.
- * Text is made harmless here: it may have come over the wire (a driver's last error quotes a broker).  Fails never.
+ * One place for the page of `millrace status` and for the screen of `millrace
+ * top`, so that a number looks alike on both. Text is made harmless here: it
+ * may have come over the wire (a driver's last error quotes a broker).  Fails
+ * never.
  */
 #include "agent/cli/status_field.h"
 

@@ -1,11 +1,13 @@
 /*
  * status_view: what `millrace status` shows to people.
  *
- * One screen, most important first: is it well, what is held and since when, does it drain, then the sources and the
- * uplink.  Works on the JSON object and not on the daemon's structs, so that the page of a running daemon, of a dead one
- * (made from the file) and the machine-readable form can't disagree.
+ * One screen, most important first: is it well, what is held and since when,
+ * does it drain, then the sources and the uplink.  Works on the JSON object and
+ * not on the daemon's structs, so that the page of a running daemon, of a dead
+ * one (made from the file) and the machine-readable form can't disagree.
  *
- * Fails never: the object comes from outside, so every key may be absent or of another type, and shows as "-".
+ * Fails never: the object comes from outside, so every key may be absent or of
+ * another type, and shows as "-".
  */
 #include "agent/cli/status_view.h"
 

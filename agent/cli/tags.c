@@ -1,8 +1,9 @@
 /*
  * tags: what the spool knows of each tag: `tags` and `spool stats`.
  *
- * The tag table is small and cheap to read; last values and counts need a walk over all readings, about a second per
- * million.  `spool stats` walks, `tags` does only while the file is small, and leaves the value out otherwise.
+ * The tag table is small and cheap to read; last values and counts need a walk
+ * over all readings, about a second per million.  `spool stats` walks, `tags`
+ * does only while the file is small, and leaves the value out otherwise.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -10,7 +11,10 @@
 #include "agent/cli/open.h"
 #include "agent/cli/reading_view.h"
 
-/* Spools up to this size are walked for the last values; that takes under a second. */
+/*
+ * Spools up to this size are walked for the last values; that takes under a
+ * second.
+ */
 enum { WALK_BYTES_MOST = 64 << 20 };
 
 struct tag_list {

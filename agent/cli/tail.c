@@ -1,12 +1,16 @@
 /*
- * tail: one tag in the terminal: a curve of its last readings that goes on with what arrives (-f).
+ * tail: one tag in the terminal: a curve of its last readings that goes on with
+ * what arrives (-f).
  *
- * Reads the spool's file as `spool tail` does, in short steps and read-only, so it works on a copy and without the daemon, and
- * never holds the daemon up.  All rows behind the last one seen are looked at and those of the tag taken: asking for the
- * tag's own would walk again, each time, over all that came since its last reading.  A spool that was replaced (a new file)
- * is opened anew.  Into a pipe, with --json, and for a tag of texts it is `spool tail`.
+ * Reads the spool's file as `spool tail` does, in short steps and read-only, so
+ * it works on a copy and without the daemon, and never holds the daemon up.
+ * All rows behind the last one seen are looked at and those of the tag taken:
+ * asking for the tag's own would walk again, each time, over all that came
+ * since its last reading.  A spool that was replaced (a new file) is opened
+ * anew.  Into a pipe, with --json, and for a tag of texts it is `spool tail`.
  *
- * Fails when the tag is not known, or is several where one is to be drawn (1), and as opening a spool does.
+ * Fails when the tag is not known, or is several where one is to be drawn (1),
+ * and as opening a spool does.
  */
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -145,7 +149,10 @@ static int open_file(struct tail *t, struct err *e)
         return spool_query_open(&t->q, t->places.spool, e);
 }
 
-/* The last `lines` readings: once to learn what span they need, once to draw them. */
+/*
+ * The last `lines` readings: once to learn what span they need, once to draw
+ * them.
+ */
 static int look_back(struct tail *t, uint64_t lines, unsigned *type, struct err *e)
 {
         struct spool_filter tags = {

@@ -1,9 +1,10 @@
 /*
  * tail_view: see tail_view.h.
  *
- * Below the curve the axis itself tells the quality, column by column, so that a gap is seen to be one even where the curve
- * would not show it, and without colour.  The right edge waits up to two seconds for what is not committed yet: it would
- * look like a gap otherwise.  Fails never.
+ * Below the curve the axis itself tells the quality, column by column, so that
+ * a gap is seen to be one even where the curve would not show it, and without
+ * colour.  The right edge waits up to two seconds for what is not committed
+ * yet: it would look like a gap otherwise.  Fails never.
  */
 #include "agent/cli/tail_view.h"
 

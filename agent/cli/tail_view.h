@@ -1,6 +1,7 @@
 /*
- * tail_view: what `millrace tail` shows of one tag, as lines of text.  Pure: a plot and a time in, lines out; the terminal is
- * tail.c's.  Made for 80×24 in plain ASCII; with `braille` the curve is drawn finer.
+ * tail_view: what `millrace tail` shows of one tag, as lines of text.  Pure: a
+ * plot and a time in, lines out; the terminal is tail.c's.  Made for 80×24 in
+ * plain ASCII; with `braille` the curve is drawn finer.
  */
 #ifndef MILLRACE_CLI_TAIL_VIEW_H
 #define MILLRACE_CLI_TAIL_VIEW_H

@@ -1,8 +1,10 @@
 /*
- * top: a live screen.  Asks the daemon once a second, draws what top_view laid out, reads keys in between.
+ * top: a live screen.  Asks the daemon once a second, draws what top_view laid
+ * out, reads keys in between.
  *
- * The daemon may go and come: the screen stays, says so, and shows the last that was known.  Fails at start when there is no
- * terminal or no daemon was ever there (69).
+ * The daemon may go and come: the screen stays, says so, and shows the last
+ * that was known.  Fails at start when there is no terminal or no daemon was
+ * ever there (69).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +68,10 @@ static void ask_alarms(struct top *t)
         json_decref(request);
 }
 
-/* The operator's word on the alarm at the cursor; what came of it is told for as long as no other key is pressed. */
+/*
+ * The operator's word on the alarm at the cursor; what came of it is told for
+ * as long as no other key is pressed.
+ */
 static void say(struct top *t, const char *action)
 {
         json_t *alarm = json_array_get(t->alarms, (size_t)t->screen.cursor), *request, *reply = NULL;

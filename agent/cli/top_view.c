@@ -1,8 +1,9 @@
 /*
  * top_view: see top_view.h.
  *
- * Sparklines are columns of five seconds that never change once they are full: a screen over a slow line is
- * repainted only where something happened.  Fails never: what is missing in the object is "-".
+ * Sparklines are columns of five seconds that never change once they are full:
+ * a screen over a slow line is repainted only where something happened.  Fails
+ * never: what is missing in the object is "-".
  */
 #include "agent/cli/top_view.h"
 
@@ -190,7 +191,10 @@ static int put_driver(struct top_screen *s, int row, const json_t *d)
 
 /* ---- the list below: drivers, or alarms ---- */
 
-/* How many of `n` are to be shown in the room below `row`; the line that tells of the others is counted off. */
+/*
+ * How many of `n` are to be shown in the room below `row`; the line that tells
+ * of the others is counted off.
+ */
 static int window(struct top_screen *s, int row, int n)
 {
         int room = s->rows - 1 - row;

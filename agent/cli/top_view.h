@@ -1,9 +1,9 @@
 /*
- * top_view: what `millrace top` shows, as lines of text.  Pure: a status object and a history in, lines out; the terminal is
- * top.c's.
+ * top_view: what `millrace top` shows, as lines of text.  Pure: a status object
+ * and a history in, lines out; the terminal is top.c's.
  *
- * Made for a serial console of 80×24 without colour: what matters is in words, a line's weight (title, warning) is all that
- * the terminal adds.
+ * Made for a serial console of 80×24 without colour: what matters is in words,
+ * a line's weight (title, warning) is all that the terminal adds.
  */
 #ifndef MILLRACE_CLI_TOP_VIEW_H
 #define MILLRACE_CLI_TOP_VIEW_H
@@ -31,10 +31,16 @@ struct top_history {
         long bucket_s; /* time of the last bucket */
 };
 
-/* A sample of the second `now_s` (any clock that only grows). Seconds without one leave gaps. */
+/*
+ * A sample of the second `now_s` (any clock that only grows). Seconds without
+ * one leave gaps.
+ */
 void top_history_add(struct top_history *h, const json_t *status, long now_s);
 
-/* The last `width` buckets, oldest first: blocks, or with !utf8 one of " .:-=+*#". Scaled to the largest, told in *most. */
+/*
+ * The last `width` buckets, oldest first: blocks, or with !utf8 one of "
+ * .:-=+*#". Scaled to the largest, told in *most.
+ */
 void top_spark(const struct top_history *h, enum top_series series, unsigned width, bool utf8, char *out, double *most);
 
 struct top_screen {
@@ -49,7 +55,10 @@ struct top_screen {
         struct line lines[LINE_ROWS_MAX];
 };
 
-/* The reply to "alarms" as a list: unacknowledged first, then the severest, then the latest. The caller's. */
+/*
+ * The reply to "alarms" as a list: unacknowledged first, then the severest,
+ * then the latest. The caller's.
+ */
 json_t *top_sort_alarms(const json_t *reply);
 
 /* `status` and `alarms` (sorted) may be NULL: nothing has been heard yet. */

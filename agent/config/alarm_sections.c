@@ -1,8 +1,9 @@
 /*
  * alarm_sections: see alarm_sections.h.
  *
- * What a table can't say is in the check functions, without I/O; what needs two sections (does the connection exist?) is
- * in config.c.  Fails with a sentence at the key.
+ * What a table can't say is in the check functions, without I/O; what needs two
+ * sections (does the connection exist?) is in config.c.  Fails with a sentence
+ * at the key.
  */
 #include "agent/config/alarm_sections.h"
 

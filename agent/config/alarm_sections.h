@@ -1,6 +1,6 @@
 /*
- * alarm_sections: the sections about what is watched on the plant floor: alarms, who is notified of them, and what is thinned
- * after them.
+ * alarm_sections: the sections about what is watched on the plant floor:
+ * alarms, who is notified of them, and what is thinned after them.
  */
 #ifndef MILLRACE_CONFIG_ALARM_SECTIONS_H
 #define MILLRACE_CONFIG_ALARM_SECTIONS_H
@@ -34,7 +34,10 @@ struct floor_conf {
 
 enum { FLOOR_SECTIONS = 3 };
 
-/* Rows for a table whose struct has a struct floor_conf; their offsets count from it. */
+/*
+ * Rows for a table whose struct has a struct floor_conf; their offsets count
+ * from it.
+ */
 extern const struct schema_key floor_keys[FLOOR_SECTIONS + 1];
 
 #endif

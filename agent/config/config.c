@@ -1,14 +1,17 @@
 /*
  * config: see config.h.
  *
- * Why one table for the whole file: the root is put together from the agent's own keys, one list per driver in
- * drivers_known, and the sections of the floor, so a new driver brings its section by being in that list.  What
- * needs two sections (does the bus of a device exist?) is checked here after the walk, and only when each section is
- * right by itself, so that one mistake is told once.
+ * Why one table for the whole file: the root is put together from the agent's
+ * own keys, one list per driver in drivers_known, and the sections of the
+ * floor, so a new driver brings its section by being in that list.  What needs
+ * two sections (does the bus of a device exist?) is checked here after the
+ * walk, and only when each section is right by itself, so that one mistake is
+ * told once.
  *
- * Fails with all faults at once; nothing is half loaded.  What is allowed but should be known (a bus that is asked
- * more than it can answer, a password file that is not there yet) is a notice, because a configuration may be
- * checked on another machine than the one it is for.
+ * Fails with all faults at once; nothing is half loaded.  What is allowed but
+ * should be known (a bus that is asked more than it can answer, a password file
+ * that is not there yet) is a notice, because a configuration may be checked on
+ * another machine than the one it is for.
  */
 #include "agent/config/config.h"
 
@@ -84,7 +87,9 @@ static const struct schema_key own_keys[OWN_KEYS] = {
         {"flash", SCHEMA_MAP, 0, AT(flash), .sub = &flash_schema, .help = "Sparing the flash the spool lies on."},
 };
 
-/* What hangs on the buses of the modbus section; bound to them by modbus_link. */
+/*
+ * What hangs on the buses of the modbus section; bound to them by modbus_link.
+ */
 static const struct schema_key slave_keys[SLAVE_KEYS] = {
         {"profiles", SCHEMA_LIST, 0, AT(profiles), .sub = &modbus_profile_schema,
          .help = "Register maps of Modbus devices."},
@@ -213,7 +218,10 @@ static void link_slaves(struct walk *w, struct config *c)
                     on_link_fault, w);
 }
 
-/* A message that found no room in the spool's memory would be acknowledged and dropped, so none is as long as that. */
+/*
+ * A message that found no room in the spool's memory would be acknowledged and
+ * dropped, so none is as long as that.
+ */
 static void fit_payloads(struct walk *w, struct config *c)
 {
         uint64_t most = spool_text_most(&c->spool);
@@ -398,7 +406,10 @@ int config_load_text(const char *name, const char *text, size_t len, struct conf
         return finish(&l, false, out);
 }
 
-/* At most one byte more than is allowed, so that the walk can say that it is too large. NULL: errno says why. */
+/*
+ * At most one byte more than is allowed, so that the walk can say that it is
+ * too large. NULL: errno says why.
+ */
 static char *read_file(const char *path, size_t *len)
 {
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -1,9 +1,11 @@
 /*
- * config: the whole configuration, as the agent and the command-line tool read it.
+ * config: the whole configuration, as the agent and the command-line tool read
+ * it.
  *
- * One YAML file and the *.yaml files of conf.d/ beside it, checked against the tables of the modules.  config_load
- * reads files (blocking: before the loop runs); nothing else here does I/O.  A configuration is immutable once
- * loaded and owns all it points to.
+ * One YAML file and the *.yaml files of conf.d/ beside it, checked against the
+ * tables of the modules.  config_load reads files (blocking: before the loop
+ * runs); nothing else here does I/O.  A configuration is immutable once loaded
+ * and owns all it points to.
  */
 #ifndef MILLRACE_CONFIG_CONFIG_H
 #define MILLRACE_CONFIG_CONFIG_H
@@ -60,20 +62,29 @@ struct config {
         struct arena arena;
 };
 
-/* 0; or -1, *out is NULL and `faults` (zeroed before) tells all that is wrong, sorted. */
+/*
+ * 0; or -1, *out is NULL and `faults` (zeroed before) tells all that is wrong,
+ * sorted.
+ */
 int config_load(const char *path, struct config **out, struct faults *faults);
-/* The same of a text in memory: no conf.d, no look at files that are named in it. */
+/*
+ * The same of a text in memory: no conf.d, no look at files that are named in
+ * it.
+ */
 int config_load_text(const char *name, const char *text, size_t len, struct config **out, struct faults *faults);
 /*
- * Of a configuration that has faults, but not there: where its spool and its daemon's socket are, for free(). 0, or -1: not even that
- * can be told.
+ * Of a configuration that has faults, but not there: where its spool and its
+ * daemon's socket are, for free(). 0, or -1: not even that can be told.
  */
 int config_places(const char *path, char **spool, char **socket);
 void config_free(struct config *c); /* NULL is fine */
 
 void config_log_notices(const struct config *c);
 
-/* The effective configuration as YAML, defaults included; passwords are left out. */
+/*
+ * The effective configuration as YAML, defaults included; passwords are left
+ * out.
+ */
 void config_dump(const struct config *c, FILE *out);
 /* The key tables for the manual page, in scdoc. */
 void config_manual(FILE *out);

@@ -1,8 +1,9 @@
 /*
  * equal: see equal.h.
  *
- * What a check() derives from the keys follows from them, and what one section has of another (the devices of a bus) is for the
- * caller to compare.  Numbers are compared bit by bit, because NaN means "not said".  Cannot fail.
+ * What a check() derives from the keys follows from them, and what one section
+ * has of another (the devices of a bus) is for the caller to compare.  Numbers
+ * are compared bit by bit, because NaN means "not said".  Cannot fail.
  */
 #include "agent/config/equal.h"
 

@@ -1,6 +1,7 @@
 /*
- * equal: do two filled structs say the same?  By the tables, so spelling, order of keys and defaults written out make no
- * difference; where a thing stood in its file does not count.  Pure.
+ * equal: do two filled structs say the same?  By the tables, so spelling, order
+ * of keys and defaults written out make no difference; where a thing stood in
+ * its file does not count.  Pure.
  */
 #ifndef MILLRACE_CONFIG_EQUAL_H
 #define MILLRACE_CONFIG_EQUAL_H

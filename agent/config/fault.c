@@ -1,10 +1,11 @@
 /*
  * fault: see fault.h.
  *
- * Why an arena: a configuration is hundreds of small strings and structs that end together, on SIGHUP or at exit;
- * one call frees them and nothing can be freed twice.  Why a bound on faults: a file of another format is wrong in
- * every line, and nobody reads the two-hundredth sentence.  Running out of memory aborts (mem_alloc); nothing else
- * fails here.
+ * Why an arena: a configuration is hundreds of small strings and structs that
+ * end together, on SIGHUP or at exit; one call frees them and nothing can be
+ * freed twice.  Why a bound on faults: a file of another format is wrong in
+ * every line, and nobody reads the two-hundredth sentence.  Running out of
+ * memory aborts (mem_alloc); nothing else fails here.
  */
 #include "agent/config/fault.h"
 

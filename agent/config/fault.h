@@ -1,8 +1,10 @@
 /*
- * fault: what is wrong with a configuration, for a person; and the memory a configuration lives in.
+ * fault: what is wrong with a configuration, for a person; and the memory a
+ * configuration lives in.
  *
- * A struct faults is zeroed before use.  Each fault has its place and one sentence; they are kept up to a bound,
- * counted beyond it, and sorted by place (files in the order they were named) before they are shown.  Any thread, no
+ * A struct faults is zeroed before use.  Each fault has its place and one
+ * sentence; they are kept up to a bound, counted beyond it, and sorted by place
+ * (files in the order they were named) before they are shown.  Any thread, no
  * I/O.
  */
 #ifndef MILLRACE_CONFIG_FAULT_H
@@ -40,7 +42,10 @@ struct faults {
         size_t n_files;
 };
 
-/* Names the next file, for the order of showing; returns a copy that lives as long as the faults. */
+/*
+ * Names the next file, for the order of showing; returns a copy that lives as
+ * long as the faults.
+ */
 const char *faults_file(struct faults *f, const char *file);
 /* `path` may be "". Everything is copied. */
 void faults_add(struct faults *f, const struct schema_at *at, const char *path, const char *fmt, ...)

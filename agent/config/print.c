@@ -1,8 +1,10 @@
 /*
- * print: the configuration and its tables as text, for `millrace check --dump` and for the manual page.
+ * print: the configuration and its tables as text, for `millrace check --dump`
+ * and for the manual page.
  *
- * Why from the tables: a key that is read is a key that is shown, with the default and the range it really has.
- * What is dumped loads again to the same values, but for passwords, which are left out.  Writing fails as the stream
+ * Why from the tables: a key that is read is a key that is shown, with the
+ * default and the range it really has. What is dumped loads again to the same
+ * values, but for passwords, which are left out.  Writing fails as the stream
  * does; the caller looks at ferror().
  */
 #include <math.h>
@@ -44,7 +46,10 @@ static size_t decode(const char *s, uint32_t *out)
         return n;
 }
 
-/* May stand in a quoted text as it is: YAML folds some line ends of other scripts and refuses controls. */
+/*
+ * May stand in a quoted text as it is: YAML folds some line ends of other
+ * scripts and refuses controls.
+ */
 static bool is_printable(uint32_t c)
 {
         if (c < 0xa0)

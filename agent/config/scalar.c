@@ -1,12 +1,14 @@
 /*
  * scalar: see scalar.h.
  *
- * Why so strict: what YAML's readers guess ("no" as false, 010 as 8, 5 as five of whatever unit) ends as a wrong
- * period on a machine.  So a boolean is true or false, a number is decimal and not quoted, a duration and a size
- * have a unit, and a text that looks like a number, a boolean or nothing is quoted.  Names and choices are taken as
- * written.
+ * Why so strict: what YAML's readers guess ("no" as false, 010 as 8, 5 as five
+ * of whatever unit) ends as a wrong period on a machine.  So a boolean is true
+ * or false, a number is decimal and not quoted, a duration and a size have a
+ * unit, and a text that looks like a number, a boolean or nothing is quoted.
+ * Names and choices are taken as written.
  *
- * Fails with a sentence that first says what was found and then what is allowed.
+ * Fails with a sentence that first says what was found and then what is
+ * allowed.
  */
 #include "agent/config/scalar.h"
 

@@ -1,12 +1,14 @@
 /*
  * walk: see walk.h.
  *
- * The walk goes only where a table leads, row by row, so its depth is the tables', not the file's.  Texts have become
- * trees of nodes before (yaml.c), without aliases, so nothing is visited twice.
+ * The walk goes only where a table leads, row by row, so its depth is the
+ * tables', not the file's.  Texts have become trees of nodes before (yaml.c),
+ * without aliases, so nothing is visited twice.
  *
- * Fails: never half.  Every fault is added to the list and the walk goes on with the next key; a table's own check()
- * runs only for what is otherwise right, so that one mistake is told once.  A struct that was filled with faults is
- * not used.
+ * Fails: never half.  Every fault is added to the list and the walk goes on
+ * with the next key; a table's own check() runs only for what is otherwise
+ * right, so that one mistake is told once.  A struct that was filled with
+ * faults is not used.
  */
 #include "agent/config/walk.h"
 
@@ -113,7 +115,10 @@ static void note_place(struct walk *w, const void *field, const struct schema_ke
                 (struct walk_place){field, key, at_ref(r), arena_text(&w->own, w->path, w->path_len)};
 }
 
-/* A struct and its first member share an address, so the last one noted is the innermost. */
+/*
+ * A struct and its first member share an address, so the last one noted is the
+ * innermost.
+ */
 const struct walk_place *walk_find(const struct walk *w, const void *field)
 {
         for (size_t i = w->n_places; i-- > 0;) {
@@ -438,7 +443,10 @@ static void check_map(struct walk *w, const struct schema *schema, void *obj, co
         path_pop(w, before);
 }
 
-/* Which pairs belong to which row: the first, and further ones only of a list that several texts have. */
+/*
+ * Which pairs belong to which row: the first, and further ones only of a list
+ * that several texts have.
+ */
 struct row_values {
         const struct pair *first;
         struct ref *values;

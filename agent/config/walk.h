@@ -1,9 +1,11 @@
 /*
  * walk: YAML texts against a table, into structs.
  *
- * One walk takes one or more texts (the file, then those of conf.d) and fills one struct from all of them: a list
- * section is the sum of the texts, any other section may stand in one text only.  Nothing here does I/O.  What it
- * fills lives in the arena; the walk itself is needed only while places are asked for.
+ * One walk takes one or more texts (the file, then those of conf.d) and fills
+ * one struct from all of them: a list section is the sum of the texts, any
+ * other section may stand in one text only.  Nothing here does I/O.  What it
+ * fills lives in the arena; the walk itself is needed only while places are
+ * asked for.
  */
 #ifndef MILLRACE_CONFIG_WALK_H
 #define MILLRACE_CONFIG_WALK_H
@@ -18,7 +20,10 @@ enum { CONFIG_ITEMS_MOST = 4096 };
 
 struct walk;
 
-/* A value that was written: which field it filled, from which row of a table, where. */
+/*
+ * A value that was written: which field it filled, from which row of a table,
+ * where.
+ */
 struct walk_place {
         const void *field;
         const struct schema_key *key;
@@ -29,10 +34,16 @@ struct walk_place {
 struct walk *walk_new(struct arena *arena, struct faults *faults);
 void walk_free(struct walk *w);
 
-/* Adds a text. 0; or -1: it can't be walked, the faults say why. An empty one is a fault unless `may_be_empty`. */
+/*
+ * Adds a text. 0; or -1: it can't be walked, the faults say why. An empty one
+ * is a fault unless `may_be_empty`.
+ */
 int walk_add(struct walk *w, const char *file, const char *text, size_t len, bool may_be_empty);
 
-/* Fills `obj` (zeroed, root->size bytes) from what was added; every fault is told. */
+/*
+ * Fills `obj` (zeroed, root->size bytes) from what was added; every fault is
+ * told.
+ */
 void walk_fill(struct walk *w, const struct schema *root, void *obj);
 
 /* NULL: the field was not written. Valid until the walk is freed. */

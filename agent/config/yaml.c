@@ -1,12 +1,15 @@
 /*
  * yaml: see yaml.h.  The only file with yaml.h.
  *
- * Why two passes over a text: libyaml's documents know the line and column of every node, but have already followed
- * aliases and forgotten anchors, tags and further documents.  So the events are read once for what is not allowed at
- * all, and how deep it goes; then the document is built and copied into nodes of ours.  A text with an alias is not
- * copied: shared nodes could make a small file endless.
+ * Why two passes over a text: libyaml's documents know the line and column of
+ * every node, but have already followed aliases and forgotten anchors, tags and
+ * further documents.  So the events are read once for what is not allowed at
+ * all, and how deep it goes; then the document is built and copied into nodes
+ * of ours.  A text with an alias is not copied: shared nodes could make a small
+ * file endless.
  *
- * Fails with a fault at its line and column; what would only be told again (an alias that leads nowhere) is not.
+ * Fails with a fault at its line and column; what would only be told again (an
+ * alias that leads nowhere) is not.
  */
 #include "agent/config/yaml.h"
 
@@ -60,7 +63,10 @@ static size_t first_not_utf8(const char *text, size_t len)
         return i;
 }
 
-/* Bytes that no configuration has, told here because libyaml names no line for them. */
+/*
+ * Bytes that no configuration has, told here because libyaml names no line for
+ * them.
+ */
 static int check_bytes(struct faults *faults, const char *file, const char *text, size_t len)
 {
         struct schema_at at = {file, 0, 0};

@@ -1,5 +1,6 @@
 /*
- * yaml: one YAML text as a tree of nodes, each with its place.  Pure; the nodes live in the arena.
+ * yaml: one YAML text as a tree of nodes, each with its place.  Pure; the nodes
+ * live in the arena.
  */
 #ifndef MILLRACE_CONFIG_YAML_H
 #define MILLRACE_CONFIG_YAML_H
@@ -23,7 +24,10 @@ struct node {
         size_t n;
 };
 
-/* 0, and NULL in *root when the text is empty; or -1 and at least one fault. Faults that leave a tree are 0 too. */
+/*
+ * 0, and NULL in *root when the text is empty; or -1 and at least one fault.
+ * Faults that leave a tree are 0 too.
+ */
 int config_yaml(struct arena *arena, struct faults *faults, const char *file, const char *text, size_t len,
                 const struct node **root);
 

@@ -1,12 +1,15 @@
 /*
  * metrics: see metrics.h.
  *
- * One row per family, in the order of the page; a driver's families are written driver by driver, because a family's lines must
- * stand together.  Every sample carries the gateway's name, so that one Prometheus can take in a plant of them.  Counters
- * are those of the spool's epoch or of the process; both only start anew at 0, which Prometheus expects of a counter.
+ * One row per family, in the order of the page; a driver's families are written
+ * driver by driver, because a family's lines must stand together.  Every sample
+ * carries the gateway's name, so that one Prometheus can take in a plant of
+ * them.  Counters are those of the spool's epoch or of the process; both only
+ * start anew at 0, which Prometheus expects of a counter.
  *
- * Only loopback is listened to: the page has no password, so who else may read it is for a proxy in front to decide.
- * Never fails on what the object holds: a key that is absent or of another type is a sample that is not there.
+ * Only loopback is listened to: the page has no password, so who else may read
+ * it is for a proxy in front to decide. Never fails on what the object holds: a
+ * key that is absent or of another type is a sample that is not there.
  */
 #include "agent/control/metrics.h"
 

@@ -1,14 +1,18 @@
 /*
  * metrics_http: see metrics_http.h.
  *
- * libmicrohttpd without threads of its own: it brings one epoll fd, which is a watch on our loop, and says when it wants to
- * be called again.  So the page is made on the loop thread at the moment somebody asks, from the same object as
- * `millrace status`, and nothing is made while nobody does.  At most eight connections, each closed after ten idle seconds.
+ * libmicrohttpd without threads of its own: it brings one epoll fd, which is a
+ * watch on our loop, and says when it wants to be called again.  So the page is
+ * made on the loop thread at the moment somebody asks, from the same object as
+ * `millrace status`, and nothing is made while nobody does.  At most eight
+ * connections, each closed after ten idle seconds.
  *
- * The library is loaded when metrics.listen is set, not before: it brings GnuTLS and what belongs to it, 2.2 MB that a board
- * which is not scraped should not pay.
+ * The library is loaded when metrics.listen is set, not before: it brings
+ * GnuTLS and what belongs to it, 2.2 MB that a board which is not scraped
+ * should not pay.
  *
- * Fails at start with a sentence (the port is taken); later a client that does not read its answer loses its connection.
+ * Fails at start with a sentence (the port is taken); later a client that does
+ * not read its answer loses its connection.
  */
 #include "agent/control/metrics_http.h"
 
@@ -73,8 +77,9 @@ static bool has_clients(const struct metrics_http *m)
 }
 
 /*
- * A run that lets clients go makes room for others, but only the next one listens again, and nothing asks for that one.  So
- * while there were clients another run follows soon.
+ * A run that lets clients go makes room for others, but only the next one
+ * listens again, and nothing asks for that one.  So while there were clients
+ * another run follows soon.
  */
 static void pump(struct metrics_http *m)
 {

@@ -1,8 +1,9 @@
 /*
  * requests: see requests.h.
  *
- * Requests are small JSON objects; every wrong one is answered with {"error": …}, never by closing.  `send` makes a reading
- * as a driver would and answers when it is on disk, so that a script may rely on its id.
+ * Requests are small JSON objects; every wrong one is answered with {"error":
+ * …}, never by closing.  `send` makes a reading as a driver would and answers
+ * when it is on disk, so that a script may rely on its id.
  */
 #include "agent/control/requests.h"
 

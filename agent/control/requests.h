@@ -1,5 +1,6 @@
 /*
- * requests: what a client of the control socket may ask of a running agent: `status`, `send`.  Loop thread.
+ * requests: what a client of the control socket may ask of a running agent:
+ * `status`, `send`.  Loop thread.
  */
 #ifndef MILLRACE_CONTROL_REQUESTS_H
 #define MILLRACE_CONTROL_REQUESTS_H

@@ -1,14 +1,17 @@
 /*
  * requeue: see requeue.h.
  *
- * First the dead letters of the range, by id, then its rows that are in the file and delivered; what is held goes anyway.
- * The job is in memory only: after a restart it is asked for again, which does no harm as ids stay.  A dead letter that is
- * delivered now leaves its table with the next commit.
+ * First the dead letters of the range, by id, then its rows that are in the
+ * file and delivered; what is held goes anyway. The job is in memory only:
+ * after a restart it is asked for again, which does no harm as ids stay.  A
+ * dead letter that is delivered now leaves its table with the next commit.
  *
- * What is refused goes once more, alone: Kafka refuses whole batches for one record that is too large.
+ * What is refused goes once more, alone: Kafka refuses whole batches for one
+ * record that is too large.
  *
- * How it fails: a row that Kafka refuses then, or that comes back when the uplink ends, is counted with the reason; a file that
- * can't be read ends the job with it.
+ * How it fails: a row that Kafka refuses then, or that comes back when the
+ * uplink ends, is counted with the reason; a file that can't be read ends the
+ * job with it.
  */
 #include "agent/control/requeue.h"
 

@@ -1,8 +1,10 @@
 /*
- * requeue: sends dead letters and delivered rows that are still kept once more, for an operator.
+ * requeue: sends dead letters and delivered rows that are still kept once more,
+ * for an operator.
  *
- * One job at a time.  The file is read off the loop, a slice at a time; a slice is sent, and all its reports are in before
- * the next one is read.  Loop thread.
+ * One job at a time.  The file is read off the loop, a slice at a time; a slice
+ * is sent, and all its reports are in before the next one is read.  Loop
+ * thread.
  */
 #ifndef MILLRACE_CONTROL_REQUEUE_H
 #define MILLRACE_CONTROL_REQUEUE_H

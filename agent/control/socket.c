@@ -1,9 +1,11 @@
 /*
  * socket: see socket.h.
  *
- * Rights are the socket's mode (0660, the daemon's group): who may open it may ask.  A path longer than sun_path takes
- * goes through /proc/self/fd of its directory.  A client is kept until its pending answer was given, so that an answer that
- * comes late (send waits for the disk) finds it; if the peer has gone, the answer is dropped there.
+ * Rights are the socket's mode (0660, the daemon's group): who may open it may
+ * ask.  A path longer than sun_path takes goes through /proc/self/fd of its
+ * directory.  A client is kept until its pending answer was given, so that an
+ * answer that comes late (send waits for the disk) finds it; if the peer has
+ * gone, the answer is dropped there.
  */
 #include "agent/control/socket.h"
 
@@ -89,7 +91,10 @@ static void client_write(struct control_client *c)
         rt_watch_set(c->control->rt, &c->watch, RT_READ);
 }
 
-/* Hands over whole lines, one at a time: the next one after the answer to the last has gone out. */
+/*
+ * Hands over whole lines, one at a time: the next one after the answer to the
+ * last has gone out.
+ */
 static void client_pump(struct control_client *c)
 {
         char *end;
@@ -185,7 +190,10 @@ static void on_accept(struct rt_watch *w, unsigned events)
         rt_timer_set(control->rt, &c->idle, IDLE_US);
 }
 
-/* The address of `name` in the directory open at `dir_fd`, or of the path itself when it is short enough. */
+/*
+ * The address of `name` in the directory open at `dir_fd`, or of the path
+ * itself when it is short enough.
+ */
 static void address(const struct control *control, struct sockaddr_un *un)
 {
         memset(un, 0, sizeof(*un));

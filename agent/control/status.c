@@ -1,9 +1,12 @@
 /*
- * status: what people see of a running agent, as the JSON object of the control socket and as the heartbeat record.
+ * status: what people see of a running agent, as the JSON object of the control
+ * socket and as the heartbeat record.
  *
- * health: failed = the spool can't write; degraded = something that should be up is not (uplink, a driver), readings are
- * dropped by policy, or memory had no room; ok = all else.  Rates are means over the last ten seconds.  Bytes written are the
- * process's own (/proc/self/io write_bytes: what went to the block layer), so they hold what SQLite's WAL really costs.
+ * health: failed = the spool can't write; degraded = something that should be
+ * up is not (uplink, a driver), readings are dropped by policy, or memory had
+ * no room; ok = all else.  Rates are means over the last ten seconds.  Bytes
+ * written are the process's own (/proc/self/io write_bytes: what went to the
+ * block layer), so they hold what SQLite's WAL really costs.
  */
 #include <glob.h>
 #include <inttypes.h>
@@ -93,7 +96,10 @@ static const char *health_name(const struct agent *a, const struct spool_counts 
         return "ok";
 }
 
-/* Whatever a driver or a library put there, it is valid UTF-8 here: or the whole object would be missing. */
+/*
+ * Whatever a driver or a library put there, it is valid UTF-8 here: or the
+ * whole object would be missing.
+ */
 static json_t *words_json(const char *words)
 {
         char text[256];
@@ -156,7 +162,10 @@ static json_t *uplink_json(const struct uplink_status *up)
                          (json_int_t)up->bytes_sent);
 }
 
-/* "0x01 0x02": tenths of its life that an eMMC's two kinds of cells have behind them; absent where there is none. */
+/*
+ * "0x01 0x02": tenths of its life that an eMMC's two kinds of cells have behind
+ * them; absent where there is none.
+ */
 static void put_emmc_life(json_t *o)
 {
         static char path[300];

@@ -1,12 +1,15 @@
 /*
  * apply: the house goes over to another configuration while readings flow.
  *
- * Two steps.  First the drivers that change or go end, with all they took on disk and acknowledged; that takes as long as a commit
- * takes.  Then everything else follows at once, between two turns of the loop: so no reading is judged by half of the old rules,
- * and a port that moves from one item to another is free.  What did not change is not touched: its connection, its counters and
+ * Two steps.  First the drivers that change or go end, with all they took on
+ * disk and acknowledged; that takes as long as a commit takes.  Then everything
+ * else follows at once, between two turns of the loop: so no reading is judged
+ * by half of the old rules, and a port that moves from one item to another is
+ * free.  What did not change is not touched: its connection, its counters and
  * the configuration it was made from stay.
  *
- * Fails: a driver that can't be made (the tag table is full) is missing, as at a start it would have been told; the rest goes on.
+ * Fails: a driver that can't be made (the tag table is full) is missing, as at
+ * a start it would have been told; the rest goes on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +61,10 @@ static void tell_fault(struct change *c, const char *room, const char *words)
         c->rc = -1;
 }
 
-/* One that did not change is made as well when it could not be made the last time. */
+/*
+ * One that did not change is made as well when it could not be made the last
+ * time.
+ */
 static void make_drivers(struct change *c, const struct reload_plan *plan)
 {
         for (size_t i = 0; i < plan->n_drivers; i++) {

@@ -1,10 +1,13 @@
 /*
  * plan: see plan.h.
  *
- * A driver is its kind and its name: an item of another name is another driver, though all else be equal.  Of a Modbus bus the
- * devices that hang on it count, in their order, each with the profile it names; a profile nobody uses changes nothing.
+ * A driver is its kind and its name: an item of another name is another driver,
+ * though all else be equal.  Of a Modbus bus the devices that hang on it count,
+ * in their order, each with the profile it names; a profile nobody uses changes
+ * nothing.
  *
- * Cannot fail.  When in doubt two things differ: that costs one driver a new connection.
+ * Cannot fail.  When in doubt two things differ: that costs one driver a new
+ * connection.
  */
 #include "agent/reload/plan.h"
 

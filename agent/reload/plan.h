@@ -1,7 +1,9 @@
 /*
- * plan: what a new configuration changes of the one that runs.  Pure; both configurations outlive the plan.
+ * plan: what a new configuration changes of the one that runs.  Pure; both
+ * configurations outlive the plan.
  *
- * Two sections are one item when a driver has something from each: a bus and its devices and their profiles.
+ * Two sections are one item when a driver has something from each: a bus and
+ * its devices and their profiles.
  */
 #ifndef MILLRACE_RELOAD_PLAN_H
 #define MILLRACE_RELOAD_PLAN_H
@@ -27,8 +29,9 @@ void reload_plan(struct reload_plan *p, const struct config *was, const struct c
 void reload_plan_free(struct reload_plan *p);
 
 /*
- * What can't change while it runs stays in `is` as it was; the names of such keys that differ go to `keys`, the number of them
- * is returned.  Right after `is` was loaded.
+ * What can't change while it runs stays in `is` as it was; the names of such
+ * keys that differ go to `keys`, the number of them is returned.  Right after
+ * `is` was loaded.
  */
 size_t reload_hold_back(struct config *is, const struct config *was, const char *keys[RELOAD_KEYS_MOST]);
 

@@ -4,13 +4,17 @@
  *   IDLE --request--> READS --good--> RETIRES --drivers have ended--> (agent_change) --> IDLE
  *                       |--faulty--> DROPS (what was made for it is freed off the loop) --> IDLE
  *
- * All that can fail is tried before anything is changed: files, faults, secrets, a Kafka producer (off the loop), the port of the
- * metrics page (on it, because it is only a bind).  What needs a restart is held back at its old value and named.
+ * All that can fail is tried before anything is changed: files, faults,
+ * secrets, a Kafka producer (off the loop), the port of the metrics page (on
+ * it, because it is only a bind).  What needs a restart is held back at its old
+ * value and named.
  *
- * Drivers that go on keep using the configuration they were made from, so old configurations live for as long as one of theirs
- * does: at most as many as there are drivers.
+ * Drivers that go on keep using the configuration they were made from, so old
+ * configurations live for as long as one of theirs does: at most as many as
+ * there are drivers.
  *
- * How it fails: the daemon goes on with what it has, and the log, `status` and an event say why.
+ * How it fails: the daemon goes on with what it has, and the log, `status` and
+ * an event say why.
  */
 #include "agent/reload/reload.h"
 
@@ -213,7 +217,10 @@ static void on_retired(void *ctx)
         next(r);
 }
 
-/* Bound before the old one is let go; the address is another one, so both can be. */
+/*
+ * Bound before the old one is let go; the address is another one, so both can
+ * be.
+ */
 static void open_metrics(struct reload *r)
 {
         const struct config *was = current(r);

@@ -1,6 +1,7 @@
 /*
- * reload: SIGHUP.  The configuration is read again off the loop; a faulty one changes nothing and says so, a good one is put to
- * work item by item (apply.c).  Loop thread.
+ * reload: SIGHUP.  The configuration is read again off the loop; a faulty one
+ * changes nothing and says so, a good one is put to work item by item
+ * (apply.c).  Loop thread.
  */
 #ifndef MILLRACE_RELOAD_RELOAD_H
 #define MILLRACE_RELOAD_RELOAD_H
@@ -27,7 +28,10 @@ void reload_request(struct reload *r);
 /* The daemon ends: nothing more is changed. */
 void reload_stop(struct reload *r);
 
-/* After agent_close. `quiet`: no work is under way any more, so all can be freed. */
+/*
+ * After agent_close. `quiet`: no work is under way any more, so all can be
+ * freed.
+ */
 void reload_free(struct reload *r, bool quiet);
 
 #endif

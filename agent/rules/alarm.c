@@ -1,13 +1,15 @@
 /*
  * alarm: see alarm.h.
  *
- * Two tables: how the condition moves, and how the visibility moves.  The first is read as "in this phase, told this,
- * do that"; the deeds are the few lines that touch what the operator has seen.  Acknowledging and resetting are no
+ * Two tables: how the condition moves, and how the visibility moves.  The first
+ * is read as "in this phase, told this, do that"; the deeds are the few lines
+ * that touch what the operator has seen.  Acknowledging and resetting are no
  * moves of either part and stand by themselves.
  *
- * A delay of nothing is over at once.  A reading that arrives in the very millisecond in which a delay ends is judged
- * first: the condition must hold through the end of the delay.  An alarm that returns while it is shelved or out of
- * service leaves nothing to acknowledge or to reset: nobody was told.
+ * A delay of nothing is over at once.  A reading that arrives in the very
+ * millisecond in which a delay ends is judged first: the condition must hold
+ * through the end of the delay.  An alarm that returns while it is shelved or
+ * out of service leaves nothing to acknowledge or to reset: nobody was told.
  */
 #include "agent/rules/alarm.h"
 

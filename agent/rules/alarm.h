@@ -1,12 +1,15 @@
 /*
  * alarm: the life of one alarm (ISA-18.2) as data and a pure step.
  *
- * Three independent parts: the condition (clear, rising while the on-delay runs, active, falling while the off-delay
- * runs), what the operator has seen (unacked, latched), and visibility (shown, shelved, out of service).  What a screen
- * shows is derived.  Zeroed memory is a normal alarm.
+ * Three independent parts: the condition (clear, rising while the on-delay
+ * runs, active, falling while the off-delay runs), what the operator has seen
+ * (unacked, latched), and visibility (shown, shelved, out of service).  What a
+ * screen shows is derived.  Zeroed memory is a normal alarm.
  *
- * Times are monotonic milliseconds as 32 bits that wrap after 49 days; all delays are shorter than 24 days, so that
- * alarm_after() is right across the wrap.  An alarm has one timer: on-delay, off-delay or re-alarm, never two at once.
+ * Times are monotonic milliseconds as 32 bits that wrap after 49 days; all
+ * delays are shorter than 24 days, so that alarm_after() is right across the
+ * wrap.  An alarm has one timer: on-delay, off-delay or re-alarm, never two at
+ * once.
  */
 #ifndef MILLRACE_RULES_ALARM_H
 #define MILLRACE_RULES_ALARM_H
@@ -18,7 +21,10 @@ enum alarm_phase { ALARM_CLEAR, ALARM_RISING, ALARM_ACTIVE, ALARM_FALLING, ALARM
 
 enum alarm_visibility { ALARM_SHOWN, ALARM_SHELVED, ALARM_OUT_OF_SERVICE, ALARM_VISIBILITIES };
 
-/* 12 bytes, so that four limits of a tag and their place in the engine fit in 64. */
+/*
+ * 12 bytes, so that four limits of a tag and their place in the engine fit in
+ * 64.
+ */
 struct alarm {
         uint32_t phase : 2;
         uint32_t inside : 1; /* limits: where the last reading was, for who takes over */
@@ -80,7 +86,10 @@ enum alarm_state {
         ALARM_STATES
 };
 
-/* Changes *a; `now_ms` is the time of the input (of ALARM_TIMER: when it was due, or later). */
+/*
+ * Changes *a; `now_ms` is the time of the input (of ALARM_TIMER: when it was
+ * due, or later).
+ */
 enum alarm_change alarm_step(struct alarm *a, const struct alarm_policy *p, enum alarm_input in, uint32_t now_ms);
 
 enum alarm_state alarm_state(const struct alarm *a);

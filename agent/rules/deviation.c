@@ -1,23 +1,30 @@
 /*
- * deviation: a value that is unlike what is usual for this tag: far away from its mean, or much more restless than it is.
+ * deviation: a value that is unlike what is usual for this tag: far away from
+ * its mean, or much more restless than it is.
  *
- * Mean and variance are exponentially weighted; the alarm begins `sigma` standard deviations away, and `deadband`
- * deviations nearer (default: half way) it is back.  Restless: the mean step over the last ten readings or so is six of its
- * own deviations above what is usual for it; that counts where both directions do.  What keeps it honest:
- * - One reading alone is not believed: the median of the last three is what is judged.
- * - The anomaly does not teach.  While the value is beyond, nothing is learned from it; what is within but beyond three
+ * Mean and variance are exponentially weighted; the alarm begins `sigma`
+ * standard deviations away, and `deadband` deviations nearer (default: half
+ * way) it is back.  Restless: the mean step over the last ten readings or so is
+ * six of its own deviations above what is usual for it; that counts where both
+ * directions do.  What keeps it honest: - One reading alone is not believed:
+ * the median of the last three is what is judged. - The anomaly does not teach.
+ * While the value is beyond, nothing is learned from it; what is within but
+ * beyond three
  *   deviations counts as three.  The spread is remembered three times as long as the mean: it is less well known.
- * - It is over when 50 readings in a row were usual: an incident is one alarm, not ten.
- * - What stays is no anomaly.  A value that stays beyond for a whole half-life is the new normal: the rule moves there,
+ * - It is over when 50 readings in a row were usual: an incident is one alarm,
+ * not ten. - What stays is no anomaly.  A value that stays beyond for a whole
+ * half-life is the new normal: the rule moves there,
  *   with the spread seen there if that is wider, and the alarm returns.
- * - Sigma has a floor: the usual step from reading to reading, and the smallest step ever seen (the resolution), so
+ * - Sigma has a floor: the usual step from reading to reading, and the smallest
+ * step ever seen (the resolution), so
  *   that a signal that stood still is not in alarm at the first flicker of its last digit.
  * - It says nothing before it has learned for `warm_up`.
  *
- * Without a time the half-life is 1,000 readings: a memory in readings suits a tag read every second and one read
- * every five minutes alike.  All of these numbers were chosen on made-up signals, of 17 kinds with eight sorts of trouble
- * (tests/bench/deviation_choice.c), none on a recorded series.  Steady drift is followed, not told: that is what limits
- * are for.
+ * Without a time the half-life is 1,000 readings: a memory in readings suits a
+ * tag read every second and one read every five minutes alike.  All of these
+ * numbers were chosen on made-up signals, of 17 kinds with eight sorts of
+ * trouble (tests/bench/deviation_choice.c), none on a recorded series.  Steady
+ * drift is followed, not told: that is what limits are for.
  */
 #include <math.h>
 #include <string.h>
@@ -99,7 +106,10 @@ static double sigma_of(const struct deviation *m)
         return m->resolution > sigma ? m->resolution : sigma;
 }
 
-/* From reading to reading; also how restless it is of late, and how much of that is usual. */
+/*
+ * From reading to reading; also how restless it is of late, and how much of
+ * that is usual.
+ */
 static void learn_step(struct deviation *m, double v, double w)
 {
         double step = fabs(v - m->last), usual = fmax(m->step, m->resolution), d;

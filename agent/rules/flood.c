@@ -1,9 +1,11 @@
 /*
  * flood: see flood.h.
  *
- * Why not a plain rate limit: the one alarm that matters must not wait behind the hundred that follow from it, and the
- * first one of an avalanche is usually its cause.  Nothing is lost here: what is not told one by one is still a
- * transition, stored and sent as an event; only the notifier hears of it as a group.
+ * Why not a plain rate limit: the one alarm that matters must not wait behind
+ * the hundred that follow from it, and the first one of an avalanche is usually
+ * its cause.  Nothing is lost here: what is not told one by one is still a
+ * transition, stored and sent as an event; only the notifier hears of it as a
+ * group.
  *
  * The ring is walked only when an alarm becomes active, never per reading.
  */

@@ -1,10 +1,11 @@
 /*
  * flood: how many alarms come, and which of them are told one by one.
  *
- * Remembers the activations of the last ten minutes in a ring of fixed size.  More than ten in ten minutes is a flood
- * (as ISA-18.2 counts), fewer than five its end.  In a flood time goes in intervals of one minute: the first alarm of
- * an interval passes, and so does every one that is worse than all that passed in it; the rest is told as one group at
- * its end.
+ * Remembers the activations of the last ten minutes in a ring of fixed size.
+ * More than ten in ten minutes is a flood (as ISA-18.2 counts), fewer than five
+ * its end.  In a flood time goes in intervals of one minute: the first alarm of
+ * an interval passes, and so does every one that is worse than all that passed
+ * in it; the rest is told as one group at its end.
  */
 #ifndef MILLRACE_RULES_FLOOD_H
 #define MILLRACE_RULES_FLOOD_H

@@ -1,9 +1,12 @@
 /*
- * judge: the kinds by name, and the kinds that need only a few lines: stuck, silent, off_normal.
+ * judge: the kinds by name, and the kinds that need only a few lines: stuck,
+ * silent, off_normal.
  *
- * stuck is judged when readings come: a tag that says nothing is silent, not stuck.  silent counts readings that can be
- * used: a tag that reports "bad" for ever is as silent as one that reports nothing.  Its waiting begins when the engine
- * first knows the tag, so that a device that is dead from the start is told as well.
+ * stuck is judged when readings come: a tag that says nothing is silent, not
+ * stuck.  silent counts readings that can be used: a tag that reports "bad" for
+ * ever is as silent as one that reports nothing.  Its waiting begins when the
+ * engine first knows the tag, so that a device that is dead from the start is
+ * told as well.
  */
 #include "agent/rules/judge.h"
 

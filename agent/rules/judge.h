@@ -1,10 +1,12 @@
 /*
- * judge: is the condition of a rule true?  One pure function per kind over its own small memory per tag.
+ * judge: is the condition of a rule true?  One pure function per kind over its
+ * own small memory per tag.
  *
- * A judge says ALARM_TRUE, ALARM_FALSE or ALARM_UNKNOWN (it can't tell: warming up, not its type of value); delays,
- * states and who is told are not its business.  Memory is zeroed at first, of the size the kind asks for, and never
- * grows. Limits have no memory but a bit in each alarm: they are in rules.c's path of every reading and stand apart
- * (limits.h).
+ * A judge says ALARM_TRUE, ALARM_FALSE or ALARM_UNKNOWN (it can't tell: warming
+ * up, not its type of value); delays, states and who is told are not its
+ * business.  Memory is zeroed at first, of the size the kind asks for, and
+ * never grows. Limits have no memory but a bit in each alarm: they are in
+ * rules.c's path of every reading and stand apart (limits.h).
  */
 #ifndef MILLRACE_RULES_JUDGE_H
 #define MILLRACE_RULES_JUDGE_H
@@ -70,7 +72,10 @@ size_t duplicate_bytes(const struct rule_conf *c);
 
 /* The value as 64 bits, for telling values apart; 71 and 71.0 are the same. */
 uint64_t sample_hash(const struct sample *s);
-/* The value is what was written in the configuration: as a number, as true/false, or as text. */
+/*
+ * The value is what was written in the configuration: as a number, as
+ * true/false, or as text.
+ */
 bool sample_is(const struct sample *s, const char *written);
 
 #endif

@@ -1,11 +1,13 @@
 /*
  * learn: see learn.h.
  *
- * Why quantiles and not mean and deviation: what was recorded may hold a failure or two, and those must not set the
- * limits they are to be caught by.  So what is far out counts only when the value went there five times or more: what
- * happened often is operation, what happened a few times is an incident.  Why the noise from steps between neighbours:
- * the process itself moves slowly, what is left from one reading to the next is the instrument.  Numbers are rounded
- * outwards to two digits: nobody reviews 85.37182.
+ * Why quantiles and not mean and deviation: what was recorded may hold a
+ * failure or two, and those must not set the limits they are to be caught by.
+ * So what is far out counts only when the value went there five times or more:
+ * what happened often is operation, what happened a few times is an incident.
+ * Why the noise from steps between neighbours: the process itself moves slowly,
+ * what is left from one reading to the next is the instrument.  Numbers are
+ * rounded outwards to two digits: nobody reviews 85.37182.
  */
 #include "agent/rules/learn.h"
 
@@ -89,7 +91,10 @@ static int64_t round_delay(double us)
         return steps_s[n - 1] * 1000000;
 }
 
-/* Excursions beyond `edge` on one side: how long they are, and the gaps between. */
+/*
+ * Excursions beyond `edge` on one side: how long they are, and the gaps
+ * between.
+ */
 struct edges {
         double *blips, *gaps;
         size_t n_blips, n_gaps;
@@ -135,7 +140,10 @@ static void propose_delays(const struct learn *l, const double *sorted, double *
         free(e.gaps);
 }
 
-/* How many times the value went beyond `edge` on that side, coming back by half of `spread` in between. */
+/*
+ * How many times the value went beyond `edge` on that side, coming back by half
+ * of `spread` in between.
+ */
 static size_t episodes(const struct learn *l, double edge, double spread, double sign)
 {
         bool beyond = false;
@@ -150,7 +158,10 @@ static size_t episodes(const struct learn *l, double edge, double spread, double
         return n;
 }
 
-/* One side. `spread`: from the median to the 95 % quantile; `most`: the 99.9 % quantile. */
+/*
+ * One side. `spread`: from the median to the 95 % quantile; `most`: the 99.9 %
+ * quantile.
+ */
 static void propose_side(const struct learn *l, double median, double spread, double most, double sign, double scale,
                          double *warning, double *alarm)
 {

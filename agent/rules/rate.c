@@ -1,12 +1,14 @@
 /*
  * rate: a value that changes by too much within a span.
  *
- * The span is kept as eight slices with the lowest and highest value of each, so that a rise is the distance from the
- * lowest value of the span and a fall from the highest, whatever happened between: bounded memory at any rate of
- * readings.  The oldest slice is left whole before it could be older than the span, so the span that is looked at is
- * 7/8 to 1 of what was asked: a change is never called too fast that was slower.  A tag that is read less often than
- * the span is judged by its slope since the last reading.  Times are the readings' own; a clock that goes back begins
- * anew.
+ * The span is kept as eight slices with the lowest and highest value of each,
+ * so that a rise is the distance from the lowest value of the span and a fall
+ * from the highest, whatever happened between: bounded memory at any rate of
+ * readings.  The oldest slice is left whole before it could be older than the
+ * span, so the span that is looked at is 7/8 to 1 of what was asked: a change
+ * is never called too fast that was slower.  A tag that is read less often than
+ * the span is judged by its slope since the last reading.  Times are the
+ * readings' own; a clock that goes back begins anew.
  */
 #include <math.h>
 

@@ -1,12 +1,15 @@
 /*
  * rules: see rules.h and rules_engine.h.
  *
- * Order is what makes a replay say the same every time: before a reading is judged, everything that was due strictly
- * before its millisecond has happened, at its own time; what is due in the same millisecond is judged by the reading.
- * So it makes no difference whether the timer of the caller was punctual.
+ * Order is what makes a replay say the same every time: before a reading is
+ * judged, everything that was due strictly before its millisecond has happened,
+ * at its own time; what is due in the same millisecond is judged by the
+ * reading. So it makes no difference whether the timer of the caller was
+ * punctual.
  *
- * Cannot fail.  Readings of tags that are not bound are not looked at; a value a rule can't judge is counted and
- * treated as bad quality: it neither raises nor clears.
+ * Cannot fail.  Readings of tags that are not bound are not looked at; a value
+ * a rule can't judge is counted and treated as bad quality: it neither raises
+ * nor clears.
  */
 #include "agent/rules/rules.h"
 
@@ -44,7 +47,10 @@ void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct
         }
 }
 
-/* The deadband is for an alarm that is active, or that another one speaks for; until then the limit is the limit. */
+/*
+ * The deadband is for an alarm that is active, or that another one speaks for;
+ * until then the limit is the limit.
+ */
 static bool is_inside(const struct slot *s, const struct level *l, unsigned nth, double deadband, double v)
 {
         bool active = alarm_is_active(&s->alarm[nth]) || (l->outer >= 0 && alarm_is_active(&s->alarm[(int)l->outer]));

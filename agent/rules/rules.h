@@ -1,8 +1,10 @@
 /*
  * rules: the watchman.  Readings go in, alarm transitions come out.
  *
- * Pure: no I/O, no clock; time comes with every call (monotonic for delays, wall for what is told).  Patterns are
- * matched once per tag (rules_bind); after that a reading costs one walk over the tag's own rules, without allocation.
+ * Pure: no I/O, no clock; time comes with every call (monotonic for delays,
+ * wall for what is told).  Patterns are matched once per tag (rules_bind);
+ * after that a reading costs one walk over the tag's own rules, without
+ * allocation.
  *
  * How to wire it:
  *      rules_new() at start; rules_bind() for every tag of the table and each new one; rules_import() for stored rows.
@@ -13,8 +15,9 @@
  *      Operators: rules_find() and rules_command(); rules_each() for listings.
  * It must not be called from its own callbacks.
  *
- * Thread: one.  Ownership: `conf` items, and the strings given to rules_bind, outlive the engine.
- * State: a limits rule with four limits takes 64 bytes per tag; the queue of deadlines has 8 more for each.
+ * Thread: one.  Ownership: `conf` items, and the strings given to rules_bind,
+ * outlive the engine. State: a limits rule with four limits takes 64 bytes per
+ * tag; the queue of deadlines has 8 more for each.
  */
 #ifndef MILLRACE_RULES_RULES_H
 #define MILLRACE_RULES_RULES_H
@@ -43,12 +46,18 @@ enum {
         RULES_E_FULL = 4,    /* too many alarms are shelved */
 };
 
-/* Which of a rule's alarms. Kinds other than limits have one, named as the kind. */
+/*
+ * Which of a rule's alarms. Kinds other than limits have one, named as the
+ * kind.
+ */
 enum rules_limit { RULES_HIHI, RULES_HI, RULES_LO, RULES_LOLO, RULES_ONLY, RULES_LIMITS };
 /* hihi, hi, lo, lolo, or the kind's name. */
 const char *rules_limit_name(enum rules_limit limit, enum rule_kind kind);
 
-/* An alarm as it is kept and listed. (source, tag, rule, limit_kind) is its key. */
+/*
+ * An alarm as it is kept and listed. (source, tag, rule, limit_kind) is its
+ * key.
+ */
 struct rules_row {
         const char *source, *tag; /* tag "": of the source as a whole */
         const char *rule;
@@ -94,16 +103,28 @@ struct rules *rules_new(const struct rule_conf *conf, size_t n, const char *gate
                         const struct rt_time *now);
 void rules_free(struct rules *r);
 
-/* Matches the patterns against a tag; once per index, again is fine. Returns how many rules watch it. */
+/*
+ * Matches the patterns against a tag; once per index, again is fine. Returns
+ * how many rules watch it.
+ */
 size_t rules_bind(struct rules *r, uint32_t tag, const char *source, const char *name, const struct rt_time *now);
 
-/* A reading of a bound tag (of others: nothing). Historical readings are not judged: they are not about now. */
+/*
+ * A reading of a bound tag (of others: nothing). Historical readings are not
+ * judged: they are not about now.
+ */
 void rules_eval(struct rules *r, const struct reading *reading, const struct rt_time *now);
 
-/* What the host knows of a device by other means (a link, a slave that is given up); true: it is down. */
+/*
+ * What the host knows of a device by other means (a link, a slave that is given
+ * up); true: it is down.
+ */
 void rules_source_down(struct rules *r, const char *source, bool down, const struct rt_time *now);
 
-/* Nobody knows of the device any more what rules_source_down() said: readings tell from now on. */
+/*
+ * Nobody knows of the device any more what rules_source_down() said: readings
+ * tell from now on.
+ */
 void rules_forget_source(struct rules *r, const char *source);
 
 /* Monotonic time at which rules_tick() is to be called; INT64_MAX: no need. */
@@ -118,7 +139,9 @@ struct rules_ref {
         uint32_t nth;
 };
 
-/* 0 or RULES_E_UNKNOWN. `limit_kind` may be NULL when the rule has one alarm. */
+/*
+ * 0 or RULES_E_UNKNOWN. `limit_kind` may be NULL when the rule has one alarm.
+ */
 int rules_find(const struct rules *r, const char *source, const char *tag, const char *rule, const char *limit_kind,
                struct rules_ref *out);
 /* By the event_id of its latest activation. Walks all alarms. */
@@ -126,26 +149,40 @@ int rules_find_event(const struct rules *r, const char *event_id, struct rules_r
 
 void rules_row_of(const struct rules *r, struct rules_ref ref, struct rules_row *out);
 
-/* `in` from ALARM_ACK on; `until_wall_us` of ALARM_SHELVE. 0 (the transition was told) or RULES_E_*. */
+/*
+ * `in` from ALARM_ACK on; `until_wall_us` of ALARM_SHELVE. 0 (the transition
+ * was told) or RULES_E_*.
+ */
 int rules_command(struct rules *r, struct rules_ref ref, enum alarm_input in, int64_t until_wall_us,
                   const struct rt_time *now);
 
 /* ---- keeping ---- */
 
-/* Every alarm that is not normal, or with `all` every one that ever was not. The row is valid during the call. */
+/*
+ * Every alarm that is not normal, or with `all` every one that ever was not.
+ * The row is valid during the call.
+ */
 void rules_each(const struct rules *r, bool all, void (*each)(void *ctx, const struct rules_row *row), void *ctx);
 
-/* After rules_bind, before the first reading. Delays begin anew; a shelving that has run out ends at the next tick. */
+/*
+ * After rules_bind, before the first reading. Delays begin anew; a shelving
+ * that has run out ends at the next tick.
+ */
 int rules_import(struct rules *r, const struct rules_row *row, const struct rt_time *now);
 
 /*
- * `r`, bound and not used yet, goes on where `was` is; both at `now`.  same: by rule of `was`, 1 + the rule of `r` that says the
- * same, or 0.  An alarm that `r` does not have is told to `lost` when it was not normal or has a past; `was` is to be freed.
+ * `r`, bound and not used yet, goes on where `was` is; both at `now`.  same: by
+ * rule of `was`, 1 + the rule of `r` that says the same, or 0.  An alarm that
+ * `r` does not have is told to `lost` when it was not normal or has a past;
+ * `was` is to be freed.
  */
 void rules_take_over(struct rules *r, const struct rules *was, const uint32_t *same, const struct rt_time *now,
                      void (*lost)(void *ctx, uint32_t tag, const struct rules_row *row), void *ctx);
 
-/* What rules have learned (deviation), as bytes of this machine; worth keeping now and then, and at the end. */
+/*
+ * What rules have learned (deviation), as bytes of this machine; worth keeping
+ * now and then, and at the end.
+ */
 void rules_each_learned(const struct rules *r,
                         void (*each)(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n),
                         void *ctx);

@@ -1,6 +1,7 @@
 /*
- * rules_bind: what is made at start and when a tag is first seen: rules in the form they are judged in, and their slots
- * on tags and sources.  Everything that is ever allocated is allocated here.
+ * rules_bind: what is made at start and when a tag is first seen: rules in the
+ * form they are judged in, and their slots on tags and sources.  Everything
+ * that is ever allocated is allocated here.
  */
 #include "agent/rules/rules.h"
 

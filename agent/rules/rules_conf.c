@@ -1,9 +1,10 @@
 /*
  * rules_conf: see rules_conf.h.
  *
- * Why no defaults in the table for what belongs to one kind only: so a key that means nothing to the rule it stands in
- * (`sigma` in a limits rule) is seen and told, instead of being read and ignored.  The kinds' assumptions are therefore
- * filled in by the check, and told in the help texts.
+ * Why no defaults in the table for what belongs to one kind only: so a key that
+ * means nothing to the rule it stands in (`sigma` in a limits rule) is seen and
+ * told, instead of being read and ignored.  The kinds' assumptions are
+ * therefore filled in by the check, and told in the help texts.
  *
  * Fails with a sentence at the key.
  */
@@ -39,7 +40,10 @@ const char *rule_kind_name(enum rule_kind kind)
 
 /* ---- patterns ---- */
 
-/* `p` ends at `end`. Backtracks to the last * only, so the cost is at most the product of the lengths. */
+/*
+ * `p` ends at `end`. Backtracks to the last * only, so the cost is at most the
+ * product of the lengths.
+ */
 static bool glob(const char *p, const char *end, const char *s)
 {
         const char *star = NULL, *from = NULL;

@@ -1,8 +1,11 @@
 /*
- * rules_conf: one item of the `alarms:` section: what is watched, on which tags, and how.
+ * rules_conf: one item of the `alarms:` section: what is watched, on which
+ * tags, and how.
  *
- * The table checks an item by itself and fills in what a kind of rule assumes when a key is left out, so that after the
- * check every field that the kind reads has a value.  Pure.  The struct and its texts are owned by the configuration.
+ * The table checks an item by itself and fills in what a kind of rule assumes
+ * when a key is left out, so that after the check every field that the kind
+ * reads has a value.  Pure.  The struct and its texts are owned by the
+ * configuration.
  */
 #ifndef MILLRACE_RULES_RULES_CONF_H
 #define MILLRACE_RULES_RULES_CONF_H
@@ -69,7 +72,10 @@ enum {
 
 const char *rule_kind_name(enum rule_kind kind);
 
-/* `pattern` is source/tag, each with * and ?; without a / it is about sources. NULL tag: only the source counts. */
+/*
+ * `pattern` is source/tag, each with * and ?; without a / it is about sources.
+ * NULL tag: only the source counts.
+ */
 bool rule_matches(const char *pattern, const char *source, const char *tag);
 
 #endif

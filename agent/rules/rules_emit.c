@@ -1,11 +1,13 @@
 /*
  * rules_emit: one step of one alarm, and who hears of it.
  *
- * Every change is told to on_transition, whether people are to be notified or not, because what is stored must follow.
- * Notified one by one are: what an operator did; activations and re-alarms that are shown and that the flood lets
- * pass; and the returns of those whose activation was.  The event_id is a hash of what the activation is (gateway,
- * source, tag, rule, limit, how many before it), so that a restart that lives through the same activation again says
- * the same id.
+ * Every change is told to on_transition, whether people are to be notified or
+ * not, because what is stored must follow. Notified one by one are: what an
+ * operator did; activations and re-alarms that are shown and that the flood
+ * lets pass; and the returns of those whose activation was.  The event_id is a
+ * hash of what the activation is (gateway, source, tag, rule, limit, how many
+ * before it), so that a restart that lives through the same activation again
+ * says the same id.
  */
 #include <string.h>
 

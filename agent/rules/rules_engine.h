@@ -1,12 +1,15 @@
 /*
- * rules_engine: what the parts of the engine share: rules_bind.c (rules and their slots), rules.c (readings),
- * rules_time.c (deadlines), rules_emit.c (a step of an alarm and who hears of it), rules_state.c (operators, keeping, metrics).
- * Nobody else includes this.
+ * rules_engine: what the parts of the engine share: rules_bind.c (rules and
+ * their slots), rules.c (readings), rules_time.c (deadlines), rules_emit.c (a
+ * step of an alarm and who hears of it), rules_state.c (operators, keeping,
+ * metrics). Nobody else includes this.
  *
- * A slot is one rule on one tag (or source): a head of 12 bytes, 12 per alarm, then the memory of its judge.  The
- * slots of a tag lie one behind the other in one arena, so that a reading walks forward through memory; a slot is
- * named by its place in the arena in words of 8 bytes.  The heap orders slots by the earliest time something could
- * happen by itself; an entry may be early (then it is put back), never late.
+ * A slot is one rule on one tag (or source): a head of 12 bytes, 12 per alarm,
+ * then the memory of its judge.  The slots of a tag lie one behind the other in
+ * one arena, so that a reading walks forward through memory; a slot is named by
+ * its place in the arena in words of 8 bytes.  The heap orders slots by the
+ * earliest time something could happen by itself; an entry may be early (then
+ * it is put back), never late.
  */
 #ifndef MILLRACE_RULES_RULES_ENGINE_H
 #define MILLRACE_RULES_RULES_ENGINE_H
@@ -100,7 +103,10 @@ struct rules {
         uint64_t n_readings, n_activated, n_returned, n_historical, n_untyped, n_fleeting, n_grouped;
 };
 
-/* What an input is about: when it is (monotonic), what time is told, what is shown. */
+/*
+ * What an input is about: when it is (monotonic), what time is told, what is
+ * shown.
+ */
 struct occasion {
         int64_t mono_ms, ts_us;
         double value, limit;
@@ -136,7 +142,10 @@ void engine_run_until(struct rules *r, int64_t until_ms); /* all that happens by
 bool engine_is_replaced(const struct rules *r, const struct slot *s); /* its device is down, and that is told */
 
 /* rules.c */
-/* The outer alarm moved: the inner one leaves the stage to it, or takes it over without waiting again. */
+/*
+ * The outer alarm moved: the inner one leaves the stage to it, or takes it over
+ * without waiting again.
+ */
 void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct occasion *o);
 void engine_source_is(struct rules *r, uint32_t source, const struct occasion *o);
 

@@ -1,11 +1,13 @@
 /*
  * rules_replay: see rules_replay.h.
  *
- * The monotonic clock of a recording begins with its first reading and is the greatest time seen so far; the wall clock
- * goes with it.  Tags are bound when the first row is there, all columns at once, so that a column that stays empty is
- * silent from the start, as a dead device is.
+ * The monotonic clock of a recording begins with its first reading and is the
+ * greatest time seen so far; the wall clock goes with it.  Tags are bound when
+ * the first row is there, all columns at once, so that a column that stays
+ * empty is silent from the start, as a dead device is.
  *
- * Fails on a line it can't read, with its number: half a recording would be a wrong answer.
+ * Fails on a line it can't read, with its number: half a recording would be a
+ * wrong answer.
  */
 #include "agent/rules/rules_replay.h"
 
@@ -123,7 +125,10 @@ void replay_reading(struct replay *p, const char *source, const char *tag, const
 
 /* ---- CSV ---- */
 
-/* The next cell, without its quotes and the space around it; *at is NULL behind the last. False: it does not fit. */
+/*
+ * The next cell, without its quotes and the space around it; *at is NULL behind
+ * the last. False: it does not fit.
+ */
 static bool next_cell(const char **at, const char *end, char cell[CELL_MAX], size_t *len)
 {
         const char *p = *at;
@@ -155,7 +160,10 @@ static bool next_cell(const char **at, const char *end, char cell[CELL_MAX], siz
         return !quoted;
 }
 
-/* More generous than JSON: +1, .5 and 1. are numbers in a spreadsheet's file; not hex, inf, nan. */
+/*
+ * More generous than JSON: +1, .5 and 1. are numbers in a spreadsheet's file;
+ * not hex, inf, nan.
+ */
 static bool is_number(const char *cell, size_t len, double *v)
 {
         char *end;
@@ -268,7 +276,10 @@ static size_t put(char *out, size_t n, const char *s)
         return n + len;
 }
 
-/* Names are at most 64 bytes, so that 6 * 64 is the most one of them can take; what came longer is cut. */
+/*
+ * Names are at most 64 bytes, so that 6 * 64 is the most one of them can take;
+ * what came longer is cut.
+ */
 static size_t put_text(char *out, size_t n, const char *key, const char *s)
 {
         size_t len = strlen(s);

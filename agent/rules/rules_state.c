@@ -1,12 +1,16 @@
 /*
- * rules_state: operators' commands, what is kept over a restart, and what people see.
+ * rules_state: operators' commands, what is kept over a restart, and what
+ * people see.
  *
- * The times of shelved alarms stand apart, in one small array: few alarms are shelved, and most alarms should not pay
- * for it.  They run on the wall clock, because an operator means "until six", and because they must outlive a restart.
+ * The times of shelved alarms stand apart, in one small array: few alarms are
+ * shelved, and most alarms should not pay for it.  They run on the wall clock,
+ * because an operator means "until six", and because they must outlive a
+ * restart.
  *
- * A row that is imported is believed as far as it makes sense: delays begin anew, an alarm that was active stays so
- * until a reading says otherwise.  A row of a rule that is gone is not known any more (RULES_E_UNKNOWN): the caller
- * drops it.
+ * A row that is imported is believed as far as it makes sense: delays begin
+ * anew, an alarm that was active stays so until a reading says otherwise.  A
+ * row of a rule that is gone is not known any more (RULES_E_UNKNOWN): the
+ * caller drops it.
  */
 #include <math.h>
 #include <string.h>
@@ -139,7 +143,10 @@ int64_t state_unshelve_ms(const struct rules *r)
         return r->n_shelf ? to_ms_up(r->unshelve_wall_us - r->wall_offset_us) : INT64_MAX;
 }
 
-/* Of several at the same time the first in the arena, so that the order is always the same. */
+/*
+ * Of several at the same time the first in the arena, so that the order is
+ * always the same.
+ */
 void state_unshelve(struct rules *r)
 {
         struct occasion o = {r->now_ms, r->unshelve_wall_us, NAN, NAN};

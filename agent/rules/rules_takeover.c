@@ -1,13 +1,17 @@
 /*
- * rules_takeover: a new set of rules takes over from the one before, while readings flow.
+ * rules_takeover: a new set of rules takes over from the one before, while
+ * readings flow.
  *
- * A rule that says the same goes on in the middle of what it was doing: delays, windows and what it has learned are copied, and
- * its deadlines with them.  Of a rule that says something else under the same name the alarms keep their state (acknowledged,
- * shelved, how often), and the next reading judges anew.  Alarms that are in neither are told to the caller.
+ * A rule that says the same goes on in the middle of what it was doing: delays,
+ * windows and what it has learned are copied, and its deadlines with them.  Of
+ * a rule that says something else under the same name the alarms keep their
+ * state (acknowledged, shelved, how often), and the next reading judges anew.
+ * Alarms that are in neither are told to the caller.
  *
- * Why by slot and not by a snapshot: both engines are bound to the same tags, so what is the same has the same size and meaning,
- * and only places differ.  Where an alarm has moved to is kept in a map by place for as long as the flood's memory is moved.
- * Cannot fail.
+ * Why by slot and not by a snapshot: both engines are bound to the same tags,
+ * so what is the same has the same size and meaning, and only places differ.
+ * Where an alarm has moved to is kept in a map by place for as long as the
+ * flood's memory is moved. Cannot fail.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +29,10 @@ struct carry {
         void *ctx;
 };
 
-/* The slot of the same rule among the n of the same owner, under the same name; 0: none. */
+/*
+ * The slot of the same rule among the n of the same owner, under the same name;
+ * 0: none.
+ */
 static uint32_t find_twin(const struct carry *c, const struct slot *s, uint32_t at, uint32_t n)
 {
         uint32_t rule = c->same[s->rule];

@@ -1,8 +1,10 @@
 /*
- * rules_time: what happens without a reading: delays that end, silence, windows that slide, shelves that empty.
+ * rules_time: what happens without a reading: delays that end, silence, windows
+ * that slide, shelves that empty.
  *
- * A binary heap of slots by their earliest deadline.  A deadline that moved later stays where it is and is put back when
- * it comes up, so that a reading that only postpones (silence) costs nothing here.
+ * A binary heap of slots by their earliest deadline.  A deadline that moved
+ * later stays where it is and is put back when it comes up, so that a reading
+ * that only postpones (silence) costs nothing here.
  */
 #include "agent/rules/rules.h"
 

@@ -1,12 +1,15 @@
 /*
  * thin: see thin.h.
  *
- * The usual swinging door keeps two doors open and sends the reading before the one that shuts them; the line it then
- * draws may miss earlier readings by up to twice the band, because that reading need not lie between the doors itself.
- * Here a reading may only be held when the line to it lies between the doors of all before it: a little more is sent,
- * and the bound is the band that was asked for.
+ * The usual swinging door keeps two doors open and sends the reading before the
+ * one that shuts them; the line it then draws may miss earlier readings by up
+ * to twice the band, because that reading need not lie between the doors
+ * itself. Here a reading may only be held when the line to it lies between the
+ * doors of all before it: a little more is sent, and the bound is the band that
+ * was asked for.
  *
- * A reading that is not later than the last one begins anew and is sent: order is never guessed.
+ * A reading that is not later than the last one begins anew and is sent: order
+ * is never guessed.
  */
 #include "agent/rules/thin.h"
 

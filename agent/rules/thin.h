@@ -1,13 +1,15 @@
 /*
  * thin: fewer readings for the uplink, after the rules have seen all of them.
  *
- * Two ways, per tag: by exception (a reading is sent when it left a band around the last one sent; the one before it
- * is sent too, so that a line drawn through what was sent shows when it left), and the swinging door (a reading is
- * sent when a straight line no longer passes all those left out within `band`).  What is sent is always a reading as
- * it was, in order.
+ * Two ways, per tag: by exception (a reading is sent when it left a band around
+ * the last one sent; the one before it is sent too, so that a line drawn
+ * through what was sent shows when it left), and the swinging door (a reading
+ * is sent when a straight line no longer passes all those left out within
+ * `band`).  What is sent is always a reading as it was, in order.
  *
- * What was left out differs from the line through what was sent by at most THIN_BOUND(mode) * band; with min_us > 0, a
- * band left for less than min_us may be missed.  Pure; a struct thin is zeroed at first.
+ * What was left out differs from the line through what was sent by at most
+ * THIN_BOUND(mode) * band; with min_us > 0, a band left for less than min_us
+ * may be missed.  Pure; a struct thin is zeroed at first.
  */
 #ifndef MILLRACE_RULES_THIN_H
 #define MILLRACE_RULES_THIN_H
@@ -41,7 +43,8 @@ struct thin {
 int thin_push(struct thin *t, const struct thin_conf *c, struct thin_point p, struct thin_point out[2]);
 
 /*
- * What is held back, before a reading that is no number or of another quality, or at the end; begins anew.  0 or 1.
+ * What is held back, before a reading that is no number or of another quality,
+ * or at the end; begins anew.  0 or 1.
  */
 int thin_break(struct thin *t, struct thin_point out[1]);
 

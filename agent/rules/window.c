@@ -1,11 +1,13 @@
 /*
  * window: counts over a sliding window, and values that come again too soon.
  *
- * The window is sixteen slices; what is counted is the newest one and the fifteen before, so 15/16 to 1 of the window:
- * a count is never told that was spread over more than the window.  Values are told apart by a 64-bit hash.  Memory is
- * fixed: 256 different values for `distinct`, 64 for `per: value` (the rarest makes room), 256 in sets of eight for
- * duplicate (the one of the set seen longest ago makes room).  Times are monotonic: a count is about what happens
- * here, whatever the source's clock says.
+ * The window is sixteen slices; what is counted is the newest one and the
+ * fifteen before, so 15/16 to 1 of the window: a count is never told that was
+ * spread over more than the window.  Values are told apart by a 64-bit hash.
+ * Memory is fixed: 256 different values for `distinct`, 64 for `per: value`
+ * (the rarest makes room), 256 in sets of eight for duplicate (the one of the
+ * set seen longest ago makes room).  Times are monotonic: a count is about what
+ * happens here, whatever the source's clock says.
  */
 #include <math.h>
 #include <string.h>
@@ -20,7 +22,10 @@ struct values {
         uint32_t n[VALUES][SLICES];
 };
 
-/* Open addressing, at most half full; what left the window goes when the window moves. */
+/*
+ * Open addressing, at most half full; what left the window goes when the window
+ * moves.
+ */
 struct distinct {
         struct {
                 uint64_t hash;

@@ -1,16 +1,21 @@
 /*
  * bus: see bus.h.  Whose turn it is decides modbus_turn; here is the wire.
  *
- * TCP: a request has a transaction id; an answer counts only with the id and the unit of a request that is still waited
- * for.  Later ones are discarded and counted.
+ * TCP: a request has a transaction id; an answer counts only with the id and
+ * the unit of a request that is still waited for.  Later ones are discarded and
+ * counted.
  *
- * Serial: there is no id, so an answer that comes after its time-out looks like the answer to the next request.  Therefore
- * (1) nothing is sent before the line has been quiet for 3.5 characters, and what came meanwhile is thrown away; (2) a slave
- * that let a request time out is not asked again for another time-out, in which its late answer can still come and is
- * discarded; other slaves are asked meanwhile, their unit tells them apart; (3) an answer must have the unit, function and
- * byte count that were asked.  A slave later than twice its time-out has a time-out that is too short.
+ * Serial: there is no id, so an answer that comes after its time-out looks like
+ * the answer to the next request.  Therefore (1) nothing is sent before the
+ * line has been quiet for 3.5 characters, and what came meanwhile is thrown
+ * away; (2) a slave that let a request time out is not asked again for another
+ * time-out, in which its late answer can still come and is discarded; other
+ * slaves are asked meanwhile, their unit tells them apart; (3) an answer must
+ * have the unit, function and byte count that were asked.  A slave later than
+ * twice its time-out has a time-out that is too short.
  *
- * Fails: time-outs, exceptions and noise are outcomes.  Only a TCP stream that is no Modbus ends the connection.
+ * Fails: time-outs, exceptions and noise are outcomes.  Only a TCP stream that
+ * is no Modbus ends the connection.
  */
 #include "drivers/modbus/bus.h"
 

@@ -1,10 +1,13 @@
 /*
- * bus: whose turn it is on a bus.  A pure state machine: bytes and the time go in, bytes to send and outcomes come
- * out.  Nothing is allocated after modbus_bus_new.  One thread.
+ * bus: whose turn it is on a bus.  A pure state machine: bytes and the time go
+ * in, bytes to send and outcomes come out.  Nothing is allocated after
+ * modbus_bus_new.  One thread.
  *
- * The caller's circle: give every byte that came to modbus_bus_input, then ask modbus_bus_next until it says WAIT, and come
- * back when bytes come or the time it named is reached.  On a serial line everything that can be read is given in before
- * each question: what came unread is how a late answer looks like a new one.
+ * The caller's circle: give every byte that came to modbus_bus_input, then ask
+ * modbus_bus_next until it says WAIT, and come back when bytes come or the time
+ * it named is reached.  On a serial line everything that can be read is given
+ * in before each question: what came unread is how a late answer looks like a
+ * new one.
  */
 #ifndef MILLRACE_DRIVERS_MODBUS_BUS_H
 #define MILLRACE_DRIVERS_MODBUS_BUS_H
@@ -19,7 +22,10 @@
 
 struct modbus_bus;
 
-/* Called from modbus_bus_next, _input and _close; must not call back into the bus. */
+/*
+ * Called from modbus_bus_next, _input and _close; must not call back into the
+ * bus.
+ */
 struct modbus_outcome {
         /* The data of a read, checked: unit, function, length; on TCP the transaction, on a serial line the CRC. */
         void (*on_data)(void *ctx, size_t read, const uint8_t *data);
@@ -44,7 +50,10 @@ struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_
                                   const struct modbus_outcome *outcome);
 void modbus_bus_free(struct modbus_bus *b);
 
-/* The port is open: everything is due. The port is gone: nothing is under way any more, all tags are bad, once. */
+/*
+ * The port is open: everything is due. The port is gone: nothing is under way
+ * any more, all tags are bad, once.
+ */
 void modbus_bus_open(struct modbus_bus *b, int64_t now_us);
 void modbus_bus_close(struct modbus_bus *b, int64_t now_us, const char *why);
 
@@ -66,7 +75,9 @@ struct modbus_action {
 
 enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct modbus_action *out);
 
-/* -1: the stream can't be trusted any more, close it; modbus_bus_why says why. */
+/*
+ * -1: the stream can't be trusted any more, close it; modbus_bus_why says why.
+ */
 int modbus_bus_input(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n);
 const char *modbus_bus_why(const struct modbus_bus *b);
 

@@ -1,9 +1,12 @@
 /*
- * conf: the tables of `modbus:`, `profiles:` and `devices:`, and what binds them.
+ * conf: the tables of `modbus:`, `profiles:` and `devices:`, and what binds
+ * them.
  *
- * Why three sections: eight equal slaves are eight lines, and a register map is written down once.  What one item can say
- * about itself is in the check functions; what needs another section is in modbus_link, which also hangs the devices on
- * their buses, so that the driver follows pointers and looks nothing up.
+ * Why three sections: eight equal slaves are eight lines, and a register map is
+ * written down once.  What one item can say about itself is in the check
+ * functions; what needs another section is in modbus_link, which also hangs the
+ * devices on their buses, so that the driver follows pointers and looks nothing
+ * up.
  *
  * Fails with a sentence at the key; everything wrong is told in one run.
  */

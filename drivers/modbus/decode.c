@@ -1,12 +1,15 @@
 /*
  * decode: see decode.h.
  *
- * Why every order is one permutation: a value is first put into network order (ABCD…) in a small buffer, whatever its
- * length, and read from there.  Orders that swap the bytes of a register (BADC, DCBA) do so for 16-bit values and strings
- * too, because it is the slave's memory that lies that way.  An unscaled integer stays one, everything else is a double.
+ * Why every order is one permutation: a value is first put into network order
+ * (ABCD…) in a small buffer, whatever its length, and read from there.  Orders
+ * that swap the bytes of a register (BADC, DCBA) do so for 16-bit values and
+ * strings too, because it is the slave's memory that lies that way.  An
+ * unscaled integer stays one, everything else is a double.
  *
- * Fails: never.  NaN and infinity are what slaves answer for a broken sensor: bad/sensor.  What does not fit any more after
- * scaling is bad/out_of_range.  A string that is not UTF-8 is taken as Latin-1 and is uncertain.
+ * Fails: never.  NaN and infinity are what slaves answer for a broken sensor:
+ * bad/sensor.  What does not fit any more after scaling is bad/out_of_range.  A
+ * string that is not UTF-8 is taken as Latin-1 and is uncertain.
  */
 #include "drivers/modbus/decode.h"
 
@@ -229,7 +232,10 @@ static bool parse_number(const char *s, bool may_be_hex, unsigned long *out)
         return true;
 }
 
-/* The reference's first digit is the table when it has five or six digits; shorter ones are coils. */
+/*
+ * The reference's first digit is the table when it has five or six digits;
+ * shorter ones are coils.
+ */
 static bool parse_reference(const char *text, enum modbus_table *table, unsigned long *number)
 {
         static const int8_t by_digit[10] = {

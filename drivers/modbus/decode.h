@@ -1,5 +1,6 @@
 /*
- * decode: registers and bits of a slave -> readings.  Pure, no allocation, any thread.
+ * decode: registers and bits of a slave -> readings.  Pure, no allocation, any
+ * thread.
  */
 #ifndef MILLRACE_DRIVERS_MODBUS_DECODE_H
 #define MILLRACE_DRIVERS_MODBUS_DECODE_H
@@ -11,7 +12,10 @@
 #include "agent/base/err.h"
 #include "agent/base/reading.h"
 
-/* In the order of their function codes: 1 reads coils … 4 reads input registers. */
+/*
+ * In the order of their function codes: 1 reads coils … 4 reads input
+ * registers.
+ */
 enum modbus_table { MODBUS_COIL, MODBUS_DISCRETE, MODBUS_HOLDING, MODBUS_INPUT, N_MODBUS_TABLES };
 
 enum modbus_type {
@@ -29,7 +33,10 @@ enum modbus_type {
         N_MODBUS_TYPES
 };
 
-/* How a value lies on the wire, by the bytes of 0xAABBCCDD; longer values alike (ABCDEFGH, GHEFCDAB, BADCFEHG, HGFEDCBA). */
+/*
+ * How a value lies on the wire, by the bytes of 0xAABBCCDD; longer values alike
+ * (ABCDEFGH, GHEFCDAB, BADCFEHG, HGFEDCBA).
+ */
 enum modbus_order { MODBUS_ABCD, MODBUS_CDAB, MODBUS_BADC, MODBUS_DCBA, N_MODBUS_ORDERS };
 
 enum { MODBUS_REGISTERS_MAX = 125, MODBUS_BITS_MAX = 2000, MODBUS_DATA_MAX = 250 };
@@ -55,15 +62,17 @@ static inline size_t modbus_text_room(const struct modbus_format *f)
 }
 
 /*
- * Sets type, value, len and quality of *out from the value's own registers (`data`: high byte first, as on the wire).
- * A string's text is written to `text` (modbus_text_room) and borrowed by *out.
+ * Sets type, value, len and quality of *out from the value's own registers
+ * (`data`: high byte first, as on the wire). A string's text is written to
+ * `text` (modbus_text_room) and borrowed by *out.
  */
 void modbus_decode(const struct modbus_format *f, const uint8_t *data, char *text, struct reading *out);
 void modbus_decode_bit(const uint8_t *bits, unsigned index, struct reading *out);
 
 /*
- * Where a value lies: "holding:0", "input:0x10" count from 0 as the wire does; 400001, 40001, 300001, 10001, 1 count from
- * 1 as manuals do, their first digit is the table.  0 or -1 with a sentence.
+ * Where a value lies: "holding:0", "input:0x10" count from 0 as the wire does;
+ * 400001, 40001, 300001, 10001, 1 count from 1 as manuals do, their first digit
+ * is the table.  0 or -1 with a sentence.
  */
 int modbus_where_parse(const char *text, enum modbus_table *table, unsigned *address, struct err *e);
 

@@ -1,11 +1,13 @@
 /*
  * frame: see frame.h.
  *
- * Why two ways to read RTU: RTU has no start mark, only silence, and silence is not visible behind USB adapters and
- * gateways.  A master knows exactly what it waits for (unit, function, byte count, CRC), so it looks for that anywhere in
- * the buffer; noise, an echo of its own request or half a frame in front cost nothing.  A listener takes what the length
- * rules and the CRC allow, and lets go one byte at a time where they don't.
- * TCP has lengths, so a length or protocol id that can't be is the end of the stream, not something to skip.
+ * Why two ways to read RTU: RTU has no start mark, only silence, and silence is
+ * not visible behind USB adapters and gateways.  A master knows exactly what it
+ * waits for (unit, function, byte count, CRC), so it looks for that anywhere in
+ * the buffer; noise, an echo of its own request or half a frame in front cost
+ * nothing.  A listener takes what the length rules and the CRC allow, and lets
+ * go one byte at a time where they don't. TCP has lengths, so a length or
+ * protocol id that can't be is the end of the stream, not something to skip.
  *
  * Fails: never; garbage is counted.
  */
@@ -30,7 +32,10 @@ uint16_t modbus_crc(const uint8_t *p, size_t len)
         return (uint16_t)crc;
 }
 
-/* How a PDU's length is known: `fixed`; or `fixed` and the number in byte `count_at`. */
+/*
+ * How a PDU's length is known: `fixed`; or `fixed` and the number in byte
+ * `count_at`.
+ */
 struct shape {
         uint8_t fixed, count_at;
 };
@@ -163,7 +168,10 @@ bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struc
         return false;
 }
 
-/* 0: no frame begins here; else how long it is, or would be as far as can be told. */
+/*
+ * 0: no frame begins here; else how long it is, or would be as far as can be
+ * told.
+ */
 static size_t listened_len(enum modbus_role role, const uint8_t *p, size_t have)
 {
         int pdu = have > 1 ? modbus_pdu_len(role, p + 1, have - 1) : 0;

@@ -1,5 +1,6 @@
 /*
- * frame: bytes <-> Modbus frames, RTU and TCP, both directions.  Pure, no allocation; loop thread.
+ * frame: bytes <-> Modbus frames, RTU and TCP, both directions.  Pure, no
+ * allocation; loop thread.
  */
 #ifndef MILLRACE_DRIVERS_MODBUS_FRAME_H
 #define MILLRACE_DRIVERS_MODBUS_FRAME_H
@@ -22,7 +23,10 @@ struct modbus_frame {
 
 uint16_t modbus_crc(const uint8_t *p, size_t len); /* low byte goes first on the wire */
 
-/* Length of a PDU by its first bytes: 0: more are needed to tell, -1: there is no such PDU. */
+/*
+ * Length of a PDU by its first bytes: 0: more are needed to tell, -1: there is
+ * no such PDU.
+ */
 int modbus_pdu_len(enum modbus_role role, const uint8_t *pdu, size_t have);
 
 /* A PDU as it goes over the wire: 3 or 7 bytes more. Return the length. */
@@ -44,20 +48,32 @@ struct modbus_rtu {
         uint64_t n_garbage;            /* bytes that belonged to no frame */
 };
 
-/* What the master waits for: an answer of this unit to this function with so much data, or an exception to it. */
+/*
+ * What the master waits for: an answer of this unit to this function with so
+ * much data, or an exception to it.
+ */
 struct modbus_want {
         uint8_t unit, function;
         size_t n_bytes;
 };
 
 void modbus_rtu_push(struct modbus_rtu *f, const uint8_t *p, size_t n);
-/* The line was quiet: what is there begins no frame any more. Returns how many bytes were dropped. */
+/*
+ * The line was quiet: what is there begins no frame any more. Returns how many
+ * bytes were dropped.
+ */
 size_t modbus_rtu_flush(struct modbus_rtu *f);
 
-/* The wanted frame anywhere in what came: echoes, noise and others' frames before it are skipped. */
+/*
+ * The wanted frame anywhere in what came: echoes, noise and others' frames
+ * before it are skipped.
+ */
 bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struct modbus_frame *out);
 
-/* The next frame of somebody's talk, for one who only listens. `quiet`: no more bytes are coming for now. */
+/*
+ * The next frame of somebody's talk, for one who only listens. `quiet`: no more
+ * bytes are coming for now.
+ */
 bool modbus_rtu_next(struct modbus_rtu *f, enum modbus_role role, bool quiet, struct modbus_frame *out);
 
 /* ---- TCP ---- */
@@ -70,7 +86,10 @@ struct modbus_tcp {
 /* Room for the next read(2). */
 size_t modbus_tcp_room(struct modbus_tcp *f, uint8_t **at);
 void modbus_tcp_push(struct modbus_tcp *f, const uint8_t *p, size_t n); /* n <= room */
-/* 1: a frame; 0: more bytes are needed; -1: this is no Modbus, the connection is of no use any more. */
+/*
+ * 1: a frame; 0: more bytes are needed; -1: this is no Modbus, the connection
+ * is of no use any more.
+ */
 int modbus_tcp_next(struct modbus_tcp *f, struct modbus_frame *out);
 
 /* ---- words ---- */

@@ -1,13 +1,16 @@
 /*
- * modbus: one bus, its port and its bytes.  What is asked when, and what an answer means, is decided in modbus_bus and its
- * neighbours; here bytes are carried between them and a file descriptor, and values become readings.
+ * modbus: one bus, its port and its bytes.  What is asked when, and what an
+ * answer means, is decided in modbus_bus and its neighbours; here bytes are
+ * carried between them and a file descriptor, and values become readings.
  *
- * Serial: everything that can be read is read before the next request goes out, because an answer that came late must not
- * be waiting in the kernel then.  TCP: the name is resolved off the loop, the connect does not block; the kernel gives a
- * peer up that acknowledges nothing for ten seconds.
+ * Serial: everything that can be read is read before the next request goes out,
+ * because an answer that came late must not be waiting in the kernel then.
+ * TCP: the name is resolved off the loop, the connect does not block; the
+ * kernel gives a peer up that acknowledges nothing for ten seconds.
  *
- * Fails: a port that can't be opened, is unplugged (read says 0) or whose peer is gone ends in link_down; the host calls
- * start again with its backoff.  Tags go bad/not_connected once, readings are never held back.
+ * Fails: a port that can't be opened, is unplugged (read says 0) or whose peer
+ * is gone ends in link_down; the host calls start again with its backoff.  Tags
+ * go bad/not_connected once, readings are never held back.
  */
 #include "drivers/modbus/modbus.h"
 
@@ -358,7 +361,10 @@ static void wait_until(struct modbus *m, int64_t now_us)
                 rt_timer_set(m->d->rt, &m->timer, m->out.until_us - now_us);
 }
 
-/* Sends what is due. Late bytes on a serial line are taken in first; on TCP an answer has its number. */
+/*
+ * Sends what is due. Late bytes on a serial line are taken in first; on TCP an
+ * answer has its number.
+ */
 static void run(struct modbus *m)
 {
         int64_t now_us;

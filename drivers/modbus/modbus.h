@@ -1,9 +1,10 @@
 /*
  * modbus: values read from Modbus slaves, over a serial line (RTU) or TCP.
  *
- * A driver instance is one bus.  Its slaves are the `devices:` that name it, what is in them the `profiles:`; the three
- * sections are bound together by modbus_link after the configuration has been read.  Only reading: the function codes
- * that write (5, 6, 15, 16) are left out on purpose.
+ * A driver instance is one bus.  Its slaves are the `devices:` that name it,
+ * what is in them the `profiles:`; the three sections are bound together by
+ * modbus_link after the configuration has been read.  Only reading: the
+ * function codes that write (5, 6, 15, 16) are left out on purpose.
  *
  *   modbus_conf    tables of the three sections, the link         modbus_frame   bytes <-> frames, both roles
  *   modbus_decode  registers -> readings                          modbus_plan    which requests read what, scan time
@@ -68,12 +69,15 @@ struct modbus_address {
         char host[MODBUS_HOST_MAX], service[8]; /* of tcp */
 };
 
-/* "/dev/…" or "tcp://host:port", also tcp://[v6]:port. 0 or -1 with a sentence. */
+/*
+ * "/dev/…" or "tcp://host:port", also tcp://[v6]:port. 0 or -1 with a sentence.
+ */
 int modbus_address_parse(struct modbus_address *out, const char *port, struct err *e);
 
 /*
- * Binds devices to buses and profiles, and says what no single section can: a bus or profile that is not there, a unit a
- * serial line can't have, the same source twice.  `fault` gets the field the sentence is about.  Call it once.
+ * Binds devices to buses and profiles, and says what no single section can: a
+ * bus or profile that is not there, a unit a serial line can't have, the same
+ * source twice.  `fault` gets the field the sentence is about.  Call it once.
  */
 void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_profile_conf *profiles,
                  size_t n_profiles, struct modbus_device_conf *devices, size_t n_devices,

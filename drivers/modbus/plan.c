@@ -1,12 +1,15 @@
 /*
  * plan: see plan.h.
  *
- * Values of one device, table and period are sorted by address and taken together while the hole between them is small and
- * the request stays within its bound: a request costs about 20 characters and a turn of the line, a register two.  A value
- * is never split over two requests, its halves would be of different moments.  Requests of equal period are spread over
- * the period, so that a bus is not asked everything at once.
+ * Values of one device, table and period are sorted by address and taken
+ * together while the hole between them is small and the request stays within
+ * its bound: a request costs about 20 characters and a turn of the line, a
+ * register two.  A value is never split over two requests, its halves would be
+ * of different moments.  Requests of equal period are spread over the period,
+ * so that a bus is not asked everything at once.
  *
- * The scan time is a sum of what is known (frames, silence, pauses) and one guess, the slave's turn.
+ * The scan time is a sum of what is known (frames, silence, pauses) and one
+ * guess, the slave's turn.
  *
  * Fails: never; the configuration was checked.
  */
@@ -124,7 +127,10 @@ static void make_reads(struct modbus_plan *p, const struct modbus_conf *bus)
         }
 }
 
-/* Equal periods: the i-th of n starts at i/n of the period. Quadratic only in the number of different periods. */
+/*
+ * Equal periods: the i-th of n starts at i/n of the period. Quadratic only in
+ * the number of different periods.
+ */
 static void stagger(struct modbus_plan *p)
 {
         for (size_t i = 0; i < p->n_reads; i++)

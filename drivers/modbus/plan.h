@@ -1,6 +1,6 @@
 /*
- * plan: which requests read which values of a bus, and how long that takes.  Pure; memory is taken once, when the
- * plan is made.
+ * plan: which requests read which values of a bus, and how long that takes.
+ * Pure; memory is taken once, when the plan is made.
  */
 #ifndef MILLRACE_DRIVERS_MODBUS_PLAN_H
 #define MILLRACE_DRIVERS_MODBUS_PLAN_H
@@ -22,7 +22,10 @@ struct modbus_point {
         const struct modbus_register_conf *conf;
 };
 
-/* One request: `count` registers or bits from `address`, holding points[first .. first + n). */
+/*
+ * One request: `count` registers or bits from `address`, holding points[first
+ * .. first + n).
+ */
 struct modbus_read {
         uint16_t device;
         uint8_t function;
@@ -43,8 +46,9 @@ struct modbus_plan *modbus_plan_new(const struct modbus_conf *bus);
 void modbus_plan_free(struct modbus_plan *p);
 
 /*
- * A slave refused a read: perhaps only a hole between the values is not there.  Splits it at its largest hole, the second
- * half is the last read then; false: there is no hole, the values themselves are refused.
+ * A slave refused a read: perhaps only a hole between the values is not there.
+ * Splits it at its largest hole, the second half is the last read then; false:
+ * there is no hole, the values themselves are refused.
  */
 bool modbus_plan_split(struct modbus_plan *p, size_t read);
 
@@ -83,7 +87,10 @@ struct modbus_scan {
 
 /* For `millrace check`. */
 void modbus_scan(const struct modbus_conf *bus, struct modbus_scan *out);
-/* One line for people: "bus1: 2 devices, 6 tags in 4 requests, scan 127 ms, load 13 %". Returns the length. */
+/*
+ * One line for people: "bus1: 2 devices, 6 tags in 4 requests, scan 127 ms,
+ * load 13 %". Returns the length.
+ */
 size_t modbus_scan_text(const struct modbus_conf *bus, const struct modbus_scan *s, char *out, size_t cap);
 /* Why periods can't or hardly be met, as a sentence; false: they can. */
 bool modbus_scan_warning(const struct modbus_conf *bus, const struct modbus_scan *s, char *out, size_t cap);

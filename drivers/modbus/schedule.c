@@ -1,14 +1,18 @@
 /*
  * schedule: see schedule.h.
  *
- * Each read has its slots, epoch + phase + k * period, so that a late answer does not shift the next request.  Among
- * what is due the oldest goes first, but slaves in doubt (that left several requests unanswered lately) go where they
- * fit between the others without making them wait; one that has waited for two time-outs goes all the same, unless
- * slaves in doubt have had a twentieth of the time already.  Where several requests may be in flight, the first of every
- * slave comes before the second of another, and slaves in doubt together leave one lane free.
+ * Each read has its slots, epoch + phase + k * period, so that a late answer
+ * does not shift the next request.  Among what is due the oldest goes first,
+ * but slaves in doubt (that left several requests unanswered lately) go where
+ * they fit between the others without making them wait; one that has waited for
+ * two time-outs goes all the same, unless slaves in doubt have had a twentieth
+ * of the time already.  Where several requests may be in flight, the first of
+ * every slave comes before the second of another, and slaves in doubt together
+ * leave one lane free.
  *
- * A slave that leaves five requests in a row unanswered, retries included, is given up: from then on one read asks with
- * growing pauses, and all given-up slaves of a bus together take at most a twentieth of its time.
+ * A slave that leaves five requests in a row unanswered, retries included, is
+ * given up: from then on one read asks with growing pauses, and all given-up
+ * slaves of a bus together take at most a twentieth of its time.
  *
  * Fails: never.  Slots that were missed are counted as overruns and skipped.
  */
@@ -168,7 +172,10 @@ static int64_t impatient_us(const struct modbus_turns *t, const struct modbus_tu
         return at > t->doubt_turn_us ? at : t->doubt_turn_us;
 }
 
-/* On one lane an unanswered request makes the others wait, so it goes where it fits between them. */
+/*
+ * On one lane an unanswered request makes the others wait, so it goes where it
+ * fits between them.
+ */
 static bool fits_before(const struct modbus_turns *t, const struct modbus_turn_device *d, int64_t now_us,
                         int64_t healthy_us)
 {
@@ -254,7 +261,10 @@ static void come_back(struct modbus_turns *t, struct modbus_turn_device *d, int6
                 t->reads[d->heap[i]] = (struct modbus_turn_read){.due_us = now_us};
 }
 
-/* How long the rest of the bus has its turn after something in doubt held one lane for `cost_us`. */
+/*
+ * How long the rest of the bus has its turn after something in doubt held one
+ * lane for `cost_us`.
+ */
 static int64_t others_us(const struct modbus_turns *t, int64_t cost_us)
 {
         return t->lanes < SHARE ? cost_us * (SHARE - t->lanes) / t->lanes : 0;

@@ -1,5 +1,6 @@
 /*
- * schedule: which read of a bus is next, and what a slave that does not answer may cost.  Pure; memory is taken once.
+ * schedule: which read of a bus is next, and what a slave that does not answer
+ * may cost.  Pure; memory is taken once.
  */
 #ifndef MILLRACE_DRIVERS_MODBUS_SCHEDULE_H
 #define MILLRACE_DRIVERS_MODBUS_SCHEDULE_H
@@ -58,14 +59,19 @@ void modbus_turns_release(struct modbus_turns *t);
 /* Everything is due, also slaves that were given up. */
 void modbus_turns_open(struct modbus_turns *t, int64_t now_us);
 
-/* The read whose turn it is, taken out; or false and when to ask again (an answer may make it earlier). */
+/*
+ * The read whose turn it is, taken out; or false and when to ask again (an
+ * answer may make it earlier).
+ */
 bool modbus_turns_take(struct modbus_turns *t, int64_t now_us, size_t *read, int64_t *wake_us);
 
 /* Ends what take began; `cost_us`: how long it held its lane. */
 struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read, enum modbus_answer answer,
                                             int64_t now_us, int64_t cost_us);
 
-/* Not asked after all (the port is gone, or the read was split): due as it was. */
+/*
+ * Not asked after all (the port is gone, or the read was split): due as it was.
+ */
 void modbus_turns_back(struct modbus_turns *t, size_t read, int64_t due_us);
 /* A read that came to be by a split. */
 void modbus_turns_add(struct modbus_turns *t, size_t read, int64_t due_us);

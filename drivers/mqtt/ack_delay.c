@@ -1,15 +1,20 @@
 /*
  * ack_delay: when to commit (see ack_delay.h; FINDINGS tell what holding buys).
  *
- * The trap: a broker that lets only 20 messages be under way sends 20 and falls silent until we acknowledge.  Waiting out
- * the hold would make that 20 messages per hold, a thousand a second.  A broker can't be asked for its limit, so it is
- * learned from what only a used-up window looks like: nothing came in the second half of the hold, nothing while the
- * commit ran, and then more came right behind the acknowledgements.  The same number twice running is believed; from then
- * on that many pending and a dry socket mean "commit now".
+ * The trap: a broker that lets only 20 messages be under way sends 20 and falls
+ * silent until we acknowledge.  Waiting out the hold would make that 20
+ * messages per hold, a thousand a second.  A broker can't be asked for its
+ * limit, so it is learned from what only a used-up window looks like: nothing
+ * came in the second half of the hold, nothing while the commit ran, and then
+ * more came right behind the acknowledgements.  The same number twice running
+ * is believed; from then on that many pending and a dry socket mean "commit
+ * now".
  *
- * A wrong belief costs small commits, which cost flash, so it is easily lost: at once when the broker sends more without an
- * acknowledgement (and then more proof is needed the next time), and when two early commits running were not answered at
- * once, because then nothing was waiting for them.  A belief above the truth corrects itself: the holds run out again.
+ * A wrong belief costs small commits, which cost flash, so it is easily lost:
+ * at once when the broker sends more without an acknowledgement (and then more
+ * proof is needed the next time), and when two early commits running were not
+ * answered at once, because then nothing was waiting for them.  A belief above
+ * the truth corrects itself: the holds run out again.
  */
 #include "drivers/mqtt/ack_delay.h"
 

@@ -1,8 +1,10 @@
 /*
- * ack_delay: for how long acknowledgements are held, so that one commit covers many messages.
+ * ack_delay: for how long acknowledgements are held, so that one commit covers
+ * many messages.
  *
- * Pure: times are arguments (monotonic).  Held at most `delay_us` from the first message that waits; less when the broker
- * has sent all it may (its in-flight window), which is learned from its falling silent.
+ * Pure: times are arguments (monotonic).  Held at most `delay_us` from the
+ * first message that waits; less when the broker has sent all it may (its
+ * in-flight window), which is learned from its falling silent.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_ACK_DELAY_H
 #define MILLRACE_DRIVERS_MQTT_ACK_DELAY_H
@@ -35,15 +37,18 @@ void mqtt_hold_init(struct mqtt_hold *h, int64_t delay_us, uint32_t batch);
 void mqtt_hold_add(struct mqtt_hold *h, int64_t now_us);
 
 /*
- * Commit now?  `dry`: nothing more can be read at the moment.  When not, ask again after *wait_us (-1: nothing waits) or when
- * more has been read.
+ * Commit now?  `dry`: nothing more can be read at the moment.  When not, ask
+ * again after *wait_us (-1: nothing waits) or when more has been read.
  */
 bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_us);
 
 /* A commit of what is pending is asked for. */
 void mqtt_hold_commit(struct mqtt_hold *h);
 
-/* It is durable; `more`: what the broker has sent meanwhile, though it had no acknowledgement, has not all been read. */
+/*
+ * It is durable; `more`: what the broker has sent meanwhile, though it had no
+ * acknowledgement, has not all been read.
+ */
 void mqtt_hold_done(struct mqtt_hold *h, int64_t now_us, bool more);
 
 #endif

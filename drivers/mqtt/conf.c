@@ -1,11 +1,14 @@
 /*
  * conf: what one `mqtt:` item may hold, and what of it can't be right.
  *
- * Why here: the table makes the manual, `millrace check` and the struct the driver reads, so a key exists once.
- * The checks are those that need no I/O: addresses, topic patterns, JSON pointers and keys that contradict each other.
- * Whether a file can be read or a broker answers is told when the driver starts.
+ * Why here: the table makes the manual, `millrace check` and the struct the
+ * driver reads, so a key exists once. The checks are those that need no I/O:
+ * addresses, topic patterns, JSON pointers and keys that contradict each other.
+ * Whether a file can be read or a broker answers is told when the driver
+ * starts.
  *
- * Fails: every fault is a sentence that says what was found and what would be right.
+ * Fails: every fault is a sentence that says what was found and what would be
+ * right.
  */
 #include "drivers/mqtt/mqtt.h"
 

@@ -1,11 +1,12 @@
 /*
  * deferred: see deferred.h.
  *
- * The library's message is gone after the callback, so each is copied into one piece of memory, topic and payload behind the
- * struct.  That happens when the spool takes nothing more, not for each reading.
+ * The library's message is gone after the callback, so each is copied into one
+ * piece of memory, topic and payload behind the struct.  That happens when the
+ * spool takes nothing more, not for each reading.
  *
- * How it fails: a broker that packs more than the limit into what is read at once loses its connection; nothing of it was
- * acknowledged, so it comes again.
+ * How it fails: a broker that packs more than the limit into what is read at
+ * once loses its connection; nothing of it was acknowledged, so it comes again.
  */
 #include "drivers/mqtt/deferred.h"
 

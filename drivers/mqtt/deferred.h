@@ -1,7 +1,9 @@
 /*
- * deferred: messages the host had no room for, in the order they came, until it has.
+ * deferred: messages the host had no room for, in the order they came, until it
+ * has.
  *
- * Several, for one read may bring several: a TLS record is handed over whole.  Thread: loop. Copies, freed when dropped.
+ * Several, for one read may bring several: a TLS record is handed over whole.
+ * Thread: loop. Copies, freed when dropped.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_DEFERRED_H
 #define MILLRACE_DRIVERS_MQTT_DEFERRED_H
@@ -17,7 +19,10 @@ struct mqtt_aside {
         size_t n_bytes;
 };
 
-/* The first message always fits; more only while all together are below this: a TLS record and its copies' heads. */
+/*
+ * The first message always fits; more only while all together are below this: a
+ * TLS record and its copies' heads.
+ */
 enum { MQTT_ASIDE_BYTES_MOST = 256 * 1024 };
 
 void mqtt_aside_init(struct mqtt_aside *a);

@@ -1,6 +1,7 @@
 /*
- * impl: what the two rooms of the mqtt driver share.  mqtt.c: the link's life and the driver's ops; round.c: reading,
- * committing, acknowledging.  Loop thread.
+ * impl: what the two rooms of the mqtt driver share.  mqtt.c: the link's life
+ * and the driver's ops; round.c: reading, committing, acknowledging.  Loop
+ * thread.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_IMPL_H
 #define MILLRACE_DRIVERS_MQTT_IMPL_H
@@ -55,7 +56,10 @@ static inline const struct mqtt_conf *mqtt_conf_of(const struct mqtt *m)
         return m->d->conf;
 }
 
-/* The link is lost: the host starts us again. By our own will: the session at the broker stays. */
+/*
+ * The link is lost: the host starts us again. By our own will: the session at
+ * the broker stays.
+ */
 void mqtt_lose(struct mqtt *m, const char *why);
 void mqtt_go_away(struct mqtt *m, const char *why);
 void mqtt_finish_stop(struct mqtt *m);

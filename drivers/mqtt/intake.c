@@ -1,15 +1,20 @@
 /*
  * intake: see intake.h.
  *
- * A message ends in exactly one of these: its readings are with the host; it was recognised as one we have; it is in the
- * quarantine with topic and reason; or the host has no room, and then nothing of it was taken.  The first three may be
- * acknowledged: a message that can't be read today can't be read when it is sent again, either.
+ * A message ends in exactly one of these: its readings are with the host; it
+ * was recognised as one we have; it is in the quarantine with topic and reason;
+ * or the host has no room, and then nothing of it was taken.  The first three
+ * may be acknowledged: a message that can't be read today can't be read when it
+ * is sent again, either.
  *
- * Sparkplug is the exception: what its messages say follows from those before, so each is read once; they can hold more than
- * the host has room for at once, and most come at QoS 0 and never again.  So they are handed over in pieces, and what found
- * no room is kept until the message is handed in again, or given up.
+ * Sparkplug is the exception: what its messages say follows from those before,
+ * so each is read once; they can hold more than the host has room for at once,
+ * and most come at QoS 0 and never again.  So they are handed over in pieces,
+ * and what found no room is kept until the message is handed in again, or given
+ * up.
  *
- * A known topic costs one lookup; tags are made when their first value comes, so a value that never comes makes no tag.
+ * A known topic costs one lookup; tags are made when their first value comes,
+ * so a value that never comes makes no tag.
  */
 #include "drivers/mqtt/intake.h"
 
@@ -134,7 +139,9 @@ static int make_tag(struct mqtt_intake *in, struct mqtt_route *route, const char
                            &route->tags[value]);
 }
 
-/* Gives every reading its tag; those the table has no room for are taken out. */
+/*
+ * Gives every reading its tag; those the table has no room for are taken out.
+ */
 static void set_tags(struct mqtt_intake *in, struct mqtt_route *route, const struct mqtt_message *m)
 {
         struct mqtt_decoded *out = in->decoded;

@@ -1,5 +1,6 @@
 /*
- * intake: a message -> the host: which subscription, which tags, which readings, or the quarantine.
+ * intake: a message -> the host: which subscription, which tags, which
+ * readings, or the quarantine.
  *
  * No I/O of its own; speaks to the host by the driver's upcalls.  Loop thread.
  */
@@ -50,12 +51,16 @@ void mqtt_intake_recall(struct mqtt_intake *in);
 /* Instead: what the driver before this one has received, with its table. */
 void mqtt_intake_inherit(struct mqtt_intake *in, struct mqtt_intake *before);
 
-/* 0: taken care of, it may be acknowledged. DRIVER_E_WAIT: nothing was taken, it must not be. */
+/*
+ * 0: taken care of, it may be acknowledged. DRIVER_E_WAIT: nothing was taken,
+ * it must not be.
+ */
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m);
 
 /*
- * The message that had to wait will not be handed in again: what the host has not taken of it is given to it now, for it
- * to drop and to name when there is no room.
+ * The message that had to wait will not be handed in again: what the host has
+ * not taken of it is given to it now, for it to drop and to name when there is
+ * no room.
  */
 void mqtt_intake_give_up(struct mqtt_intake *in);
 

@@ -1,18 +1,25 @@
 /*
  * link: libmosquitto, tamed (see link.h; FINDINGS list its traps).
  *
- * Acknowledgements: the library queues the PUBACK before it hands over the message.  mosquitto_threaded_set(true) is what
- * keeps it in the queue until mosquitto_loop_write(); the caller collects the queue in a valve (mqtt_valve) and releases it
- * when the readings are on disk.  A queued PUBACK can't be taken back, so a link that must not acknowledge is closed:
- * mosquitto_destroy() closes the socket and writes nothing.  That is also why there is a new client for each connection.
+ * Acknowledgements: the library queues the PUBACK before it hands over the
+ * message.  mosquitto_threaded_set(true) is what keeps it in the queue until
+ * mosquitto_loop_write(); the caller collects the queue in a valve (mqtt_valve)
+ * and releases it when the readings are on disk.  A queued PUBACK can't be
+ * taken back, so a link that must not acknowledge is closed:
+ * mosquitto_destroy() closes the socket and writes nothing.  That is also why
+ * there is a new client for each connection.
  *
- * Connecting: names, password and certificate files and the TCP connect block, so they run as slow work.  The library's
- * connect with MQTT 5 properties has no time limit of its own, and an address that swallows packets would hold a worker
- * for two minutes; so the host is tried with a limit of ours before, which also gives better words for what is wrong.
+ * Connecting: names, password and certificate files and the TCP connect block,
+ * so they run as slow work.  The library's connect with MQTT 5 properties has
+ * no time limit of its own, and an address that swallows packets would hold a
+ * worker for two minutes; so the host is tried with a limit of ours before,
+ * which also gives better words for what is wrong.
  *
- * DUP is not in the library's message, but in the line it logs before the callback; that line is read while asked for.
+ * DUP is not in the library's message, but in the line it logs before the
+ * callback; that line is read while asked for.
  *
- * Fails: every failure ends in MQTT_LINK_E_LOST (or on_opened) with a sentence for people.
+ * Fails: every failure ends in MQTT_LINK_E_LOST (or on_opened) with a sentence
+ * for people.
  */
 #include "drivers/mqtt/link.h"
 
@@ -51,7 +58,10 @@ struct mqtt_link {
         char tls_error[200];
 };
 
-/* ---- callbacks of the library, on the loop but for the log while connecting ---- */
+/*
+ * ---- callbacks of the library, on the loop but for the log while connecting
+ * ----
+ */
 
 static void on_log(struct mosquitto *mosq, void *ctx, int level, const char *text)
 {

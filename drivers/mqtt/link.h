@@ -1,9 +1,11 @@
 /*
- * link: one connection to a broker, from resolving its name to the closed socket; a new one for each attempt.
+ * link: one connection to a broker, from resolving its name to the closed
+ * socket; a new one for each attempt.
  *
- * Keeps the manners of libmosquitto inside one file.  Thread: loop; connecting is done off it by itself.  What arrives is
- * acknowledged by the library at once, but nothing leaves before mqtt_link_write or mqtt_link_release: the caller decides
- * when acknowledgements may go.
+ * Keeps the manners of libmosquitto inside one file.  Thread: loop; connecting
+ * is done off it by itself.  What arrives is acknowledged by the library at
+ * once, but nothing leaves before mqtt_link_write or mqtt_link_release: the
+ * caller decides when acknowledgements may go.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_LINK_H
 #define MILLRACE_DRIVERS_MQTT_LINK_H
@@ -38,7 +40,10 @@ struct mqtt_message {
         bool dup; /* told only while mqtt_link_watch_dup is on */
 };
 
-/* None of these may close the link; they note what is to be done and do it when the call into the link has returned. */
+/*
+ * None of these may close the link; they note what is to be done and do it when
+ * the call into the link has returned.
+ */
 struct mqtt_link_upcalls {
         void (*on_opened)(void *ctx, const char *why_not); /* a socket is there: read and write; or not, and why */
         void (*on_accepted)(void *ctx, bool session_present);
@@ -47,23 +52,35 @@ struct mqtt_link_upcalls {
         void *ctx;
 };
 
-/* What a configured item says of address, login and TLS; the rest is the caller's. Borrows from all three. */
+/*
+ * What a configured item says of address, login and TLS; the rest is the
+ * caller's. Borrows from all three.
+ */
 struct mqtt_conf;
 struct mqtt_url;
 struct mqtt_link_conf mqtt_link_conf_of(const struct mqtt_conf *c, const struct mqtt_url *url, const char *client_id);
 
 struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *conf, const struct mqtt_link_upcalls *up);
 
-/* The socket is closed as it is: nothing that waits to be written is. Also while connecting: the rest ends by itself. */
+/*
+ * The socket is closed as it is: nothing that waits to be written is. Also
+ * while connecting: the rest ends by itself.
+ */
 void mqtt_link_close(struct mqtt_link *l);
 
 enum { MQTT_LINK_E_DRY = 1, MQTT_LINK_E_LOST = 2 };
 
 /* One packet. 0, or nothing (more) to read, or the link is lost. */
 int mqtt_link_read(struct mqtt_link *l);
-/* All that waits, but for what is held. 0; or the socket is full, go on when it is writable; or the link is lost. */
+/*
+ * All that waits, but for what is held. 0; or the socket is full, go on when it
+ * is writable; or the link is lost.
+ */
 int mqtt_link_write(struct mqtt_link *l);
-/* Holds all that waits; it may go when *position has been released. 0 or MQTT_LINK_E_LOST. */
+/*
+ * Holds all that waits; it may go when *position has been released. 0 or
+ * MQTT_LINK_E_LOST.
+ */
 int mqtt_link_collect(struct mqtt_link *l, uint64_t *position);
 /* Writes what is held before `position`; results as mqtt_link_write. */
 int mqtt_link_release(struct mqtt_link *l, uint64_t position);
@@ -77,7 +94,10 @@ const char *mqtt_link_why(const struct mqtt_link *l); /* it was lost, in words *
 
 int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos);
 int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters);
-/* At QoS 0; queued behind what waits. 0, or -1: it can't be (the topic is too long, the connection is gone). */
+/*
+ * At QoS 0; queued behind what waits. 0, or -1: it can't be (the topic is too
+ * long, the connection is gone).
+ */
 int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len);
 /* At QoS 1; as mqtt_link_publish. */
 int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain);

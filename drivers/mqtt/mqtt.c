@@ -1,12 +1,16 @@
 /*
- * mqtt: the life of the link to a broker, and the driver's ops (how readings are taken: round.c).
+ * mqtt: the life of the link to a broker, and the driver's ops (how readings
+ * are taken: round.c).
  *
- * A link serves one connection (mqtt_link); the host says when to try again after it was lost.  Pause = stop reading.  The
- * broker's PINGRESP would wait behind its messages, so before the keepalive can break we take our leave, and the persistent
- * session at the broker holds what comes.  With a message set aside the link is closed with the queue unwritten, and the broker
- * sends all of it again; what the spool has by then is recognised (mqtt_redelivery).
+ * A link serves one connection (mqtt_link); the host says when to try again
+ * after it was lost.  Pause = stop reading.  The broker's PINGRESP would wait
+ * behind its messages, so before the keepalive can break we take our leave, and
+ * the persistent session at the broker holds what comes.  With a message set
+ * aside the link is closed with the queue unwritten, and the broker sends all
+ * of it again; what the spool has by then is recognised (mqtt_redelivery).
  *
- * Fails: a lost link is told to the host, which starts us again after a pause; nothing else ever stops the driver.
+ * Fails: a lost link is told to the host, which starts us again after a pause;
+ * nothing else ever stops the driver.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +133,10 @@ static void subscribe(struct mqtt *m)
                 log_error(m->room, "subscribing fails: %s", mqtt_link_why(m->link));
 }
 
-/* What the configuration does not name any more would come for as long as the session lives. */
+/*
+ * What the configuration does not name any more would come for as long as the
+ * session lives.
+ */
 static void unsubscribe(struct mqtt *m)
 {
         if (mqtt_link_unsubscribe(m->link, m->n_left, m->left))
@@ -137,7 +144,10 @@ static void unsubscribe(struct mqtt *m)
         forget_left(m);
 }
 
-/* With 3.1.1 every subscribe brings the retained messages again, so a session that knows our subscriptions is left alone. */
+/*
+ * With 3.1.1 every subscribe brings the retained messages again, so a session
+ * that knows our subscriptions is left alone.
+ */
 static void on_accepted(void *ctx, bool session_present)
 {
         struct mqtt *m = ctx;
@@ -212,7 +222,10 @@ static void start(struct driver *d)
                 open_link(m);
 }
 
-/* May come from within emit, so it only notes what is to be done; a timer does it. */
+/*
+ * May come from within emit, so it only notes what is to be done; a timer does
+ * it.
+ */
 static void pause(struct driver *d, bool on)
 {
         struct mqtt *m = d->priv;

@@ -1,8 +1,9 @@
 /*
  * mqtt: readings that come through an MQTT broker.
  *
- * The configuration of one `mqtt:` item and the driver's ops table; everything else of the driver is its own.
- * Parts: conf.c (the table), topic.c, payload.c, ack_delay.c, redelivery.c (pure), mqtt.c (I/O).
+ * The configuration of one `mqtt:` item and the driver's ops table; everything
+ * else of the driver is its own. Parts: conf.c (the table), topic.c, payload.c,
+ * ack_delay.c, redelivery.c (pure), mqtt.c (I/O).
  */
 #ifndef MILLRACE_DRIVERS_MQTT_MQTT_H
 #define MILLRACE_DRIVERS_MQTT_MQTT_H
@@ -49,7 +50,10 @@ struct mqtt_url {
         int port;
         bool tls;
 };
-/* mqtt://host[:port], mqtts://host[:port], [::1] for IPv6. 0, or -1 with what is wrong. */
+/*
+ * mqtt://host[:port], mqtts://host[:port], [::1] for IPv6. 0, or -1 with what
+ * is wrong.
+ */
 int mqtt_url_parse(struct mqtt_url *out, const char *url, struct err *e);
 
 #endif

@@ -1,16 +1,19 @@
 /*
  * payload: bytes of a message -> readings, and nothing else.
  *
- * A bare payload is one JSON scalar; NaN and the infinities, which sensors do write, become a bad reading without value.
- * JSON is scanned once for what is asked for (json_scan); texts with escapes are unescaped into a buffer that grows to the
- * longest message seen (max_payload bounds it) and stays.
+ * A bare payload is one JSON scalar; NaN and the infinities, which sensors do
+ * write, become a bad reading without value. JSON is scanned once for what is
+ * asked for (json_scan); texts with escapes are unescaped into a buffer that
+ * grows to the longest message seen (max_payload bounds it) and stays.
  *
- * Time: what the payload says is believed when it has a zone, is not before 2020 and at most a minute ahead of us; else
- * the arrival stands and the reading is uncertain.
+ * Time: what the payload says is believed when it has a zone, is not before
+ * 2020 and at most a minute ahead of us; else the arrival stands and the
+ * reading is uncertain.
  *
- * Fails: MQTT_E_MALFORMED with a reason for people.  One value that is null is a bad reading (sensor), an object or list
- * where a value should be is a bad reading (config), a value that is not there is counted; only when none is there, the
- * message is malformed.
+ * Fails: MQTT_E_MALFORMED with a reason for people.  One value that is null is
+ * a bad reading (sensor), an object or list where a value should be is a bad
+ * reading (config), a value that is not there is counted; only when none is
+ * there, the message is malformed.
  */
 #include "drivers/mqtt/payload.h"
 
@@ -130,8 +133,9 @@ static bool is_not_finite(const char *s, size_t len)
 }
 
 /*
- * Takes the escapes out of the texts found in a message of `len` bytes.  They are pieces of it, and none grows by that, so
- * that together they have room in a buffer as long as the message.
+ * Takes the escapes out of the texts found in a message of `len` bytes.  They
+ * are pieces of it, and none grows by that, so that together they have room in
+ * a buffer as long as the message.
  */
 static void unescape_found(struct json_value *found, int n, size_t len)
 {
@@ -280,7 +284,10 @@ static bool source_time(const struct json_value *v, int format, int64_t now_us, 
         return *us >= YEAR_2020_US && *us <= now_us + FUTURE_MAX_US;
 }
 
-/* The time that all readings of the message share, as flags, quality and ts_us of a model reading. */
+/*
+ * The time that all readings of the message share, as flags, quality and ts_us
+ * of a model reading.
+ */
 static void model_time(const struct mqtt_decoder *d, int64_t now_us, struct reading *model)
 {
         const struct json_value *v = d->time_slot >= 0 ? &d->found[d->time_slot] : NULL;

@@ -1,8 +1,9 @@
 /*
  * payload: the bytes of a message -> readings.
  *
- * Pure; loop thread.  Text and raw of what is returned points into the payload or, where JSON's escapes had to be taken out,
- * into a buffer of ours, and is valid until the next call.
+ * Pure; loop thread.  Text and raw of what is returned points into the payload
+ * or, where JSON's escapes had to be taken out, into a buffer of ours, and is
+ * valid until the next call.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_PAYLOAD_H
 #define MILLRACE_DRIVERS_MQTT_PAYLOAD_H
@@ -42,7 +43,8 @@ struct mqtt_decoded {
 };
 
 /*
- * Fills everything of the readings but `tag` and `mid`.  0 or MQTT_E_MALFORMED.  `now_us` is the wall time of arrival.
+ * Fills everything of the readings but `tag` and `mid`.  0 or MQTT_E_MALFORMED.
+ * `now_us` is the wall time of arrival.
  */
 int mqtt_decode(const struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us,
                 struct mqtt_decoded *out);

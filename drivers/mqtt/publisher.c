@@ -1,9 +1,11 @@
 /*
  * publisher: see publisher.h.
  *
- * A link (link.c) is used for one connection; when it is lost the next one comes after a growing pause, and on_up
- * tells the owner to send what is still true, so nothing is queued here for a broker that is away.  What the library has
- * queued for a slow broker is bounded by the owner, who sends states, not a history.
+ * A link (link.c) is used for one connection; when it is lost the next one
+ * comes after a growing pause, and on_up tells the owner to send what is still
+ * true, so nothing is queued here for a broker that is away.  What the library
+ * has queued for a slow broker is bounded by the owner, who sends states, not a
+ * history.
  */
 #include "drivers/mqtt/publisher.h"
 
@@ -73,7 +75,10 @@ static void on_accepted(void *ctx, bool session_present)
         p->conf.on_up(p->conf.ctx);
 }
 
-/* What is published now comes back as well, not marked as retained: that is no news. */
+/*
+ * What is published now comes back as well, not marked as retained: that is no
+ * news.
+ */
 static void on_message(void *ctx, const struct mqtt_message *m)
 {
         struct mqtt_publisher *p = ctx;

@@ -1,23 +1,31 @@
 /*
- * redelivery: what was received last under each packet id, looked up when a session is resumed (see
- * redelivery.h).
+ * redelivery: what was received last under each packet id, looked up when a
+ * session is resumed (see redelivery.h).
  *
- * Why: QoS 1 means "at least once", and each repetition would become a reading with a sequence number of its own, which
- * nothing downstream could recognise.  The packet id survives in the spool with the reading, so the table can be filled
- * again after a crash.
+ * Why: QoS 1 means "at least once", and each repetition would become a reading
+ * with a sequence number of its own, which nothing downstream could recognise.
+ * The packet id survives in the spool with the reading, so the table can be
+ * filled again after a crash.
  *
- * Why all 65,535 ids: mosquitto 2.0.11 sends a resumed session's backlog in bulk, whatever the limit on what may be under
- * way, and does not read acknowledgements meanwhile; ended in that moment, it sent 10,000 messages again that we had
- * acknowledged.  An id is free for another message only when the first one is acknowledged, so the last one counts.
+ * Why all 65,535 ids: mosquitto 2.0.11 sends a resumed session's backlog in
+ * bulk, whatever the limit on what may be under way, and does not read
+ * acknowledgements meanwhile; ended in that moment, it sent 10,000 messages
+ * again that we had acknowledged.  An id is free for another message only when
+ * the first one is acknowledged, so the last one counts.
  *
- * An id comes round again, and a constant value with it: what was received more than MQTT_UNDER_WAY_MOST messages ago is
- * not under way any more and is not recognised.  Where ids were seen to come again sooner (a broker that gives the lowest
- * free one, or that was restarted), a message without a time of its own is recognised within half of that distance only.
+ * An id comes round again, and a constant value with it: what was received more
+ * than MQTT_UNDER_WAY_MOST messages ago is not under way any more and is not
+ * recognised.  Where ids were seen to come again sooner (a broker that gives
+ * the lowest free one, or that was restarted), a message without a time of its
+ * own is recognised within half of that distance only.
  *
- * Taking a new message for an old one would lose it; taking an old one for new only doubles it.  So all must agree: the
- * broker says DUP, the packet id, tag, type and value of every reading, and the time if the payload had one.  An entry is
- * used once in each session: its acknowledgement may be lost with that link, too.  The time is compared in milliseconds: the spool moves a time by a microsecond or few to keep a tag's times
- * apart; where it moved it further, time is left out.
+ * Taking a new message for an old one would lose it; taking an old one for new
+ * only doubles it.  So all must agree: the broker says DUP, the packet id, tag,
+ * type and value of every reading, and the time if the payload had one.  An
+ * entry is used once in each session: its acknowledgement may be lost with that
+ * link, too.  The time is compared in milliseconds: the spool moves a time by a
+ * microsecond or few to keep a tag's times apart; where it moved it further,
+ * time is left out.
  */
 #include "drivers/mqtt/redelivery.h"
 
@@ -93,7 +101,10 @@ void mqtt_redelivery_begin(struct mqtt_redelivery *q, bool session_present)
         q->start = q->number;
 }
 
-/* May it still have been under way when the session was resumed, and can it be no other message with the same id? */
+/*
+ * May it still have been under way when the session was resumed, and can it be
+ * no other message with the same id?
+ */
 static bool can_be_again(const struct mqtt_redelivery *q, const struct mqtt_received *e)
 {
         uint32_t ago = q->start - e->number;

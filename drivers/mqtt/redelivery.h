@@ -1,8 +1,9 @@
 /*
  * redelivery: which of the first messages of a resumed session we have already.
  *
- * After a crash between our commit and the acknowledgement, or a lost link, the broker sends the same messages again.  A
- * table of what was received last under each packet id tells them apart from new ones.  Pure.
+ * After a crash between our commit and the acknowledgement, or a lost link, the
+ * broker sends the same messages again.  A table of what was received last
+ * under each packet id tells them apart from new ones.  Pure.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_REDELIVERY_H
 #define MILLRACE_DRIVERS_MQTT_REDELIVERY_H
@@ -29,7 +30,10 @@ struct mqtt_received {
         uint32_t seen_in; /* the resumption it was recognised in: once in each */
 };
 
-/* More than a broker ever sends ahead of acknowledgements, and far fewer than there are ids. */
+/*
+ * More than a broker ever sends ahead of acknowledgements, and far fewer than
+ * there are ids.
+ */
 enum { MQTT_UNDER_WAY_MOST = 32768 };
 
 /* 2 MiB, of which only what was used is ever touched: allocate it zeroed. */
@@ -51,10 +55,16 @@ void mqtt_print_add(struct mqtt_print *p, const struct reading *r);
 
 void mqtt_redelivery_add(struct mqtt_redelivery *q, uint16_t mid, const struct mqtt_print *p);
 
-/* From the spool at start: readings in order; those of one message follow one another. NULL: that was all. */
+/*
+ * From the spool at start: readings in order; those of one message follow one
+ * another. NULL: that was all.
+ */
 void mqtt_redelivery_recall(struct mqtt_redelivery *q, const struct reading *r);
 
-/* Connected: the broker still had our session (then its first messages are looked up), or it began a new one. */
+/*
+ * Connected: the broker still had our session (then its first messages are
+ * looked up), or it began a new one.
+ */
 void mqtt_redelivery_begin(struct mqtt_redelivery *q, bool session_present);
 
 static inline bool mqtt_redelivery_looking(const struct mqtt_redelivery *q)
@@ -63,8 +73,8 @@ static inline bool mqtt_redelivery_looking(const struct mqtt_redelivery *q)
 }
 
 /*
- * `dup`: the broker says it has sent this before.  True: we have it, so acknowledge and forget it.  The first message
- * without `dup` ends the phase.
+ * `dup`: the broker says it has sent this before.  True: we have it, so
+ * acknowledge and forget it.  The first message without `dup` ends the phase.
  */
 bool mqtt_redelivery_known(struct mqtt_redelivery *q, uint16_t mid, const struct mqtt_print *p, bool dup);
 

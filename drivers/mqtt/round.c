@@ -1,19 +1,26 @@
 /*
  * round: when to read, when to commit, when to acknowledge.
  *
- * One round: read until the socket is dry or the batch is full; hold a little for more (mqtt_hold); collect the
- * acknowledgements and ask the host to make what was read durable; when it is, release them.  Meanwhile the next round
- * reads: what comes is judged by the alarm rules at once, however long the disk takes, and its acknowledgements wait in the
- * library's queue.  One commit is under way at a time, and the next is not asked for before the last byte of the
- * acknowledgements is out, so what waits is bounded by two batches.
+ * One round: read until the socket is dry or the batch is full; hold a little
+ * for more (mqtt_hold); collect the acknowledgements and ask the host to make
+ * what was read durable; when it is, release them.  Meanwhile the next round
+ * reads: what comes is judged by the alarm rules at once, however long the disk
+ * takes, and its acknowledgements wait in the library's queue.  One commit is
+ * under way at a time, and the next is not asked for before the last byte of
+ * the acknowledgements is out, so what waits is bounded by two batches.
  *
- * A broker writes message by message, and each would wake us.  Where many come, the socket is left alone for a moment after
- * it was read dry, unless the broker waits for our acknowledgements: at 5,000 messages a second they cost a fifth less CPU.
+ * A broker writes message by message, and each would wake us.  Where many come,
+ * the socket is left alone for a moment after it was read dry, unless the
+ * broker waits for our acknowledgements: at 5,000 messages a second they cost a
+ * fifth less CPU.
  *
- * A message the host has no room for is set aside, with those that came with it, and nothing is read or collected until they
- * are taken: their acknowledgements stand in the library's queue already, among those of messages that may be written.
+ * A message the host has no room for is set aside, with those that came with
+ * it, and nothing is read or collected until they are taken: their
+ * acknowledgements stand in the library's queue already, among those of
+ * messages that may be written.
  *
- * Fails: a lost link is given up (mqtt_lose), what was read and not acknowledged comes again on the next one.
+ * Fails: a lost link is given up (mqtt_lose), what was read and not
+ * acknowledged comes again on the next one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -87,7 +94,10 @@ static bool commit(struct mqtt *m)
         return true;
 }
 
-/* Never so long that the broker gives the client up, whose PINGREQ waits behind the acknowledgements. */
+/*
+ * Never so long that the broker gives the client up, whose PINGREQ waits behind
+ * the acknowledgements.
+ */
 int64_t mqtt_ack_delay_us(const struct mqtt *m)
 {
         int64_t most_us = mqtt_conf_of(m)->keepalive_us / 8;
@@ -97,7 +107,10 @@ int64_t mqtt_ack_delay_us(const struct mqtt *m)
         return us < (double)most_us ? (int64_t)us : most_us;
 }
 
-/* The link may be another one than the commit was asked for on; its position is 0 then. */
+/*
+ * The link may be another one than the commit was asked for on; its position is
+ * 0 then.
+ */
 static void on_durable(struct driver *d)
 {
         struct mqtt *m = d->priv;
@@ -138,7 +151,9 @@ static void on_no_room(struct mqtt *m)
                 mqtt_lose(m, why);
 }
 
-/* 0: there may be more; MQTT_LINK_E_DRY; or MQTT_LINK_E_LOST: the link is gone. */
+/*
+ * 0: there may be more; MQTT_LINK_E_DRY; or MQTT_LINK_E_LOST: the link is gone.
+ */
 static int read_some(struct mqtt *m)
 {
         int r = 0;
@@ -154,7 +169,10 @@ static int read_some(struct mqtt *m)
         return r;
 }
 
-/* Reading has paused for now: is it time to commit, or when? False when the link is gone. */
+/*
+ * Reading has paused for now: is it time to commit, or when? False when the
+ * link is gone.
+ */
 static bool hold_or_commit(struct mqtt *m, bool dry)
 {
         int64_t wait_us;
@@ -197,8 +215,9 @@ static void take_aside(struct mqtt *m)
 }
 
 /*
- * Is the socket to be left alone for now?  Read dry, to let more gather in it; not read dry, because what is left may lie in
- * the TLS library's memory, of which no watch tells.
+ * Is the socket to be left alone for now?  Read dry, to let more gather in it;
+ * not read dry, because what is left may lie in the TLS library's memory, of
+ * which no watch tells.
  */
 static bool nap(struct mqtt *m, bool dry)
 {

@@ -1,16 +1,21 @@
 /*
  * topic: topic patterns with names, and the table of known topics.
  *
- * Why names and not numbers of levels: factory/{line}/{source}/{tag} can be read by the person who knows the plant.
- * The broker sees the same pattern with + for each name.  A pattern is cut into levels once; matching walks topic and
- * levels side by side.  Names from the wire are mapped to what names may be (text_map_name), so a topic can't bring
- * anything into a record that would need escaping.
+ * Why names and not numbers of levels: factory/{line}/{source}/{tag} can be
+ * read by the person who knows the plant. The broker sees the same pattern with
+ * + for each name.  A pattern is cut into levels once; matching walks topic and
+ * levels side by side.  Names from the wire are mapped to what names may be
+ * (text_map_name), so a topic can't bring anything into a record that would
+ * need escaping.
  *
- * A plant has few topics and many messages: the table remembers, for each topic seen, its subscription and tags, so a known
- * topic costs one hash and one compare.  Bounded in number and in length of topic, so a flood of new topics can't eat the
- * memory; what does not fit is matched again each time and works just as well.
+ * A plant has few topics and many messages: the table remembers, for each topic
+ * seen, its subscription and tags, so a known topic costs one hash and one
+ * compare.  Bounded in number and in length of topic, so a flood of new topics
+ * can't eat the memory; what does not fit is matched again each time and works
+ * just as well.
  *
- * Fails: only at start, for a pattern that makes no sense; the sentence names the level.
+ * Fails: only at start, for a pattern that makes no sense; the sentence names
+ * the level.
  */
 #include "drivers/mqtt/topic.h"
 

@@ -1,8 +1,9 @@
 /*
  * topic: topic patterns with names, and what a topic says about a reading.
  *
- * factory/{line}/{source}/{tag} matches like factory/+/+/+; {source} and {tag} fill the reading, any other name becomes a
- * label.  Pure; loop thread.  A pattern owns a copy of its text.
+ * factory/{line}/{source}/{tag} matches like factory/+/+/+; {source} and {tag}
+ * fill the reading, any other name becomes a label.  Pure; loop thread.  A
+ * pattern owns a copy of its text.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_TOPIC_H
 #define MILLRACE_DRIVERS_MQTT_TOPIC_H
@@ -53,8 +54,8 @@ struct changed_names;
 unsigned mqtt_mapped_add(struct changed_names *changed, const struct mqtt_match *match);
 
 /*
- * Known topics: one lookup gives the subscription and the tags of its readings.  Bounded; a topic that found no room is
- * worked out each time.
+ * Known topics: one lookup gives the subscription and the tags of its readings.
+ * Bounded; a topic that found no room is worked out each time.
  */
 struct mqtt_topics;
 

@@ -1,23 +1,32 @@
 /*
- * write_gate: acknowledgements can be held back one commit at a time (see write_gate.h).
+ * write_gate: acknowledgements can be held back one commit at a time (see
+ * write_gate.h).
  *
- * The trap: the library queues the PUBACK of a message before it hands the message over, and writes its whole queue or
- * nothing.  Whoever reads on while a commit runs has, when it is done, acknowledgements that may go in one queue with some
- * that may not.  Reading nothing meanwhile is safe, but then a disk whose fsync takes 300 ms keeps an alarm waiting for as
- * long, unread in the socket.
+ * The trap: the library queues the PUBACK of a message before it hands the
+ * message over, and writes its whole queue or nothing.  Whoever reads on while
+ * a commit runs has, when it is done, acknowledgements that may go in one queue
+ * with some that may not.  Reading nothing meanwhile is safe, but then a disk
+ * whose fsync takes 300 ms keeps an alarm waiting for as long, unread in the
+ * socket.
  *
- * So the queue is emptied when a commit begins, into memory: for the length of that call the library's descriptor is made to
- * point at a pipe, and what comes out of it is held.  When the commit is done the bytes up to there go to the socket, with
- * one call instead of one for each packet.  With TLS the bytes are whole records in their order, so it works just the same.
- * A pipe, because it takes 4 bytes in 140 ns where a socket pair needs 520; it suffices as libmosquitto and OpenSSL write(),
- * and do not send().
+ * So the queue is emptied when a commit begins, into memory: for the length of
+ * that call the library's descriptor is made to point at a pipe, and what comes
+ * out of it is held.  When the commit is done the bytes up to there go to the
+ * socket, with one call instead of one for each packet.  With TLS the bytes are
+ * whole records in their order, so it works just the same. A pipe, because it
+ * takes 4 bytes in 140 ns where a socket pair needs 520; it suffices as
+ * libmosquitto and OpenSSL write(), and do not send().
  *
- * The socket has two descriptors: the library's, which it may close as it likes, and ours, for the loop to watch.
+ * The socket has two descriptors: the library's, which it may close as it
+ * likes, and ours, for the loop to watch.
  *
- * The one thing that does not go through it is what the library writes while it reads: a renegotiation that a TLS 1.2 broker
- * asks for overtakes what is held, and costs the connection.  (TLS 1.3's key updates are answered at the next write.)
+ * The one thing that does not go through it is what the library writes while it
+ * reads: a renegotiation that a TLS 1.2 broker asks for overtakes what is held,
+ * and costs the connection.  (TLS 1.3's key updates are answered at the next
+ * write.)
  *
- * How it fails: a descriptor that can't be had fails init; after that only the socket itself can, and the link is lost.
+ * How it fails: a descriptor that can't be had fails init; after that only the
+ * socket itself can, and the link is lost.
  */
 #include "drivers/mqtt/write_gate.h"
 

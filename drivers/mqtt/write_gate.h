@@ -1,8 +1,10 @@
 /*
- * write_gate: what the library writes is held, and goes to the broker as far as we say.
+ * write_gate: what the library writes is held, and goes to the broker as far as
+ * we say.
  *
- * Bytes, not packets: the valve knows nothing of MQTT or TLS.  A position counts all bytes collected since init, so "up to
- * here" can be remembered while more is collected.  Thread: loop.  No call blocks.
+ * Bytes, not packets: the valve knows nothing of MQTT or TLS.  A position
+ * counts all bytes collected since init, so "up to here" can be remembered
+ * while more is collected.  Thread: loop.  No call blocks.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_WRITE_GATE_H
 #define MILLRACE_DRIVERS_MQTT_WRITE_GATE_H
@@ -21,17 +23,29 @@ struct mqtt_valve {
 
 enum { MQTT_VALVE_E_DRY = 1 };
 
-/* `lib_fd` is borrowed, and must be a connected, non-blocking socket. 0, or -1 with errno. */
+/*
+ * `lib_fd` is borrowed, and must be a connected, non-blocking socket. 0, or -1
+ * with errno.
+ */
 int mqtt_valve_init(struct mqtt_valve *v, int lib_fd);
 void mqtt_valve_fini(struct mqtt_valve *v);
 
-/* Between these two the library's descriptor leads into the valve; it must not be closed, or not be turned back then. */
+/*
+ * Between these two the library's descriptor leads into the valve; it must not
+ * be closed, or not be turned back then.
+ */
 int mqtt_valve_turn(struct mqtt_valve *v);
 int mqtt_valve_turn_back(struct mqtt_valve *v);
-/* Takes what was written: how many bytes, or -1 with errno. Little fits in at once, so write and take in turns. */
+/*
+ * Takes what was written: how many bytes, or -1 with errno. Little fits in at
+ * once, so write and take in turns.
+ */
 long mqtt_valve_take(struct mqtt_valve *v);
 
-/* Sends what is held before `position`. 0; MQTT_VALVE_E_DRY: go on when net_fd is writable; or -1 with errno. */
+/*
+ * Sends what is held before `position`. 0; MQTT_VALVE_E_DRY: go on when net_fd
+ * is writable; or -1 with errno.
+ */
 int mqtt_valve_release(struct mqtt_valve *v, uint64_t position);
 
 #endif

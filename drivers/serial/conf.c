@@ -1,9 +1,11 @@
 /*
  * conf: what one `serial:` item may hold.
  *
- * One list of readings serves all three framings, because it is one idea, tag <- piece of a frame; which of its keys belong
- * to which framing is checked here, with the tag's name, before anything runs.  Expressions are compiled for the check, so
- * a wrong one is told by `millrace check` and not by a silent line.
+ * One list of readings serves all three framings, because it is one idea, tag
+ * <- piece of a frame; which of its keys belong to which framing is checked
+ * here, with the tag's name, before anything runs.  Expressions are compiled
+ * for the check, so a wrong one is told by `millrace check` and not by a silent
+ * line.
  *
  * Fails with a sentence at the key.
  */

@@ -1,12 +1,15 @@
 /*
  * decode: see decode.h.
  *
- * What people call a number on a display is wider than JSON's: +0012.50, "-  3.1", .5, 12. and 12,5 where the comma is
- * configured; all are brought to the strict form first, and what then is none stays text, or is a bad reading when a number
- * was asked for ("OVER", "----").  A barcode is a number to nobody but a parser: its reading needs type text.
+ * What people call a number on a display is wider than JSON's: +0012.50, "-
+ * 3.1", .5, 12. and 12,5 where the comma is configured; all are brought to the
+ * strict form first, and what then is none stays text, or is a bad reading when
+ * a number was asked for ("OVER", "----").  A barcode is a number to nobody but
+ * a parser: its reading needs type text.
  *
- * Fails: a line that does not match is malformed, with the reason; a value that can't be read is a bad reading of its own
- * tag and harms no other; a value the frame does not reach is counted as absent.
+ * Fails: a line that does not match is malformed, with the reason; a value that
+ * can't be read is a bad reading of its own tag and harms no other; a value the
+ * frame does not reach is counted as absent.
  */
 #include "drivers/serial/decode.h"
 
@@ -83,7 +86,10 @@ static void set_f64(struct reading *r, const struct serial_reading_conf *c, doub
                 set_bad(r, QUALITY_BAD_SENSOR);
 }
 
-/* Beyond what a double holds exactly it stays an integer, if nothing is to be done with it. */
+/*
+ * Beyond what a double holds exactly it stays an integer, if nothing is to be
+ * done with it.
+ */
 static void set_i64(struct reading *r, const struct serial_reading_conf *c, int64_t v)
 {
         if ((v >= -EXACT_MAX && v <= EXACT_MAX) || c->scale != 1 || c->offset != 0) {

@@ -1,6 +1,6 @@
 /*
- * decode: a frame -> readings.  Pure; loop thread.  Text of what is returned points into the frame or into the
- * result.
+ * decode: a frame -> readings.  Pure; loop thread.  Text of what is returned
+ * points into the frame or into the result.
  */
 #ifndef MILLRACE_DRIVERS_SERIAL_DECODE_H
 #define MILLRACE_DRIVERS_SERIAL_DECODE_H
@@ -31,7 +31,10 @@ struct serial_decoded {
         char text[SERIAL_READINGS_MAX][TEXT_TIME_MAX];
 };
 
-/* 0, also when the frame is of a kind nobody asked for (n is 0 then), or SERIAL_E_MALFORMED. Fills all but `tag`. */
+/*
+ * 0, also when the frame is of a kind nobody asked for (n is 0 then), or
+ * SERIAL_E_MALFORMED. Fills all but `tag`.
+ */
 int serial_decode(struct serial_decoder *d, const uint8_t *frame, size_t len, int64_t now_us,
                   struct serial_decoded *out);
 

@@ -1,14 +1,17 @@
 /*
  * frame: see frame.h.
  *
- * A serial line has no beginning: what comes first is the middle of something, adapters drop bytes, and a receiver's log
- * may mix text and binary.  So every kind of framing can begin anywhere.  Lines: up to the next end of line.  Sentences:
- * the next $ whose checksum is right; a $ inside begins anew.  Binary: the next start bytes whose length is possible and
- * whose checksum and end are right; after a failure the search goes on one byte behind the false start, so that a true
- * frame inside is found.
+ * A serial line has no beginning: what comes first is the middle of something,
+ * adapters drop bytes, and a receiver's log may mix text and binary.  So every
+ * kind of framing can begin anywhere.  Lines: up to the next end of line.
+ * Sentences: the next $ whose checksum is right; a $ inside begins anew.
+ * Binary: the next start bytes whose length is possible and whose checksum and
+ * end are right; after a failure the search goes on one byte behind the false
+ * start, so that a true frame inside is found.
  *
- * Fails: never; what belongs to no frame is counted in bytes, what was meant to be a frame is given out as broken.  The
- * buffer holds one frame of the greatest length and one read; a length field can't ask for more.
+ * Fails: never; what belongs to no frame is counted in bytes, what was meant to
+ * be a frame is given out as broken.  The buffer holds one frame of the
+ * greatest length and one read; a length field can't ask for more.
  */
 #include "drivers/serial/frame.h"
 
@@ -138,7 +141,10 @@ static void drop_garbage(struct serial_framer *f, size_t n)
 
 /* ---- lines ---- */
 
-/* Offset of the line's end from `at`, its length in *n; or the number of bytes that are there. */
+/*
+ * Offset of the line's end from `at`, its length in *n; or the number of bytes
+ * that are there.
+ */
 static size_t find_end(const struct serial_framer *f, size_t *n)
 {
         const uint8_t *p = f->buf + f->at;
@@ -210,7 +216,10 @@ static bool is_blank(uint8_t c)
         return c == '\r' || c == '\n' || c == ' ' || c == '\t';
 }
 
-/* Up to the next $ or !; blanks and ends of lines between sentences are nothing to count. */
+/*
+ * Up to the next $ or !; blanks and ends of lines between sentences are nothing
+ * to count.
+ */
 static void skip_to_sentence(struct serial_framer *f)
 {
         size_t i = f->at, n_noise = 0;
@@ -312,7 +321,10 @@ static void skip_to_start(struct serial_framer *f)
                 drop_garbage(f, i - f->at);
 }
 
-/* Of the frame that begins at `at`: 0: too little is there to tell, -1: it can't be one. */
+/*
+ * Of the frame that begins at `at`: 0: too little is there to tell, -1: it
+ * can't be one.
+ */
 static int64_t frame_len(const struct serial_framer *f)
 {
         const struct serial_binary_conf *b = &f->binary;

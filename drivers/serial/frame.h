@@ -1,5 +1,6 @@
 /*
- * frame: bytes -> frames, and back in step after anything.  Pure; loop thread.  Allocates once, in init.
+ * frame: bytes -> frames, and back in step after anything.  Pure; loop thread.
+ * Allocates once, in init.
  */
 #ifndef MILLRACE_DRIVERS_SERIAL_FRAME_H
 #define MILLRACE_DRIVERS_SERIAL_FRAME_H
@@ -39,13 +40,18 @@ struct serial_framer {
 void serial_framer_init(struct serial_framer *f, const struct serial_conf *conf);
 void serial_framer_release(struct serial_framer *f);
 
-/* Room for the next read; never 0 after serial_frame_next has said SERIAL_MORE. */
+/*
+ * Room for the next read; never 0 after serial_frame_next has said SERIAL_MORE.
+ */
 size_t serial_framer_room(struct serial_framer *f, uint8_t **at);
 void serial_framer_push(struct serial_framer *f, size_t n); /* n bytes were put there */
 
 enum serial_found serial_frame_next(struct serial_framer *f, struct serial_frame *out);
 
-/* The line has been silent: what lies there does not go on. Call until SERIAL_MORE; then nothing lies there any more. */
+/*
+ * The line has been silent: what lies there does not go on. Call until
+ * SERIAL_MORE; then nothing lies there any more.
+ */
 enum serial_found serial_frame_flush(struct serial_framer *f, struct serial_frame *out);
 
 static inline bool serial_framer_empty(const struct serial_framer *f)

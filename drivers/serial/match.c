@@ -1,13 +1,16 @@
 /*
  * match: PCRE2 in one file.
  *
- * Why no JIT: the daemon runs under MemoryDenyWriteExecute.  Why limits: an expression is written by people, and one like
- * (a+)+$ would take years on a line of forty bytes; the match limit ends any line within milliseconds, the heap limit
- * bounds what a match may hold.  Bytes are bytes (no UTF mode): instruments speak Latin-1 and worse; what comes out as text
- * is checked by the caller.
+ * Why no JIT: the daemon runs under MemoryDenyWriteExecute.  Why limits: an
+ * expression is written by people, and one like (a+)+$ would take years on a
+ * line of forty bytes; the match limit ends any line within milliseconds, the
+ * heap limit bounds what a match may hold.  Bytes are bytes (no UTF mode):
+ * instruments speak Latin-1 and worse; what comes out as text is checked by the
+ * caller.
  *
- * Fails: at compile with place and reason; at match with SERIAL_TOO_COSTLY, which is a line that does not match, told
- * apart so that somebody mends the expression.
+ * Fails: at compile with place and reason; at match with SERIAL_TOO_COSTLY,
+ * which is a line that does not match, told apart so that somebody mends the
+ * expression.
  */
 #include "drivers/serial/match.h"
 
@@ -73,7 +76,10 @@ void serial_match_free(struct serial_match *m)
         free(m);
 }
 
-/* The names of the groups, as the table holds them: two bytes of number, then the name. */
+/*
+ * The names of the groups, as the table holds them: two bytes of number, then
+ * the name.
+ */
 static size_t list_names(const struct serial_match *m, const char *names[NAMES_MOST])
 {
         PCRE2_SPTR table;

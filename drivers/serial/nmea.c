@@ -1,9 +1,10 @@
 /*
  * nmea: see nmea.h.
  *
- * Receivers leave fields empty while they know nothing, write 2 to 8 decimals, and send sentences longer than the 82
- * characters of the standard; all that is taken.  What looks wrong (60 minutes of arc, the 32nd) is no value; nothing is
- * guessed.  The two digits of RMC's year are 1980 to 2079.
+ * Receivers leave fields empty while they know nothing, write 2 to 8 decimals,
+ * and send sentences longer than the 82 characters of the standard; all that is
+ * taken.  What looks wrong (60 minutes of arc, the 32nd) is no value; nothing
+ * is guessed.  The two digits of RMC's year are 1980 to 2079.
  */
 #include "drivers/serial/nmea.h"
 

@@ -1,5 +1,6 @@
 /*
- * nmea: what is in an NMEA 0183 sentence whose checksum has been found right.  Pure, no allocation; any thread.
+ * nmea: what is in an NMEA 0183 sentence whose checksum has been found right.
+ * Pure, no allocation; any thread.
  */
 #ifndef MILLRACE_DRIVERS_SERIAL_NMEA_H
 #define MILLRACE_DRIVERS_SERIAL_NMEA_H
@@ -12,7 +13,10 @@
 
 enum { NMEA_FIELDS_MAX = 64 };
 
-/* Borrows the sentence. Field 0 is the address (GPGGA), field 1 what follows the first comma. */
+/*
+ * Borrows the sentence. Field 0 is the address (GPGGA), field 1 what follows
+ * the first comma.
+ */
 struct nmea {
         const char *field[NMEA_FIELDS_MAX];
         size_t len[NMEA_FIELDS_MAX];
@@ -24,10 +28,16 @@ void nmea_split(struct nmea *s, const void *bytes, size_t len);
 /* `name` is GGA for any talker, or the whole address: GPGGA, PGRME. */
 bool nmea_is(const struct nmea *s, const char *name);
 
-/* The sentence itself says that it is not to be trusted: no fix, or a receiver's warning. */
+/*
+ * The sentence itself says that it is not to be trusted: no fix, or a
+ * receiver's warning.
+ */
 bool nmea_is_void(const struct nmea *s);
 
-/* (d)ddmm.mmm in field i, N S E W in the field behind -> degrees. False: not a position, or empty. */
+/*
+ * (d)ddmm.mmm in field i, N S E W in the field behind -> degrees. False: not a
+ * position, or empty.
+ */
 bool nmea_degrees(const struct nmea *s, size_t i, bool is_latitude, double *degrees);
 
 /* Date and time of RMC and ZDA, UTC. */

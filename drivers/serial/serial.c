@@ -1,15 +1,19 @@
 /*
- * serial: one line, its port and its bytes.  What the bytes mean is decided in serial_frame and serial_decode.
+ * serial: one line, its port and its bytes.  What the bytes mean is decided in
+ * serial_frame and serial_decode.
  *
- * An instrument does not wait, but the kernel's buffer does for a moment: while a commit makes room, a burst stays there.
- * After a tenth of a second it would overflow without a word, so reading goes on, however long the agent is paused, and what
- * the spool can't take is dropped there, counted and named.  The poll command rests meanwhile.  While an answer is awaited,
- * no second question goes out.
+ * An instrument does not wait, but the kernel's buffer does for a moment: while
+ * a commit makes room, a burst stays there. After a tenth of a second it would
+ * overflow without a word, so reading goes on, however long the agent is
+ * paused, and what the spool can't take is dropped there, counted and named.
+ * The poll command rests meanwhile.  While an answer is awaited, no second
+ * question goes out.
  *
- * Fails: a port that can't be opened or is unplugged (read says 0) ends in link_down, its tags go bad/not_connected once,
- * and the host calls start again with its backoff.  An unanswered question makes them bad/comm_failure once.  Broken frames
- * are counted all, and kept as examples: twenty, then one in half a minute, so that a noisy line does not wear out the
- * flash.
+ * Fails: a port that can't be opened or is unplugged (read says 0) ends in
+ * link_down, its tags go bad/not_connected once, and the host calls start again
+ * with its backoff.  An unanswered question makes them bad/comm_failure once.
+ * Broken frames are counted all, and kept as examples: twenty, then one in half
+ * a minute, so that a noisy line does not wear out the flash.
  */
 #include "drivers/serial/serial.h"
 

@@ -1,6 +1,6 @@
 /*
- * serial: instruments on a serial line that speak on their own or when asked: lines of text, NMEA 0183 sentences, binary
- * frames.
+ * serial: instruments on a serial line that speak on their own or when asked:
+ * lines of text, NMEA 0183 sentences, binary frames.
  *
  *   serial_conf   tables of the section             serial_frame    bytes <-> frames, and back in step after noise
  *   serial_match  regular expressions, bounded      serial_decode   a frame -> readings
@@ -86,8 +86,8 @@ enum { SERIAL_DECIMAL_POINT, SERIAL_DECIMAL_COMMA };
 enum { SERIAL_TIME_ARRIVAL, SERIAL_TIME_SENTENCE };
 
 /*
- * Bytes as people write them: \r \n \t \\ \0 and \xHH stand for what they name. The number of bytes, or -1 with a
- * sentence.
+ * Bytes as people write them: \r \n \t \\ \0 and \xHH stand for what they name.
+ * The number of bytes, or -1 with a sentence.
  */
 int serial_unescape(uint8_t *out, size_t cap, const char *text, struct err *e);
 /* "AA 55" or "AA55". Likewise. */

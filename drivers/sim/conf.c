@@ -1,5 +1,6 @@
 /*
- * conf: what one `sim:` item may hold.  See sim.h; the waves themselves are in wave.c.
+ * conf: what one `sim:` item may hold.  See sim.h; the waves themselves are in
+ * wave.c.
  */
 #include "drivers/sim/sim.h"
 

@@ -1,9 +1,10 @@
 /*
  * sim: made-up sources, polled by the host.
  *
- * Each poll emits one reading per source and tag with the time of the poll; the values come from wave.c, which is
- * pure.  One source's readings are handed over together, as a device's answer would be.  Nothing waits for us, so what the
- * spool can't take is dropped and counted by the host.
+ * Each poll emits one reading per source and tag with the time of the poll; the
+ * values come from wave.c, which is pure.  One source's readings are handed
+ * over together, as a device's answer would be.  Nothing waits for us, so what
+ * the spool can't take is dropped and counted by the host.
  *
  * Fails: at start, when the table of tags has no room for all of them.
  */

@@ -1,7 +1,9 @@
 /*
- * sim: a source that makes its readings up, for the demo, for tests and for trying rules before a sensor is there.
+ * sim: a source that makes its readings up, for the demo, for tests and for
+ * trying rules before a sensor is there.
  *
- * Deterministic: the value of a tag is a function of (seed, source, tag, time), so two runs tell the same story.
+ * Deterministic: the value of a tag is a function of (seed, source, tag, time),
+ * so two runs tell the same story.
  */
 #ifndef MILLRACE_DRIVERS_SIM_SIM_H
 #define MILLRACE_DRIVERS_SIM_SIM_H

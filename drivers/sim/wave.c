@@ -1,8 +1,10 @@
 /*
  * wave: what a made-up sensor shows at a time (see wave.h).
  *
- * No state: a value is worked out from the wall time, so a restart goes on where the wave would be, and a test can ask for
- * any moment.  Each tag has a phase of its own from its seed, else a hundred sources would rise and fall as one.
+ * No state: a value is worked out from the wall time, so a restart goes on
+ * where the wave would be, and a test can ask for any moment.  Each tag has a
+ * phase of its own from its seed, else a hundred sources would rise and fall as
+ * one.
  */
 #include "drivers/sim/wave.h"
 

@@ -1,9 +1,11 @@
 /*
  * arena: see arena.h.
  *
- * Why: protobuf-c allocates each metric, name and text; a message of 20 values would cost 60 calls of malloc, and as many
- * of free.  Here it is a pointer moved, and in the steady state no call at all: the largest chunk of moderate size stays
- * for the next message, what a large birth took beyond that is given back.
+ * Why: protobuf-c allocates each metric, name and text; a message of 20 values
+ * would cost 60 calls of malloc, and as many of free.  Here it is a pointer
+ * moved, and in the steady state no call at all: the largest chunk of moderate
+ * size stays for the next message, what a large birth took beyond that is given
+ * back.
  *
  * Fails: only by `full`.
  */

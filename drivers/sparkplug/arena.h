@@ -1,8 +1,9 @@
 /*
  * arena: memory for one unpacked message, given back as a whole.
  *
- * Loop thread.  What protobuf-c asks for is cut from chunks; nothing is freed alone.  Bounded: a message that wants more
- * than `most` bytes gets NULL, `full` says so, and protobuf-c gives up the message.
+ * Loop thread.  What protobuf-c asks for is cut from chunks; nothing is freed
+ * alone.  Bounded: a message that wants more than `most` bytes gets NULL,
+ * `full` says so, and protobuf-c gives up the message.
  */
 #ifndef MILLRACE_DRIVERS_SPARKPLUG_ARENA_H
 #define MILLRACE_DRIVERS_SPARKPLUG_ARENA_H

@@ -1,8 +1,10 @@
 /*
  * birth: two open-addressing tables over one array (see birth.h).
  *
- * Why both: aliases are optional, and a message may use either.  Names are kept whole, not as a hash: a value under the
- * wrong name would be worse than none.  One allocation for each array, made by the birth; data messages allocate nothing.
+ * Why both: aliases are optional, and a message may use either.  Names are kept
+ * whole, not as a hash: a value under the wrong name would be worse than none.
+ * One allocation for each array, made by the birth; data messages allocate
+ * nothing.
  */
 #include "drivers/sparkplug/birth.h"
 

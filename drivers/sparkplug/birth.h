@@ -1,5 +1,6 @@
 /*
- * birth: what the last birth of a node or device said of its metrics, found by alias or by name.
+ * birth: what the last birth of a node or device said of its metrics, found by
+ * alias or by name.
  *
  * Pure; owns copies of the names.  Filled once by a birth, then only read.
  */
@@ -40,7 +41,10 @@ void sparkplug_birth_init(struct sparkplug_birth *b, size_t n_metrics, size_t na
 void sparkplug_birth_release(struct sparkplug_birth *b);
 
 enum { SPARKPLUG_BIRTH_E_NAME = 1, SPARKPLUG_BIRTH_E_ALIAS = 2 };
-/* 0; or the name is there already and nothing was added; or the alias is, and it was added without. */
+/*
+ * 0; or the name is there already and nothing was added; or the alias is, and
+ * it was added without.
+ */
 int sparkplug_birth_add(struct sparkplug_birth *b, const void *name, size_t len, const uint64_t *alias,
                         struct sparkplug_metric **out);
 

@@ -1,12 +1,14 @@
 /*
  * parts: see parts.h.
  *
- * Names: the source of a reading is the device, or the edge node for the node's own metrics; group and edge are labels,
- * so that two nodes with devices of one name have two tags.  A device that is called like its node gets "edge.device", or
- * its tags would be the node's.
+ * Names: the source of a reading is the device, or the edge node for the node's
+ * own metrics; group and edge are labels, so that two nodes with devices of one
+ * name have two tags.  A device that is called like its node gets
+ * "edge.device", or its tags would be the node's.
  *
- * A part is made when its first message comes, also when that can't be read: how often a rebirth was asked for has to be
- * remembered somewhere.  The table is full at 2,048; what comes then is refused by name.
+ * A part is made when its first message comes, also when that can't be read:
+ * how often a rebirth was asked for has to be remembered somewhere.  The table
+ * is full at 2,048; what comes then is refused by name.
  */
 #include "drivers/sparkplug/parts.h"
 

@@ -1,5 +1,6 @@
 /*
- * parts: the edge nodes and devices we have heard of, found by "group/edge" or "group/edge/device".
+ * parts: the edge nodes and devices we have heard of, found by "group/edge" or
+ * "group/edge/device".
  *
  * Pure.  A part lives as long as the table.  Bounded.
  */

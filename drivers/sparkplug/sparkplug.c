@@ -1,26 +1,33 @@
 /*
- * sparkplug: what the messages of Sparkplug B mean (see sparkplug.h; names: parts.c, births: tags.c,
- * values: value.c).
+ * sparkplug: what the messages of Sparkplug B mean (see sparkplug.h; names:
+ * parts.c, births: tags.c, values: value.c).
  *
- * A birth says which metrics there are, their aliases, datatypes and units (property engUnit), and brings their values.
- * Data is read by what the last birth said, and by nothing else: a metric that is in no birth has no unit and perhaps no
- * datatype, so it is refused and a rebirth is asked for.  After our restart that is the first message of each node.
+ * A birth says which metrics there are, their aliases, datatypes and units
+ * (property engUnit), and brings their values. Data is read by what the last
+ * birth said, and by nothing else: a metric that is in no birth has no unit and
+ * perhaps no datatype, so it is refused and a rebirth is asked for.  After our
+ * restart that is the first message of each node.
  *
- * What is missed is seen in `seq`.  Data behind a gap is read on, but its aliases may have been given anew by a birth we
- * have not seen: until the next birth what comes by alias is uncertain.  A node that honours no request thus loses
- * nothing, and nothing doubtful is called good.
+ * What is missed is seen in `seq`.  Data behind a gap is read on, but its
+ * aliases may have been given anew by a birth we have not seen: until the next
+ * birth what comes by alias is uncertain.  A node that honours no request thus
+ * loses nothing, and nothing doubtful is called good.
  *
- * A death makes all tags of the node and its devices, or of the device, bad/not_connected, once.  A death whose bdSeq is
- * not that of the birth is the will of an earlier session, sent late.  Who died while we were away is known by the labels of
- * the tags an earlier run has made.
+ * A death makes all tags of the node and its devices, or of the device,
+ * bad/not_connected, once.  A death whose bdSeq is not that of the birth is the
+ * will of an earlier session, sent late.  Who died while we were away is known
+ * by the labels of the tags an earlier run has made.
  *
- * bdSeq, Node Control/ and Device Control/ are no readings; is_transient makes no difference; commands and STATE are not for us.
+ * bdSeq, Node Control/ and Device Control/ are no readings; is_transient makes
+ * no difference; commands and STATE are not for us.
  *
- * Requests: 5 s after another at the earliest, with pauses doubling up to 5 min; 10 min without need begin anew.  A request
- * stands until the node's birth or death: each of its messages is an occasion to repeat it.
+ * Requests: 5 s after another at the earliest, with pauses doubling up to 5
+ * min; 10 min without need begin anew.  A request stands until the node's birth
+ * or death: each of its messages is an occasion to repeat it.
  *
- * Fails: nothing here does; what can't be read is named in `reason`, one metric of a message never takes the others along.
- * Bounded: nodes and devices, metrics in all, memory of one message.
+ * Fails: nothing here does; what can't be read is named in `reason`, one metric
+ * of a message never takes the others along. Bounded: nodes and devices,
+ * metrics in all, memory of one message.
  */
 #include "drivers/sparkplug/sparkplug.h"
 
@@ -216,7 +223,10 @@ static void take_data(struct sparkplug_message *m)
         }
 }
 
-/* It died before we heard a birth: its tags are those an earlier run of ours made. */
+/*
+ * It died before we heard a birth: its tags are those an earlier run of ours
+ * made.
+ */
 static void die_unseen(struct sparkplug_message *m, const struct sparkplug_part *p)
 {
         size_t n = tags_count(m->s->tags);

@@ -1,13 +1,16 @@
 /*
  * tags: a birth -> metrics with their tags (see impl.h).
  *
- * A tag is the metric's name as a name may be ('/' and blanks become _).  A name of more than 64 bytes, or one that would
- * meet another's, ends in _ and eight digits of its hash, so that two metrics are never one tag.
+ * A tag is the metric's name as a name may be ('/' and blanks become _).  A
+ * name of more than 64 bytes, or one that would meet another's, ends in _ and
+ * eight digits of its hash, so that two metrics are never one tag.
  *
- * What a birth leaves out is bad/not_connected once: it was told to be gone.  A birth is taken with its faults: a metric
- * without a name, or with another's, is left out by name, the others are known.
+ * What a birth leaves out is bad/not_connected once: it was told to be gone.  A
+ * birth is taken with its faults: a metric without a name, or with another's,
+ * is left out by name, the others are known.
  *
- * Fails: only as a whole when the metrics of all births would be too many; the part then counts as not born.
+ * Fails: only as a whole when the metrics of all births would be too many; the
+ * part then counts as not born.
  */
 #include <stdio.h>
 #include <string.h>

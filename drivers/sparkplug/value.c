@@ -1,16 +1,20 @@
 /*
  * value: see value.h.
  *
- * Signed integers travel in unsigned fields, as two's complement.  Of what width is not agreed: -1 as Int8 is sent as 0xff
- * by some and as 0xffffffff by others, and some put 32-bit numbers into the 64-bit field.  All of these are read; what fits none is
- * out of range, never cut.  Beyond int64 there is no exact type: the nearest double, and uncertain.
+ * Signed integers travel in unsigned fields, as two's complement.  Of what
+ * width is not agreed: -1 as Int8 is sent as 0xff by some and as 0xffffffff by
+ * others, and some put 32-bit numbers into the 64-bit field.  All of these are
+ * read; what fits none is out of range, never cut.  Beyond int64 there is no
+ * exact type: the nearest double, and uncertain.
  *
- * DateTime is a number: milliseconds since 1970.  Bytes, File and the arrays of version 3 are raw bytes as they came.
- * A metric without value is null: bad/sensor, like a float that is not finite.
+ * DateTime is a number: milliseconds since 1970.  Bytes, File and the arrays of
+ * version 3 are raw bytes as they came. A metric without value is null:
+ * bad/sensor, like a float that is not finite.
  *
- * Quality: the property "Quality" holds an OPC DA code or one of the larger codes that are in use: 300 configuration,
- * 301 communication, 404 not found, 500 stale, and those with the severity in the highest two bits.  A metric without it
- * is good.
+ * Quality: the property "Quality" holds an OPC DA code or one of the larger
+ * codes that are in use: 300 configuration, 301 communication, 404 not found,
+ * 500 stale, and those with the severity in the highest two bits.  A metric
+ * without it is good.
  */
 #include "drivers/sparkplug/value.h"
 

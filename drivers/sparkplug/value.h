@@ -43,7 +43,10 @@ enum sparkplug_type {
 bool sparkplug_type_supported(uint32_t type);
 const char *sparkplug_type_name(uint32_t type); /* of one that is not supported */
 
-/* Sets type, quality and value. NULL; or what is wrong with the metric, which is then bad: config or out_of_range. */
+/*
+ * Sets type, quality and value. NULL; or what is wrong with the metric, which
+ * is then bad: config or out_of_range.
+ */
 const char *sparkplug_value(const Spb__Metric *m, uint32_t type, struct reading *r);
 
 /* The property of that name, or NULL. */

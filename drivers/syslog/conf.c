@@ -1,8 +1,10 @@
 /*
  * conf: what one `syslog:` item may hold.
  *
- * Off unless there is an item; then on loopback unless another address is written down, because syslog knows no password:
- * who reaches the port can write what he likes.  Addresses are numbers, so that nothing has to be resolved to listen.
+ * Off unless there is an item; then on loopback unless another address is
+ * written down, because syslog knows no password: who reaches the port can
+ * write what he likes.  Addresses are numbers, so that nothing has to be
+ * resolved to listen.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,12 +1,15 @@
 /*
  * parse: see parse.h.
  *
- * RFC 5424 is a grammar; what calls itself "1" and is none is read as the older kind.  RFC 3164 describes what was seen on
- * the wire, so this reads what is seen there: with and without host (glibc leaves it out), with program[pid]: or without,
- * with a time of 15 characters, with an ISO time (rsyslog's forward format), or with nothing but a priority.  The old time
- * has no year and no zone and is never used; it is only told that there was one.
+ * RFC 5424 is a grammar; what calls itself "1" and is none is read as the older
+ * kind.  RFC 3164 describes what was seen on the wire, so this reads what is
+ * seen there: with and without host (glibc leaves it out), with program[pid]:
+ * or without, with a time of 15 characters, with an ISO time (rsyslog's forward
+ * format), or with nothing but a priority.  The old time has no year and no
+ * zone and is never used; it is only told that there was one.
  *
- * Fails: never.  A priority above 191 or none at all: user.notice, and the whole is the text.
+ * Fails: never.  A priority above 191 or none at all: user.notice, and the
+ * whole is the text.
  */
 #include "drivers/syslog/parse.h"
 

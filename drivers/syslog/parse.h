@@ -17,7 +17,10 @@ struct syslog_message {
         size_t host_len, app_len, text_len;
 };
 
-/* Whatever it is, it is a message: what can't be understood is text of user.notice. */
+/*
+ * Whatever it is, it is a message: what can't be understood is text of
+ * user.notice.
+ */
 void syslog_parse(const char *p, size_t len, struct syslog_message *m);
 
 const char *syslog_facility(unsigned facility); /* kern … local7 */

@@ -1,11 +1,13 @@
 /*
  * stream: see stream.h.
  *
- * Senders do not say which framing they use, and some mix them, so it is decided for each message: "123 <" begins one of
- * counted octets, anything else is a line.  A message is given out twice until it is taken, so that one for which there is
- * no room stays here, and TCP makes the sender wait.
+ * Senders do not say which framing they use, and some mix them, so it is
+ * decided for each message: "123 <" begins one of counted octets, anything else
+ * is a line.  A message is given out twice until it is taken, so that one for
+ * which there is no room stays here, and TCP makes the sender wait.
  *
- * Fails: never.  What is longer than a message may be is given out cut, and its rest is skipped.
+ * Fails: never.  What is longer than a message may be is given out cut, and its
+ * rest is skipped.
  */
 #include "drivers/syslog/stream.h"
 
@@ -65,7 +67,10 @@ static bool skip_rest(struct syslog_stream *s)
         return !s->skip.line;
 }
 
-/* "123 <": 1 and the count and its length; 0: it is no count; -1: too little is there to tell. */
+/*
+ * "123 <": 1 and the count and its length; 0: it is no count; -1: too little is
+ * there to tell.
+ */
 static int find_count(const char *p, size_t have, size_t *head, size_t *count)
 {
         size_t i = 0;

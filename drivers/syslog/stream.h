@@ -1,5 +1,6 @@
 /*
- * stream: a TCP stream -> messages (RFC 6587: counted octets, or lines).  Pure; loop thread.  Allocates once.
+ * stream: a TCP stream -> messages (RFC 6587: counted octets, or lines).  Pure;
+ * loop thread.  Allocates once.
  */
 #ifndef MILLRACE_DRIVERS_SYSLOG_STREAM_H
 #define MILLRACE_DRIVERS_SYSLOG_STREAM_H
@@ -32,8 +33,9 @@ size_t syslog_stream_room(struct syslog_stream *s, char **at);
 void syslog_stream_push(struct syslog_stream *s, size_t n);
 
 /*
- * The next message, not empty, without its end of line; the same again until syslog_stream_took.  `closed`: nothing more
- * comes, so what lies there is the last.
+ * The next message, not empty, without its end of line; the same again until
+ * syslog_stream_took.  `closed`: nothing more comes, so what lies there is the
+ * last.
  */
 bool syslog_stream_next(struct syslog_stream *s, bool closed, const char **message, size_t *len);
 void syslog_stream_took(struct syslog_stream *s);

@@ -1,16 +1,22 @@
 /*
- * syslog: the sockets.  One for UDP, one that listens, and a bounded number of connections, each with its own buffer.
+ * syslog: the sockets.  One for UDP, one that listens, and a bounded number of
+ * connections, each with its own buffer.
  *
- * A TCP sender can wait: when the spool has no room the message stays in its connection's buffer, nothing is read, and TCP
- * holds the sender; so nothing is lost that was sent.  UDP can't: it is read on, 16 datagrams per system call, and what the
- * spool can't take is dropped there, counted and named; what the kernel dropped before us is asked for and counted as an
- * error.
+ * A TCP sender can wait: when the spool has no room the message stays in its
+ * connection's buffer, nothing is read, and TCP holds the sender; so nothing is
+ * lost that was sent.  UDP can't: it is read on, 16 datagrams per system call,
+ * and what the spool can't take is dropped there, counted and named; what the
+ * kernel dropped before us is asked for and counted as an error.
  *
- * Time: what has a zone is believed as DESIGN section 3 says.  The old format has none: the arrival stands and the reading
- * is uncertain.  Bytes that are not UTF-8 become question marks, one each; the message is counted as malformed.
+ * Time: what has a zone is believed as DESIGN section 3 says.  The old format
+ * has none: the arrival stands and the reading is uncertain.  Bytes that are
+ * not UTF-8 become question marks, one each; the message is counted as
+ * malformed.
  *
- * Fails: a port that is in use or not allowed ends in link_down and another try.  A connection that fails, ends, or says
- * nothing for idle_timeout is closed; its neighbours are not touched.  Out of file descriptors: no accepting for a second.
+ * Fails: a port that is in use or not allowed ends in link_down and another
+ * try.  A connection that fails, ends, or says nothing for idle_timeout is
+ * closed; its neighbours are not touched.  Out of file descriptors: no
+ * accepting for a second.
  */
 #include "drivers/syslog/syslog.h"
 
@@ -430,7 +436,10 @@ static void syslog_start(struct driver *d)
         d->host->link_up(d);
 }
 
-/* While a buffer is emptied there may be no room again, and this is called inside itself with `on`. */
+/*
+ * While a buffer is emptied there may be no room again, and this is called
+ * inside itself with `on`.
+ */
 static void syslog_pause(struct driver *d, bool on)
 {
         struct syslog *s = d->priv;

@@ -1,11 +1,15 @@
 /*
- * syslog: what plant servers, switches and panels log, as text readings; RFC 5424 and 3164 over UDP and TCP.
+ * syslog: what plant servers, switches and panels log, as text readings; RFC
+ * 5424 and 3164 over UDP and TCP.
  *
- * A reading's source is the message's host, its tag the program that wrote it, its text the message.  Facility and severity
- * are labels of the tag, so that they stand beside the text in every record ("facility":"auth","severity":"warning") where
- * those who search and count expect them; they are 24 and 8, so a program has a few tags and no more.  Process and message
- * ids are left out: as labels they would make a tag each.  Who wants them and structured data sets `text: line` and gets the
- * line as it came.
+ * A reading's source is the message's host, its tag the program that wrote it,
+ * its text the message.  Facility and severity are labels of the tag, so that
+ * they stand beside the text in every record
+ * ("facility":"auth","severity":"warning") where those who search and count
+ * expect them; they are 24 and 8, so a program has a few tags and no more.
+ * Process and message ids are left out: as labels they would make a tag each.
+ * Who wants them and structured data sets `text: line` and gets the line as it
+ * came.
  *
  *   syslog_conf    table of the section        syslog_stream   a TCP stream -> messages, both framings
  *   syslog_parse   a message -> its parts      syslog_tags     parts -> tags, bounded
@@ -34,7 +38,10 @@ struct syslog_address {
         bool loopback;
 };
 
-/* "127.0.0.1:5514", "[::]:5514": numbers only, nothing is looked up. 0 or -1 with a sentence. */
+/*
+ * "127.0.0.1:5514", "[::]:5514": numbers only, nothing is looked up. 0 or -1
+ * with a sentence.
+ */
 int syslog_address_parse(struct syslog_address *out, const char *text, struct err *e);
 
 extern const struct schema syslog_schema;

@@ -1,10 +1,12 @@
 /*
  * tags: see tags.h.
  *
- * The gateway's table of tags is shared with the machines, so this driver takes no more of it than max_tags.  A message of
- * a host or program beyond that is kept all the same, under the driver's name and the tag "other" with its facility and
- * severity (192 at most); it is counted as a name that had to be changed, as are names with letters no name may have: once
- * a name, however many messages have it.
+ * The gateway's table of tags is shared with the machines, so this driver takes
+ * no more of it than max_tags.  A message of a host or program beyond that is
+ * kept all the same, under the driver's name and the tag "other" with its
+ * facility and severity (192 at most); it is counted as a name that had to be
+ * changed, as are names with letters no name may have: once a name, however
+ * many messages have it.
  */
 #include "drivers/syslog/tags.h"
 
@@ -57,7 +59,10 @@ static bool is_tag(const struct syslog_tags *t, const struct syslog_slot *slot, 
         return !strcmp(tag->name, n->tag) && !strcmp(tag->source, n->source) && !strcmp(tag->labels, n->labels);
 }
 
-/* The slot of these names, or the free one where they belong; there is always one. */
+/*
+ * The slot of these names, or the free one where they belong; there is always
+ * one.
+ */
 static struct syslog_slot *find_slot(struct syslog_tags *t, const struct names *n)
 {
         size_t i = n->hash & (t->n_slots - 1);

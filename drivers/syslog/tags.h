@@ -1,6 +1,6 @@
 /*
- * tags: host, program, facility and severity -> a tag; bounded, because whoever can write to the port makes them.
- * Loop thread.  Allocates once, in init.
+ * tags: host, program, facility and severity -> a tag; bounded, because whoever
+ * can write to the port makes them. Loop thread.  Allocates once, in init.
  */
 #ifndef MILLRACE_DRIVERS_SYSLOG_TAGS_H
 #define MILLRACE_DRIVERS_SYSLOG_TAGS_H
@@ -22,7 +22,10 @@ struct syslog_tags {
 void syslog_tags_init(struct syslog_tags *t, struct driver *d);
 void syslog_tags_release(struct syslog_tags *t);
 
-/* `peer` is the host of a message that names none. 0; or TAGS_E_FULL: the gateway's table has no room. */
+/*
+ * `peer` is the host of a message that names none. 0; or TAGS_E_FULL: the
+ * gateway's table has no room.
+ */
 int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer, uint32_t *tag);
 
 #endif

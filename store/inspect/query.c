@@ -1,10 +1,11 @@
 /*
  * query: see query.h.
  *
- * Every listing walks by seq (or id) in slices: a slice is copied out of SQLite, its statement reset, and only then shown,
- * so a slow terminal never holds a read transaction that would keep the daemon's WAL from starting over.  Filters other
- * than seq are applied here: there is no index but seq, and the file pays for none.
- * How it fails: with a sentence; nothing is ever written.
+ * Every listing walks by seq (or id) in slices: a slice is copied out of
+ * SQLite, its statement reset, and only then shown, so a slow terminal never
+ * holds a read transaction that would keep the daemon's WAL from starting over.
+ * Filters other than seq are applied here: there is no index but seq, and the
+ * file pays for none. How it fails: with a sentence; nothing is ever written.
  */
 #include <errno.h>
 #include <fcntl.h>

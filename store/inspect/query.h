@@ -1,12 +1,15 @@
 /*
  * query: reading a spool without being the daemon, for the command-line tool.
  *
- * Opens the file read-only, beside a running daemon or without one, and never disturbs it: every call reads in slices,
- * each slice is a read transaction of a few milliseconds that is over before the callback sees its rows.  So a listing of
- * a live spool is a moving picture: a row may have been delivered or trimmed since.
+ * Opens the file read-only, beside a running daemon or without one, and never
+ * disturbs it: every call reads in slices, each slice is a read transaction of
+ * a few milliseconds that is over before the callback sees its rows.  So a
+ * listing of a live spool is a moving picture: a row may have been delivered or
+ * trimmed since.
  *
- * Thread: one thread per struct spool_query; blocking.  Ownership: what a callback gets is borrowed for the call.
- * Result: 0, or -1 with a sentence that names the file.  A callback ends the listing early by returning false.
+ * Thread: one thread per struct spool_query; blocking.  Ownership: what a
+ * callback gets is borrowed for the call. Result: 0, or -1 with a sentence that
+ * names the file.  A callback ends the listing early by returning false.
  */
 #ifndef MILLRACE_STORE_INSPECT_QUERY_H
 #define MILLRACE_STORE_INSPECT_QUERY_H
@@ -28,10 +31,16 @@ const char *spool_query_gateway(const struct spool_query *q);
 uint64_t spool_query_epoch(const struct spool_query *q);
 bool spool_query_live(const struct spool_query *q); /* a daemon had the file open when we opened it */
 
-/* Whether Kafka has the reading, in the file or not any more: at or below the watermark, or ahead of it. */
+/*
+ * Whether Kafka has the reading, in the file or not any more: at or below the
+ * watermark, or ahead of it.
+ */
 int spool_query_delivered(struct spool_query *q, uint64_t seq, bool *yes, struct err *e);
 
-/* From the file alone; commits, rows_committed, failing and fault stay 0. quarantined, dead_lettered: rows in the file. */
+/*
+ * From the file alone; commits, rows_committed, failing and fault stay 0.
+ * quarantined, dead_lettered: rows in the file.
+ */
 int spool_query_counts(struct spool_query *q, struct spool_counts *out, struct err *e);
 
 /* ---- rows ---- */
@@ -46,7 +55,10 @@ struct spool_query_row {
         int severity;                              /* events only */
 };
 
-/* Zeroed: every held and delivered row of the events lane (set .lane = SPOOL_SAMPLES for readings), in seq order. */
+/*
+ * Zeroed: every held and delivered row of the events lane (set .lane =
+ * SPOOL_SAMPLES for readings), in seq order.
+ */
 struct spool_filter {
         enum spool_lane lane;
         bool held_only;               /* above the watermark */
@@ -73,7 +85,9 @@ struct spool_query_tag {
         struct reading last;
 };
 
-/* In id order. `stats`: also walks all readings (about a second per million). */
+/*
+ * In id order. `stats`: also walks all readings (about a second per million).
+ */
 int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, const struct spool_query_tag *tag),
                      void *ctx, struct err *e);
 
@@ -105,7 +119,10 @@ struct spool_query_dead {
         const char *reason;
         int64_t at_us;
 };
-/* Every alarm that ever was, by source, tag, rule; none in a file of before there were any. */
+/*
+ * Every alarm that ever was, by source, tag, rule; none in a file of before
+ * there were any.
+ */
 int spool_query_alarms(struct spool_query *q, bool (*each)(void *ctx, const struct spool_alarm *a), void *ctx,
                        struct err *e);
 
@@ -113,7 +130,10 @@ struct spool_query_alarm_note {
         uint64_t id;
         struct spool_alarm_note n;
 };
-/* The alarms' journal, oldest first: only what is not before `from_us`, and of that the newest `most` (0: all). */
+/*
+ * The alarms' journal, oldest first: only what is not before `from_us`, and of
+ * that the newest `most` (0: all).
+ */
 int spool_query_alarm_log(struct spool_query *q, int64_t from_us, uint64_t most,
                           bool (*each)(void *ctx, const struct spool_query_alarm_note *note), void *ctx, struct err *e);
 

@@ -1,8 +1,10 @@
 /*
- * query_alarms: the last state of every alarm, and the journal of what happened to them.
+ * query_alarms: the last state of every alarm, and the journal of what happened
+ * to them.
  *
- * Row by row, each a statement of its own, so that no read transaction is open while a row is shown.
- * How it fails: with a sentence; a file of before there were alarms has none.
+ * Row by row, each a statement of its own, so that no read transaction is open
+ * while a row is shown. How it fails: with a sentence; a file of before there
+ * were alarms has none.
  */
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +13,9 @@
 
 #include "store/inspect/query_impl.h"
 
-/* A file that an older version made and nobody has opened since has no alarms. */
+/*
+ * A file that an older version made and nobody has opened since has no alarms.
+ */
 static bool has_alarms(struct spool_query *q)
 {
         uint64_t n = 0;

@@ -1,6 +1,7 @@
 /*
- * query_lost: what did not go to Kafka: the ledger, the quarantine, dead letters.  Small tables, one short statement
- * each row, so that no read transaction is open while a row is shown.  How it fails: with a sentence.
+ * query_lost: what did not go to Kafka: the ledger, the quarantine, dead
+ * letters.  Small tables, one short statement each row, so that no read
+ * transaction is open while a row is shown.  How it fails: with a sentence.
  */
 #include <stdio.h>
 #include <stdlib.h>

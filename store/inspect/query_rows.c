@@ -1,8 +1,9 @@
 /*
  * query_rows: listing readings and events by seq, slice by slice, with filters.
  *
- * A slice is copied out of SQLite before any of it is shown.  The newest so many are found walking down, then shown walking
- * up.  How it fails: with a sentence.
+ * A slice is copied out of SQLite before any of it is shown.  The newest so
+ * many are found walking down, then shown walking up.  How it fails: with a
+ * sentence.
  */
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -33,7 +34,10 @@ void slice_put(struct slice *s, sqlite3_stmt *st, enum spool_lane lane)
         s->n++;
 }
 
-/* The next rows above `edge` (or below it, `down`) into the slice; the transaction is over on return. */
+/*
+ * The next rows above `edge` (or below it, `down`) into the slice; the
+ * transaction is over on return.
+ */
 static int load_slice(struct spool_query *q, sqlite3_stmt *st, enum spool_lane lane, uint64_t edge, uint64_t upto,
                       struct slice *s, struct err *e)
 {
@@ -100,7 +104,10 @@ void slice_show(const struct spool_query *q, enum spool_lane lane, const struct 
                                         .severity = s->severity[i]};
 }
 
-/* Where the newest f->newest matching rows begin: *after becomes the seq before the first of them. */
+/*
+ * Where the newest f->newest matching rows begin: *after becomes the seq before
+ * the first of them.
+ */
 static int find_newest(struct spool_query *q, const struct spool_filter *f, const struct lane_sums *l, struct slice *s,
                        uint64_t *after, uint64_t upto, struct err *e)
 {

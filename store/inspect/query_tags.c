@@ -1,9 +1,10 @@
 /*
- * query_tags: the tags of a spool, and with a walk over its readings what each of them brought.
+ * query_tags: the tags of a spool, and with a walk over its readings what each
+ * of them brought.
  *
- * Rows are only ever added, so those known are not read again; the units of one tag are one line of the listing.  A tag
- * made while a listing runs may come without its names.
- * How it fails: with a sentence.
+ * Rows are only ever added, so those known are not read again; the units of one
+ * tag are one line of the listing.  A tag made while a listing runs may come
+ * without its names. How it fails: with a sentence.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,10 @@
 /*
  * readonly: see readonly.h.
  *
- * A file without a daemon may lie in a directory we can't write to, where SQLite can't make its -shm: then, and only when
- * no WAL is left, it is opened as immutable.  Whether a daemon has it is asked of the lock beside it, which nobody but a
- * daemon takes.  How it fails: with SQLite's code.
+ * A file without a daemon may lie in a directory we can't write to, where
+ * SQLite can't make its -shm: then, and only when no WAL is left, it is opened
+ * as immutable.  Whether a daemon has it is asked of the lock beside it, which
+ * nobody but a daemon takes.  How it fails: with SQLite's code.
  */
 #include "store/inspect/readonly.h"
 

@@ -1,5 +1,6 @@
 /*
- * readonly: a connection that only reads, for what looks into a spool without being the daemon.  Private to store/.
+ * readonly: a connection that only reads, for what looks into a spool without
+ * being the daemon.  Private to store/.
  */
 #ifndef MILLRACE_STORE_INSPECT_READONLY_H
 #define MILLRACE_STORE_INSPECT_READONLY_H
@@ -7,7 +8,10 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-/* SQLITE_OK, or why not; *conn is to be closed in any case. `live`: a daemon has the file. Paths of at most PATH_MAX. */
+/*
+ * SQLITE_OK, or why not; *conn is to be closed in any case. `live`: a daemon
+ * has the file. Paths of at most PATH_MAX.
+ */
 int spool_look(sqlite3 **conn, const char *path, bool live);
 bool spool_look_live(const char *path);
 

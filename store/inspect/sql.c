@@ -1,8 +1,9 @@
 /*
  * sql: see sql.h.
  *
- * The progress handler looks at the clock every ten thousand steps of SQLite's machine (a millisecond or so) and interrupts.
- * How it fails: with SQLite's own words, which name the place in the statement.
+ * The progress handler looks at the clock every ten thousand steps of SQLite's
+ * machine (a millisecond or so) and interrupts. How it fails: with SQLite's own
+ * words, which name the place in the statement.
  */
 #include "store/inspect/sql.h"
 

@@ -1,9 +1,11 @@
 /*
  * verify: see verify.h.
  *
- * Each rule is one SELECT that finds what breaks it, so that the rules can be read as a list.  Those about readings are asked
- * slice by slice; a slice sees one state of the file, with the watermark and ledger of that moment, so a daemon that
- * delivers and trims meanwhile looks like no fault.  How it fails: a statement SQLite can't run on the file is a fault too.
+ * Each rule is one SELECT that finds what breaks it, so that the rules can be
+ * read as a list.  Those about readings are asked slice by slice; a slice sees
+ * one state of the file, with the watermark and ledger of that moment, so a
+ * daemon that delivers and trims meanwhile looks like no fault.  How it fails:
+ * a statement SQLite can't run on the file is a fault too.
  */
 #include "store/inspect/verify.h"
 
@@ -107,7 +109,10 @@ static const struct rule span_rules[] = {
          " SELECT first_seq FROM (SELECT * FROM span_copy EXCEPT SELECT * FROM span)"},
 };
 
-/* Of files with readings that went ahead (store/writer/ahead.c), and of all others. */
+/*
+ * Of files with readings that went ahead (store/writer/ahead.c), and of all
+ * others.
+ */
 static const struct rule ahead_rules[] = {
         {"the stretch of %s that went ahead is not a range",
          "SELECT first_seq FROM ahead WHERE first_seq < 1 OR last_seq < first_seq"},
@@ -269,8 +274,9 @@ static const struct rule tail_rule = {"seqs up to %s were given, and the last ro
                                       " 1) FROM dropped WHERE lane='samples' AND last_seq > (SELECT seq FROM tail))"};
 
 /*
- * What the rules about readings ask, in files of all formats: `ahead`, which ranges need not be in the file (`gone`), and up
- * to where readings are known without the ledger (`tail`).
+ * What the rules about readings ask, in files of all formats: `ahead`, which
+ * ranges need not be in the file (`gone`), and up to where readings are known
+ * without the ledger (`tail`).
  */
 static void make_views(sqlite3 *c, uint64_t version)
 {

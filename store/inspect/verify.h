@@ -1,8 +1,10 @@
 /*
- * verify: is all of a spool as it should be?  For `millrace spool verify` and the tests; reads only.
+ * verify: is all of a spool as it should be?  For `millrace spool verify` and
+ * the tests; reads only.
  *
- * Works on a live file (in slices; SQLite's own check of all pages only when asked for, as it would hold up the daemon's
- * checkpoints), on a copy, and on one that was moved aside.  Thread: any one; blocking.
+ * Works on a live file (in slices; SQLite's own check of all pages only when
+ * asked for, as it would hold up the daemon's checkpoints), on a copy, and on
+ * one that was moved aside.  Thread: any one; blocking.
  */
 #ifndef MILLRACE_STORE_INSPECT_VERIFY_H
 #define MILLRACE_STORE_INSPECT_VERIFY_H
@@ -23,7 +25,10 @@ struct spool_verify {
         bool readable; /* by SQLite; else n_readings is what a rescue would find */
 };
 
-/* 0: looked at, see n_faults; -1 with a sentence: not a spool, or not reachable. */
+/*
+ * 0: looked at, see n_faults; -1 with a sentence: not a spool, or not
+ * reachable.
+ */
 int spool_verify(struct spool_verify *v, struct err *e);
 
 #endif

@@ -1,11 +1,14 @@
 /*
- * pages: see pages.h.  The format is SQLite's (sqlite.org/fileformat2.html): big-endian, leaf pages of tables
- * start with 13 and those of indexes (our tables WITHOUT ROWID) with 10, cells are found through a pointer array.
+ * pages: see pages.h.  The format is SQLite's (sqlite.org/fileformat2.html):
+ * big-endian, leaf pages of tables start with 13 and those of indexes (our
+ * tables WITHOUT ROWID) with 10, cells are found through a pointer array.
  *
- * One pass notes for every leaf page the first rowid, 24 bytes a page, so that rows come in order with bounded memory;
- * the pages are read again when their turn is.  Frames of the WAL count when their salts are the header's and their own
- * checksum, which goes on from the frame before, is right.  A WAL whose first page is another program's is left out.
- * How it fails: what can't be read is not there.
+ * One pass notes for every leaf page the first rowid, 24 bytes a page, so that
+ * rows come in order with bounded memory; the pages are read again when their
+ * turn is.  Frames of the WAL count when their salts are the header's and their
+ * own checksum, which goes on from the frame before, is right.  A WAL whose
+ * first page is another program's is left out. How it fails: what can't be read
+ * is not there.
  */
 #include "store/rescue/pages.h"
 
@@ -125,7 +128,10 @@ static bool frame_is_whole(const unsigned char *frame, const unsigned char *head
         return sum[0] == be32(frame + 16) && sum[1] == be32(frame + 20);
 }
 
-/* Calls nothing for a WAL that is not one, or that holds another program's first page. */
+/*
+ * Calls nothing for a WAL that is not one, or that holds another program's
+ * first page.
+ */
 static void read_wal(struct pages *p, const char *path)
 {
         unsigned char head[WAL_HEAD], frame[FRAME_HEAD + PAGE], before[8];
@@ -208,7 +214,10 @@ static uint64_t local_bytes(uint64_t payload, bool table)
         return k <= most ? k : least;
 }
 
-/* The whole payload of a cell whose local part ends with the number of its first overflow page. */
+/*
+ * The whole payload of a cell whose local part ends with the number of its
+ * first overflow page.
+ */
 static const unsigned char *follow(struct pages *p, const unsigned char *local, uint64_t n_local, uint64_t payload)
 {
         unsigned char page[PAGE];

@@ -1,9 +1,11 @@
 /*
- * pages: the rows of a spool's file, read page by page without SQLite, for when SQLite can't read it any more.
+ * pages: the rows of a spool's file, read page by page without SQLite, for when
+ * SQLite can't read it any more.
  *
- * Blocking, one thread; nothing is written.  Every leaf page found in the file, or newer in a WAL that belongs to it, is
- * looked at by itself: a damaged header, inner page or neighbour hides nothing.  A page or row that is not plausible is
- * left out, never guessed.
+ * Blocking, one thread; nothing is written.  Every leaf page found in the file,
+ * or newer in a WAL that belongs to it, is looked at by itself: a damaged
+ * header, inner page or neighbour hides nothing.  A page or row that is not
+ * plausible is left out, never guessed.
  */
 #ifndef MILLRACE_STORE_RESCUE_PAGES_H
 #define MILLRACE_STORE_RESCUE_PAGES_H
@@ -39,7 +41,10 @@ struct pages;
 int pages_open(struct pages **out, const char *path, struct err *e);
 void pages_close(struct pages *p);
 
-/* Rows of this kind, page by page in order of their first rowid. Bytes are borrowed. Ends early on false. */
+/*
+ * Rows of this kind, page by page in order of their first rowid. Bytes are
+ * borrowed. Ends early on false.
+ */
 void pages_each(struct pages *p, enum pages_kind kind, int n_columns,
                 bool (*each)(void *ctx, const struct pages_row *row), void *ctx);
 

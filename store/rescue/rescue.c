@@ -1,14 +1,20 @@
 /*
- * rescue: a spool that SQLite can't read is moved aside whole, and its rows go on in a fresh one.
+ * rescue: a spool that SQLite can't read is moved aside whole, and its rows go
+ * on in a fresh one.
  *
- * Only what is ours is moved: a file with our id in its first page, or with our sidecar beside it.  Anything else at the
- * configured path is refused with a sentence.  The marker `<path>.damaged` begins a rescue, names where the file went and
- * is removed when the fresh spool is complete; a cut in between starts the salvage over, three times at most, then without
- * salvage: never a loop.  A running spool that meets damage leaves an empty marker and ends.
+ * Only what is ours is moved: a file with our id in its first page, or with our
+ * sidecar beside it.  Anything else at the configured path is refused with a
+ * sentence.  The marker `<path>.damaged` begins a rescue, names where the file
+ * went and is removed when the fresh spool is complete; a cut in between starts
+ * the salvage over, three times at most, then without salvage: never a loop.  A
+ * running spool that meets damage leaves an empty marker and ends.
  *
- * The fresh spool has a new epoch; rows above the old watermark get new seqs in the old order, under the same tag ids.
- * Alarms and their journal come along.  What was delivered, dropped, in quarantine or dead-lettered stays in the file aside.  Seqs that can't be found are told:
- * in the `rescue` table and, by the caller, in an event.  Time and room are bounded; what did not fit in is told as well.
+ * The fresh spool has a new epoch; rows above the old watermark get new seqs in
+ * the old order, under the same tag ids. Alarms and their journal come along.
+ * What was delivered, dropped, in quarantine or dead-lettered stays in the file
+ * aside.  Seqs that can't be found are told: in the `rescue` table and, by the
+ * caller, in an event.  Time and room are bounded; what did not fit in is told
+ * as well.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,7 +90,10 @@ static void note_lost(struct spool_rescue *r, uint64_t first, uint64_t last)
                 strcat(r->lost, "+");
 }
 
-/* Seqs from `first` to `last` have no row: the ledger's are accounted for, the others are lost. */
+/*
+ * Seqs from `first` to `last` have no row: the ledger's are accounted for, the
+ * others are lost.
+ */
 static void note_gap(struct salvage *s, uint64_t first, uint64_t last)
 {
         while (first <= last) {

@@ -1,7 +1,8 @@
 /*
- * salvage: see salvage.h.  A page may be there in several versions: of a watermark the highest counts, of a tag
- * the first that is found; a span is the same in all of them.
- * How it fails: a row that is not plausible, or whose time nobody knows, counts as lost; nothing is guessed.
+ * salvage: see salvage.h.  A page may be there in several versions: of a
+ * watermark the highest counts, of a tag the first that is found; a span is the
+ * same in all of them. How it fails: a row that is not plausible, or whose time
+ * nobody knows, counts as lost; nothing is guessed.
  */
 #include "store/rescue/salvage.h"
 
@@ -114,7 +115,10 @@ static int by_first_of_span(const void *a, const void *b)
         return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Ranges that overlap become one: what was dropped where rows went ahead, or several versions of a page. */
+/*
+ * Ranges that overlap become one: what was dropped where rows went ahead, or
+ * several versions of a page.
+ */
 void salvage_sort(struct salvage *s)
 {
         size_t n = 0;

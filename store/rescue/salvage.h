@@ -1,7 +1,8 @@
 /*
  * salvage: what a salvage knows while it goes on.  Private to store/.
  *
- * First the old file's small tables are read (watermarks, ledger, spans, tags), then its rows go into the fresh file.
+ * First the old file's small tables are read (watermarks, ledger, spans, tags),
+ * then its rows go into the fresh file.
  */
 #ifndef MILLRACE_STORE_RESCUE_SALVAGE_H
 #define MILLRACE_STORE_RESCUE_SALVAGE_H
@@ -66,7 +67,10 @@ bool salvage_reading(const struct salvage *s, const struct pages_row *row, struc
 bool salvage_was_dropped(const struct salvage *s, uint64_t seq, uint64_t *last);
 void salvage_bind(sqlite3_stmt *st, int at, const struct pages_value *v);
 
-/* Alarms, their journal, and aggregates, which wait for their readings (salvage_alarm.c). */
+/*
+ * Alarms, their journal, and aggregates, which wait for their readings
+ * (salvage_alarm.c).
+ */
 void salvage_small(struct salvage *s);
 void salvage_move_aggregate(struct salvage *s, uint64_t from, uint64_t to);
 void salvage_end_aggregates(struct salvage *s);

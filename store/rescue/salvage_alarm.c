@@ -1,12 +1,16 @@
 /*
- * salvage_alarm: what a rescue carries over beside readings and events: the alarms' states and journal, as far as they
- * can be read, and what thinned readings stand for.
+ * salvage_alarm: what a rescue carries over beside readings and events: the
+ * alarms' states and journal, as far as they can be read, and what thinned
+ * readings stand for.
  *
- * An alarm that was shelved or acknowledged stays so, and the journal still says by whom and why.  A page may be there in
- * several versions: of an alarm the one of its latest change counts, of an aggregate the one of most readings, of the
- * journal any, as its lines never change.  Hooks are not told again what they were told: how far that was is carried too.
- * Aggregates wait under their old seq, negative, until their reading comes and has its new one.
- * How it fails: a row that is not plausible is left out; s->rc says when the fresh file can't be written.
+ * An alarm that was shelved or acknowledged stays so, and the journal still
+ * says by whom and why.  A page may be there in several versions: of an alarm
+ * the one of its latest change counts, of an aggregate the one of most
+ * readings, of the journal any, as its lines never change.  Hooks are not told
+ * again what they were told: how far that was is carried too. Aggregates wait
+ * under their old seq, negative, until their reading comes and has its new one.
+ * How it fails: a row that is not plausible is left out; s->rc says when the
+ * fresh file can't be written.
  */
 #include "store/rescue/salvage.h"
 
@@ -42,7 +46,10 @@ static void put_row(struct salvage *s, sqlite3_stmt *st, const struct pages_row 
                 s->rc = rc;
 }
 
-/* source, tag, rule, limit_kind, state, six numbers, until when, severity, event id */
+/*
+ * source, tag, rule, limit_kind, state, six numbers, until when, severity,
+ * event id
+ */
 static bool on_alarm(void *ctx, const struct pages_row *row)
 {
         struct salvage *s = ctx;
@@ -59,7 +66,10 @@ static bool on_alarm(void *ctx, const struct pages_row *row)
         return s->rc == SQLITE_OK;
 }
 
-/* id, time, source, tag, rule, limit_kind, event id, change, value, limit, severity, operator, comment */
+/*
+ * id, time, source, tag, rule, limit_kind, event id, change, value, limit,
+ * severity, operator, comment
+ */
 static bool on_note(void *ctx, const struct pages_row *row)
 {
         struct salvage *s = ctx;

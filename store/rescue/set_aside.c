@@ -1,8 +1,11 @@
 /*
- * set_aside: a damaged file is moved aside whole, and a marker tells how far that has come; see rescue.c.
+ * set_aside: a damaged file is moved aside whole, and a marker tells how far
+ * that has come; see rescue.c.
  *
- * The WAL and the journal go before the database: while that is there, the move is not done and is begun anew.  Nothing is
- * ever deleted but the copies of a rescue that was cut short.  How it fails: with a sentence, and the files stay.
+ * The WAL and the journal go before the database: while that is there, the move
+ * is not done and is begun anew.  Nothing is ever deleted but the copies of a
+ * rescue that was cut short.  How it fails: with a sentence, and the files
+ * stay.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,13 +1,16 @@
 /*
  * ahead: readings that go to Kafka ahead of older ones that are still owed.
  *
- * The uplink may have two readers: fresh rows go out while a backlog below them drains.  What Kafka has above the watermark
- * is a short list of stretches (store/lane.h), kept in the table `ahead` in the same transaction as the watermark.  They are
- * neither sent again after a restart nor dropped; when room is needed their rows go first, like all that is delivered.
- * Whoever does not know the table sends them twice, with the same ids, and loses nothing.
+ * The uplink may have two readers: fresh rows go out while a backlog below them
+ * drains.  What Kafka has above the watermark is a short list of stretches
+ * (store/lane.h), kept in the table `ahead` in the same transaction as the
+ * watermark.  They are neither sent again after a restart nor dropped; when
+ * room is needed their rows go first, like all that is delivered. Whoever does
+ * not know the table sends them twice, with the same ids, and loses nothing.
  *
- * The pin covers both readers, so it forbids to touch the backlog between them; the gap says which rows below the pin are
- * not on their way.  Each of the three numbers is right by itself, whichever the commit sees first.
+ * The pin covers both readers, so it forbids to touch the backlog between them;
+ * the gap says which rows below the pin are not on their way.  Each of the
+ * three numbers is right by itself, whichever the commit sees first.
  */
 #include "store/writer/stmt.h"
 

@@ -1,13 +1,15 @@
 /*
- * alarm: the last state of every alarm, and the journal of what happened to it, in the transaction of the reading
- * that moved it.
+ * alarm: the last state of every alarm, and the journal of what happened to it,
+ * in the transaction of the reading that moved it.
  *
- * A batch keeps one row per alarm: when its array is full, rows of one alarm become its last, and only when most are
- * different alarms does the array grow.  So however long the disk is away, memory is bounded by how many alarms there are.
- * The journal is for people: it keeps the newest lines, in the file and in a batch; what a batch had no room for is
- * counted.
+ * A batch keeps one row per alarm: when its array is full, rows of one alarm
+ * become its last, and only when most are different alarms does the array grow.
+ * So however long the disk is away, memory is bounded by how many alarms there
+ * are. The journal is for people: it keeps the newest lines, in the file and in
+ * a batch; what a batch had no room for is counted.
  *
- * Fails as the rest of the transaction: db->rc says so, and all of it is tried again.
+ * Fails as the rest of the transaction: db->rc says so, and all of it is tried
+ * again.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -1,12 +1,15 @@
 /*
- * baseline: what rules have learned about their tags (mean and spread of `deviation`), so that a restart need not
- * begin anew.
+ * baseline: what rules have learned about their tags (mean and spread of
+ * `deviation`), so that a restart need not begin anew.
  *
- * It is not worth a commit of its own: it waits for the next one, and what a crash loses is learned again.  The memory is
- * bytes of this machine; `form` says which layout, and who reads it back judges whether it can be believed.  The table
- * keeps the newest rows within a small part of the events' share; of a plant with more than that the rest is learned anew.
+ * It is not worth a commit of its own: it waits for the next one, and what a
+ * crash loses is learned again.  The memory is bytes of this machine; `form`
+ * says which layout, and who reads it back judges whether it can be believed.
+ * The table keeps the newest rows within a small part of the events' share; of
+ * a plant with more than that the rest is learned anew.
  *
- * Fails as the rest of the transaction: db->rc says so, and all of it is tried again.
+ * Fails as the rest of the transaction: db->rc says so, and all of it is tried
+ * again.
  */
 #include <stdlib.h>
 #include <string.h>

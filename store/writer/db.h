@@ -1,6 +1,6 @@
 /*
- * db: the writer's connection and the steps of a commit.  Work queue; nothing of
- * the loop is visible here.  Private to store/.
+ * db: the writer's connection and the steps of a commit.  Work queue; nothing
+ * of the loop is visible here.  Private to store/.
  */
 #ifndef MILLRACE_STORE_WRITER_DB_H
 #define MILLRACE_STORE_WRITER_DB_H
@@ -10,7 +10,10 @@
 
 #include "store/batch.h"
 
-/* ---- the writer's connection (store/writer/file.c opens it, store/writer/load.c reads it once, store/writer/transaction.c writes) ---- */
+/*
+ * ---- the writer's connection (store/writer/file.c opens it,
+ * store/writer/load.c reads it once, store/writer/transaction.c writes) ----
+ */
 
 enum spool_stmt {
         STMT_PUT_READING,
@@ -145,9 +148,15 @@ void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for 
 int spool_sync_directory(const char *path);                /* of the file */
 
 int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e);
-/* The readings of a file that format 5 found in an older one, as far as they are not moved yet. Bounded at a time. */
+/*
+ * The readings of a file that format 5 found in an older one, as far as they
+ * are not moved yet. Bounded at a time.
+ */
 int spool_db_move_readings(struct spool_db *db, struct err *e);
-/* Times of rows from `seq` on will count from near `at_us`; a new span only when the last one is too far away. */
+/*
+ * Times of rows from `seq` on will count from near `at_us`; a new span only
+ * when the last one is too far away.
+ */
 void spool_db_begin_span(struct spool_db *db, uint64_t seq, int64_t at_us);
 enum { SAMPLE_COLUMNS = 5 };
 int64_t spool_sample_bits(uint32_t tag, unsigned quality, unsigned flags, unsigned mid);
@@ -170,13 +179,22 @@ void spool_disk_look(struct spool_db *db);
 bool spool_disk_takes(struct spool_db *db, uint64_t pages);
 uint64_t spool_disk_trim_bytes(const struct spool_db *db);
 
-/* Steps of a commit (store/writer/ledger.c, store/writer/trim.c, store/writer/put.c). */
+/*
+ * Steps of a commit (store/writer/ledger.c, store/writer/trim.c,
+ * store/writer/put.c).
+ */
 void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops, int64_t at_us);
 void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acked);
-/* True when `need` pages are free. Delivered rows go first; held ones by policy. */
+/*
+ * True when `need` pages are free. Delivered rows go first; held ones by
+ * policy.
+ */
 bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res);
 void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
-/* The oldest minute that is not thin yet becomes so (store/writer/thin.c). False: there is none, or no more in this commit. */
+/*
+ * The oldest minute that is not thin yet becomes so (store/writer/thin.c).
+ * False: there is none, or no more in this commit.
+ */
 bool spool_db_thin(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_thin_begin(struct spool_db *db); /* before a commit makes room */
 struct spool_thin *spool_thin_new(void);
@@ -190,17 +208,24 @@ void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spo
 void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res);
 void spool_db_shrink(struct spool_db *db, struct spool_result *res);
 /*
- * Removes up to `most` rows from (after, upto], oldest first. With `reason` they are drops: each unbroken run of seqs that
- * was there goes to res->drops. Returns how many went.
+ * Removes up to `most` rows from (after, upto], oldest first. With `reason`
+ * they are drops: each unbroken run of seqs that was there goes to res->drops.
+ * Returns how many went.
  */
 uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
                       const char *reason, struct spool_result *res);
-/* The next readings behind *after that are neither out nor delivered: above *after, up to *upto. False: there are none. */
+/*
+ * The next readings behind *after that are neither out nor delivered: above
+ * *after, up to *upto. False: there are none.
+ */
 bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto);
 /* Removes at most `most` of those delivered ahead. False: there are none. */
 bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uint64_t most);
 void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b);
-/* Rows above may be changed by this commit; what is pinned from now on is fetched after it, see fetch.c. */
+/*
+ * Rows above may be changed by this commit; what is pinned from now on is
+ * fetched after it, see fetch.c.
+ */
 uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane);
 void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b);
 void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b);
@@ -211,7 +236,10 @@ void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b);
 void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b);
 
-/* ---- a damaged file: begin (store/rescue/set_aside.c), open a fresh one, carry (store/rescue/rescue.c) ---- */
+/*
+ * ---- a damaged file: begin (store/rescue/set_aside.c), open a fresh one,
+ * carry (store/rescue/rescue.c) ----
+ */
 
 struct spool_rescue {
         int64_t at_us;
@@ -236,7 +264,10 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
 void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t cap); /* store/writer/fault.c */
 int spool_fault_open(const char *spool, const char *file, struct err *e);
 void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res);
-/* A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the next step. */
+/*
+ * A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the
+ * next step.
+ */
 void spool_read_row(sqlite3_stmt *st, struct spool_row *row);
 void spool_read_event(sqlite3_stmt *st, struct spool_row *row);
 /* A row as it lies in the table, whose times count from `base_us`. */

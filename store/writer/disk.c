@@ -1,12 +1,15 @@
 /*
- * disk: how much room the disk has, when that is less than what the spool may take.
+ * disk: how much room the disk has, when that is less than what the spool may
+ * take.
  *
- * A spool that fills its disk to the last byte could not even let go of what was delivered: deleting takes room in the WAL,
- * and the WAL gets free only when the database may grow by what is in it.  So a reserve is left.  Before that is touched
- * (`crowded`) delivered rows are not kept, their pages take what comes, and the WAL starts over early.  What does not fit
- * then is not begun: the commit fails as it would on a full disk, and a later one goes through when Kafka has taken enough
- * or somebody made room.
- * How it fails: a disk that does not tell its room counts as large; then SQLite finds out.
+ * A spool that fills its disk to the last byte could not even let go of what
+ * was delivered: deleting takes room in the WAL, and the WAL gets free only
+ * when the database may grow by what is in it.  So a reserve is left.  Before
+ * that is touched (`crowded`) delivered rows are not kept, their pages take
+ * what comes, and the WAL starts over early.  What does not fit then is not
+ * begun: the commit fails as it would on a full disk, and a later one goes
+ * through when Kafka has taken enough or somebody made room. How it fails: a
+ * disk that does not tell its room counts as large; then SQLite finds out.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +49,10 @@ void spool_disk_look(struct spool_db *db)
         db->crowded = db->disk_room < above(db->plan.checkpoint_bytes, wal) + 2 * RESERVE_BYTES;
 }
 
-/* Each page goes to the WAL first, and to the database's end where no page is free. */
+/*
+ * Each page goes to the WAL first, and to the database's end where no page is
+ * free.
+ */
 bool spool_disk_takes(struct spool_db *db, uint64_t pages)
 {
         uint64_t grows = above(pages, stmt_pages(db, STMT_FREE_PAGES));

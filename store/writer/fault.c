@@ -1,9 +1,11 @@
 /*
  * fault: why a commit did not get through, in words that say what to do.
  *
- * SQLite's own words are for programmers ("disk I/O error"), and it forgets the system's reason when a COMMIT fails, so the
- * errno that the transaction left is given along.  It may be an old one of a call that was allowed to fail: only those that
- * a disk gives are believed.  Told once by the loop (the log, an event) and shown in `status` until commits get through.
+ * SQLite's own words are for programmers ("disk I/O error"), and it forgets the
+ * system's reason when a COMMIT fails, so the errno that the transaction left
+ * is given along.  It may be an old one of a call that was allowed to fail:
+ * only those that a disk gives are believed.  Told once by the loop (the log,
+ * an event) and shown in `status` until commits get through.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -54,7 +56,9 @@ void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t c
                  way ? "; " : "", way ? way : "");
 }
 
-/* Why `file` could not be opened for writing (errno), and whose it should be. */
+/*
+ * Why `file` could not be opened for writing (errno), and whose it should be.
+ */
 int spool_fault_open(const char *spool, const char *file, struct err *e)
 {
         if (errno == EACCES)

@@ -1,13 +1,18 @@
 /*
- * file: finding or making the file, and saying in one sentence why it can't be used.
+ * file: finding or making the file, and saying in one sentence why it can't be
+ * used.
  *
- * One process owns a spool: a lock on `<path>.lock`, which dies with the process; SQLite's own locks stay shared so that
- * the command-line tool reads beside us.  The epoch of a new file comes from the sidecar `<path>.epoch`, which survives
- * when somebody deletes the spool: gateway:epoch:seq never names two readings.  It is written before the file is made; a
- * cut in between costs a number.  Sidecar and spool both gone: epoch 1 again, nobody can know better.
+ * One process owns a spool: a lock on `<path>.lock`, which dies with the
+ * process; SQLite's own locks stay shared so that the command-line tool reads
+ * beside us.  The epoch of a new file comes from the sidecar `<path>.epoch`,
+ * which survives when somebody deletes the spool: gateway:epoch:seq never names
+ * two readings.  It is written before the file is made; a cut in between costs
+ * a number.  Sidecar and spool both gone: epoch 1 again, nobody can know
+ * better.
  *
- * The schema grows by user_version, one step per row of `steps`, in one transaction.  A file that SQLite or we find damaged is
- * told as such (db->damaged): a rescue then moves it aside.
+ * The schema grows by user_version, one step per row of `steps`, in one
+ * transaction.  A file that SQLite or we find damaged is told as such
+ * (db->damaged): a rescue then moves it aside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -133,7 +138,10 @@ static int write_sidecar(const struct spool_db *db, uint64_t epoch, struct err *
 
 /* ---- what kind of file is it ---- */
 
-/* One that another user left there, who looked into the file with a tool of his own: SQLite would not say which. */
+/*
+ * One that another user left there, who looked into the file with a tool of his
+ * own: SQLite would not say which.
+ */
 static int look_beside(const struct spool_db *db, const char *suffix, struct err *e)
 {
         char name[4200];
@@ -148,8 +156,8 @@ static int look_beside(const struct spool_db *db, const char *suffix, struct err
 }
 
 /*
- * Made when absent. What is in it is SQLite's to judge: after a cut while the file was made its first page may be torn, and
- * the journal beside it says so.
+ * Made when absent. What is in it is SQLite's to judge: after a cut while the
+ * file was made its first page may be torn, and the journal beside it says so.
  */
 static int look_at_file(struct spool_db *db, struct err *e)
 {
@@ -165,7 +173,10 @@ static int look_at_file(struct spool_db *db, struct err *e)
         return look_beside(db, "-wal", e) < 0 || look_beside(db, "-shm", e) < 0 ? -1 : 0;
 }
 
-/* Two seconds each time; from the closing on, one second for all that is left to do together. */
+/*
+ * Two seconds each time; from the closing on, one second for all that is left
+ * to do together.
+ */
 static int wait_for_lock(void *ctx, int n_before)
 {
         enum { PAUSE_MS = 10, WAITS = 200, CLOSE_WAITS = 100 };
@@ -327,7 +338,10 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
         return read_sidecar(db) < db->epoch ? write_sidecar(db, db->epoch, e) : 0;
 }
 
-/* A database cut to nothing beside a WAL that is not: SQLite would throw the WAL away. */
+/*
+ * A database cut to nothing beside a WAL that is not: SQLite would throw the
+ * WAL away.
+ */
 static bool lost_its_head(const struct spool_db *db)
 {
         char wal[4200];

@@ -1,7 +1,9 @@
 /*
- * ledger: the lines of `dropped`: what went neither to Kafka nor is held, from which seq to which, and why.
+ * ledger: the lines of `dropped`: what went neither to Kafka nor is held, from
+ * which seq to which, and why.
  *
- * Ranges that touch and have the same reason are one line.  Fails as the rest of the transaction: db->rc says so.
+ * Ranges that touch and have the same reason are one line.  Fails as the rest
+ * of the transaction: db->rc says so.
  */
 #include <string.h>
 
@@ -55,7 +57,10 @@ void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops,
         }
 }
 
-/* The oldest lines, all about seqs below the watermark, become one; their sum stays. */
+/*
+ * The oldest lines, all about seqs below the watermark, become one; their sum
+ * stays.
+ */
 void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acked)
 {
         const char *name = spool_lane_names[lane];

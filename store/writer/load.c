@@ -1,15 +1,20 @@
 /*
- * load: what the file knows, into memory: tags and their times, watermarks, ledger, sizes.
+ * load: what the file knows, into memory: tags and their times, watermarks,
+ * ledger, sizes.
  *
- * Bounded by tags, by the ledger and by the rows since tag times were last saved, never by the size of the file.
- * How it fails: with a sentence; what no spool of ours would say is damage.
+ * Bounded by tags, by the ledger and by the rows since tag times were last
+ * saved, never by the size of the file. How it fails: with a sentence; what no
+ * spool of ours would say is damage.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "store/writer/db.h"
 
-/* All of it can be read, and ids are indices: a rescue must find `tags` as it was. */
+/*
+ * All of it can be read, and ids are indices: a rescue must find `tags` as it
+ * was.
+ */
 static int look_at_tags(struct spool_db *db, struct err *e)
 {
         int64_t fine;
@@ -63,7 +68,10 @@ static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its tags", e);
 }
 
-/* Only what came after the last save of tag times: the rest is in the tag table. */
+/*
+ * Only what came after the last save of tag times: the rest is in the tag
+ * table.
+ */
 static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
 {
         sqlite3_stmt *st = NULL;
@@ -114,7 +122,10 @@ static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its ledger", e);
 }
 
-/* A line that is no stretch, or not in its place, is passed over: its rows are sent again. */
+/*
+ * A line that is no stretch, or not in its place, is passed over: its rows are
+ * sent again.
+ */
 static int load_ahead(struct spool_db *db, struct lane *l, struct err *e)
 {
         uint64_t after = l->acked_durable;
@@ -164,7 +175,10 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, 
         return 0;
 }
 
-/* Events are at most a tenth of the file, but that may be much: count them by a sample of the newest. */
+/*
+ * Events are at most a tenth of the file, but that may be much: count them by a
+ * sample of the newest.
+ */
 static int load_sizes(struct spool_db *db, const struct lane *events, struct err *e)
 {
         int64_t mean, quarantine, dead, saved, thinned, aggregates;

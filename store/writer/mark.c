@@ -1,12 +1,15 @@
 /*
- * mark: a seq the file must have, noted beside it, so that a WAL which vanished is told.
+ * mark: a seq the file must have, noted beside it, so that a WAL which vanished
+ * is told.
  *
- * SQLite opens a database whose WAL was deleted, or an older copy of it, without a word: readings are gone, and their seqs
- * would be given twice.  So the first commit behind each checkpoint notes its last seq in the lock file, a few bytes that
- * need no sync: kill -9 does not lose them, and after a cut of power an older mark, or none, only means that less is told.
- * The mark is never ahead of what is on disk; it is there twice, as a torn write may make a larger number of two.  A file
- * that is behind it is damaged, and a rescue gives it a new epoch.
- * How it fails: what can't be read or written is no mark.
+ * SQLite opens a database whose WAL was deleted, or an older copy of it,
+ * without a word: readings are gone, and their seqs would be given twice.  So
+ * the first commit behind each checkpoint notes its last seq in the lock file,
+ * a few bytes that need no sync: kill -9 does not lose them, and after a cut of
+ * power an older mark, or none, only means that less is told. The mark is never
+ * ahead of what is on disk; it is there twice, as a torn write may make a
+ * larger number of two.  A file that is behind it is damaged, and a rescue
+ * gives it a new epoch. How it fails: what can't be read or written is no mark.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,13 +1,18 @@
 /*
- * migrate: the readings of an older file into the form of format 5 (sample.c), before the spool is used.
+ * migrate: the readings of an older file into the form of format 5 (sample.c),
+ * before the spool is used.
  *
- * The step to format 5 only renames the old table; the rows move here, a stretch at a time, each in one transaction that
- * puts them into the new table and takes them from the old one.  So the file never grows by more than a stretch, a cut
- * costs a stretch at most, and the next open goes on where this one stopped.  Until all have moved `reading` shows both.
- * Rows that were delivered are only moved as far as a redelivery may be compared with them; the others' time is over.
+ * The step to format 5 only renames the old table; the rows move here, a
+ * stretch at a time, each in one transaction that puts them into the new table
+ * and takes them from the old one.  So the file never grows by more than a
+ * stretch, a cut costs a stretch at most, and the next open goes on where this
+ * one stopped.  Until all have moved `reading` shows both. Rows that were
+ * delivered are only moved as far as a redelivery may be compared with them;
+ * the others' time is over.
  *
- * It takes a minute for a GB or so, in which nothing is taken in: once in a file's life that is better than two forms in
- * every query for ever.  How it fails: with a sentence, and the file can be opened again.
+ * It takes a minute for a GB or so, in which nothing is taken in: once in a
+ * file's life that is better than two forms in every query for ever.  How it
+ * fails: with a sentence, and the file can be opened again.
  */
 #include <inttypes.h>
 

@@ -1,9 +1,11 @@
 /*
- * purge: what an operator has taken away: readings that nobody wants any more, dead letters that Kafka took after all.
+ * purge: what an operator has taken away: readings that nobody wants any more,
+ * dead letters that Kafka took after all.
  *
- * A purge goes by seq, oldest first, a stretch per commit, as trimming does; held readings are in the ledger as "purged".
- * What may be on its way to Kafka stays.  It is not remembered over a restart: what is left then is asked for again.
- * Fails as the rest of the transaction: db->rc says so.
+ * A purge goes by seq, oldest first, a stretch per commit, as trimming does;
+ * held readings are in the ledger as "purged". What may be on its way to Kafka
+ * stays.  It is not remembered over a restart: what is left then is asked for
+ * again. Fails as the rest of the transaction: db->rc says so.
  */
 #include "store/writer/stmt.h"
 
@@ -11,7 +13,10 @@ enum { ROWS_LEAST = 50, ROWS_MOST = 8000 };
 
 /* ---- in a commit ---- */
 
-/* So many that the pages they free, which the WAL takes as well, stay within a part of its share. */
+/*
+ * So many that the pages they free, which the WAL takes as well, stay within a
+ * part of its share.
+ */
 static uint64_t rows_at_once(struct spool_db *db, const struct spool_batch *b)
 {
         uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;

@@ -1,7 +1,9 @@
 /*
- * put: what a batch brings into the file, table by table, in the transaction of its commit.
+ * put: what a batch brings into the file, table by table, in the transaction of
+ * its commit.
  *
- * Each step does nothing when one before has failed (stmt.h).  Bounded tables lose their oldest rows here.
+ * Each step does nothing when one before has failed (stmt.h).  Bounded tables
+ * lose their oldest rows here.
  */
 #include <string.h>
 
@@ -39,7 +41,10 @@ void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b)
         db->v.ts_saved_seq = b->last[SPOOL_SAMPLES];
 }
 
-/* A stretch at a time, before the uplink gets there: what is pinned may be out already. */
+/*
+ * A stretch at a time, before the uplink gets there: what is pinned may be out
+ * already.
+ */
 void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
         struct spool_repair *all = db->v.repairs, *r;
@@ -128,7 +133,10 @@ void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b)
         bound_table(db, STMT_OLD_QUARANTINE, STMT_CUT_QUARANTINE, &db->v.quarantine_bytes, db->plan.quarantine_bytes);
 }
 
-/* A row that is not there any more was dropped by another reason, which the ledger has. */
+/*
+ * A row that is not there any more was dropped by another reason, which the
+ * ledger has.
+ */
 void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
         for (size_t i = 0; i < b->n_dead && stmt_fine(db); i++) {

@@ -1,15 +1,21 @@
 /*
- * sample: a reading as it lies in the file, in as few bytes as plain SQL can still read.
+ * sample: a reading as it lies in the file, in as few bytes as plain SQL can
+ * still read.
  *
- * Flash pays for every byte of a row twice, in the WAL and at the checkpoint.  So a time takes four bytes: it counts from
- * its span's base, and a new span begins when the clock is about an hour further or has stepped.  Tag, quality, flags and
- * packet id share an integer, the rare ones in its high bits, as SQLite stores small integers in few bytes.  A number of
- * at most three decimals, as sensors send them, is an integer and how often it is to be divided by ten: 71.3 is 713, two
- * bytes for eight, and the division gives back the very same double.  The view `reading` shows all of it as people know it.
+ * Flash pays for every byte of a row twice, in the WAL and at the checkpoint.
+ * So a time takes four bytes: it counts from its span's base, and a new span
+ * begins when the clock is about an hour further or has stepped.  Tag, quality,
+ * flags and packet id share an integer, the rare ones in its high bits, as
+ * SQLite stores small integers in few bytes.  A number of at most three
+ * decimals, as sensors send them, is an integer and how often it is to be
+ * divided by ten: 71.3 is 713, two bytes for eight, and the division gives back
+ * the very same double.  The view `reading` shows all of it as people know it.
  *
- * Spans are few (one an hour) and everything hangs on them, so each is in two tables, that is on two pages: what verify
- * compares, and what a rescue may find one of.  A span is never changed: seqs are never given twice.
- * How it fails: a row whose span is gone has no time in the view; spool_verify says so.
+ * Spans are few (one an hour) and everything hangs on them, so each is in two
+ * tables, that is on two pages: what verify compares, and what a rescue may
+ * find one of.  A span is never changed: seqs are never given twice. How it
+ * fails: a row whose span is gone has no time in the view; spool_verify says
+ * so.
  */
 #include <math.h>
 #include <string.h>
@@ -76,7 +82,10 @@ void spool_db_begin_span(struct spool_db *db, uint64_t seq, int64_t at_us)
         }
 }
 
-/* How many decimals `v` has, 1 to DECIMALS, and it without the point; 0: more, or nothing would be won. */
+/*
+ * How many decimals `v` has, 1 to DECIMALS, and it without the point; 0: more,
+ * or nothing would be won.
+ */
 static unsigned to_decimal(double v, int64_t *out)
 {
         double scaled = rint(v * 1000);

@@ -1,7 +1,9 @@
 /*
- * schema: the tables, one step per user_version; a new file takes all of them, an old one those it lacks.
+ * schema: the tables, one step per user_version; a new file takes all of them,
+ * an old one those it lacks.
  *
- * All of a file's steps are one transaction, with the version in it.  How it fails: with a sentence, and the file as it was.
+ * All of a file's steps are one transaction, with the version in it.  How it
+ * fails: with a sentence, and the file as it was.
  */
 #include <stdio.h>
 
@@ -30,8 +32,10 @@
         "  AS value, delay_us, bits >> 27 & 65535 AS mid FROM sample"
 
 /*
- * reading.tag is a tag.id without a foreign key: the check would cost a third of an insert, and the writer puts the tag
- * first.  Zero and NULL take no bytes in a row, so the common reading (good, live, float) has zeros in what it doesn't use.
+ * reading.tag is a tag.id without a foreign key: the check would cost a third
+ * of an insert, and the writer puts the tag first.  Zero and NULL take no bytes
+ * in a row, so the common reading (good, live, float) has zeros in what it
+ * doesn't use.
  */
 static const char *const steps[] = {
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -88,7 +92,10 @@ int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e)
         return 0;
 }
 
-/* The old table is empty: it goes, and the views are what they are in a new file. */
+/*
+ * The old table is empty: it goes, and the views are what they are in a new
+ * file.
+ */
 int spool_db_forget_old(struct spool_db *db, struct err *e)
 {
         bool outer = !sqlite3_get_autocommit(db->conn);

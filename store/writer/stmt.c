@@ -1,5 +1,6 @@
 /*
- * stmt: see stmt.h.  All SQL that writes, but for the schema, and what the writer reads for it.
+ * stmt: see stmt.h.  All SQL that writes, but for the schema, and what the
+ * writer reads for it.
  */
 #include "store/writer/stmt.h"
 
@@ -104,7 +105,10 @@ bool stmt_fine(const struct spool_db *db)
         return db->rc == SQLITE_OK;
 }
 
-/* Nothing runs behind a failure: SQLite may have rolled back by itself, and it would be a transaction of its own. */
+/*
+ * Nothing runs behind a failure: SQLite may have rolled back by itself, and it
+ * would be a transaction of its own.
+ */
 void stmt_run(struct spool_db *db, enum spool_stmt which)
 {
         int rc;

@@ -1,8 +1,10 @@
 /*
- * stmt: the writer's prepared statements, and the steps of a transaction with them.  Private to store/.
+ * stmt: the writer's prepared statements, and the steps of a transaction with
+ * them.  Private to store/.
  *
- * The first SQLite code that is not fine stays in db->rc, and all later steps do nothing: SQLite may have rolled back by
- * itself, and what came behind it would be a transaction of its own.
+ * The first SQLite code that is not fine stays in db->rc, and all later steps
+ * do nothing: SQLite may have rolled back by itself, and what came behind it
+ * would be a transaction of its own.
  */
 #ifndef MILLRACE_STORE_WRITER_STMT_H
 #define MILLRACE_STORE_WRITER_STMT_H

@@ -1,20 +1,28 @@
 /*
- * thin: when_full: thin.  When room is needed, the oldest held readings become one per tag and minute.
+ * thin: when_full: thin.  When room is needed, the oldest held readings become
+ * one per tag and minute.
  *
- * A step takes the rows of one minute of arrival, oldest first, and groups them by tag, quality, kind of value and minute of
- * their own time; of numbers remain mean, minimum, maximum and count, of all else the last value and the count.  What
- * remains of a group is its last row, marked READING_AGGREGATE; minimum, maximum and count are in the table `aggregate`
- * under the same seq (no line there: one reading).
+ * A step takes the rows of one minute of arrival, oldest first, and groups them
+ * by tag, quality, kind of value and minute of their own time; of numbers
+ * remain mean, minimum, maximum and count, of all else the last value and the
+ * count.  What remains of a group is its last row, marked READING_AGGREGATE;
+ * minimum, maximum and count are in the table `aggregate` under the same seq
+ * (no line there: one reading).
  *
- * The rows that remain move to the last seqs of the step, in their order: so what is dropped ("thinned") is one range of the
- * ledger, however scattered the tags' last rows were; a week without Kafka would otherwise make millions of lines.  The seq
- * of an aggregate is therefore a place in the order and not one of its readings' own; its record has an id of another form.
- * Nothing at or below the pin is touched, so no seq goes out as a reading and as an aggregate.
+ * The rows that remain move to the last seqs of the step, in their order: so
+ * what is dropped ("thinned") is one range of the ledger, however scattered the
+ * tags' last rows were; a week without Kafka would otherwise make millions of
+ * lines.  The seq of an aggregate is therefore a place in the order and not one
+ * of its readings' own; its record has an id of another form. Nothing at or
+ * below the pin is touched, so no seq goes out as a reading and as an
+ * aggregate.
  *
- * A minute with more rows than a step takes is thinned in several, each beginning with what the last one left.  Minutes
- * that would hardly shrink are left as they are.  meta.thinned_seq is how far it got.  All of it is in the transaction that
- * needed the room, and bounded by a part of the WAL's share; when nothing is left to thin, the oldest rows go as with
- * drop_oldest.  Fails as the rest of the transaction: db->rc says so.
+ * A minute with more rows than a step takes is thinned in several, each
+ * beginning with what the last one left.  Minutes that would hardly shrink are
+ * left as they are.  meta.thinned_seq is how far it got.  All of it is in the
+ * transaction that needed the room, and bounded by a part of the WAL's share;
+ * when nothing is left to thin, the oldest rows go as with drop_oldest.  Fails
+ * as the rest of the transaction: db->rc says so.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -158,7 +166,10 @@ static struct group *find_group(struct spool_thin *t, const struct group *key)
         return g;
 }
 
-/* A sum that is too large for a double goes on as a mean, which is less exact; rounding never leaves the range. */
+/*
+ * A sum that is too large for a double goes on as a mean, which is less exact;
+ * rounding never leaves the range.
+ */
 static void add_number(struct group *g, double v, const struct spool_aggregate *a)
 {
         double min = a->has_range ? a->min : v, max = a->has_range ? a->max : v;
@@ -191,7 +202,10 @@ static void add_row(struct spool_thin *t, const struct spool_row *row)
         t->seq[t->n_rows++] = row->seq;
 }
 
-/* The next minute's rows, or as many as a step takes. False: it is not over yet, or there is none. */
+/*
+ * The next minute's rows, or as many as a step takes. False: it is not over
+ * yet, or there is none.
+ */
 static bool load(struct spool_db *db, uint64_t after, uint64_t upto)
 {
         struct spool_thin *t = db->thin;
@@ -276,7 +290,10 @@ static void move_row(struct spool_db *db, const struct group *g, uint64_t to)
                 put_aggregate(db, to, &g->a);
 }
 
-/* The highest first: a group's last row is never behind its new place, so that is free by then. */
+/*
+ * The highest first: a group's last row is never behind its new place, so that
+ * is free by then.
+ */
 static void rewrite(struct spool_db *db, struct spool_result *res)
 {
         struct spool_thin *t = db->thin;

@@ -1,18 +1,25 @@
 /*
- * transaction: what a commit does to the file; all SQL that writes, but for the schema.
+ * transaction: what a commit does to the file; all SQL that writes, but for the
+ * schema.
  *
- * Runs on the work queue, one commit at a time, on a connection nobody else uses.  One transaction holds tags, acks, what
- * the acks let go, dead letters, room made for the batch, its readings and events, the ledger and the quarantine; so the
- * file is at every instant a state the loop once meant, and accepted = delivered + held + dropped in it.
+ * Runs on the work queue, one commit at a time, on a connection nobody else
+ * uses.  One transaction holds tags, acks, what the acks let go, dead letters,
+ * room made for the batch, its readings and events, the ledger and the
+ * quarantine; so the file is at every instant a state the loop once meant, and
+ * accepted = delivered + held + dropped in it.
  *
- * Size: the database may have plan.db_pages (max_page_count enforces it), the WAL plan.wal_bytes.  Room is made before
- * rows are put, by an estimate that is rather too high; should it be too low SQLite says FULL and the transaction is tried
- * again with more.  Only pages of the budget count for that: on a full disk nothing is dropped, the commit fails.
- * The WAL is checkpointed here, after a commit, and starts over (early when the disk is all but full: disk.c); a reader that never ends can keep it from that, and then
- * commits fail with that reason rather than break the cap.
+ * Size: the database may have plan.db_pages (max_page_count enforces it), the
+ * WAL plan.wal_bytes.  Room is made before rows are put, by an estimate that is
+ * rather too high; should it be too low SQLite says FULL and the transaction is
+ * tried again with more.  Only pages of the budget count for that: on a full
+ * disk nothing is dropped, the commit fails. The WAL is checkpointed here,
+ * after a commit, and starts over (early when the disk is all but full:
+ * disk.c); a reader that never ends can keep it from that, and then commits
+ * fail with that reason rather than break the cap.
  *
- * How it fails: db->rc holds the first SQLite code that is not fine, all later steps do nothing, the transaction is rolled
- * back and the batch is as it was: the loop tries again.
+ * How it fails: db->rc holds the first SQLite code that is not fine, all later
+ * steps do nothing, the transaction is rolled back and the batch is as it was:
+ * the loop tries again.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,8 +36,9 @@ enum {
 };
 
 /*
- * Of max_size a quarter, at most 16 MiB, is the WAL's: room for two whole batches above where it is checkpointed.
- * 96 KiB are for the -shm file and the two small files beside.
+ * Of max_size a quarter, at most 16 MiB, is the WAL's: room for two whole
+ * batches above where it is checkpointed. 96 KiB are for the -shm file and the
+ * two small files beside.
  */
 void spool_plan(struct spool_plan *p, const struct spool_conf *conf)
 {
@@ -152,7 +160,10 @@ static uint64_t wal_bytes(const struct spool_db *db)
         return (uint64_t)db->wal_frames * (PAGE_BYTES + 24);
 }
 
-/* Before a commit that would push the WAL over its share: start it over, waiting for readers. */
+/*
+ * Before a commit that would push the WAL over its share: start it over,
+ * waiting for readers.
+ */
 static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
         uint64_t need = (uint64_t)pages_for(b) * PAGE_BYTES + b->event_bytes.n * 2 + VACUUM_PAGES * PAGE_BYTES / 2 +

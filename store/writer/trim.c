@@ -1,9 +1,11 @@
 /*
- * trim: what goes from the file: rows whose time is over, rows for which there is no room, and pages nobody uses.
+ * trim: what goes from the file: rows whose time is over, rows for which there
+ * is no room, and pages nobody uses.
  *
- * Room is made before rows are put, by an estimate that is rather too high: delivered rows first, then held ones by
- * policy, each drop a line in the ledger.  Only pages of the budget count for that: on a full disk nothing is dropped.
- * Fails as the rest of the transaction: db->rc says so.
+ * Room is made before rows are put, by an estimate that is rather too high:
+ * delivered rows first, then held ones by policy, each drop a line in the
+ * ledger.  Only pages of the budget count for that: on a full disk nothing is
+ * dropped. Fails as the rest of the transaction: db->rc says so.
  */
 #include <stdio.h>
 
@@ -18,7 +20,10 @@ enum {
         SPARE_PAGES = 12,     /* for small tables and inner pages */
 };
 
-/* Removes the oldest delivered readings: at most `most` seqs, none above `upto`. False: there is none. */
+/*
+ * Removes the oldest delivered readings: at most `most` seqs, none above
+ * `upto`. False: there is none.
+ */
 static bool let_go(struct spool_db *db, uint64_t upto, uint64_t most)
 {
         uint64_t first = db->v.first[SPOOL_SAMPLES];
@@ -76,7 +81,10 @@ uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after,
         return n;
 }
 
-/* Pages free for rows: what is left of the budget, the events' unused share taken off. */
+/*
+ * Pages free for rows: what is left of the budget, the events' unused share
+ * taken off.
+ */
 static int64_t free_pages(struct spool_db *db)
 {
         uint64_t share = db->v.event_bytes < db->plan.event_bytes ? db->plan.event_bytes - db->v.event_bytes : 0;
@@ -153,7 +161,10 @@ static bool is_old(struct spool_db *db, enum spool_lane lane, uint64_t seq, int6
         return old && stmt_fine(db);
 }
 
-/* How many of the `n` oldest may go: all of them, or `least` doubled as long as all are old. */
+/*
+ * How many of the `n` oldest may go: all of them, or `least` doubled as long as
+ * all are old.
+ */
 static uint64_t old_ones(struct spool_db *db, enum spool_lane lane, uint64_t n, uint64_t least, int64_t cutoff_us)
 {
         uint64_t first = db->v.first[lane], found = 0;
@@ -166,8 +177,9 @@ static uint64_t old_ones(struct spool_db *db, enum spool_lane lane, uint64_t n, 
 }
 
 /*
- * A page that gets free and is not used again in the same transaction is written all the same, so at best as many rows go
- * as come: what a commit brings lies on the pages that it cleared.
+ * A page that gets free and is not used again in the same transaction is
+ * written all the same, so at best as many rows go as come: what a commit
+ * brings lies on the pages that it cleared.
  */
 void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res)
 {
@@ -202,7 +214,10 @@ void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_
                 res->more = true;
 }
 
-/* Gives pages back only when most of a large file is free: moving pages costs flash. */
+/*
+ * Gives pages back only when most of a large file is free: moving pages costs
+ * flash.
+ */
 void spool_db_shrink(struct spool_db *db, struct spool_result *res)
 {
         uint64_t pages = stmt_pages(db, STMT_PAGES), n_free = stmt_pages(db, STMT_FREE_PAGES);

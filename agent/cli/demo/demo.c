@@ -1,12 +1,16 @@
 /*
- * demo: a small factory, its gateway and a Kafka outage, told in short sentences.
+ * demo: a small factory, its gateway and a Kafka outage, told in short
+ * sentences.
  *
- * The gateway is the real thing: `millraced` as a process of its own, on a configuration written to a temporary directory,
- * with three simulated presses and an MQTT broker behind it; the story's numbers are asked from its control socket and,
- * after it has ended, from the spool's file.  The Kafka side counts what really arrived, by seq, in its own process.
+ * The gateway is the real thing: `millraced` as a process of its own, on a
+ * configuration written to a temporary directory, with three simulated presses
+ * and an MQTT broker behind it; the story's numbers are asked from its control
+ * socket and, after it has ended, from the spool's file.  The Kafka side counts
+ * what really arrived, by seq, in its own process.
  *
- * What can go wrong at start (no mosquitto, no millraced, a port) is told in one sentence, with the last lines of the log
- * of the part that failed.  However it ends, the parts are stopped and the directory is removed.
+ * What can go wrong at start (no mosquitto, no millraced, a port) is told in
+ * one sentence, with the last lines of the log of the part that failed.
+ * However it ends, the parts are stopped and the directory is removed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -120,7 +124,10 @@ static void print_second(struct demo *d, uint64_t second)
         }
 }
 
-/* Until the time is over or somebody interrupts. 0, or -1 when a part ended by itself. */
+/*
+ * Until the time is over or somebody interrupts. 0, or -1 when a part ended by
+ * itself.
+ */
 static int tell_story(struct demo *d, struct err *e)
 {
         unsigned per_second = 1000 / TICK_MS;
@@ -145,7 +152,10 @@ static int tell_story(struct demo *d, struct err *e)
         return 0;
 }
 
-/* The sensor is quiet; what it sent is to be taken, what was taken to be delivered. */
+/*
+ * The sensor is quiet; what it sent is to be taken, what was taken to be
+ * delivered.
+ */
 static void settle(struct demo *d)
 {
         struct err e;

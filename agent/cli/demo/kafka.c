@@ -1,9 +1,11 @@
 /*
  * kafka: librdkafka's mock cluster and a consumer in one child process.
  *
- * The consumer is assigned all partitions by hand: no group, nothing committed, nothing left behind on a real cluster.
- * Distinct records are counted by seq (the demo's spool is new, so they run from 1) in a bitmap; a second sighting is a
- * double.  On a cluster of yours it reads from the end of the topic; records of other gateways are skipped by their key.
+ * The consumer is assigned all partitions by hand: no group, nothing committed,
+ * nothing left behind on a real cluster. Distinct records are counted by seq
+ * (the demo's spool is new, so they run from 1) in a bitmap; a second sighting
+ * is a double.  On a cluster of yours it reads from the end of the topic;
+ * records of other gateways are skipped by their key.
  *
  * Fails with one line "failed WHY" on its output and exit status 1.
  */

@@ -1,12 +1,15 @@
 /*
  * mqtt: the demo's MQTT sensor.
  *
- * Three packets by hand instead of a second library or a process per topic: CONNECT, PUBLISH at QoS 1, and counting what
- * comes back.  After CONNACK a publisher receives nothing but PUBACKs of 4 bytes, so the count of bytes is the count of
- * acknowledgements.  Keepalive is off: the demo publishes several times a second anyway.
+ * Three packets by hand instead of a second library or a process per topic:
+ * CONNECT, PUBLISH at QoS 1, and counting what comes back.  After CONNACK a
+ * publisher receives nothing but PUBACKs of 4 bytes, so the count of bytes is
+ * the count of acknowledgements.  Keepalive is off: the demo publishes several
+ * times a second anyway.
  *
- * Fails at connect with a sentence; a publish that the socket does not take whole counts as not published, and ends the
- * connection's use (a torn packet can't be continued).
+ * Fails at connect with a sentence; a publish that the socket does not take
+ * whole counts as not published, and ends the connection's use (a torn packet
+ * can't be continued).
  */
 #include "agent/cli/demo/mqtt.h"
 

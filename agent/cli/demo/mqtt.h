@@ -1,5 +1,6 @@
 /*
- * mqtt: a sensor that speaks just enough MQTT 3.1.1 to publish at QoS 1.  One thread; never waits once connected.
+ * mqtt: a sensor that speaks just enough MQTT 3.1.1 to publish at QoS 1.  One
+ * thread; never waits once connected.
  */
 #ifndef MILLRACE_CLI_DEMO_MQTT_H
 #define MILLRACE_CLI_DEMO_MQTT_H

@@ -1,9 +1,10 @@
 /*
  * parts: see parts.h.
  *
- * Every child has PR_SET_PDEATHSIG, so that nothing stays when the demo is killed outright; and a process group of its own, so
- * that Ctrl-C reaches the demo alone, which then ends them in order.  A child's output goes to a file in the temporary
- * directory and is shown only when something went wrong.
+ * Every child has PR_SET_PDEATHSIG, so that nothing stays when the demo is
+ * killed outright; and a process group of its own, so that Ctrl-C reaches the
+ * demo alone, which then ends them in order.  A child's output goes to a file
+ * in the temporary directory and is shown only when something went wrong.
  */
 #include "agent/cli/demo/parts.h"
 
@@ -81,8 +82,9 @@ pid_t part_fork(int death_signal)
 }
 
 /*
- * Root is not needed to be a broker. mosquitto would leave root by itself, but the kernel forgets the death signal then, and
- * it would stay behind when the demo is killed; so it is left here first, and the signal set again.
+ * Root is not needed to be a broker. mosquitto would leave root by itself, but
+ * the kernel forgets the death signal then, and it would stay behind when the
+ * demo is killed; so it is left here first, and the signal set again.
  */
 static void leave_root(int death_signal)
 {

@@ -1,5 +1,6 @@
 /*
- * parts: the processes and files of the demo: started, watched, ended, cleaned away.  One thread; blocking, bounded.
+ * parts: the processes and files of the demo: started, watched, ended, cleaned
+ * away.  One thread; blocking, bounded.
  */
 #ifndef MILLRACE_CLI_DEMO_PARTS_H
 #define MILLRACE_CLI_DEMO_PARTS_H
@@ -23,17 +24,26 @@ struct part_kind {
         bool unprivileged; /* nobody, when the demo runs as root */
 };
 
-/* In $PATH, beside this program (when `beside`), or where daemons live. False: nowhere. */
+/*
+ * In $PATH, beside this program (when `beside`), or where daemons live. False:
+ * nowhere.
+ */
 bool part_find(const char *program, bool beside, char path[PART_PATH_MAX]);
 
-/* Forks; 0 in the child, which dies with its parent and is in a process group of its own. */
+/*
+ * Forks; 0 in the child, which dies with its parent and is in a process group
+ * of its own.
+ */
 pid_t part_fork(int death_signal);
 
 /* Runs argv[0] with its output in `dir`/`name`.log. */
 int part_start(struct part *p, const char *name, const char *dir, char *const argv[], struct part_kind kind,
                struct err *e);
 bool part_runs(struct part *p);
-/* SIGTERM, then SIGKILL after `within_ms`. The exit status, or -1 when it had to be killed or was not running. */
+/*
+ * SIGTERM, then SIGKILL after `within_ms`. The exit status, or -1 when it had
+ * to be killed or was not running.
+ */
 int part_stop(struct part *p, int within_ms);
 void part_print_log(const struct part *p); /* its last lines, to standard error */
 

@@ -1,8 +1,10 @@
 /*
  * stage: see stage.h.
  *
- * Kafka and the broker come first, then the sensor, then millraced on a configuration written for them; each is waited for,
- * at most ten seconds, before the next.  A part that ends early is told by name; its log is shown by the caller.
+ * Kafka and the broker come first, then the sensor, then millraced on a
+ * configuration written for them; each is waited for, at most ten seconds,
+ * before the next.  A part that ends early is told by name; its log is shown by
+ * the caller.
  */
 #include "agent/cli/demo/stage.h"
 

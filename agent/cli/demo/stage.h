@@ -1,6 +1,6 @@
 /*
- * stage: what the demo plays on: the factory, the gateway and Kafka, as running processes, and the numbers they tell.
- * One thread; blocking, bounded.
+ * stage: what the demo plays on: the factory, the gateway and Kafka, as running
+ * processes, and the numbers they tell. One thread; blocking, bounded.
  */
 #ifndef MILLRACE_CLI_DEMO_STAGE_H
 #define MILLRACE_CLI_DEMO_STAGE_H
@@ -39,7 +39,9 @@ struct demo {
 
 extern volatile sig_atomic_t stage_interrupted; /* the signal's number; every wait ends soon after */
 
-/* Starts all parts. 0; or -1 with a sentence, and stage_close is still needed. */
+/*
+ * Starts all parts. 0; or -1 with a sentence, and stage_close is still needed.
+ */
 int stage_open(struct demo *d, struct err *e);
 void stage_close(struct demo *d); /* stops what runs and removes the directory */
 
@@ -47,7 +49,9 @@ int stage_ask(struct demo *d, struct err *e);        /* the daemon's numbers int
 int stage_read_spool(struct demo *d, struct err *e); /* the same from the file, when the daemon has ended */
 void stage_publish(struct demo *d, unsigned tick);   /* the MQTT sensor's next values */
 
-/* Takes in what the Kafka side has said within `wait_ms`. False: it has ended. */
+/*
+ * Takes in what the Kafka side has said within `wait_ms`. False: it has ended.
+ */
 bool stage_listen(struct demo *d, int wait_ms);
 void stage_tell_kafka(struct demo *d, const char *what); /* "down\n", "up\n" */
 
