@@ -12,13 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/alarms/notifiers.h"
 #include "agent/clock.h"
 #include "agent/config/config.h"
+#include "agent/control/requeue.h"
 #include "agent/host.h"
-#include "agent/alarms/notifiers.h"
 #include "agent/pipeline.h"
 #include "agent/reload/plan.h"
-#include "agent/control/requeue.h"
 #include "uplink/uplink.h"
 
 enum { RATE_SECONDS = 10 };

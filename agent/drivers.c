@@ -13,9 +13,5 @@
 #include "drivers/syslog/syslog.h"
 
 const struct driver_ops *const drivers_known[DRIVERS_MOST + 1] = {
-        &mqtt_ops,
-        &sim_ops,
-        &modbus_ops,
-        &serial_ops,
-        &syslog_ops,
+        &mqtt_ops, &sim_ops, &modbus_ops, &serial_ops, &syslog_ops,
 };

@@ -22,11 +22,11 @@
 #include "agent/agent.h"
 #include "agent/base/log.h"
 #include "agent/config/config.h"
-#include "agent/control/requests.h"
 #include "agent/control/metrics_http.h"
-#include "agent/systemd.h"
+#include "agent/control/requests.h"
 #include "agent/reload/reload.h"
 #include "agent/rt_uv.h"
+#include "agent/systemd.h"
 
 enum { EXIT_USAGE = 2, EXIT_UNREACHABLE = 69, EXIT_CONFIG = 78, STOP_WITHIN_US = 3000000, GIVE_UP_US = 3500000 };
 

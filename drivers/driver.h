@@ -47,14 +47,14 @@ struct driver_ops {
 
 struct driver {
         const struct driver_ops *ops;
-        const char *name; /* of the configuration's item; unique over all drivers */
-        const char *gateway; /* our own name, for what must differ between gateways */
-        const void *conf; /* what ops->schema filled */
-        const struct driver *before; /* during init: the one of this kind and name that has stopped, and goes then; NULL */
+        const char *name;            /* of the configuration's item; unique over all drivers */
+        const char *gateway;         /* our own name, for what must differ between gateways */
+        const void *conf;            /* what ops->schema filled */
+        const struct driver *before; /* during init: the stopped one of this name, which goes then; or NULL */
         struct rt *rt;
         struct tags *tags;
         void *priv;
-        int64_t period_us; /* set by init; 0: pushed */
+        int64_t period_us;              /* set by init; 0: pushed */
         const struct driver_host *host; /* upcalls */
         void *host_priv;
 
@@ -62,15 +62,15 @@ struct driver {
         enum driver_state state;
         uint64_t n_readings, n_errors, n_malformed, n_redelivered, n_overruns;
         uint64_t n_thinned; /* of n_readings: left out by the `thin:` section */
-        /* Counted by the driver: values a message did not hold, names that had to be changed, readings without room for a tag. */
+        /* By the driver: values a message did not hold, names that were changed, readings without room for a tag. */
         uint64_t n_absent, n_mapped, n_untagged;
-        /* Of a bus, by the driver: how long it could not have carried more; by the host: its share of the last seconds. */
+        /* Of a bus, by the driver: how long it was busy; by the host: its share of the last seconds. */
         bool is_bus;
         int64_t busy_us, busy_seen_us;
         double load;
         char last_error[200];
         bool paused;
-        double ack_stretch; /* set by the host, 1 and up: acknowledgements may be held so many times longer, to spare flash */
+        double ack_stretch; /* by the host, 1 and up: acknowledgements may be held so many times longer */
 };
 
 enum { DRIVER_E_WAIT = 1 };
@@ -88,14 +88,15 @@ struct driver_sync {
 
 struct driver_host {
         /*
-         * Hands over readings of one message or poll, all or none. 0; or DRIVER_E_WAIT: nothing was taken, the source is
-         * to keep them and the host will call pause(true) now and pause(false) when there is room.  Drivers whose source
-         * can't wait pass may_wait = false and never get it: what can't be kept is dropped, counted and in the ledger.
+         * Hands over readings of one message or poll, all or none. 0; or DRIVER_E_WAIT: nothing was taken, the source
+         * is to keep them and the host will call pause(true) now and pause(false) when there is room.  Drivers whose
+         * source can't wait pass may_wait = false and never get it: what can't be kept is dropped, counted and in the
+         * ledger.
          */
         int (*emit)(struct driver *d, const struct reading *r, size_t n, bool may_wait);
         void (*sync)(struct driver *d, struct driver_sync *q);
         void (*quarantine)(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len);
-        /* Connected; or not any more, why: the host makes the event, the counters, and calls start again after a backoff. */
+        /* Connected; or not any more, why: the host makes the event and calls start again after a backoff. */
         void (*link_up)(struct driver *d);
         void (*link_down)(struct driver *d, const char *why);
         void (*stopped)(struct driver *d);

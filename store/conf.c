@@ -36,8 +36,8 @@ static const struct schema_key keys[] = {
          .choices = when_full_choices,
          .def = "drop_oldest",
          .help = "What gives way when max_size is reached: the oldest held readings, the newest, or the sources "
-                 "(block: they are paused), or detail (thin: the oldest held readings become mean, minimum, maximum and "
-                 "count per tag and minute). Every drop is in the ledger."},
+                 "(block: they are paused), or detail (thin: the oldest held readings become mean, minimum, maximum "
+                 "and count per tag and minute). Every drop is in the ledger."},
         {.name = "commit_interval",
          .type = SCHEMA_DURATION,
          .offset = AT(commit_interval_us),

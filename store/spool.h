@@ -60,9 +60,9 @@ enum {
 
 /* All are called on the loop thread. Any may be NULL. */
 struct spool_upcalls {
-        void (*on_room)(void *ctx);      /* appends are taken again after SPOOL_E_BUSY or SPOOL_E_FULL */
-        void (*on_committed)(void *ctx); /* new rows can be fetched, or counters moved */
-        void (*on_pressure)(void *ctx, bool high); /* held bytes passed 90 % / fell under 75 % of the budget */
+        void (*on_room)(void *ctx);                    /* appends are taken again after SPOOL_E_BUSY or SPOOL_E_FULL */
+        void (*on_committed)(void *ctx);               /* new rows can be fetched, or counters moved */
+        void (*on_pressure)(void *ctx, bool high);     /* held bytes passed 90 % / fell under 75 % of the budget */
         void (*on_fault)(void *ctx, const char *what); /* the disk fails (what), or works again (NULL) */
         void (*on_dropped)(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason);
         void *ctx;
@@ -134,8 +134,8 @@ enum { SPOOL_NO_TAG = UINT32_MAX };
  */
 struct spool_sync {
         void (*on_durable)(struct spool_sync *q);
-        struct list node;     /* the spool's; list_init before first use */
-        uint64_t batch;       /* the spool's */
+        struct list node; /* the spool's; list_init before first use */
+        uint64_t batch;   /* the spool's */
 };
 void spool_sync(struct spool *s, struct spool_sync *q);
 void spool_sync_cancel(struct spool_sync *q);
@@ -244,7 +244,8 @@ struct spool_learned {
 void spool_put_learned(struct spool *s, const struct spool_learned *l);
 
 /* As spool_each_alarm. */
-int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spool_learned *l), void *ctx, struct err *e);
+int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spool_learned *l), void *ctx,
+                       struct err *e);
 
 /* ---- for the uplink ---- */
 
@@ -260,7 +261,7 @@ struct spool_aggregate {
 
 struct spool_row {
         uint64_t seq;
-        struct reading r; /* samples; text points into the fetch's buffer. Events: r.ts_us, r.tag, r.v.text = body, r.len */
+        struct reading r; /* text points into the fetch's buffer. Events: ts_us, tag, v.text = body, len */
         struct spool_aggregate a;
 };
 
@@ -271,9 +272,9 @@ struct spool_row {
 struct spool_fetch {
         enum spool_lane lane;
         uint64_t after_seq;
-        uint32_t most_rows;  /* capacity of rows; set once by spool_fetch_init */
-        uint32_t most_bytes; /* of text; a single larger row still comes alone */
-        void (*on_rows)(struct spool_fetch *f); /* n_rows 0: nothing there; failed: the file could not be read, try later */
+        uint32_t most_rows;                     /* capacity of rows; set once by spool_fetch_init */
+        uint32_t most_bytes;                    /* of text; a single larger row still comes alone */
+        void (*on_rows)(struct spool_fetch *f); /* n_rows 0: nothing there; failed: could not be read, try later */
         uint32_t n_rows;
         bool failed;
         struct spool_row *rows;
@@ -363,12 +364,12 @@ struct spool_counts {
         uint64_t events_accepted, events_delivered, events_held, events_dropped;
         uint64_t acked_seq[SPOOL_LANES], last_seq[SPOOL_LANES]; /* last durable */
         uint64_t epoch;
-        uint64_t spool_bytes, held_bytes; /* file sizes; estimate of the held rows' part */
-        int64_t oldest_held_ts_us;        /* arrival of the oldest held reading; 0: none held */
-        uint64_t commits, rows_committed; /* since start */
+        uint64_t spool_bytes, held_bytes;    /* file sizes; estimate of the held rows' part */
+        int64_t oldest_held_ts_us;           /* arrival of the oldest held reading; 0: none held */
+        uint64_t commits, rows_committed;    /* since start */
         uint64_t quarantined, dead_lettered; /* since start */
         uint64_t alarm_notes_lost;           /* since start: journal lines a batch had no room for */
-        bool failing;                     /* commits do not get through */
+        bool failing;                        /* commits do not get through */
         char fault[200];
 };
 void spool_counts(const struct spool *s, struct spool_counts *out);

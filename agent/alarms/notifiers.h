@@ -5,9 +5,9 @@
 #ifndef MILLRACE_ALARMS_NOTIFIERS_H
 #define MILLRACE_ALARMS_NOTIFIERS_H
 
-#include "agent/config/config.h"
 #include "agent/alarms/notify_exec.h"
 #include "agent/alarms/notify_mqtt.h"
+#include "agent/config/config.h"
 
 struct notifiers {
         struct alarm_notifier journal;

@@ -103,7 +103,7 @@ static void send_waiting(struct notify_mqtt *n)
 
 static void publish(struct notify_mqtt *n, const struct alarm_notice *notice)
 {
-        /* an empty message takes the retained one away; one that waits is found to be nobody's at the next connection */
+        /* an empty message takes the retained one away; one that waits is nobody's at the next connection */
         bool gone = notice->t && notice->t->change == ALARM_NOT_WATCHED;
         char topic[TOPIC_MAX];
 

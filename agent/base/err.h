@@ -29,7 +29,7 @@ int err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf,
  * Out of memory for our own needs: says so and aborts (the spool survives,
  * systemd restarts). Never returns NULL.
  */
-void *mem_alloc(unsigned long n_bytes);                          /* zeroed */
+void *mem_alloc(unsigned long n_bytes);                                   /* zeroed */
 void *mem_grow(void *p, unsigned long n_items, unsigned long item_bytes); /* realloc; checks the product */
 char *mem_strdup(const char *s);
 
@@ -37,10 +37,10 @@ char *mem_strdup(const char *s);
  * For our own bugs only, never for wire or file data; stays on in release
  * builds.
  */
-#define BUG_ON(cond)                                                                                                   \
-        do {                                                                                                           \
-                if (__builtin_expect(!!(cond), 0))                                                                     \
-                        bug(__FILE__, __LINE__, #cond);                                                                \
+#define BUG_ON(cond)                                    \
+        do {                                            \
+                if (__builtin_expect(!!(cond), 0))      \
+                        bug(__FILE__, __LINE__, #cond); \
         } while (0)
 _Noreturn void bug(const char *file, int line, const char *what);
 

@@ -42,14 +42,14 @@ struct rt_watch {
 struct rt_work {
         void (*run)(struct rt_work *w);     /* off the loop */
         void (*on_done)(struct rt_work *w); /* on the loop, after run() */
-        bool slow;                          /* names, connects: at most two of these run at once, disk work never waits for them */
+        bool slow;                          /* names, connects: two at once at most; disk work never waits for them */
         struct rt *rt;
         struct list node; /* the runtime's */
 };
 
 struct rt_ops {
         void (*now)(struct rt *rt, struct rt_time *now);
-        void (*arm)(struct rt *rt, int64_t due_mono_us); /* the one wake-up; INT64_MAX: none */
+        void (*arm)(struct rt *rt, int64_t due_mono_us);                   /* the one wake-up; INT64_MAX: none */
         void (*watch)(struct rt *rt, struct rt_watch *w, unsigned events); /* events 0: stop; synchronous */
         void (*work)(struct rt *rt, struct rt_work *w);
         void (*random)(struct rt *rt, void *out, size_t n_bytes);

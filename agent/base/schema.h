@@ -33,10 +33,10 @@ enum schema_type {
 
 enum {
         SCHEMA_REQUIRED = 1,
-        SCHEMA_UNIQUE = 2,  /* in a list: no two items with the same text of this key */
-        SCHEMA_SCALAR = 4,  /* SCHEMA_TEXT: any scalar is taken as its text (400001, holding:0) */
-        SCHEMA_NAN = 8,     /* SCHEMA_FLOAT: absent is NaN, where 0 would mean something */
-        SCHEMA_MINUS = 16,  /* SCHEMA_INT, SCHEMA_DURATION: absent is -1, likewise */
+        SCHEMA_UNIQUE = 2, /* in a list: no two items with the same text of this key */
+        SCHEMA_SCALAR = 4, /* SCHEMA_TEXT: any scalar is taken as its text (400001, holding:0) */
+        SCHEMA_NAN = 8,    /* SCHEMA_FLOAT: absent is NaN, where 0 would mean something */
+        SCHEMA_MINUS = 16, /* SCHEMA_INT, SCHEMA_DURATION: absent is -1, likewise */
 };
 
 struct schema_list {
@@ -70,7 +70,7 @@ struct schema {
         const struct schema_key *keys; /* ended by a NULL name */
         size_t size;                   /* of the struct it fills; its first member may be a struct schema_at (has_at) */
         bool has_at;
-        /* What a table can't say, checked after all keys; without I/O. Names the key (or NULL) and the fault. 0 or -1. */
+        /* What a table can't say, after all keys; without I/O. Names the key (or NULL) and the fault. 0 or -1. */
         int (*check)(void *obj, const char **key, struct err *e);
 };
 

@@ -25,15 +25,15 @@ enum { TAGS_E_FULL = 1, TAGS_E_NONE = 2 };
 struct tag {
         const char *source;
         const char *name;
-        const char *unit;   /* "" when there is none */
-        const char *labels; /* further names of the topic as JSON members: "line":"l1","cell":"3"; "" when there are none */
-        const char *driver; /* name of the driver that brought it first */
-        int64_t last_ts_us; /* of the last reading appended: the next one must be later; of other units: under that unit */
-        uint32_t first;     /* the tag that this row belongs to: itself, but for rows of other units */
-        uint32_t current;   /* of a tag: the row with the unit it has now */
-        uint32_t next_unit; /* the tag's next row, or 0 */
+        const char *unit;     /* "" when there is none */
+        const char *labels;   /* further names as JSON members: "line":"l1","cell":"3"; "" when there are none */
+        const char *driver;   /* name of the driver that brought it first */
+        int64_t last_ts_us;   /* of the last reading appended (of another unit's row: with it) */
+        uint32_t first;       /* the tag that this row belongs to: itself, but for rows of other units */
+        uint32_t current;     /* of a tag: the row with the unit it has now */
+        uint32_t next_unit;   /* the tag's next row, or 0 */
         int64_t unit_told_us; /* of a tag: when a change of its unit was told last (monotonic); 0: never */
-        uint64_t n_readings; /* since start */
+        uint64_t n_readings;  /* since start */
 };
 
 struct tags;
@@ -65,9 +65,9 @@ void tags_seen(struct tags *t, uint32_t row, int64_t ts_us);
 
 void tags_on_unit(struct tags *t, void (*unit_changed)(void *ctx, uint32_t tag, const char *old_unit), void *ctx);
 
-size_t tags_count(const struct tags *t); /* rows */
-struct tag *tags_get(struct tags *t, uint32_t index); /* valid until the next intern */
-bool tags_is_tag(const struct tags *t, uint32_t index); /* false: a row of another unit */
+size_t tags_count(const struct tags *t);                   /* rows */
+struct tag *tags_get(struct tags *t, uint32_t index);      /* valid until the next intern */
+bool tags_is_tag(const struct tags *t, uint32_t index);    /* false: a row of another unit */
 const char *tags_unit(const struct tags *t, uint32_t tag); /* the one it has now */
 
 #endif

@@ -78,7 +78,7 @@ struct cli {
         unsigned given;                    /* CLI_BIT()s of the options on the command line */
         const char *config, *spool, *tag, *unit, *mqtt, *kafka, *rules, *input, *source, *explain;
         const char *by, *comment, *span; /* --operator, --comment, --for */
-        int64_t since_us, until_us; /* when given */
+        int64_t since_us, until_us;      /* when given */
         uint64_t lines, seconds;
         const char *args[CLI_ARGS_MOST];
         int n_args;

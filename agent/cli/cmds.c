@@ -11,6 +11,10 @@ enum {
         PICK = CLI_BIT(TAG) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(ALL),
 };
 
+#define ALARM_NAME                                                                                      \
+        "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several\n" \
+        "limits (SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them."
+
 const struct cli_command cli_commands[] = {
         {.name = "status",
          .args = "",
@@ -25,8 +29,9 @@ const struct cli_command cli_commands[] = {
          .options = CLI_BIT(SPOOL),
          .run = cmd_top,
          .summary = "a live screen: rates, what is held, sources, with the last minutes as graphs",
-         .detail = "For a terminal of 80 columns and 24 lines or more, a serial console included. q leaves, space holds\n"
-                   "the screen, arrows scroll. a shows the alarms: k acknowledges the chosen one, s shelves it for an hour.",
+         .detail = "For a terminal of 80 columns and 24 lines or more, a serial console included. q leaves, space\n"
+                   "holds the screen, arrows scroll. a shows the alarms: k acknowledges the chosen one, s shelves it\n"
+                   "for an hour.",
          .example = "millrace top"},
         {.name = "tail",
          .args = "SOURCE/TAG",
@@ -35,10 +40,10 @@ const struct cli_command cli_commands[] = {
          .options = SPOOL | CLI_BIT(LINES) | CLI_BIT(FOLLOW),
          .run = cmd_tail,
          .summary = "one tag as a curve in the terminal; -f goes on with what arrives",
-         .detail = "Draws the last readings, as many as there is room for or -n says, in columns of equal time. The signs\n"
-                   "of the axis tell the quality: - good, ~ uncertain, x bad, . nothing came. In a terminal without UTF-8,\n"
-                   "and on a VT100, it is plain ASCII. With -f: q leaves, space holds the screen. Into a pipe, with --json,\n"
-                   "and for a tag of texts it prints lines as 'millrace spool tail' does.",
+         .detail = "Draws the last readings, as many as there is room for or -n says, in columns of equal time. The\n"
+                   "signs of the axis tell the quality: - good, ~ uncertain, x bad, . nothing came. In a terminal\n"
+                   "without UTF-8, and on a VT100, it is plain ASCII. With -f: q leaves, space holds the screen.\n"
+                   "Into a pipe, with --json, and for a tag of texts it prints lines as 'millrace spool tail' does.",
          .no = "there is no such tag, or a pattern means several where one is needed",
          .example = "millrace tail -f press-3/temp"},
         {.name = "metrics",
@@ -99,8 +104,7 @@ const struct cli_command cli_commands[] = {
          .options = WORD,
          .run = cmd_alarms_command,
          .summary = "acknowledge an alarm: somebody has seen it",
-         .detail = "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several limits\n"
-                   "(SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them.",
+         .detail = ALARM_NAME,
          .no = "there is no such alarm, or nothing to acknowledge",
          .example = "millrace alarms ack press-1/temp/hot.hi --comment 'cooling pump restarted'"},
         {.name = "alarms shelve",
@@ -110,8 +114,7 @@ const struct cli_command cli_commands[] = {
          .options = WORD | CLI_BIT(FOR),
          .run = cmd_alarms_command,
          .summary = "hide an alarm for a limited time",
-         .detail = "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several limits\n"
-                   "(SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them.",
+         .detail = ALARM_NAME,
          .no = "there is no such alarm, or it is out of service",
          .example = "millrace alarms shelve meter-1/power/deviation --for 2h --comment 'test run'"},
         {.name = "alarms unshelve",
@@ -121,8 +124,7 @@ const struct cli_command cli_commands[] = {
          .options = WORD,
          .run = cmd_alarms_command,
          .summary = "show a shelved alarm again",
-         .detail = "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several limits\n"
-                   "(SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them.",
+         .detail = ALARM_NAME,
          .no = "there is no such alarm, or it is not shelved",
          .example = "millrace alarms unshelve meter-1/power/deviation"},
         {.name = "alarms out-of-service",
@@ -132,8 +134,7 @@ const struct cli_command cli_commands[] = {
          .options = WORD,
          .run = cmd_alarms_command,
          .summary = "hide an alarm until it is put into service again, as for repairs",
-         .detail = "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several limits\n"
-                   "(SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them.",
+         .detail = ALARM_NAME,
          .no = "there is no such alarm, or it is so already",
          .example = "millrace alarms out-of-service press-1/temp/hot.hi --comment 'sensor is being replaced'"},
         {.name = "alarms in-service",
@@ -143,8 +144,7 @@ const struct cli_command cli_commands[] = {
          .options = WORD,
          .run = cmd_alarms_command,
          .summary = "put an alarm into service again",
-         .detail = "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several limits\n"
-                   "(SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them.",
+         .detail = ALARM_NAME,
          .no = "there is no such alarm, or it is in service",
          .example = "millrace alarms in-service press-1/temp/hot.hi"},
         {.name = "alarms reset",
@@ -154,8 +154,7 @@ const struct cli_command cli_commands[] = {
          .options = WORD,
          .run = cmd_alarms_command,
          .summary = "reset the latch of an alarm whose condition is gone",
-         .detail = "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several limits\n"
-                   "(SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them.",
+         .detail = ALARM_NAME,
          .no = "there is no such alarm, its condition is still there, or it has no latch to reset",
          .example = "millrace alarms reset press-1/guard/open"},
         {.name = "alarms history",
@@ -169,8 +168,9 @@ const struct cli_command cli_commands[] = {
          .options = CLI_BIT(RULES) | CLI_BIT(INPUT) | CLI_BIT(SOURCE) | CLI_BIT(EXPLAIN) | CLI_BIT(JSON),
          .run = cmd_rules_test,
          .summary = "the alarms that recorded readings would have raised",
-         .detail = "A CSV has a header; its first column is the time (ISO 8601, or seconds since 1970), every other one a\n"
-                   "tag; an empty cell is no reading. The same rules as the daemon's run with the recording's own time.",
+         .detail = "A CSV has a header; its first column is the time (ISO 8601, or seconds since 1970), every other\n"
+                   "one a tag; an empty cell is no reading. The same rules as the daemon's run with the recording's\n"
+                   "own time.",
          .no = "the recording can't be read, or there is no alarm with that id",
          .example = "millrace rules test --rules millrace.yaml --input press-1.csv --source press-1"},
         {.name = "rules learn",
@@ -233,8 +233,9 @@ const struct cli_command cli_commands[] = {
          .options = SPOOL | CLI_BIT(ALL),
          .run = cmd_spool_verify,
          .summary = "is all of the file as it should be: pages, gaps, watermarks, ledger, tags, texts",
-         .detail = "Works on a live spool, a copy, and one that was moved aside (.corrupt-...). While the daemon uses the\n"
-                   "file its pages are only all looked at with --all: that holds the daemon's checkpoints up.",
+         .detail = "Works on a live spool, a copy, and one that was moved aside (.corrupt-...). While the daemon\n"
+                   "uses the file its pages are only all looked at with --all: that holds the daemon's checkpoints\n"
+                   "up.",
          .no = "faults were found",
          .example = "millrace spool verify --spool /var/lib/millrace/spool.db.corrupt-20261123T100000Z"},
         {.name = "spool sql",
@@ -255,9 +256,9 @@ const struct cli_command cli_commands[] = {
          .options = SPOOL,
          .run = cmd_spool_requeue,
          .summary = "send dead letters and delivered readings that are still kept once more, under their old ids",
-         .detail = "For when the brokers' limits were raised, or a consumer lost what it had. Events are e17 or e17-e20, as in\n"
-                   "their ids. The daemon sends them beside what is new; held readings go anyway. Dead letters that Kafka\n"
-                   "takes now leave their table; in the ledger they stay.",
+         .detail = "For when the brokers' limits were raised, or a consumer lost what it had. Events are e17 or\n"
+                   "e17-e20, as in their ids. The daemon sends them beside what is new; held readings go anyway.\n"
+                   "Dead letters that Kafka takes now leave their table; in the ledger they stay.",
          .no = "Kafka refused some of them, or there was nothing to send",
          .example = "millrace spool requeue 918200-918273"},
         {.name = "spool purge",
@@ -265,9 +266,9 @@ const struct cli_command cli_commands[] = {
          .options = SPOOL | CLI_BIT(UNTIL) | CLI_BIT(DRY_RUN) | CLI_BIT(YES),
          .run = cmd_spool_purge,
          .summary = "throw away readings that nobody wants any more; needs --yes",
-         .detail = "All that the spool holds, or with --until what arrived before that time; delivered readings that are kept,\n"
-                   "too. Held ones are gone for good, their range is in the ledger as purged. Alarms and events stay, and what is\n"
-                   "on its way to Kafka. Works with the daemon and without.",
+         .detail = "All that the spool holds, or with --until what arrived before that time; delivered readings that\n"
+                   "are kept, too. Held ones are gone for good, their range is in the ledger as purged. Alarms and\n"
+                   "events stay, and what is on its way to Kafka. Works with the daemon and without.",
          .no = "some could not be purged",
          .example = "millrace spool purge --until 2026-11-23T06:00:00Z --dry-run"},
         {.name = "help",

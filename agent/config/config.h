@@ -14,11 +14,11 @@
 
 #include "agent/base/log.h"
 #include "agent/base/schema.h"
-#include "agent/config/fault.h"
 #include "agent/config/alarm_sections.h"
+#include "agent/config/fault.h"
+#include "agent/control/metrics.h"
 #include "agent/drivers.h"
 #include "agent/flash.h"
-#include "agent/control/metrics.h"
 #include "store/spool.h"
 #include "uplink/uplink.h"
 

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/control/alarms.h"
 #include "agent/base/text.h"
+#include "agent/control/alarms.h"
 
 struct daemon {
         struct agent *agent;

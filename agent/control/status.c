@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "agent/agent.h"
-#include "agent/control/alarms.h"
 #include "agent/base/text.h"
+#include "agent/control/alarms.h"
 
 enum { DAY_S = 86400, FAULTS_SHOWN = 20 };
 

@@ -29,7 +29,7 @@ struct modbus_bus;
 struct modbus_outcome {
         /* The data of a read, checked: unit, function, length; on TCP the transaction, on a serial line the CRC. */
         void (*on_data)(void *ctx, size_t read, const uint8_t *data);
-        /* A read's values are bad from now on; told once until the next on_data, or when the kind of trouble changes. */
+        /* A read's values are bad from now on; told once until the next on_data or another kind of trouble. */
         void (*on_bad)(void *ctx, size_t read, enum quality quality, const char *why);
         /* A slave is given up, or is back. */
         void (*on_device)(void *ctx, size_t device, bool up, const char *why);

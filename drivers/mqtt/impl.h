@@ -6,11 +6,11 @@
 #ifndef MILLRACE_DRIVERS_MQTT_IMPL_H
 #define MILLRACE_DRIVERS_MQTT_IMPL_H
 
-#include "drivers/mqtt/mqtt.h"
-#include "drivers/mqtt/deferred.h"
 #include "drivers/mqtt/ack_delay.h"
+#include "drivers/mqtt/deferred.h"
 #include "drivers/mqtt/intake.h"
 #include "drivers/mqtt/link.h"
+#include "drivers/mqtt/mqtt.h"
 
 enum { MQTT_BATCH_MESSAGES = 2000, MQTT_TICK_US = 1000000 };
 
@@ -26,17 +26,17 @@ struct mqtt {
         struct driver *d;
         enum mqtt_phase phase;
         bool paused, stopping, stopped;
-        bool away;                  /* OFF by our own will: back when the pause is over */
-        bool committing;            /* asked for, not yet durable */
-        bool holding;               /* it was asked for on this link, whose acknowledgements wait for it */
-        bool acking;                /* durable, and not all acknowledgements are written */
-        bool no_room;               /* more came than may be set aside */
-        struct mqtt_aside aside;    /* refused by the host, and to be handed over again */
-        unsigned n_taken;           /* messages since the last tick */
-        bool busy;                  /* by the count of the last second */
-        unsigned uncommitted;       /* messages handed over since a commit was asked for */
-        uint64_t position;          /* of the link: what is held before it may go when the commit is done */
-        bool subscribed;            /* this process did, and the session has it */
+        bool away;               /* OFF by our own will: back when the pause is over */
+        bool committing;         /* asked for, not yet durable */
+        bool holding;            /* it was asked for on this link, whose acknowledgements wait for it */
+        bool acking;             /* durable, and not all acknowledgements are written */
+        bool no_room;            /* more came than may be set aside */
+        struct mqtt_aside aside; /* refused by the host, and to be handed over again */
+        unsigned n_taken;        /* messages since the last tick */
+        bool busy;               /* by the count of the last second */
+        unsigned uncommitted;    /* messages handed over since a commit was asked for */
+        uint64_t position;       /* of the link: what is held before it may go when the commit is done */
+        bool subscribed;         /* this process did, and the session has it */
         struct mqtt_link *link;
         struct mqtt_intake intake;
         struct mqtt_hold hold;

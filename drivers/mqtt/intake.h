@@ -7,8 +7,8 @@
 #ifndef MILLRACE_DRIVERS_MQTT_INTAKE_H
 #define MILLRACE_DRIVERS_MQTT_INTAKE_H
 
-#include "drivers/mqtt/mqtt.h"
 #include "drivers/mqtt/link.h"
+#include "drivers/mqtt/mqtt.h"
 #include "drivers/mqtt/payload.h"
 #include "drivers/mqtt/redelivery.h"
 #include "drivers/mqtt/topic.h"

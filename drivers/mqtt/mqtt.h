@@ -27,8 +27,8 @@ struct mqtt_sub_conf {
         const char *topic;
         int payload; /* enum mqtt_payload_kind */
         const char *source, *tag, *unit;
-        const char *time; /* JSON pointer; NULL: time of arrival */
-        int time_format;  /* enum mqtt_time_format */
+        const char *time;            /* JSON pointer; NULL: time of arrival */
+        int time_format;             /* enum mqtt_time_format */
         struct schema_list readings; /* struct mqtt_reading_conf */
 };
 

@@ -6,8 +6,8 @@
 #define MILLRACE_DRIVERS_SERIAL_DECODE_H
 
 #include "agent/base/text.h"
-#include "drivers/serial/serial.h"
 #include "drivers/serial/match.h"
+#include "drivers/serial/serial.h"
 
 struct serial_decoder {
         const struct serial_conf *conf;

@@ -4,9 +4,9 @@
 #ifndef MILLRACE_DRIVERS_SPARKPLUG_IMPL_H
 #define MILLRACE_DRIVERS_SPARKPLUG_IMPL_H
 
-#include "drivers/sparkplug/sparkplug.h"
 #include "drivers/sparkplug/arena.h"
 #include "drivers/sparkplug/parts.h"
+#include "drivers/sparkplug/sparkplug.h"
 #include "sparkplug_b.pb-c.h"
 
 /* Whose a tag is, and by which birth. */

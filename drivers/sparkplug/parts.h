@@ -13,8 +13,8 @@
 
 #include "agent/base/backoff.h"
 #include "agent/base/text.h"
-#include "drivers/sparkplug/sparkplug.h"
 #include "drivers/sparkplug/birth.h"
+#include "drivers/sparkplug/sparkplug.h"
 
 enum { SPARKPLUG_LABELS_BYTES = 2 * TEXT_NAME_MAX + 32 };
 

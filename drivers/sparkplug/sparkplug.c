@@ -234,8 +234,10 @@ static void die_unseen(struct sparkplug_message *m, const struct sparkplug_part 
         for (uint32_t i = 0; i < n; i++) {
                 const struct tag *t = tags_get(m->s->tags, i);
 
-                if (tags_is_tag(m->s->tags, i) && !sparkplug_owner_of(m->s, i)->part && !strcmp(t->driver, m->s->driver) &&
-                    !strcmp(t->labels, p->labels) && (p == p->node || !strcmp(t->source, p->source)))
+                if (!tags_is_tag(m->s->tags, i) || sparkplug_owner_of(m->s, i)->part)
+                        continue;
+                if (!strcmp(t->driver, m->s->driver) && !strcmp(t->labels, p->labels) &&
+                    (p == p->node || !strcmp(t->source, p->source)))
                         sparkplug_go_bad(m, i);
         }
 }

@@ -5,8 +5,8 @@
 #ifndef MILLRACE_DRIVERS_SYSLOG_TAGS_H
 #define MILLRACE_DRIVERS_SYSLOG_TAGS_H
 
-#include "drivers/syslog/syslog.h"
 #include "drivers/syslog/parse.h"
+#include "drivers/syslog/syslog.h"
 
 struct syslog_tags {
         struct driver *d;

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "agent/base/text.h"
-#include "store/inspect/readonly.h"
 #include "store/inspect/query_impl.h"
+#include "store/inspect/readonly.h"
 
 int query_fail(struct spool_query *q, struct err *e)
 {

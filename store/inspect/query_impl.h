@@ -5,8 +5,8 @@
 #define MILLRACE_STORE_INSPECT_QUERY_IMPL_H
 
 #include "agent/base/text.h"
-#include "store/writer/db.h"
 #include "store/inspect/query.h"
+#include "store/writer/db.h"
 
 enum { SLICE_ROWS = 512 };
 

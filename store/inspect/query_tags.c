@@ -15,15 +15,13 @@ enum { STATS_ROWS = 20000 };
 
 int query_load_tags(struct spool_query *q, struct err *e)
 {
-        sqlite3_stmt *st =
-                query_prepare(q, "SELECT " SPOOL_TAG_COLUMNS " FROM tag WHERE id >= ?1 ORDER BY id", e);
+        sqlite3_stmt *st = query_prepare(q, "SELECT " SPOOL_TAG_COLUMNS " FROM tag WHERE id >= ?1 ORDER BY id", e);
         int rc;
 
         if (!st)
                 return -1;
         sqlite3_bind_int64(st, 1, (int64_t)tags_count(q->tags));
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW &&
-               (size_t)sqlite3_column_int64(st, 0) == tags_count(q->tags)) {
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW && (size_t)sqlite3_column_int64(st, 0) == tags_count(q->tags)) {
                 struct tag row;
 
                 spool_read_tag(st, &row);

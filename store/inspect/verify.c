@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "agent/base/text.h"
-#include "store/writer/db.h"
 #include "store/rescue/pages.h"
+#include "store/writer/db.h"
 
 enum { SLICE = 20000, MOST_PER_RULE = 5 };
 

@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "agent/base/text.h"
-#include "store/writer/db.h"
 #include "store/rescue/pages.h"
+#include "store/writer/db.h"
 
 struct range {
         uint64_t first, last;

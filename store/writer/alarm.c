@@ -190,7 +190,6 @@ void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b)
         run(db, db->stmt[STMT_CUT_ALARM_NOTES]);
 }
 
-
 /* ---- reading ---- */
 
 static const char *text_of(sqlite3_stmt *st, int column)

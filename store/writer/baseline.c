@@ -67,4 +67,3 @@ void spool_db_put_learned(struct spool_db *db, const struct spool_batch *b)
         if (rc != SQLITE_DONE)
                 db->rc = rc;
 }
-

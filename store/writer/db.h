@@ -203,7 +203,7 @@ uint64_t spool_thin_wal_bytes(const struct spool_plan *plan); /* that a commit m
 void spool_db_cut_aggregates(struct spool_db *db, uint64_t first, uint64_t last);
 #define SPOOL_GET_AGGREGATE "SELECT n, min, max FROM aggregate WHERE seq = ?1"
 void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row); /* a statement of that, or NULL */
-void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res); /* store/writer/purge.c */
+void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res); /* purge.c */
 /* Delivered rows whose time is over. Sets res->more when there are others. */
 void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res);
 void spool_db_shrink(struct spool_db *db, struct spool_result *res);

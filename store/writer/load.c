@@ -19,9 +19,9 @@ static int look_at_tags(struct spool_db *db, struct err *e)
 {
         int64_t fine;
 
-        if (spool_db_get_int(
-                    db->conn,
-                    "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 FROM tag", &fine) != SQLITE_OK)
+        if (spool_db_get_int(db->conn,
+                             "SELECT count(*) = coalesce(max(id) + 1, 0) AND coalesce(min(id), 0) = 0 FROM tag",
+                             &fine) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read its tags", e);
         if (fine)
                 return 0;
@@ -54,9 +54,8 @@ static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
         if (look_at_tags(db, e) < 0)
                 return -1;
 
-        if (sqlite3_prepare_v2(db->conn,
-                               "SELECT " SPOOL_TAG_COLUMNS " FROM tag ORDER BY id", -1,
-                               &st, NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v2(db->conn, "SELECT " SPOOL_TAG_COLUMNS " FROM tag ORDER BY id", -1, &st, NULL) !=
+            SQLITE_OK)
                 return spool_db_fail(db, "cannot read its tags", e);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 struct tag row;

@@ -6,6 +6,7 @@
 
 /* Of a row of `sample`. */
 #define BASE(seq) "(SELECT base_us FROM span WHERE first_seq <= " seq " ORDER BY first_seq DESC LIMIT 1)"
+#define MOVED     "seq = ?2, t_us = t_us + " BASE("?1") " - " BASE("?2")
 #define ARRIVAL   "(t_us + delay_us + " BASE("seq") ")"
 
 static const char *const sql[N_STMTS] = {
@@ -67,10 +68,8 @@ static const char *const sql[N_STMTS] = {
         [STMT_CUT_LEARNED] = "DELETE FROM learned WHERE id <= (SELECT max(id) FROM learned) - ?1",
         [STMT_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
         [STMT_THIN_WALK] = "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
-        [STMT_THIN_MOVE] = "UPDATE sample SET seq = ?2, t_us = t_us + " BASE("?1") " - " BASE("?2") ","
-                           " bits = bits | (64 << 43) WHERE seq = ?1",
-        [STMT_THIN_MEAN] = "UPDATE sample SET seq = ?2, t_us = t_us + " BASE("?1") " - " BASE("?2") ","
-                           " bits = (bits & ~3) | (64 << 43), value = ?3 WHERE seq = ?1",
+        [STMT_THIN_MOVE] = "UPDATE sample SET " MOVED ", bits = bits | (64 << 43) WHERE seq = ?1",
+        [STMT_THIN_MEAN] = "UPDATE sample SET " MOVED ", bits = (bits & ~3) | (64 << 43), value = ?3 WHERE seq = ?1",
         [STMT_GET_AGGREGATE] = SPOOL_GET_AGGREGATE,
         [STMT_PUT_AGGREGATE] = "INSERT INTO aggregate VALUES (?1, ?2, ?3, ?4)",
         [STMT_CUT_AGGREGATES] = "DELETE FROM aggregate WHERE seq BETWEEN ?1 AND ?2",

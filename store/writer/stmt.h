@@ -12,7 +12,7 @@
 #include "store/writer/db.h"
 
 enum {
-        STMT_ROWS = 8,    /* by one statement: a fifth less CPU per row than one by one */
+        STMT_ROWS = 8, /* by one statement: a fifth less CPU per row than one by one */
         STMT_COLUMNS = SAMPLE_COLUMNS,
 };
 
