@@ -1,5 +1,6 @@
 /*
- * mock_kafka: librdkafka's cluster in memory, for a gateway that runs elsewhere: prints host:port, and ends with its input.
+ * mock_kafka: librdkafka's cluster in memory, for a gateway that runs elsewhere: prints host:port, and ends with its
+ * input.
  */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>

@@ -1,13 +1,14 @@
 /*
- * deviation_choice: how the defaults of `deviation` were chosen, without any recorded series: made-up signals of 17 kinds,
- * each with four troubles of one of eight sorts in 20,000 readings, scored as the Numenta benchmark scores (its window around
- * each trouble: the first alarm in it counts, the earlier the more; one that is missed costs 1, a false alarm 0.11).
- * 4 is perfect, -4 is nothing told.
+ * deviation_choice: how the defaults of `deviation` were chosen, without any recorded series: made-up signals of 17
+ * kinds, each with four troubles of one of eight sorts in 20,000 readings, scored as the Numenta benchmark scores (its
+ * window around each trouble: the first alarm in it counts, the earlier the more; one that is missed costs 1, a false
+ * alarm 0.11). 4 is perfect, -4 is nothing told.
  *
- * What is chosen is what has the best mean over all of them, and where its neighbours are no worse: sigma and the half-life
- * here; the other numbers (deviation.c) were varied in the code.
+ * What is chosen is what has the best mean over all of them, and where its neighbours are no worse: sigma and the
+ * half-life here; the other numbers (deviation.c) were varied in the code.
  *
- * usage: deviation_choice [ROUNDS]     a table: sigma, half-life in readings, mean score, alarms per series, score by kind
+ * usage: deviation_choice [ROUNDS]     a table: sigma, half-life in readings, mean score, alarms per series, score by
+ * kind
  */
 #include <math.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /*
- * kafka_bench: what the Kafka sink costs the loop thread for one record, in ns of its CPU time: produce, and the report.
- * 1,000,000 records of 220 bytes in windows of 10,000, to BROKER (host:port, topic edge_samples_v1), or without an
- * argument to librdkafka's mock cluster, which keeps all in memory.  Not a test: it asserts nothing.
+ * kafka_bench: what the Kafka sink costs the loop thread for one record, in ns of its CPU time: produce, and the
+ * report. 1,000,000 records of 220 bytes in windows of 10,000, to BROKER (host:port, topic edge_samples_v1), or without
+ * an argument to librdkafka's mock cluster, which keeps all in memory.  Not a test: it asserts nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>

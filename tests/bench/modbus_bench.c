@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #include "agent/rt_uv.h"
-#include "drivers/modbus/modbus.h"
 #include "drivers/modbus/frame.h"
+#include "drivers/modbus/modbus.h"
 
 enum { READS = 16, CONNECTIONS_MOST = 64 };
 

@@ -1,6 +1,6 @@
 /*
- * record_bench: what encoding one reading costs, in ns, by kind of value.  1,000 tags, times 1 ms apart, 4 M records each.
- * Not a test: it asserts nothing.
+ * record_bench: what encoding one reading costs, in ns, by kind of value.  1,000 tags, times 1 ms apart, 4 M records
+ * each. Not a test: it asserts nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>

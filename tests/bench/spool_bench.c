@@ -3,8 +3,8 @@
  *
  *   spool_bench DIR [READINGS [BATCH]]
  *
- * The simulator's runtime runs every commit and fetch in line, so getrusage counts all of it.  Bytes are what the process
- * handed to storage (/proc/self/io write_bytes), so DIR should not be on a tmpfs.
+ * The simulator's runtime runs every commit and fetch in line, so getrusage counts all of it.  Bytes are what the
+ * process handed to storage (/proc/self/io write_bytes), so DIR should not be on a tmpfs.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,10 +3,10 @@
  *
  *   spool_field outage DAYS [thin]
  *                             300 tags at 1 s without Kafka, 256 MiB cap, then drained: the ledger, the cap, the order
- *   spool_field hour [S [K]]  150 readings a second for an hour, delivered as they come, commits every S, rows kept K s;
- *                             SPOOL_FIELD_VALUES=decimal: of one decimal each, else with all 53 bits in use
- *   spool_field flash MB      the same, six hours, with the default interval and flash.max_per_day of MB: the last hour
- *   spool_field open GIB      the time from opening a file of that size that was left by kill -9 to the first durable reading
+ *   spool_field hour [S [K]]  150 readings a second for an hour, delivered as they come, commits every S, rows kept K
+ * s; SPOOL_FIELD_VALUES=decimal: of one decimal each, else with all 53 bits in use spool_field flash MB      the same,
+ * six hours, with the default interval and flash.max_per_day of MB: the last hour spool_field open GIB      the time
+ * from opening a file of that size that was left by kill -9 to the first durable reading
  */
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -187,8 +187,8 @@ static void outage(double days)
         printf("%.1f days, %s: %" PRIu64 " readings, %" PRIu64 " held, %" PRIu64
                " dropped and in the ledger, files at most %.1f MiB"
                " of 256, %.1f host bytes written per reading, %.0f s\n",
-               days, conf.when_full == SPOOL_THIN ? "thin" : "drop_oldest", c.accepted, c.held, c.dropped, (double)largest / 1048576,
-               (double)io("write_bytes") / (double)c.accepted, seconds() - began);
+               days, conf.when_full == SPOOL_THIN ? "thin" : "drop_oldest", c.accepted, c.held, c.dropped,
+               (double)largest / 1048576, (double)io("write_bytes") / (double)c.accepted, seconds() - began);
         began = seconds();
         drain();
         printf("drained in order in %.0f s\n", seconds() - began);

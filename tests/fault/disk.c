@@ -1,10 +1,10 @@
 /*
  * disk: see disk.h.
  *
- * What a cut may leave of a file is chosen by sector: each is as it was after some number of the operations since the last
- * sync; so writes are lost, reordered and torn, but never undone once synced.  Bytes of a torn write may be garbage.  Names
- * (created, renamed, removed) survive up to some point in their order, as on a journalling file system, and only as far as
- * the directory's fsync for sure.  How it fails: by abort, a test tool's way.
+ * What a cut may leave of a file is chosen by sector: each is as it was after some number of the operations since the
+ * last sync; so writes are lost, reordered and torn, but never undone once synced.  Bytes of a torn write may be
+ * garbage.  Names (created, renamed, removed) survive up to some point in their order, as on a journalling file system,
+ * and only as far as the directory's fsync for sure.  How it fails: by abort, a test tool's way.
  */
 #undef _FILE_OFFSET_BITS
 #undef _TIME_BITS

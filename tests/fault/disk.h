@@ -1,12 +1,13 @@
 /*
  * disk: a disk that can lose power and fail calls, under everything that works in one directory.
  *
- * The program's own definitions of open, write, pwrite, pread, ftruncate, fsync, fdatasync, rename, unlink and close stand
- * before libc's, for SQLite as for us.  They do what they say on the real files, and keep beside it what a power cut would
- * leave: per file the synced bytes and the operations since, per directory the synced names and the changes since.
+ * The program's own definitions of open, write, pwrite, pread, ftruncate, fsync, fdatasync, rename, unlink and close
+ * stand before libc's, for SQLite as for us.  They do what they say on the real files, and keep beside it what a power
+ * cut would leave: per file the synced bytes and the operations since, per directory the synced names and the changes
+ * since.
  *
- * A cut falls at the n-th operation; what is done after it touches only the real files, which disk_power_on() then replaces.
- * One thread.  -shm files are not durable and not recorded.
+ * A cut falls at the n-th operation; what is done after it touches only the real files, which disk_power_on() then
+ * replaces. One thread.  -shm files are not durable and not recorded.
  */
 #ifndef MILLRACE_TESTS_FAULT_DISK_H
 #define MILLRACE_TESTS_FAULT_DISK_H

@@ -1,10 +1,10 @@
 /*
- * ioerror: the spool on a disk whose n-th call fails, n = 1, 2, … until a run passes untouched; each kind of call, once and
- * for good, with EIO and ENOSPC, on a new file and on an old one; and the same for SQLite's memory.
+ * ioerror: the spool on a disk whose n-th call fails, n = 1, 2, … until a run passes untouched; each kind of call, once
+ * and for good, with EIO and ENOSPC, on a new file and on an old one; and the same for SQLite's memory.
  *
- * While it fails: opening may be refused with a sentence, commits wait, nothing is forgotten.  When it works again all that
- * was appended is on disk, in order, the ledger is exact, SQLite finds nothing wrong, and no file was moved aside: an error
- * of the disk is not a corrupt spool.
+ * While it fails: opening may be refused with a sentence, commits wait, nothing is forgotten.  When it works again all
+ * that was appended is on disk, in order, the ledger is exact, SQLite finds nothing wrong, and no file was moved aside:
+ * an error of the disk is not a corrupt spool.
  *
  *   ioerror [STEP]     STEP > 1 tries every STEP-th n beyond 50 only
  */

@@ -6,14 +6,15 @@
 #ifndef MILLRACE_TESTS_OLD_FORMAT_H
 #define MILLRACE_TESTS_OLD_FORMAT_H
 
-#define OLD_FORMAT_SQL                                                                                                 \
-        "DROP VIEW readings; DROP TABLE ahead;"                                                                        \
-        "CREATE TABLE old (seq INTEGER PRIMARY KEY, ts_us INTEGER, tag INTEGER, quality INTEGER, flags INTEGER, value," \
-        "  delay_us INTEGER, mid INTEGER);"                                                                            \
-        "INSERT INTO old SELECT seq, ts_us, tag, quality, flags, value, delay_us, mid FROM reading;"                   \
-        "DROP VIEW reading; DROP TABLE sample; DROP TABLE span; DROP TABLE span_copy; DROP TABLE aggregate;"           \
-        "ALTER TABLE old RENAME TO reading;"                                                                           \
-        "CREATE VIEW readings AS SELECT * FROM reading;"                                                               \
+#define OLD_FORMAT_SQL                                                                                            \
+        "DROP VIEW readings; DROP TABLE ahead;"                                                                   \
+        "CREATE TABLE old (seq INTEGER PRIMARY KEY, ts_us INTEGER, tag INTEGER, quality INTEGER, flags INTEGER, " \
+        "value,"                                                                                                  \
+        "  delay_us INTEGER, mid INTEGER);"                                                                       \
+        "INSERT INTO old SELECT seq, ts_us, tag, quality, flags, value, delay_us, mid FROM reading;"              \
+        "DROP VIEW reading; DROP TABLE sample; DROP TABLE span; DROP TABLE span_copy; DROP TABLE aggregate;"      \
+        "ALTER TABLE old RENAME TO reading;"                                                                      \
+        "CREATE VIEW readings AS SELECT * FROM reading;"                                                          \
         "PRAGMA user_version=4;"
 
 #endif

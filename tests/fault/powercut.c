@@ -2,11 +2,12 @@
  * powercut: the spool on a disk that loses power at any operation; what was promised must be there afterwards.
  *
  * Each run is one file's life of many cuts: random use in virtual time, power goes at a random write, truncate, sync or
- * change of a name, also while the file is made, migrated, opened or recovered; the disk then shows one of the states it may
- * have been left in (disk.h), and the spool is opened on it.  Checked each time, from the file itself: SQLite finds nothing
- * wrong, every value is what was appended under that seq, accepted = delivered + held + dropped row by row, all that a sync
- * promised is there, nothing counts as delivered that Kafka had not acknowledged, drops that were told are in the ledger,
- * and every reading came when it came, or when it came by the clock that was set right, and says which.
+ * change of a name, also while the file is made, migrated, opened or recovered; the disk then shows one of the states
+ * it may have been left in (disk.h), and the spool is opened on it.  Checked each time, from the file itself: SQLite
+ * finds nothing wrong, every value is what was appended under that seq, accepted = delivered + held + dropped row by
+ * row, all that a sync promised is there, nothing counts as delivered that Kafka had not acknowledged, drops that were
+ * told are in the ledger, and every reading came when it came, or when it came by the clock that was set right, and
+ * says which.
  *
  *   powercut [CUTS [FIRST_SEED]]      without arguments: the short run of the test suite
  */

@@ -1,9 +1,9 @@
 /*
  * smalldisk: a spool that may take more than its disk has, on a real disk of 8 MB (a tmpfs of our own).
  *
- * While Kafka takes what comes nothing may ever fail, however much comes: what was delivered makes room.  When Kafka is away
- * the disk fills, commits fail and nothing is lost; when Kafka is back it goes on by itself, though nobody made room.
- * Skipped where we may not mount.
+ * While Kafka takes what comes nothing may ever fail, however much comes: what was delivered makes room.  When Kafka is
+ * away the disk fills, commits fail and nothing is lost; when Kafka is back it goes on by itself, though nobody made
+ * room. Skipped where we may not mount.
  */
 #include <inttypes.h>
 #include <sched.h>

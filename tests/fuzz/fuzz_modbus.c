@@ -1,9 +1,10 @@
 /*
  * fuzz_modbus: any bytes from the line, at any time, into a whole bus: framer, pairing, scheduling, decoding.
  *
- * The first byte chooses serial or TCP; then each chunk is (length, milliseconds to wait, bytes).  The byte 0xff as length
- * stands for a right answer to the last request, so that the machine also goes on.  Holds: no byte is read beyond what
- * came, data is told for reads that are there, time never stands still, and every decoded text is valid UTF-8.
+ * The first byte chooses serial or TCP; then each chunk is (length, milliseconds to wait, bytes).  The byte 0xff as
+ * length stands for a right answer to the last request, so that the machine also goes on.  Holds: no byte is read
+ * beyond what came, data is told for reads that are there, time never stands still, and every decoded text is valid
+ * UTF-8.
  */
 #include <stdint.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /*
  * fuzz_payload: any topic and any bytes against any subscription.
  *
- * Input: four lines, then the payload.  First line: two characters, which payload and time format; then the topic pattern,
- * the topic, and the JSON pointers to value and time, cut at a blank.
- * Holds: it returns and leaks nothing; what comes out is fit for a record: finite numbers, valid UTF-8, names that are
- * names, a quality that fits the value; a refusal has a reason that can be shown.
+ * Input: four lines, then the payload.  First line: two characters, which payload and time format; then the topic
+ * pattern, the topic, and the JSON pointers to value and time, cut at a blank. Holds: it returns and leaks nothing;
+ * what comes out is fit for a record: finite numbers, valid UTF-8, names that are names, a quality that fits the value;
+ * a refusal has a reason that can be shown.
  */
 #include <math.h>
 #include <stdint.h>

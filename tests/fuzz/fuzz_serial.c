@@ -1,10 +1,10 @@
 /*
  * fuzz_serial: any bytes on a line of any framing.
  *
- * Input: a first line, then what comes over the line.  The first character of the first line is the framing: l (the rest
- * of the line is the expression), s (silence ends a line), n, or b (the rest says how a frame is built, a character each).
- * Holds: it returns and leaks nothing; there is always room for more bytes; the same frames come out however the bytes are
- * cut; a silence leaves nothing behind; what comes out is fit for a record.
+ * Input: a first line, then what comes over the line.  The first character of the first line is the framing: l (the
+ * rest of the line is the expression), s (silence ends a line), n, or b (the rest says how a frame is built, a
+ * character each). Holds: it returns and leaks nothing; there is always room for more bytes; the same frames come out
+ * however the bytes are cut; a silence leaves nothing behind; what comes out is fit for a record.
  */
 #include <math.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 /*
  * fuzz_sparkplug: any messages, one after another, to one set of nodes and devices.
  *
- * Input: messages; each is a byte that chooses the topic, two bytes of length (little endian), and the payload, which is cut
- * where the input ends.
- * Holds: it returns and leaks nothing; every reading is fit for a record: a tag there is, finite numbers, valid UTF-8, a
- * quality that fits the value; names are names; a reason can be shown; a command is one that can be read.
+ * Input: messages; each is a byte that chooses the topic, two bytes of length (little endian), and the payload, which
+ * is cut where the input ends. Holds: it returns and leaks nothing; every reading is fit for a record: a tag there is,
+ * finite numbers, valid UTF-8, a quality that fits the value; names are names; a reason can be shown; a command is one
+ * that can be read.
  */
 #include <math.h>
 #include <stdlib.h>

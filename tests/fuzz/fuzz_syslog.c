@@ -1,8 +1,8 @@
 /*
  * fuzz_syslog: any bytes as a message and as a stream.
  *
- * Holds: it returns and leaks nothing; every part of a message lies inside it; a stream gives out the same messages however
- * it is cut, none empty, none longer than allowed, and always has room for more bytes.
+ * Holds: it returns and leaks nothing; every part of a message lies inside it; a stream gives out the same messages
+ * however it is cut, none empty, none longer than allowed, and always has room for more bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * intake_replay: a recording of MQTT messages through subscription, decoding and tags; what comes out must be what is written
- * down.  What the lines of a recording are, the programs that use it say.
+ * intake_replay: a recording of MQTT messages through subscription, decoding and tags; what comes out must be what is
+ * written down.  What the lines of a recording are, the programs that use it say.
  */
 #ifndef MILLRACE_TESTS_INTAKE_REPLAY_H
 #define MILLRACE_TESTS_INTAKE_REPLAY_H
@@ -21,7 +21,8 @@ struct intake_replay {
         struct mqtt_intake in;
 };
 
-/* RECORDING: prints. RECORDING EXPECTED: 0 when that is what it would print, else 1, and the first line that differs. */
+/* RECORDING: prints. RECORDING EXPECTED: 0 when that is what it would print, else 1, and the first line that differs.
+ */
 int intake_replay_run(struct intake_replay *r, int argc, char **argv);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * serial_replay: the log of a receiver through framer and decoder, three times: whole, in pieces of seven bytes, byte by
- * byte.  What comes out must be what serial-expect, which shares no code with this, has found; each time.
+ * serial_replay: the log of a receiver through framer and decoder, three times: whole, in pieces of seven bytes, byte
+ * by byte.  What comes out must be what serial-expect, which shares no code with this, has found; each time.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /*
- * sparkplug_replay: recorded Sparkplug B messages through subscription, decoding and tags; what comes out must be what is
- * written down.
+ * sparkplug_replay: recorded Sparkplug B messages through subscription, decoding and tags; what comes out must be what
+ * is written down.
  *
- * A recording has a message per line: topic, a tab, the payload in hexadecimal; or "+" and seconds to wait; # is a remark.
- * Readings, refusals, requests and events are printed, or compared with the file that is the second argument.
+ * A recording has a message per line: topic, a tab, the payload in hexadecimal; or "+" and seconds to wait; # is a
+ * remark. Readings, refusals, requests and events are printed, or compared with the file that is the second argument.
  */
 #include <stdlib.h>
 #include <string.h>

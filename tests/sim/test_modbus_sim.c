@@ -1,8 +1,8 @@
 /*
  * A Modbus bus in virtual time: the real state machine against slaves that are late, dead, noisy or sick.
  *
- * Every register of every slave has its own value, so an answer that is taken for another request shows at once.  What a
- * slave does is the test's; the line carries bytes in pieces, with the time they take.
+ * Every register of every slave has its own value, so an answer that is taken for another request shows at once.  What
+ * a slave does is the test's; the line carries bytes in pieces, with the time they take.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -459,7 +459,8 @@ static void lose_some(struct world *w, const struct request *r)
                 answer(w, r, 8 * MS);
 }
 
-/* Five of a hundred requests get lost, on a bus that has little time to spare: nobody is given up, few reads are missed. */
+/* Five of a hundred requests get lost, on a bus that has little time to spare: nobody is given up, few reads are
+ * missed. */
 static void a_lossy_line_is_worked_through(void **state)
 {
         struct world *w = make("/dev/ttyS1", 8, 1);

@@ -1,11 +1,11 @@
 /*
  * The whole house in virtual time: drivers → pipeline → spool (real SQLite) → uplink → a Kafka that fails on purpose.
  *
- * Two sources: `feed` is a broker's QoS 1 session (it keeps what is not acknowledged and sends it again after a cut, with
- * its packet ids, through the mqtt driver's own redelivery logic), and `sim` polls a made-up floor that can't wait.
- * After every callback: accepted = delivered + held + dropped, nothing is delivered that Kafka does not have, nothing is
- * acknowledged that is not on disk.  At the end: every acknowledged value reached Kafka, each under one id; an id came
- * twice only across a power cut and within one window.
+ * Two sources: `feed` is a broker's QoS 1 session (it keeps what is not acknowledged and sends it again after a cut,
+ * with its packet ids, through the mqtt driver's own redelivery logic), and `sim` polls a made-up floor that can't
+ * wait. After every callback: accepted = delivered + held + dropped, nothing is delivered that Kafka does not have,
+ * nothing is acknowledged that is not on disk.  At the end: every acknowledged value reached Kafka, each under one id;
+ * an id came twice only across a power cut and within one window.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,8 +47,8 @@ struct fake_kafka {
         void *close_ctx;
 
         /* what consumers have seen, kept over cuts */
-        uint8_t *times;       /* by seq of the samples lane */
-        uint64_t *seq_of;     /* by value of the feed: the seq it came under */
+        uint8_t *times;   /* by seq of the samples lane */
+        uint64_t *seq_of; /* by value of the feed: the seq it came under */
         uint64_t n_unique, n_again, n_events, last_seq;
         uint64_t again_since_cut;
         bool was_cut;
@@ -323,7 +323,8 @@ static void stage_init(uint64_t seed, int64_t sources, int64_t period_us, uint64
         list_init(&T.kafka.out);
         T.kafka.times = calloc(SEQS_MOST, 1);
         T.kafka.seq_of = calloc(VALUES_MOST, sizeof(uint64_t));
-        T.sim_tag = (struct sim_tag_conf){.tag = "v", .unit = "C", .wave = SIM_NOISE, .min = 0, .max = 100, .cycle_us = S};
+        T.sim_tag =
+                (struct sim_tag_conf){.tag = "v", .unit = "C", .wave = SIM_NOISE, .min = 0, .max = 100, .cycle_us = S};
         T.sim_conf = (struct sim_conf){.name = "floor",
                                        .source = "m",
                                        .period_us = period_us,
@@ -575,7 +576,8 @@ static void test_drop_oldest(void **state)
         release();
 }
 
-/* A full spool that blocks, with delivered rows kept for an hour: when Kafka is back the source goes on, and all arrives. */
+/* A full spool that blocks, with delivered rows kept for an hour: when Kafka is back the source goes on, and all
+ * arrives. */
 static void test_blocked_source_goes_on(void **state)
 {
         stage_init(6, 1, 60 * S, 4 << 20, SPOOL_BLOCK);

@@ -1,9 +1,9 @@
 /*
  * test_spool_sim: random use of the spool in virtual time, with slow disks and power cuts, many seeds.
  *
- * A model knows every value by seq.  After every callback: accepted = delivered + held + dropped, and the file agrees with
- * the counters whenever no commit is under way.  After a cut: what a sync promised is there, nothing is there that was not
- * appended, no seq twice.  The uplink of the test delivers what it fetched in order, as the real one does.
+ * A model knows every value by seq.  After every callback: accepted = delivered + held + dropped, and the file agrees
+ * with the counters whenever no commit is under way.  After a cut: what a sync promised is there, nothing is there that
+ * was not appended, no seq twice.  The uplink of the test delivers what it fetched in order, as the real one does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,7 +142,8 @@ static void check_file(struct world *w)
         assert_int_equal(ask(db, "SELECT count(*) FROM reading r, dropped d WHERE d.lane = 'samples' AND r.seq BETWEEN"
                                  " d.first_seq AND d.last_seq"),
                          0);
-        assert_int_equal(sqlite3_prepare_v2(db, "SELECT seq, cast(value AS INTEGER) FROM reading WHERE flags & 64 = 0", -1, &st, NULL),
+        assert_int_equal(sqlite3_prepare_v2(db, "SELECT seq, cast(value AS INTEGER) FROM reading WHERE flags & 64 = 0",
+                                            -1, &st, NULL),
                          SQLITE_OK);
         while (sqlite3_step(st) == SQLITE_ROW) {
                 uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);

@@ -2,9 +2,9 @@
  * The uplink on a real spool in virtual time, against a Kafka that goes away, refuses records for a while or for ever,
  * refuses whole batches for one record, is full at times, and against power cuts.
  *
- * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger; in each topic
- * the rows of a key are sent in the order of seq; the rates hold; where fresh rows overtake, they are fresh.
- * At the end: every row reached Kafka but those; twice only across a cut, and no more of these than the windows hold.
+ * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger; in each
+ * topic the rows of a key are sent in the order of seq; the rates hold; where fresh rows overtake, they are fresh. At
+ * the end: every row reached Kafka but those; twice only across a cut, and no more of these than the windows hold.
  */
 #include <setjmp.h>
 #include <stdarg.h>

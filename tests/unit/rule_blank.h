@@ -1,5 +1,6 @@
 /*
- * A rule as the configuration reader hands it over when only its kind is given, and the check it runs.  Included behind cmocka.h.
+ * A rule as the configuration reader hands it over when only its kind is given, and the check it runs.  Included behind
+ * cmocka.h.
  */
 #ifndef MILLRACE_TESTS_RULE_BLANK_H
 #define MILLRACE_TESTS_RULE_BLANK_H

@@ -1,6 +1,6 @@
 /*
- * The plot of `millrace tail`, made from fixed readings: scales, curves and marks by tables, a whole screen to the letter, and
- * every size of terminal.
+ * The plot of `millrace tail`, made from fixed readings: scales, curves and marks by tables, a whole screen to the
+ * letter, and every size of terminal.
  */
 #include <math.h>
 #include <setjmp.h>

@@ -104,14 +104,16 @@ static void test_stopped(void **state)
 }
 
 /* The object comes over a socket: whatever is in it, there is a page, and the terminal stays as it is. */
-/* What the last reload came to, where somebody has to do something; and nothing from a wire that a terminal would obey. */
+/* What the last reload came to, where somebody has to do something; and nothing from a wire that a terminal would obey.
+ */
 static void test_reloads(void **state)
 {
         static const struct {
                 const char *json, *line; /* NULL: nothing is said */
         } rows[] = {
                 {"{\"config\":{\"state\":\"ok\",\"faults\":[],\"restart_for\":[]}}", NULL},
-                {"{\"config\":{\"state\":\"refused\",\"reload_at\":\"2026-11-23T10:00:00.000000Z\",\"faults\":[\"f:1:1: x\"]}}",
+                {"{\"config\":{\"state\":\"refused\",\"reload_at\":\"2026-11-23T10:00:00.000000Z\",\"faults\":[\"f:1:1:"
+                 " x\"]}}",
                  "  the configuration was refused at 2026-11-23T10:00:00.000000Z and is not in use: millrace check\n"},
                 {"{\"config\":{\"state\":\"ok\",\"faults\":[\"plant: no room\"]}}",
                  "  not all of the configuration is in use: the log names what is missing\n"},
@@ -156,11 +158,8 @@ static void test_nonsense(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_terminal),
-                cmocka_unit_test(test_pipe),
-                cmocka_unit_test(test_stopped),
-                cmocka_unit_test(test_reloads),
-                cmocka_unit_test(test_nonsense),
+                cmocka_unit_test(test_terminal), cmocka_unit_test(test_pipe),     cmocka_unit_test(test_stopped),
+                cmocka_unit_test(test_reloads),  cmocka_unit_test(test_nonsense),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * The screen of `millrace top`, made from fixed status objects: all of an 80×24 one to the letter, and what it does when
- * room, status or daemon are missing.
+ * The screen of `millrace top`, made from fixed status objects: all of an 80×24 one to the letter, and what it does
+ * when room, status or daemon are missing.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -115,9 +115,9 @@ static const struct {
         {HEAD "site: null\n",
          "t:4:7: site: nothing is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
         {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
-        {HEAD "\"si\\0te\": a\n",
-         "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, flash, mqtt, sim, modbus, "
-         "serial, syslog, profiles, devices, alarms, notify, thin (did you mean sim?)\n"},
+        {HEAD "\"si\\0te\": a\n", "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, "
+                                  "limits, metrics, flash, mqtt, sim, modbus, "
+                                  "serial, syslog, profiles, devices, alarms, notify, thin (did you mean sim?)\n"},
 };
 
 static void test_structure(void **state)
@@ -148,7 +148,8 @@ static const struct {
         {"when_full: drop_oldset",
          "\"drop_oldset\" is not one of the choices; allowed: drop_oldest, drop_newest, block or thin (did you mean "
          "drop_oldest?)"},
-        {"when_full: explode", "\"explode\" is not one of the choices; allowed: drop_oldest, drop_newest, block or thin"},
+        {"when_full: explode",
+         "\"explode\" is not one of the choices; allowed: drop_oldest, drop_newest, block or thin"},
         {"path: spool.db", "\"spool.db\" is not an absolute path; allowed: an absolute path"},
         {"path: [a]", "a list is written here; allowed: an absolute path"},
 };
@@ -183,7 +184,8 @@ static const struct {
         {"gateway: g\nkafka: {borkers: [a:1]}\n",
          "t:2:8: kafka.brokers: missing; it is required\n"
          "t:2:9: kafka: unknown key \"borkers\"; allowed: brokers, compression, rate_limit, live_first, "
-         "backfill_after, backfill_rate_limit, linger, window_records, window_bytes, samples_topic, events_topic, status_topic, "
+         "backfill_after, backfill_rate_limit, linger, window_records, window_bytes, samples_topic, events_topic, "
+         "status_topic, "
          "backfill_topic, properties, secrets, client_id (did you mean brokers?)\n"},
         {HEAD "mqtt:\n  - {name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}\n"
               "  - {name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}\n",
@@ -251,7 +253,8 @@ static const struct {
         /* all in one run, sorted by place */
         {"gatewya: g\nspool: {max_size: 1}\nkafka: {brokers: [a:1], linger: 5}\nmqtt: {}\n",
          "t:1:1: gateway: missing; it is required\n"
-         "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, flash, mqtt, sim, "
+         "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, flash, "
+         "mqtt, sim, "
          "modbus, "
          "serial, syslog, profiles, devices, alarms, notify, thin (did you mean gateway?)\n"
          "t:2:19: spool.max_size: \"1\" has no unit; a size is needed: write 1MiB (B, kB, MB, GB, KiB, MiB, GiB)\n"

@@ -14,7 +14,8 @@ static struct flash f;
 static uint64_t written;
 static int64_t now_us;
 
-/* A disk whose writes are `per_commit` bytes each commit plus `per_s` for the rows, one commit a second times stretch. */
+/* A disk whose writes are `per_commit` bytes each commit plus `per_s` for the rows, one commit a second times stretch.
+ */
 static void run(double hours, double per_commit, double per_s, uint64_t limit)
 {
         struct flash_conf conf = {.max_per_day_bytes = limit};

@@ -1,6 +1,6 @@
 /*
- * The JSON scanner: what it finds, what it refuses, and that it agrees with jansson on what is JSON: over a table, and over
- * 300,000 mutations of valid texts.
+ * The JSON scanner: what it finds, what it refuses, and that it agrees with jansson on what is JSON: over a table, and
+ * over 300,000 mutations of valid texts.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,7 +148,8 @@ static void test_pointers(void **state)
         json_paths_release(&p);
 }
 
-/* jansson takes some texts that we do not (deeper than 64) and the reverse is a fault of ours; numbers out of its range too. */
+/* jansson takes some texts that we do not (deeper than 64) and the reverse is a fault of ours; numbers out of its range
+ * too. */
 static void test_agrees_with_jansson(void **state)
 {
         static const char *const seeds[] = {
@@ -190,8 +191,11 @@ static void test_agrees_with_jansson(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_finds),    cmocka_unit_test(test_refusals),           cmocka_unit_test(test_depth),
-                cmocka_unit_test(test_pointers), cmocka_unit_test(test_agrees_with_jansson),
+                cmocka_unit_test(test_finds),
+                cmocka_unit_test(test_refusals),
+                cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_pointers),
+                cmocka_unit_test(test_agrees_with_jansson),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * The Kafka sink against librdkafka's mock cluster, which runs in this process and speaks the protocol over real sockets.
- * Every wait is bounded: the loop ends when a condition holds, or the test fails.
+ * The Kafka sink against librdkafka's mock cluster, which runs in this process and speaks the protocol over real
+ * sockets. Every wait is bounded: the loop ends when a condition holds, or the test fails.
  */
 #include <dlfcn.h>
 #include <librdkafka/rdkafka.h>

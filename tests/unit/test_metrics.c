@@ -1,6 +1,6 @@
 /*
- * The page for Prometheus, made from a status object: to the letter, and held against the rules of the format; the address
- * it may listen at; and that the alert rules that are shipped ask for numbers that exist.
+ * The page for Prometheus, made from a status object: to the letter, and held against the rules of the format; the
+ * address it may listen at; and that the alert rules that are shipped ask for numbers that exist.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,8 @@ static const char status[] = "{\"health\":\"degraded\",\"gateway\":\"gw-7\",\"si
                              "\"names_mapped\":6,\"untagged\":8,\"absent\":9,\"overruns\":0,\"paused\":false},"
                              "{\"name\":\"bus1\",\"kind\":\"modbus\",\"state\":\"down\",\"readings\":12,\"errors\":3,"
                              "\"malformed\":0,\"redelivered\":"
-                             "0,\"overruns\":7,\"busy_s\":12.5,\"load\":0.3,\"paused\":true}],\"uplink\":{\"state\":\"up\",\"in_flight\":4096,"
+                             "0,\"overruns\":7,\"busy_s\":12.5,\"load\":0.3,\"paused\":true}],\"uplink\":{\"state\":"
+                             "\"up\",\"in_flight\":4096,"
                              "\"paused\":false,\"retried\":1,"
                              "\"poisoned\":0,\"bytes_sent\":99},\"events\":{\"accepted\":9,\"delivered\":8,\"held\":1,"
                              "\"dropped\":0},\"flash\":"

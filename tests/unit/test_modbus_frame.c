@@ -1,6 +1,7 @@
 /*
  * Bytes to frames: the CRC of the specification's example, every length rule, an answer found behind noise, echoes and
- * half frames however the bytes are cut, a listener that gets in step again, TCP streams that are cut anywhere or broken.
+ * half frames however the bytes are cut, a listener that gets in step again, TCP streams that are cut anywhere or
+ * broken.
  */
 #include <setjmp.h>
 #include <stdarg.h>

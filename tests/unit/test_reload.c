@@ -1,8 +1,8 @@
 /*
  * test_reload: what a new configuration changes of the one that runs, as a plan.
  *
- * Both are read from texts as the daemon reads files; a plan is compared as words: which drivers go on (=), change (~), come (+)
- * and go (-), and which sections differ.
+ * Both are read from texts as the daemon reads files; a plan is compared as words: which drivers go on (=), change (~),
+ * come (+) and go (-), and which sections differ.
  */
 #include <setjmp.h>
 #include <stdarg.h>

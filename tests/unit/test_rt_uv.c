@@ -1,8 +1,8 @@
 /*
  * test_rt_uv: the end of the runtime in the middle of work.
  *
- * What a daemon does that is ended during a slow commit: the loop stops, the owner of the work makes the commit itself and goes.
- * Nobody is called any more whose memory has gone; here that memory is unmapped, so a call is a crash.
+ * What a daemon does that is ended during a slow commit: the loop stops, the owner of the work makes the commit itself
+ * and goes. Nobody is called any more whose memory has gone; here that memory is unmapped, so a call is a crash.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /*
  * test_rules_carry: rules that are replaced while readings flow.
  *
- * The first play runs two engines on the same random readings.  One is never touched; the other is replaced all the time, by the
- * same rules in another order and with strangers among them.  What they say of the rules they share is the same to the letter.
+ * The first play runs two engines on the same random readings.  One is never touched; the other is replaced all the
+ * time, by the same rules in another order and with strangers among them.  What they say of the rules they share is the
+ * same to the letter.
  */
 #include <setjmp.h>
 #include <stdarg.h>

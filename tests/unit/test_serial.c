@@ -1,6 +1,6 @@
 /*
- * The driver on a pseudo terminal and a virtual clock: readings, silence inside a line, questions and answers, unplugging,
- * noise that must not wear out the flash.
+ * The driver on a pseudo terminal and a virtual clock: readings, silence inside a line, questions and answers,
+ * unplugging, noise that must not wear out the flash.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * Frames to readings: numbers as instruments write them, groups that took no part, quality words, expressions that would
- * never end, sentences, and every type of a binary frame.
+ * Frames to readings: numbers as instruments write them, groups that took no part, quality words, expressions that
+ * would never end, sentences, and every type of a binary frame.
  */
 #include <setjmp.h>
 #include <stdarg.h>

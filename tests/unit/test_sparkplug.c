@@ -1,5 +1,6 @@
 /*
- * sparkplug: births, data, deaths and gaps as stories; every datatype with every way its values are sent; bytes by hand.
+ * sparkplug: births, data, deaths and gaps as stories; every datatype with every way its values are sent; bytes by
+ * hand.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * Sparkplug through mqtt_intake: handed over in pieces, kept while there is no room, recognised when it comes again; events,
- * counters and commands.
+ * Sparkplug through mqtt_intake: handed over in pieces, kept while there is no room, recognised when it comes again;
+ * events, counters and commands.
  */
 #include <setjmp.h>
 #include <stdarg.h>

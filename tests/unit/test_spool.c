@@ -935,8 +935,8 @@ static void a_locked_file_holds_up_the_end_for_a_second_at_most(void **state)
 }
 
 /*
- * A loop that goes on while a commit is being made durable: its rows are cut, and readers see them still.  The commit hook
- * is that instant; another connection may do there what it likes.
+ * A loop that goes on while a commit is being made durable: its rows are cut, and readers see them still.  The commit
+ * hook is that instant; another connection may do there what it likes.
  */
 static struct {
         struct house *h;

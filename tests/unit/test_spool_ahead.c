@@ -1,6 +1,6 @@
 /*
- * What is delivered ahead of a backlog: the arithmetic of a lane against a naive model that remembers each seq, and a spool
- * that is closed, killed, asked and rescued meanwhile.
+ * What is delivered ahead of a backlog: the arithmetic of a lane against a naive model that remembers each seq, and a
+ * spool that is closed, killed, asked and rescued meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,9 @@
 #include <cmocka.h>
 
 #include "agent/base/rt_sim.h"
-#include "store/spool.h"
-#include "store/lane.h"
 #include "store/inspect/query.h"
+#include "store/lane.h"
+#include "store/spool.h"
 
 enum { S = 1000000, SEQS = 3000 };
 

@@ -1,6 +1,6 @@
 /*
- * The spool's alarms: the last state of each survives, with the reading of its transaction or not at all; the journal is
- * bounded; a file of before there were alarms gets their tables.
+ * The spool's alarms: the last state of each survives, with the reading of its transaction or not at all; the journal
+ * is bounded; a file of before there were alarms gets their tables.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +17,8 @@
 
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
-#include "store/spool.h"
 #include "store/inspect/query.h"
+#include "store/spool.h"
 #include "tests/fault/old_format.h"
 
 static struct {

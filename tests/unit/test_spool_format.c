@@ -1,6 +1,6 @@
 /*
- * test_spool_format: a reading is the same reading when it comes back, whatever its form in the file, and after an update
- * from an older format; plain SQL sees the same.
+ * test_spool_format: a reading is the same reading when it comes back, whatever its form in the file, and after an
+ * update from an older format; plain SQL sees the same.
  */
 #include <math.h>
 #include <setjmp.h>

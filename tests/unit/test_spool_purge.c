@@ -1,5 +1,6 @@
 /*
- * test_spool_purge: what an operator has taken away goes, with a line in the ledger when it was held; nothing else does.
+ * test_spool_purge: what an operator has taken away goes, with a line in the ledger when it was held; nothing else
+ * does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +13,9 @@
 #include <cmocka.h>
 
 #include "agent/base/rt_sim.h"
-#include "store/spool.h"
 #include "store/inspect/query.h"
 #include "store/inspect/verify.h"
+#include "store/spool.h"
 
 enum { ROWS = 30000 };
 

@@ -1,6 +1,6 @@
 /*
- * test_spool_rescue: files damaged on purpose; what is readable goes on in a fresh spool, the file itself is kept, and what
- * is not ours is not touched.
+ * test_spool_rescue: files damaged on purpose; what is readable goes on in a fresh spool, the file itself is kept, and
+ * what is not ours is not touched.
  */
 #include <dirent.h>
 #include <fcntl.h>

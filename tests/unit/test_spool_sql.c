@@ -1,5 +1,6 @@
 /*
- * test_spool_sql: a person's SELECT reads everything and changes nothing, on a spool in use, a copy, and a damaged file.
+ * test_spool_sql: a person's SELECT reads everything and changes nothing, on a spool in use, a copy, and a damaged
+ * file.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -16,8 +17,8 @@
 #include <sqlite3.h>
 
 #include "agent/base/rt_sim.h"
-#include "store/spool.h"
 #include "store/inspect/sql.h"
+#include "store/spool.h"
 
 enum { ROWS = 20000, LIMIT_MS = 20000 };
 

@@ -1,6 +1,7 @@
 /*
- * test_spool_thin: when_full: thin.  Every reading that went is in exactly one aggregate or in the ledger as "full"; mean,
- * minimum, maximum and count are those of its tag and minute; the books balance and the cap holds after each second.
+ * test_spool_thin: when_full: thin.  Every reading that went is in exactly one aggregate or in the ledger as "full";
+ * mean, minimum, maximum and count are those of its tag and minute; the books balance and the cap holds after each
+ * second.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -17,8 +18,8 @@
 #include <sqlite3.h>
 
 #include "agent/base/rt_sim.h"
-#include "store/spool.h"
 #include "store/inspect/verify.h"
+#include "store/spool.h"
 
 enum { TAGS = 20, WALL_S = 1795428000 };
 

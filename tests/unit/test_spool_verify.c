@@ -15,8 +15,8 @@
 
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
-#include "store/spool.h"
 #include "store/inspect/verify.h"
+#include "store/spool.h"
 
 enum { ROWS = 5000 };
 

@@ -1,6 +1,6 @@
 /*
- * The status of a running agent stays one whole JSON object, whatever words drivers and libraries left in it: cut in the
- * middle of a character by a snprintf of theirs, with quotes and control bytes, not UTF-8 at all.
+ * The status of a running agent stays one whole JSON object, whatever words drivers and libraries left in it: cut in
+ * the middle of a character by a snprintf of theirs, with quotes and control bytes, not UTF-8 at all.
  */
 #include <setjmp.h>
 #include <stdarg.h>

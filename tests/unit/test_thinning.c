@@ -1,5 +1,6 @@
 /*
- * Thinning at work: what comes out of the `thin:` section for a stretch of readings, and that it is a reading as it was.
+ * Thinning at work: what comes out of the `thin:` section for a stretch of readings, and that it is a reading as it
+ * was.
  */
 #include <setjmp.h>
 #include <stdarg.h>

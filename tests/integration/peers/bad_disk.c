@@ -5,8 +5,8 @@
  *   eio|enospc|rofs CALL…    the calls fail with that error
  *   slow MS CALL…            each takes that much longer
  *   hold CALL…               each waits until the line is another
- * CALL is fdatasync, fsync, pwrite64 or ftruncate64, the names SQLite uses; only calls on files below $BAD_DISK_UNDER count.
- * An empty or absent file: a disk as it should be.
+ * CALL is fdatasync, fsync, pwrite64 or ftruncate64, the names SQLite uses; only calls on files below $BAD_DISK_UNDER
+ * count. An empty or absent file: a disk as it should be.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * fast_clock: LD_PRELOAD for a wall clock that runs FAST_CLOCK times as fast from the start on; the monotonic one does not.
- * For the tests.
+ * fast_clock: LD_PRELOAD for a wall clock that runs FAST_CLOCK times as fast from the start on; the monotonic one does
+ * not. For the tests.
  */
 #include <stdlib.h>
 #include <sys/syscall.h>
