@@ -130,7 +130,7 @@ void agent_set_interval(struct agent *a);
 
 void status_each_second(struct agent *a);
 uint64_t status_bytes_written(void);          /* by this process, so far */
-char *status_json(struct agent *a);           /* contract/README.md's object; free() it */
+char *status_json(struct agent *a);           /* the object of `millrace status --json`; free() it */
 char *status_heartbeat_json(struct agent *a); /* flat, for the status topic; free() it */
 
 #endif

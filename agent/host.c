@@ -261,6 +261,10 @@ const struct driver_host host_upcalls = {.emit = up_emit,
 
 /* ---- for status ---- */
 
+/*
+ * A mean that forgets over about ten seconds: what is asked of a slow bus comes
+ * seldom and all at once.
+ */
 void host_each_second(struct host *h)
 {
         for (size_t i = 0; i < h->n; i++) {

@@ -224,8 +224,3 @@ void host_free(struct host *h)
         free(h->slot);
         free(h);
 }
-
-/*
- * A mean that forgets over about ten seconds: what is asked of a slow bus comes
- * seldom and all at once.
- */

@@ -1,6 +1,5 @@
 /*
- * source_time: when a time that came with the payload is believed (DESIGN
- * section 3).  Pure.
+ * source_time: when a time that came with the payload is believed.  Pure.
  *
  * It needs a zone, a date of 2020 or later, and be at most a minute ahead of
  * us; else the arrival stands and the reading is uncertain.

@@ -1,6 +1,5 @@
 /*
- * spool: every accepted reading and event, on disk, until Kafka has it (DESIGN
- * section 4).
+ * spool: every accepted reading and event, on disk, until Kafka has it.
  *
  * What: typed rows in one SQLite file (WAL, synchronous=FULL), written in group
  * commits on the runtime's work queue, at most one in flight; what arrives
@@ -10,7 +9,7 @@
  *
  * Thread: the loop thread, but for what says otherwise.  Ownership: text and
  * raw bytes are copied by append. Errors: a commit that fails is retried with
- * growing pauses and nothing is forgotten meanwhile; spool_state() tells.
+ * growing pauses and nothing is forgotten meanwhile; spool_counts() tells.
  *
  * seq: per lane from 1, gapless in what is accepted, never reused; `epoch`
  * counts spools. At every instant, for the samples lane: accepted = delivered +

@@ -1,6 +1,5 @@
 /*
- * record: readings and events as the Kafka records of contract v1 (DESIGN
- * section 7).
+ * record: readings and events as the Kafka records of contract v1.
  *
  * Pure text in a caller's buffer; the command-line tool prints the same lines.
  * An encoder remembers what repeats: the gateway's part, each tag's part (made

@@ -1,5 +1,5 @@
 /*
- * uplink: from the spool to a sink, with backpressure (DESIGN section 8).
+ * uplink: from the spool to a sink, with backpressure.
  *
  * Reads each lane in seq order (with live_first fresh readings beside a backlog
  * of them), encodes records, keeps at most a window of them out, and moves the

@@ -1,6 +1,6 @@
 /*
  * reading: one value of one tag at one time, as it crosses every boundary of
- * the house (DESIGN section 3).
+ * the house.
  *
  * A value type, copied.  Text and raw bytes are borrowed for the call that
  * carries the reading.  Times are UTC microseconds since 1970 (what the spool

@@ -1,7 +1,7 @@
 /*
  * status: the daemon's own words, or without it what the spool's file says.
  *
- * Both are the same JSON object (contract/README.md), so that a script need not
+ * Both are the same JSON object (operator.md), so that a script need not
  * care who answered; what only a running daemon knows (rates, uptime, drivers)
  * is null or empty then, and health is failed.
  */

@@ -1,5 +1,5 @@
 /*
- * status_field: one value of the status object (contract/README.md) as people
+ * status_field: one value of the status object as people
  * read it.  The object comes from outside: a key that is missing, null or of
  * another type is shown as "-".  Pure.
  */

@@ -1,5 +1,5 @@
 /*
- * status_view: the status object (contract/README.md) as a page for people.
+ * status_view: the status object as a page for people.
  * Pure but for the writer; a key that is missing or null is shown as "-".
  */
 #ifndef MILLRACE_CLI_STATUS_VIEW_H

@@ -6,7 +6,7 @@
  * up, not its type of value); delays, states and who is told are not its
  * business.  Memory is zeroed at first, of the size the kind asks for, and
  * never grows. Limits have no memory but a bit in each alarm: they are in
- * rules.c's path of every reading and stand apart (limits.h).
+ * rules.c's path of every reading and stand apart (rules_engine.h).
  */
 #ifndef MILLRACE_RULES_JUDGE_H
 #define MILLRACE_RULES_JUDGE_H

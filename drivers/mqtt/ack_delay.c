@@ -1,5 +1,5 @@
 /*
- * ack_delay: when to commit (see ack_delay.h; FINDINGS tell what holding buys).
+ * ack_delay: when to commit (see ack_delay.h).
  *
  * The trap: a broker that lets only 20 messages be under way sends 20 and falls
  * silent until we acknowledge.  Waiting out the hold would make that 20

@@ -1,5 +1,5 @@
 /*
- * link: libmosquitto, tamed (see link.h; FINDINGS list its traps).
+ * link: libmosquitto, tamed (see link.h).
  *
  * Acknowledgements: the library queues the PUBACK before it hands over the
  * message.  mosquitto_threaded_set(true) is what keeps it in the queue until

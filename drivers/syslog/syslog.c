@@ -8,7 +8,7 @@
  * and what the spool can't take is dropped there, counted and named; what the
  * kernel dropped before us is asked for and counted as an error.
  *
- * Time: what has a zone is believed as DESIGN section 3 says.  The old format
+ * Time: what has a zone is believed as source_time.h says.  The old format
  * has none: the arrival stands and the reading is uncertain.  Bytes that are
  * not UTF-8 become question marks, one each; the message is counted as
  * malformed.
