@@ -162,14 +162,14 @@ bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *
                                 const char *origin, const char *reason, const void *payload, size_t len);
 void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t seq, const char *reason);
 
-/* ---- alarms (store/writer/alarm.c) ---- */
+/* ---- alarms (writer/alarm.c) ---- */
 
 void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a);
 bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_note *n); /* false: no room */
 void spool_batch_clear_alarms(struct spool_batch *b);
 uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at most */
 
-/* ---- what rules have learned (store/writer/baseline.c) ---- */
+/* ---- what rules have learned (writer/baseline.c) ---- */
 
 void spool_batch_clear_learned(struct spool_batch *b);
 uint64_t spool_learned_rows(const struct spool_plan *plan); /* at most */

@@ -22,9 +22,24 @@ enum {
         MORE_PAUSE_US = 20000, /* between commits that only trim */
         RETRY_FIRST_US = 100000,
         RETRY_MOST_US = 30000000,
-        MOST_DAMAGED = 4,
         CROWDED_ROWS = 2000, /* tag times are saved, so that rows up to there may go */
 };
+
+/* ---- when ---- */
+
+void spool_arm(struct spool *s)
+{
+        if (!rt_timer_armed(&s->interval) && s->state != COMMIT_BACKOFF)
+                rt_timer_set(s->rt, &s->interval, s->conf.commit_interval_us);
+}
+
+void spool_hurry(struct spool *s, int64_t within_us)
+{
+        if (s->state == COMMIT_BACKOFF ||
+            (rt_timer_armed(&s->interval) && s->interval.due_us <= rt_mono_us(s->rt) + within_us))
+                return;
+        rt_timer_set(s->rt, &s->interval, within_us);
+}
 
 /* ---- a commit ---- */
 
@@ -301,22 +316,6 @@ static void settle_acks(struct spool *s)
         s->oldest_held_ts_us = s->result.oldest_held_ts_us;
         s->purging = s->result.purging;
         b->n_dead = b->n_repairs = b->n_forget = b->purge_upto = 0;
-}
-
-/*
- * Ends the program when the file answers wrongly time and again (once may be a
- * failing read): the next start finds the mark, moves the file aside and goes
- * on.
- */
-void spool_note_damage(struct spool *s, int *in_a_row, bool damaged)
-{
-        *in_a_row = damaged ? *in_a_row + 1 : 0;
-        if (*in_a_row < MOST_DAMAGED)
-                return;
-        spool_rescue_mark(s->conf.path);
-        log_error("spool", "%s is damaged (%s); ending, the next start will rescue it", s->conf.path,
-                  s->result.damaged ? s->result.fault : "it cannot be read");
-        abort();
 }
 
 static void on_commit_done(struct rt_work *w)

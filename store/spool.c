@@ -44,20 +44,6 @@ bool spool_has_room(const struct spool *s, size_t n, size_t text_bytes)
 
 /* ---- gathering ---- */
 
-void spool_arm(struct spool *s)
-{
-        if (!rt_timer_armed(&s->interval) && s->state != COMMIT_BACKOFF)
-                rt_timer_set(s->rt, &s->interval, s->conf.commit_interval_us);
-}
-
-void spool_hurry(struct spool *s, int64_t within_us)
-{
-        if (s->state == COMMIT_BACKOFF ||
-            (rt_timer_armed(&s->interval) && s->interval.due_us <= rt_mono_us(s->rt) + within_us))
-                return;
-        rt_timer_set(s->rt, &s->interval, within_us);
-}
-
 /*
  * A tag's times only grow, but for what the source itself calls historical. It
  * lies under the row of its unit.

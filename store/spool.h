@@ -171,10 +171,7 @@ void spool_hurry(struct spool *s, int64_t within_us);
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
                       size_t len);
 
-/*
- * ---- alarms: the last state of each, and the journal of what happened to them
- * ----
- */
+/* ---- alarms: the last state of each, and the journal ---- */
 
 /*
  * (source, tag, rule, limit_kind) is the key; tag "" is the source as a whole.

@@ -1,7 +1,6 @@
 /*
  * requests: what a client of the control socket may ask of a running agent:
- * `status`, `send`, `alarms`, `alarm_cmd`, `requeue`,
- * `purge`.  Loop thread.
+ * `status`, `send`, `alarms`, `alarm_cmd`, `requeue`, `purge`.  Loop thread.
  */
 #ifndef MILLRACE_CONTROL_REQUESTS_H
 #define MILLRACE_CONTROL_REQUESTS_H

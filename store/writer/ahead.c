@@ -68,3 +68,12 @@ bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uin
         }
         return false;
 }
+
+uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane)
+{
+        uint64_t pin;
+
+        atomic_store(&db->cutting[lane], true);
+        pin = atomic_load(&db->pin[lane]);
+        return pin > b->acked[lane] ? pin : b->acked[lane];
+}

@@ -10,10 +10,7 @@
 
 #include "store/batch.h"
 
-/*
- * ---- the writer's connection (store/writer/file.c opens it,
- * store/writer/load.c reads it once, store/writer/transaction.c writes) ----
- */
+/* ---- the connection: file.c opens it, load.c reads, transaction.c writes ---- */
 
 enum spool_stmt {
         STMT_PUT_READING,
@@ -84,7 +81,7 @@ struct spool_db {
         bool fresh;                   /* made by a rescue: its marker is still there */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
-        bool marked;   /* since the last checkpoint, see store/writer/mark.c */
+        bool marked;   /* since the last checkpoint, see mark.c */
         bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
         uint64_t max_pages_set;
         struct spool_thin *thin; /* NULL: when_full is something else */
@@ -107,7 +104,7 @@ struct spool_db {
         } v;
         uint64_t epoch;
         _Atomic uint64_t pin[SPOOL_LANES];     /* written by the loop at any time */
-        _Atomic uint64_t gap_after, gap_below; /* as the pin: see store/writer/ahead.c */
+        _Atomic uint64_t gap_after, gap_below; /* as the pin: see ahead.c */
         _Atomic bool cutting[SPOOL_LANES];     /* this commit has read the pin and may touch rows above it */
         _Atomic bool closing;
         _Atomic int n_close_waits; /* for locks, since closing */
@@ -168,20 +165,20 @@ int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
 
-/* The seq it must have (store/writer/mark.c). */
+/* The seq it must have (mark.c). */
 void spool_mark_note(struct spool_db *db, uint64_t seq);
 uint64_t spool_mark_of(const struct spool_db *db, uint64_t epoch);
 int spool_mark_check(struct spool_db *db, uint64_t last, struct err *e);
 
-/* The disk under it (store/writer/disk.c). */
+/* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);
 void spool_disk_look(struct spool_db *db);
 bool spool_disk_takes(struct spool_db *db, uint64_t pages);
 uint64_t spool_disk_trim_bytes(const struct spool_db *db);
 
 /*
- * Steps of a commit (store/writer/ledger.c, store/writer/trim.c,
- * store/writer/put.c).
+ * Steps of a commit (ledger.c, trim.c,
+ * put.c).
  */
 void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops, int64_t at_us);
 void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acked);
@@ -192,7 +189,7 @@ void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t ac
 bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res);
 void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 /*
- * The oldest minute that is not thin yet becomes so (store/writer/thin.c).
+ * The oldest minute that is not thin yet becomes so (thin.c).
  * False: there is none, or no more in this commit.
  */
 bool spool_db_thin(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
@@ -236,10 +233,7 @@ void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b);
 void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b);
 
-/*
- * ---- a damaged file: begin (store/rescue/set_aside.c), open a fresh one,
- * carry (store/rescue/rescue.c) ----
- */
+/* ---- a damaged file: rescue/set_aside.c begins, rescue/rescue.c carries ---- */
 
 struct spool_rescue {
         int64_t at_us;
@@ -261,7 +255,7 @@ void spool_rescue_unmark(const char *path);
 int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
 int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *gateway, struct err *e);
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);
-void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t cap); /* store/writer/fault.c */
+void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t cap); /* fault.c */
 int spool_fault_open(const char *spool, const char *file, struct err *e);
 void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res);
 /*

@@ -12,9 +12,12 @@
  * disk that does not tell its room counts as large; then SQLite finds out.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "store/writer/stmt.h"
 
@@ -65,4 +68,22 @@ bool spool_disk_takes(struct spool_db *db, uint64_t pages)
 uint64_t spool_disk_trim_bytes(const struct spool_db *db)
 {
         return db->crowded ? (db->disk_room + db->wal_room) / 4 : UINT64_MAX;
+}
+
+int spool_sync_directory(const char *path)
+{
+        char dir[4096];
+        char *slash;
+        int fd, rc;
+
+        snprintf(dir, sizeof(dir), "%s", path);
+        slash = strrchr(dir, '/');
+        if (slash)
+                slash[slash == dir] = '\0';
+        fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -1;
+        rc = fsync(fd);
+        close(fd);
+        return rc;
 }

@@ -71,3 +71,29 @@ int spool_fault_open(const char *spool, const char *file, struct err *e)
                                spool, file);
         return err_errno(e, "spool %s: cannot open %s for writing", spool, file);
 }
+
+int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out)
+{
+        sqlite3_stmt *st = NULL;
+        int rc = sqlite3_prepare_v2(c, sql, -1, &st, NULL);
+
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(st);
+        if (rc == SQLITE_ROW) {
+                *out = sqlite3_column_int64(st, 0);
+                rc = SQLITE_OK;
+        } else if (rc == SQLITE_DONE) {
+                rc = SQLITE_NOTFOUND;
+        }
+        sqlite3_finalize(st);
+        return rc;
+}
+
+int spool_db_fail(struct spool_db *db, const char *doing, struct err *e)
+{
+        int rc = sqlite3_errcode(db->conn) & 0xff;
+
+        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+                db->damaged = true;
+        return err_set(e, "spool %s: %s: %s", db->path, doing, sqlite3_errmsg(db->conn));
+}

@@ -26,34 +26,6 @@
 #include "agent/base/log.h"
 #include "store/writer/db.h"
 
-const char *const spool_lane_names[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [SPOOL_SAMPLES] = "samples"};
-
-int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out)
-{
-        sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(c, sql, -1, &st, NULL);
-
-        if (rc == SQLITE_OK)
-                rc = sqlite3_step(st);
-        if (rc == SQLITE_ROW) {
-                *out = sqlite3_column_int64(st, 0);
-                rc = SQLITE_OK;
-        } else if (rc == SQLITE_DONE) {
-                rc = SQLITE_NOTFOUND;
-        }
-        sqlite3_finalize(st);
-        return rc;
-}
-
-int spool_db_fail(struct spool_db *db, const char *doing, struct err *e)
-{
-        int rc = sqlite3_errcode(db->conn) & 0xff;
-
-        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-                db->damaged = true;
-        return err_set(e, "spool %s: %s: %s", db->path, doing, sqlite3_errmsg(db->conn));
-}
-
 /* ---- lock and epoch ---- */
 
 static int take_lock(struct spool_db *db, struct err *e)
@@ -97,24 +69,6 @@ static uint64_t read_sidecar(const struct spool_db *db)
         close(fd);
         text[n > 0 ? n : 0] = '\0';
         return strtoull(text, NULL, 10);
-}
-
-int spool_sync_directory(const char *path)
-{
-        char dir[4096];
-        char *slash;
-        int fd, rc;
-
-        snprintf(dir, sizeof(dir), "%s", path);
-        slash = strrchr(dir, '/');
-        if (slash)
-                slash[slash == dir] = '\0';
-        fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -1;
-        rc = fsync(fd);
-        close(fd);
-        return rc;
 }
 
 /* Whole or not at all: a torn number would let an old epoch come back. */

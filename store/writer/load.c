@@ -207,16 +207,6 @@ static int load_sizes(struct spool_db *db, const struct lane *events, struct err
         return 0;
 }
 
-int spool_db_load_span(struct spool_db *db, struct err *e)
-{
-        int rc = spool_db_get_int(db->conn, "SELECT base_us FROM span ORDER BY first_seq DESC LIMIT 1", &db->v.base_us);
-
-        if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND)
-                return spool_db_fail(db, "cannot read its times", e);
-        db->v.has_span = rc == SQLITE_OK;
-        return 0;
-}
-
 int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e)
 {
         for (int i = 0; i < SPOOL_LANES; i++)

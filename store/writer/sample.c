@@ -233,3 +233,37 @@ void spool_read_row(sqlite3_stmt *st, struct spool_row *row)
         r->mid = (uint16_t)sqlite3_column_int(st, 7);
         read_value(st, 5, flags & FLAG_BOOL, r);
 }
+
+int spool_db_load_span(struct spool_db *db, struct err *e)
+{
+        int rc = spool_db_get_int(db->conn, "SELECT base_us FROM span ORDER BY first_seq DESC LIMIT 1", &db->v.base_us);
+
+        if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND)
+                return spool_db_fail(db, "cannot read its times", e);
+        db->v.has_span = rc == SQLITE_OK;
+        return 0;
+}
+
+void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row)
+{
+        row->a = (struct spool_aggregate){.n = 1};
+        if (!st || !(row->r.flags & READING_AGGREGATE))
+                return;
+        sqlite3_bind_int64(st, 1, (int64_t)row->seq);
+        if (sqlite3_step(st) == SQLITE_ROW) {
+                row->a.n = (uint64_t)sqlite3_column_int64(st, 0);
+                row->a.has_range = sqlite3_column_type(st, 1) != SQLITE_NULL;
+                row->a.min = sqlite3_column_double(st, 1);
+                row->a.max = sqlite3_column_double(st, 2);
+        }
+        sqlite3_reset(st);
+}
+
+void spool_db_cut_aggregates(struct spool_db *db, uint64_t first, uint64_t last)
+{
+        if (!db->v.has_aggregates)
+                return;
+        stmt_bind(db, STMT_CUT_AGGREGATES, 1, first);
+        stmt_bind(db, STMT_CUT_AGGREGATES, 2, last);
+        stmt_run(db, STMT_CUT_AGGREGATES);
+}

@@ -88,30 +88,6 @@ void spool_thin_begin(struct spool_db *db)
 
 /* ---- aggregates ---- */
 
-void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row)
-{
-        row->a = (struct spool_aggregate){.n = 1};
-        if (!st || !(row->r.flags & READING_AGGREGATE))
-                return;
-        sqlite3_bind_int64(st, 1, (int64_t)row->seq);
-        if (sqlite3_step(st) == SQLITE_ROW) {
-                row->a.n = (uint64_t)sqlite3_column_int64(st, 0);
-                row->a.has_range = sqlite3_column_type(st, 1) != SQLITE_NULL;
-                row->a.min = sqlite3_column_double(st, 1);
-                row->a.max = sqlite3_column_double(st, 2);
-        }
-        sqlite3_reset(st);
-}
-
-void spool_db_cut_aggregates(struct spool_db *db, uint64_t first, uint64_t last)
-{
-        if (!db->v.has_aggregates)
-                return;
-        stmt_bind(db, STMT_CUT_AGGREGATES, 1, first);
-        stmt_bind(db, STMT_CUT_AGGREGATES, 2, last);
-        stmt_run(db, STMT_CUT_AGGREGATES);
-}
-
 static void put_aggregate(struct spool_db *db, uint64_t seq, const struct spool_aggregate *a)
 {
         sqlite3_stmt *st = db->stmt[STMT_PUT_AGGREGATE];

@@ -92,15 +92,6 @@ static int64_t free_pages(struct spool_db *db)
         return (int64_t)db->plan.db_pages - SPARE_PAGES - (int64_t)(share / PAGE_BYTES) - (int64_t)stmt_used_pages(db);
 }
 
-uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane)
-{
-        uint64_t pin;
-
-        atomic_store(&db->cutting[lane], true);
-        pin = atomic_load(&db->pin[lane]);
-        return pin > b->acked[lane] ? pin : b->acked[lane];
-}
-
 static bool drop_oldest(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
         uint64_t after = 0, upto, n = 0;
