@@ -119,7 +119,7 @@ static void on_uplink_state(void *ctx, bool up, const char *why)
                        up ? "up" : "down", words);
 }
 
-static void on_uplink_again(void *ctx, uint32_t token, bool delivered, const char *why)
+static void on_uplink_resent(void *ctx, uint32_t token, bool delivered, const char *why)
 {
         requeue_report(((struct agent *)ctx)->requeue, token, delivered, why);
 }
@@ -253,7 +253,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                                            .on_fault = on_spool_fault,
                                            .on_dropped = on_spool_dropped,
                                            .ctx = a};
-        struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .on_again = on_uplink_again, .ctx = a};
+        struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .on_again = on_uplink_resent, .ctx = a};
         struct spool_counts counts;
 
         *a = (struct agent){.rt = rt, .conf = conf, .sink = sink};

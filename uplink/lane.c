@@ -248,7 +248,7 @@ static void rest(struct lane *l)
         int64_t us = window_rest_us(&l->w, rt_random(l->u->rt));
 
         l->resting = true;
-        lane_read_again(l, l->w.watermark);
+        lane_rewind(l, l->w.watermark);
         rt_timer_set(l->u->rt, &l->wake, us);
         if (first)
                 log_warn("kafka", "%s wait and are sent again: %s", l->id == SPOOL_EVENTS ? "events" : "samples",

@@ -94,7 +94,7 @@ void lane_learn_durable(struct lane *l);
  * All that was read and not sent is forgotten; reading begins again behind
  * `after`.
  */
-void lane_read_again(struct lane *l, uint64_t after);
+void lane_rewind(struct lane *l, uint64_t after);
 struct spool_row *lane_next_row(struct lane *l); /* NULL when there is none yet */
 void lane_took_row(struct lane *l);
 /*

@@ -202,7 +202,7 @@ void lane_kick(struct lane *l)
         l->batch[0].kicked = l->batch[1].kicked = true;
 }
 
-void lane_read_again(struct lane *l, uint64_t after)
+void lane_rewind(struct lane *l, uint64_t after)
 {
         for (int i = 0; i < 2; i++) {
                 if (l->batch[i].state == BATCH_FETCHING)
@@ -257,7 +257,7 @@ void lane_give_way(struct lane *l)
         l->gave_way_us = rt_mono_us(l->u->rt);
         l->first = c.last_seq[l->id] + 1;
         window_restart(&l->w, c.last_seq[l->id]);
-        lane_read_again(l, c.last_seq[l->id]);
+        lane_rewind(l, c.last_seq[l->id]);
         spool_pin_gap(l->u->spool, backlog->pinned, l->first);
         lane_kick(backlog);
         rt_timer_set(l->u->rt, &l->u->turn, 0);

@@ -9,7 +9,7 @@
 #include "agent/base/err.h"
 #include "uplink/lane.h"
 
-int uplink_again(struct uplink *u, enum spool_lane lane, const struct spool_row *row, uint32_t token, struct err *e)
+int uplink_resend(struct uplink *u, enum spool_lane lane, const struct spool_row *row, uint32_t token, struct err *e)
 {
         struct sink_record rec = {.opaque = token << OPAQUE_LANE_BITS | OPAQUE_AGAIN};
         enum uplink_lane no = lane == SPOOL_EVENTS ? UPLINK_EVENTS : UPLINK_SAMPLES;

@@ -53,7 +53,7 @@ struct uplink_status {
 struct uplink_upcalls {
         void (*on_state)(void *ctx, bool up, const char *why); /* transitions only */
         void (*on_again)(void *ctx, uint32_t token, bool delivered,
-                         const char *why); /* NULL: uplink_again is not used */
+                         const char *why); /* NULL: uplink_resend is not used */
         void *ctx;
 };
 
@@ -73,7 +73,7 @@ void uplink_heartbeat(struct uplink *u, const char *json, size_t len);
  * on_again with the token (at most 2^30) unless it is refused: SINK_E_FULL,
  * SINK_E_RETRY, or < 0 for ever (told in *e).
  */
-int uplink_again(struct uplink *u, enum spool_lane lane, const struct spool_row *row, uint32_t token, struct err *e);
+int uplink_resend(struct uplink *u, enum spool_lane lane, const struct spool_row *row, uint32_t token, struct err *e);
 /*
  * No more fetches or records; on_stopped when nothing is under way. Delivered
  * ones are acked to the spool before.

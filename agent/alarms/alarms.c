@@ -215,7 +215,7 @@ static void arm(struct alarms *a)
 void alarms_commit(struct alarms *a)
 {
         if (a->untold)
-                alarms_again_mark(a);
+                alarms_renotify_mark(a);
         if (a->unsynced)
                 spool_hurry(a->spool, COMMIT_WITHIN_US);
         a->unsynced = false;
@@ -309,7 +309,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         snprintf(a->identity, sizeof(a->identity), "%s:%llu", conf->gateway, (unsigned long long)counts.epoch);
         a->rules = alarms_new_rules(a, &now);
         alarms_bind_configured(a, &now);
-        if (alarms_load(a, e) == 0 && alarms_learned_load(a, e) == 0 && alarms_again_load(a, e) == 0)
+        if (alarms_load(a, e) == 0 && alarms_learned_load(a, e) == 0 && alarms_renotify_load(a, e) == 0)
                 return a;
         alarms_close(a);
         return NULL;
@@ -323,7 +323,7 @@ void alarms_start(struct alarms *a)
         alarms_bind_configured(a, &now);
         a->running = true;
         alarms_learned_start(a);
-        alarms_again_start(a);
+        alarms_renotify_start(a);
         alarms_settle(a);
 }
 
@@ -333,7 +333,7 @@ void alarms_stop(struct alarms *a)
         rt_timer_cancel(a->rt, &a->timer);
         alarms_learned_stop(a);
         if (a->untold)
-                alarms_again_mark(a);
+                alarms_renotify_mark(a);
 }
 
 void alarms_close(struct alarms *a)
@@ -343,7 +343,7 @@ void alarms_close(struct alarms *a)
         rt_timer_cancel(a->rt, &a->timer);
         rt_timer_cancel(a->rt, &a->save_timer);
         alarms_release_kept(a);
-        alarms_again_free(a);
+        alarms_renotify_free(a);
         for (size_t i = 0; i < a->n_names; i++)
                 free(a->names[i]);
         free(a->names);

@@ -75,10 +75,10 @@ void alarms_keep(struct alarms *a, const struct rules_row *row); /* its past, sh
 void alarms_release_kept(struct alarms *a);
 
 /* renotify.c */
-int alarms_again_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */
-void alarms_again_start(struct alarms *a);
-void alarms_again_mark(struct alarms *a);
-void alarms_again_free(struct alarms *a);
+int alarms_renotify_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */
+void alarms_renotify_start(struct alarms *a);
+void alarms_renotify_mark(struct alarms *a);
+void alarms_renotify_free(struct alarms *a);
 
 /* baselines.c */
 int alarms_learned_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */

@@ -76,14 +76,14 @@ static void tell(struct alarms *a, const struct alarm_notice *notice)
         }
 }
 
-int alarms_again_load(struct alarms *a, struct err *e)
+int alarms_renotify_load(struct alarms *a, struct err *e)
 {
         a->again = mem_alloc(sizeof(*a->again));
         a->again->a = a;
         return spool_each_untold(a->spool, on_untold, a->again, e);
 }
 
-void alarms_again_start(struct alarms *a)
+void alarms_renotify_start(struct alarms *a)
 {
         const struct again *g = a->again;
         struct alarm_notice notice = {0};
@@ -107,7 +107,7 @@ void alarms_again_start(struct alarms *a)
 }
 
 /* Nobody has something to tell yet: so the spool may mark it. */
-void alarms_again_mark(struct alarms *a)
+void alarms_renotify_mark(struct alarms *a)
 {
         bool busy = rules_group_waits(a->rules);
 
@@ -119,7 +119,7 @@ void alarms_again_mark(struct alarms *a)
         a->untold = false;
 }
 
-void alarms_again_free(struct alarms *a)
+void alarms_renotify_free(struct alarms *a)
 {
         for (size_t i = 0; a->again && i < ONE_BY_ONE; i++)
                 free(a->again->one[i].json);

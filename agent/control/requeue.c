@@ -155,7 +155,7 @@ static void refuse(struct requeue *r, const char *why)
 static bool send_item(struct requeue *r, struct item *it)
 {
         struct err e = {""};
-        int rc = uplink_again(r->uplink, r->lane, &it->row, (uint32_t)(it - r->item), &e);
+        int rc = uplink_resend(r->uplink, r->lane, &it->row, (uint32_t)(it - r->item), &e);
 
         if (rc > 0) {
                 rt_timer_set(r->rt, &r->again, AGAIN_US);
