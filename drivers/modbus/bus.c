@@ -1,5 +1,5 @@
 /*
- * bus: see bus.h.  Whose turn it is decides modbus_turn; here is the wire.
+ * bus: see bus.h.  Whose turn it is decides modbus_schedule; here is the wire.
  *
  * TCP: a request has a transaction id; an answer counts only with the id and
  * the unit of a request that is still waited for.  Later ones are discarded and
@@ -39,7 +39,7 @@ struct modbus_bus {
         const struct modbus_conf *conf;
         struct modbus_plan *plan;
         struct modbus_outcome outcome;
-        struct modbus_turns turns;
+        struct modbus_schedule schedule;
         struct slot slots[MODBUS_IN_FLIGHT_MAX];
         uint8_t *told; /* enum quality by read: what was said last */
         bool tcp, open, paused;
@@ -67,13 +67,13 @@ struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_
         b->char_ns = modbus_char_ns(conf);
         b->silence_us = modbus_silence_us(conf);
         b->told = mem_alloc(plan->n_points + 1);
-        modbus_turns_init(&b->turns, conf, plan);
+        modbus_schedule_init(&b->schedule, conf, plan);
         return b;
 }
 
 void modbus_bus_free(struct modbus_bus *b)
 {
-        modbus_turns_release(&b->turns);
+        modbus_schedule_release(&b->schedule);
         free(b->told);
         free(b);
 }
@@ -108,8 +108,8 @@ static void finish(struct modbus_bus *b, struct slot *s, enum modbus_answer answ
 {
         size_t device = b->plan->reads[s->read].device;
         int64_t cost_us = now_us - s->sent_us, rest_us = modbus_pause_us(b->conf, b->plan->devices[device]);
-        bool was_down = b->turns.devices[device].down;
-        struct modbus_turn_result r = modbus_turns_done(&b->turns, s->read, answer, now_us, cost_us);
+        bool was_down = b->schedule.devices[device].down;
+        struct modbus_schedule_result r = modbus_schedule_done(&b->schedule, s->read, answer, now_us, cost_us);
 
         s->used = false;
         b->counts.busy_us += cost_us + (rest_us > b->silence_us ? rest_us : b->silence_us);
@@ -130,7 +130,7 @@ static void on_timeout(struct modbus_bus *b, struct slot *s, int64_t now_us)
 
         b->counts.timeouts++;
         if (!b->tcp) {
-                b->turns.hold_us[s->unit] = now_us + (late_us > LATE_LEAST_US ? late_us : LATE_LEAST_US);
+                b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_LEAST_US ? late_us : LATE_LEAST_US);
                 modbus_rtu_flush(&b->rtu);
         }
         finish(b, s, MODBUS_SILENT, now_us, "no answer");
@@ -145,8 +145,8 @@ static bool split(struct modbus_bus *b, struct slot *s, int64_t now_us)
                 return false;
         s->used = false;
         b->told[second] = b->told[s->read];
-        modbus_turns_back(&b->turns, s->read, now_us);
-        modbus_turns_add(&b->turns, second, now_us);
+        modbus_schedule_back(&b->schedule, s->read, now_us);
+        modbus_schedule_add(&b->schedule, second, now_us);
         return true;
 }
 
@@ -360,7 +360,7 @@ static void give_way_to_noise(struct modbus_bus *b, int64_t now_us)
 
         if (!b->noisy_since_us)
                 b->noisy_since_us = now_us;
-        if (now_us - b->noisy_since_us < NOISE_US || !modbus_turns_take(&b->turns, now_us, &read, &wake_us))
+        if (now_us - b->noisy_since_us < NOISE_US || !modbus_schedule_take(&b->schedule, now_us, &read, &wake_us))
                 return;
         b->noisy_since_us = now_us;
         finish(b, take_slot(b, read, now_us), MODBUS_SILENT, now_us, "the line is never quiet");
@@ -375,13 +375,13 @@ enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct mo
         if (!b->open)
                 return MODBUS_WAIT;
         first_us = expire(b, now_us);
-        if (b->tcp && b->counts.requests && now_us - b->heard_us > DEAF_US && b->turns.n_busy) {
+        if (b->tcp && b->counts.requests && now_us - b->heard_us > DEAF_US && b->schedule.n_busy) {
                 out->why = "nothing was heard for 5 minutes";
                 return MODBUS_BROKEN;
         }
         ready_us = b->ready_us > b->quiet_us ? b->ready_us : b->quiet_us;
         out->until_us = first_us;
-        if (b->paused || b->turns.n_busy == (unsigned)b->conf->in_flight)
+        if (b->paused || b->schedule.n_busy == (unsigned)b->conf->in_flight)
                 return MODBUS_WAIT;
         if (now_us < ready_us) {
                 if (b->rtu.len > 0)
@@ -389,7 +389,7 @@ enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct mo
                 out->until_us = earliest(first_us, ready_us);
                 return MODBUS_WAIT;
         }
-        if (modbus_turns_take(&b->turns, now_us, &read, &wake_us))
+        if (modbus_schedule_take(&b->schedule, now_us, &read, &wake_us))
                 return send_read(b, read, now_us, out);
         b->noisy_since_us = 0;
         out->until_us = earliest(first_us, wake_us);
@@ -405,7 +405,7 @@ void modbus_bus_open(struct modbus_bus *b, int64_t now_us)
         b->quiet_us = now_us + b->silence_us;
         b->noisy_since_us = 0;
         b->rtu.len = b->mbap.len = b->mbap.taken = 0;
-        modbus_turns_open(&b->turns, now_us);
+        modbus_schedule_open(&b->schedule, now_us);
 }
 
 void modbus_bus_close(struct modbus_bus *b, int64_t now_us, const char *why)
@@ -415,7 +415,7 @@ void modbus_bus_close(struct modbus_bus *b, int64_t now_us, const char *why)
                 if (!b->slots[i].used)
                         continue;
                 b->slots[i].used = false;
-                modbus_turns_back(&b->turns, b->slots[i].read, now_us);
+                modbus_schedule_back(&b->schedule, b->slots[i].read, now_us);
         }
         for (size_t i = 0; i < b->plan->n_reads; i++)
                 tell_bad(b, i, QUALITY_BAD_NOT_CONNECTED, why);
@@ -433,7 +433,7 @@ const char *modbus_bus_why(const struct modbus_bus *b)
 
 const struct modbus_counts *modbus_bus_counts(struct modbus_bus *b)
 {
-        b->counts.overruns = b->turns.n_overruns;
+        b->counts.overruns = b->schedule.n_overruns;
         b->counts.garbage_bytes = b->rtu.n_garbage;
         return &b->counts;
 }

@@ -31,7 +31,7 @@
 
 enum { CONNECT_US = 5000000, PEER_GONE_MS = 10000, ADDRESSES_MOST = 4, ROUNDS_MOST = 64 };
 
-enum room { SHUT, RESOLVING, CONNECTING, OPEN };
+enum port_state { SHUT, RESOLVING, CONNECTING, OPEN };
 
 struct modbus {
         struct driver *d;
@@ -39,7 +39,7 @@ struct modbus {
         struct modbus_address address;
         struct modbus_plan *plan;
         struct modbus_bus *bus;
-        enum room room;
+        enum port_state port_state;
         bool interned, stopping;
 
         struct rt_watch watch; /* fd -1: none */
@@ -175,7 +175,7 @@ static void shut(struct modbus *m)
         }
         m->watch.fd = -1;
         m->out.len = m->sent = 0;
-        m->room = SHUT;
+        m->port_state = SHUT;
 }
 
 static void fail(struct modbus *m, const char *why)
@@ -187,7 +187,7 @@ static void fail(struct modbus *m, const char *why)
 
 static void opened(struct modbus *m)
 {
-        m->room = OPEN;
+        m->port_state = OPEN;
         watch(m, RT_READ);
         modbus_bus_open(m->bus, rt_mono_us(m->d->rt));
         m->d->host->link_up(m->d);
@@ -244,7 +244,7 @@ static void connect_next(struct modbus *m)
                 fail_connect(m, errno);
                 return;
         }
-        m->room = CONNECTING;
+        m->port_state = CONNECTING;
         watch(m, RT_WRITE);
         rt_timer_set(m->d->rt, &m->timer, CONNECT_US);
 }
@@ -291,7 +291,7 @@ static void on_resolved(struct rt_work *w)
         struct modbus *m = list_entry(w, struct modbus, resolve);
         char why[400];
 
-        m->room = SHUT;
+        m->port_state = SHUT;
         if (m->stopping) {
                 m->d->host->stopped(m->d);
         } else if (m->resolve_error) {
@@ -369,7 +369,7 @@ static void run(struct modbus *m)
 {
         int64_t now_us;
 
-        for (int i = 0; m->room == OPEN && !m->out.len; i++) {
+        for (int i = 0; m->port_state == OPEN && !m->out.len; i++) {
                 if (i == ROUNDS_MOST) { /* a slave as fast as we are: others have their turn too */
                         rt_timer_set(m->d->rt, &m->timer, 0);
                         return;
@@ -398,13 +398,13 @@ static void on_event(struct rt_watch *w, unsigned events)
 {
         struct modbus *m = list_entry(w, struct modbus, watch);
 
-        if (m->room == CONNECTING) {
+        if (m->port_state == CONNECTING) {
                 on_connected(m);
                 return;
         }
         if (events & RT_WRITE && m->out.len && write_out(m) < 0)
                 return;
-        if (events & (RT_READ | RT_ERROR) && m->room == OPEN && read_all(m) < 0)
+        if (events & (RT_READ | RT_ERROR) && m->port_state == OPEN && read_all(m) < 0)
                 return;
         run(m);
 }
@@ -413,7 +413,7 @@ static void on_timer(struct rt_timer *t)
 {
         struct modbus *m = list_entry(t, struct modbus, timer);
 
-        if (m->room == CONNECTING)
+        if (m->port_state == CONNECTING)
                 fail_connect(m, ETIMEDOUT);
         else
                 run(m);
@@ -456,7 +456,7 @@ static void modbus_start(struct driver *d)
         } else if (resolve(m, AI_NUMERICHOST) == 0) {
                 connect_next(m);
         } else {
-                m->room = RESOLVING;
+                m->port_state = RESOLVING;
                 rt_work_start(d->rt, &m->resolve);
         }
 }
@@ -466,7 +466,7 @@ static void modbus_pause(struct driver *d, bool on)
         struct modbus *m = d->priv;
 
         modbus_bus_pause(m->bus, on);
-        if (!on && m->room == OPEN)
+        if (!on && m->port_state == OPEN)
                 rt_timer_set(d->rt, &m->timer, 0);
 }
 
@@ -476,7 +476,7 @@ static void modbus_stop(struct driver *d)
         struct modbus *m = d->priv;
 
         m->stopping = true;
-        if (m->room == RESOLVING)
+        if (m->port_state == RESOLVING)
                 return;
         shut(m);
         d->host->stopped(d);

@@ -26,12 +26,12 @@ enum { PROBE_FIRST_US = 1000000, PROBE_MOST_US = 60000000, BUSY_US = 100000 };
 
 /* ---- a device's heap ---- */
 
-static int64_t due_of(const struct modbus_turns *t, uint32_t read)
+static int64_t due_of(const struct modbus_schedule *t, uint32_t read)
 {
         return t->reads[read].due_us;
 }
 
-static void push(struct modbus_turns *t, struct modbus_turn_device *d, uint32_t read)
+static void push(struct modbus_schedule *t, struct modbus_schedule_device *d, uint32_t read)
 {
         size_t at = d->n_heap++;
 
@@ -42,7 +42,7 @@ static void push(struct modbus_turns *t, struct modbus_turn_device *d, uint32_t 
         d->heap[at] = read;
 }
 
-static uint32_t pop(struct modbus_turns *t, struct modbus_turn_device *d)
+static uint32_t pop(struct modbus_schedule *t, struct modbus_schedule_device *d)
 {
         uint32_t top = d->heap[0], last = d->heap[--d->n_heap];
         size_t at = 0;
@@ -65,12 +65,12 @@ static uint32_t pop(struct modbus_turns *t, struct modbus_turn_device *d)
 
 /* ---- life ---- */
 
-static struct modbus_turn_device *device_of(struct modbus_turns *t, size_t read)
+static struct modbus_schedule_device *device_of(struct modbus_schedule *t, size_t read)
 {
         return &t->devices[t->plan->reads[read].device];
 }
 
-void modbus_turns_init(struct modbus_turns *t, const struct modbus_conf *bus, const struct modbus_plan *plan)
+void modbus_schedule_init(struct modbus_schedule *t, const struct modbus_conf *bus, const struct modbus_plan *plan)
 {
         uint32_t *heap;
 
@@ -92,19 +92,19 @@ void modbus_turns_init(struct modbus_turns *t, const struct modbus_conf *bus, co
                 push(t, device_of(t, i), i);
 }
 
-void modbus_turns_release(struct modbus_turns *t)
+void modbus_schedule_release(struct modbus_schedule *t)
 {
         free(t->devices);
         free(t->reads);
         free(t->heaps);
 }
 
-void modbus_turns_open(struct modbus_turns *t, int64_t now_us)
+void modbus_schedule_open(struct modbus_schedule *t, int64_t now_us)
 {
         if (!t->epoch_us)
                 t->epoch_us = now_us;
         for (size_t i = 0; i < t->plan->n_reads; i++)
-                t->reads[i] = (struct modbus_turn_read){.due_us = now_us};
+                t->reads[i] = (struct modbus_schedule_read){.due_us = now_us};
         for (size_t i = 0; i < t->n_devices; i++) {
                 t->devices[i].n_silent = t->devices[i].doubt = 0;
                 t->devices[i].probe_us = now_us;
@@ -117,7 +117,7 @@ void modbus_turns_open(struct modbus_turns *t, int64_t now_us)
 /* ---- whose turn ---- */
 
 /* One request that got lost happens on any line. */
-static bool in_doubt(const struct modbus_turn_device *d)
+static bool in_doubt(const struct modbus_schedule_device *d)
 {
         return d->down || d->doubt > DOUBT_STEP;
 }
@@ -127,12 +127,12 @@ struct lanes {
         unsigned free, idle_devices, doubtful;
 };
 
-static struct lanes look_at_lanes(const struct modbus_turns *t)
+static struct lanes look_at_lanes(const struct modbus_schedule *t)
 {
         struct lanes l = {.free = t->lanes - t->n_busy};
 
         for (size_t i = 0; i < t->n_devices; i++) {
-                const struct modbus_turn_device *d = &t->devices[i];
+                const struct modbus_schedule_device *d = &t->devices[i];
 
                 l.idle_devices += d->in_flight == 0 && !d->down;
                 l.doubtful += in_doubt(d) ? d->in_flight : 0;
@@ -140,7 +140,8 @@ static struct lanes look_at_lanes(const struct modbus_turns *t)
         return l;
 }
 
-static bool may_take_lane(const struct modbus_turns *t, const struct modbus_turn_device *d, const struct lanes *l)
+static bool may_take_lane(const struct modbus_schedule *t, const struct modbus_schedule_device *d,
+                          const struct lanes *l)
 {
         if (t->lanes == 1)
                 return true;
@@ -149,7 +150,7 @@ static bool may_take_lane(const struct modbus_turns *t, const struct modbus_turn
         return d->in_flight == 0 || l->free > l->idle_devices;
 }
 
-static int64_t ready_us(const struct modbus_turns *t, const struct modbus_turn_device *d)
+static int64_t ready_us(const struct modbus_schedule *t, const struct modbus_schedule_device *d)
 {
         int64_t at = due_of(t, d->heap[0]);
 
@@ -158,14 +159,14 @@ static int64_t ready_us(const struct modbus_turns *t, const struct modbus_turn_d
         return at > t->hold_us[d->unit] ? at : t->hold_us[d->unit];
 }
 
-static struct modbus_turn_device *earlier(const struct modbus_turns *t, struct modbus_turn_device *a,
-                                          struct modbus_turn_device *b)
+static struct modbus_schedule_device *earlier(const struct modbus_schedule *t, struct modbus_schedule_device *a,
+                                              struct modbus_schedule_device *b)
 {
         return !a || due_of(t, b->heap[0]) < due_of(t, a->heap[0]) ? b : a;
 }
 
 /* A slave in doubt that has waited so long goes, whoever waits behind it. */
-static int64_t impatient_us(const struct modbus_turns *t, const struct modbus_turn_device *d)
+static int64_t impatient_us(const struct modbus_schedule *t, const struct modbus_schedule_device *d)
 {
         int64_t at = ready_us(t, d) + PATIENCE * d->timeout_us;
 
@@ -176,7 +177,7 @@ static int64_t impatient_us(const struct modbus_turns *t, const struct modbus_tu
  * On one lane an unanswered request makes the others wait, so it goes where it
  * fits between them.
  */
-static bool fits_before(const struct modbus_turns *t, const struct modbus_turn_device *d, int64_t now_us,
+static bool fits_before(const struct modbus_schedule *t, const struct modbus_schedule_device *d, int64_t now_us,
                         int64_t healthy_us)
 {
         return healthy_us > now_us && (t->lanes > 1 || healthy_us > now_us + d->timeout_us);
@@ -187,9 +188,9 @@ static int64_t earliest(int64_t a, int64_t b)
         return a < b ? a : b;
 }
 
-bool modbus_turns_take(struct modbus_turns *t, int64_t now_us, size_t *read, int64_t *wake_us)
+bool modbus_schedule_take(struct modbus_schedule *t, int64_t now_us, size_t *read, int64_t *wake_us)
 {
-        struct modbus_turn_device *healthy = NULL, *doubtful = NULL, *d;
+        struct modbus_schedule_device *healthy = NULL, *doubtful = NULL, *d;
         int64_t healthy_us = INT64_MAX;
         struct lanes lanes;
 
@@ -226,7 +227,7 @@ bool modbus_turns_take(struct modbus_turns *t, int64_t now_us, size_t *read, int
 /* ---- how it ended ---- */
 
 /* The first slot of a read after `us`. */
-static int64_t slot_after(const struct modbus_turns *t, size_t read, int64_t us)
+static int64_t slot_after(const struct modbus_schedule *t, size_t read, int64_t us)
 {
         const struct modbus_read *r = &t->plan->reads[read];
         int64_t since = us - t->epoch_us - r->phase_us, k = since / r->period_us + (since >= 0);
@@ -234,9 +235,9 @@ static int64_t slot_after(const struct modbus_turns *t, size_t read, int64_t us)
         return t->epoch_us + r->phase_us + k * r->period_us;
 }
 
-static void schedule(struct modbus_turns *t, size_t read, int64_t now_us)
+static void schedule(struct modbus_schedule *t, size_t read, int64_t now_us)
 {
-        struct modbus_turn_read *r = &t->reads[read];
+        struct modbus_schedule_read *r = &t->reads[read];
         int64_t wanted = slot_after(t, read, r->due_us), next = slot_after(t, read, now_us);
 
         r->tries = 0;
@@ -245,7 +246,7 @@ static void schedule(struct modbus_turns *t, size_t read, int64_t now_us)
         r->due_us = next > wanted ? next : wanted;
 }
 
-static void release(struct modbus_turns *t, size_t read)
+static void release(struct modbus_schedule *t, size_t read)
 {
         device_of(t, read)->in_flight--;
         t->n_busy--;
@@ -253,31 +254,32 @@ static void release(struct modbus_turns *t, size_t read)
 }
 
 /* All its reads are due; equal keys keep a heap a heap. */
-static void come_back(struct modbus_turns *t, struct modbus_turn_device *d, int64_t now_us)
+static void come_back(struct modbus_schedule *t, struct modbus_schedule_device *d, int64_t now_us)
 {
         d->down = false;
         d->probe_pause_us = PROBE_FIRST_US;
         for (size_t i = 0; i < d->n_heap; i++)
-                t->reads[d->heap[i]] = (struct modbus_turn_read){.due_us = now_us};
+                t->reads[d->heap[i]] = (struct modbus_schedule_read){.due_us = now_us};
 }
 
 /*
  * How long the rest of the bus has its turn after something in doubt held one
  * lane for `cost_us`.
  */
-static int64_t others_us(const struct modbus_turns *t, int64_t cost_us)
+static int64_t others_us(const struct modbus_schedule *t, int64_t cost_us)
 {
         return t->lanes < SHARE ? cost_us * (SHARE - t->lanes) / t->lanes : 0;
 }
 
-static void probe_later(struct modbus_turns *t, struct modbus_turn_device *d, int64_t now_us, int64_t cost_us)
+static void probe_later(struct modbus_schedule *t, struct modbus_schedule_device *d, int64_t now_us, int64_t cost_us)
 {
         d->probe_us = now_us + d->probe_pause_us;
         d->probe_pause_us = 2 * d->probe_pause_us < PROBE_MOST_US ? 2 * d->probe_pause_us : PROBE_MOST_US;
         t->next_probe_us = now_us + others_us(t, cost_us);
 }
 
-static void note(struct modbus_turns *t, struct modbus_turn_device *d, bool answered, int64_t now_us, int64_t cost_us)
+static void note(struct modbus_schedule *t, struct modbus_schedule_device *d, bool answered, int64_t now_us,
+                 int64_t cost_us)
 {
         if (in_doubt(d))
                 t->doubt_turn_us = now_us + others_us(t, cost_us);
@@ -290,11 +292,11 @@ static void note(struct modbus_turns *t, struct modbus_turn_device *d, bool answ
         }
 }
 
-struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read, enum modbus_answer answer,
-                                            int64_t now_us, int64_t cost_us)
+struct modbus_schedule_result modbus_schedule_done(struct modbus_schedule *t, size_t read, enum modbus_answer answer,
+                                                   int64_t now_us, int64_t cost_us)
 {
-        struct modbus_turn_device *d = device_of(t, read);
-        struct modbus_turn_result result = {.failed = false};
+        struct modbus_schedule_device *d = device_of(t, read);
+        struct modbus_schedule_result result = {.failed = false};
 
         note(t, d, answer != MODBUS_SILENT, now_us, cost_us);
         if (answer != MODBUS_SILENT && d->down) {
@@ -321,14 +323,14 @@ struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read,
         return result;
 }
 
-void modbus_turns_back(struct modbus_turns *t, size_t read, int64_t due_us)
+void modbus_schedule_back(struct modbus_schedule *t, size_t read, int64_t due_us)
 {
         t->reads[read].due_us = due_us;
         release(t, read);
 }
 
-void modbus_turns_add(struct modbus_turns *t, size_t read, int64_t due_us)
+void modbus_schedule_add(struct modbus_schedule *t, size_t read, int64_t due_us)
 {
-        t->reads[read] = (struct modbus_turn_read){.due_us = due_us};
+        t->reads[read] = (struct modbus_schedule_read){.due_us = due_us};
         push(t, device_of(t, read), (uint32_t)read);
 }

@@ -11,12 +11,12 @@
 
 #include "drivers/modbus/plan.h"
 
-struct modbus_turn_read {
+struct modbus_schedule_read {
         int64_t due_us;
         unsigned tries; /* unanswered so far */
 };
 
-struct modbus_turn_device {
+struct modbus_schedule_device {
         uint8_t unit;
         unsigned retries;
         int64_t timeout_us;
@@ -29,9 +29,9 @@ struct modbus_turn_device {
         int64_t probe_us, probe_pause_us;
 };
 
-struct modbus_turns {
-        struct modbus_turn_device *devices;
-        struct modbus_turn_read *reads;
+struct modbus_schedule {
+        struct modbus_schedule_device *devices;
+        struct modbus_schedule_read *reads;
         uint32_t *heaps;
         const struct modbus_plan *plan;
         size_t n_devices;
@@ -48,32 +48,32 @@ enum modbus_answer {
         MODBUS_SILENT
 };
 
-struct modbus_turn_result {
+struct modbus_schedule_result {
         bool failed;               /* not answered, and no retry is left */
         bool went_down, came_back; /* the device */
 };
 
-void modbus_turns_init(struct modbus_turns *t, const struct modbus_conf *bus, const struct modbus_plan *plan);
-void modbus_turns_release(struct modbus_turns *t);
+void modbus_schedule_init(struct modbus_schedule *t, const struct modbus_conf *bus, const struct modbus_plan *plan);
+void modbus_schedule_release(struct modbus_schedule *t);
 
 /* Everything is due, also slaves that were given up. */
-void modbus_turns_open(struct modbus_turns *t, int64_t now_us);
+void modbus_schedule_open(struct modbus_schedule *t, int64_t now_us);
 
 /*
  * The read whose turn it is, taken out; or false and when to ask again (an
  * answer may make it earlier).
  */
-bool modbus_turns_take(struct modbus_turns *t, int64_t now_us, size_t *read, int64_t *wake_us);
+bool modbus_schedule_take(struct modbus_schedule *t, int64_t now_us, size_t *read, int64_t *wake_us);
 
 /* Ends what take began; `cost_us`: how long it held its lane. */
-struct modbus_turn_result modbus_turns_done(struct modbus_turns *t, size_t read, enum modbus_answer answer,
-                                            int64_t now_us, int64_t cost_us);
+struct modbus_schedule_result modbus_schedule_done(struct modbus_schedule *t, size_t read, enum modbus_answer answer,
+                                                   int64_t now_us, int64_t cost_us);
 
 /*
  * Not asked after all (the port is gone, or the read was split): due as it was.
  */
-void modbus_turns_back(struct modbus_turns *t, size_t read, int64_t due_us);
+void modbus_schedule_back(struct modbus_schedule *t, size_t read, int64_t due_us);
 /* A read that came to be by a split. */
-void modbus_turns_add(struct modbus_turns *t, size_t read, int64_t due_us);
+void modbus_schedule_add(struct modbus_schedule *t, size_t read, int64_t due_us);
 
 #endif

@@ -200,7 +200,7 @@ static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m)
 /* False: there was no room for all. */
 static bool give(struct mqtt_intake *in, bool may_wait)
 {
-        const struct sparkplug_turn *t = &in->turn;
+        const struct sparkplug_result *t = &in->turn;
 
         while (in->n_given < t->n) {
                 const struct reading *r = t->r + in->n_given;
@@ -226,7 +226,7 @@ void mqtt_intake_give_up(struct mqtt_intake *in)
 
 static void ask_for_rebirth(struct mqtt_intake *in)
 {
-        const struct sparkplug_turn *t = &in->turn;
+        const struct sparkplug_result *t = &in->turn;
 
         if (!in->publish || in->publish(in->publish_ctx, t->command_topic, t->command, t->command_len) < 0)
                 return;
@@ -236,7 +236,7 @@ static void ask_for_rebirth(struct mqtt_intake *in)
 /* What the message came to beside readings. */
 static void tell(struct mqtt_intake *in, const struct mqtt_message *m)
 {
-        const struct sparkplug_turn *t = &in->turn;
+        const struct sparkplug_result *t = &in->turn;
         struct driver *d = in->d;
 
         d->n_absent += t->n_absent;
@@ -267,7 +267,7 @@ static bool is_known(struct mqtt_intake *in, const struct mqtt_message *m)
 
 static void read_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)
 {
-        struct sparkplug_turn *t = &in->turn;
+        struct sparkplug_result *t = &in->turn;
 
         sparkplug_take(in->sparkplug, m->topic, m->payload, m->len, now, t);
         tell(in, m);

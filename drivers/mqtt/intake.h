@@ -33,7 +33,7 @@ struct mqtt_intake {
         uint64_t n_rows, n_bytes;   /* handed over since the caller last set them to 0 */
         /* Sparkplug: NULL and unused when no subscription is. */
         struct sparkplug *sparkplug;
-        struct sparkplug_turn turn;
+        struct sparkplug_result turn;
         size_t n_given;          /* of the turn's readings, the host has so many; the others wait */
         struct mqtt_print print; /* of the message they came in */
         uint16_t mid;

@@ -31,7 +31,7 @@ struct sparkplug {
 /* One message on its way. */
 struct sparkplug_message {
         struct sparkplug *s;
-        struct sparkplug_turn *out;
+        struct sparkplug_result *out;
         struct sparkplug_part *part;
         const Spb__Payload *payload;
         struct rt_time now;

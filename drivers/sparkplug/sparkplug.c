@@ -400,7 +400,7 @@ static bool unpack(struct sparkplug_message *m, const void *payload, size_t len)
         return !m->out->reason;
 }
 
-static void begin(struct sparkplug *s, struct sparkplug_turn *out)
+static void begin(struct sparkplug *s, struct sparkplug_result *out)
 {
         sparkplug_arena_reset(&s->arena);
         if (s->cap > READINGS_KEPT) {
@@ -414,7 +414,7 @@ static void begin(struct sparkplug *s, struct sparkplug_turn *out)
 }
 
 void sparkplug_take(struct sparkplug *s, const char *topic, const void *payload, size_t len, const struct rt_time *now,
-                    struct sparkplug_turn *out)
+                    struct sparkplug_result *out)
 {
         struct sparkplug_message m = {.s = s, .out = out, .now = *now};
         struct sparkplug_address address;

@@ -28,7 +28,7 @@ enum {
 struct sparkplug;
 
 /* What one message came to. */
-struct sparkplug_turn {
+struct sparkplug_result {
         struct reading *r; /* all but `mid` is filled */
         size_t n;
         const char *reason; /* NULL; or all or part of the message can't be read: to the quarantine */
@@ -49,6 +49,6 @@ struct sparkplug *sparkplug_new(struct tags *tags, const char *driver);
 void sparkplug_free(struct sparkplug *s);
 
 void sparkplug_take(struct sparkplug *s, const char *topic, const void *payload, size_t len, const struct rt_time *now,
-                    struct sparkplug_turn *out);
+                    struct sparkplug_result *out);
 
 #endif

@@ -57,7 +57,7 @@ static void pack(int n, bool names, bool aliases, bool types)
 
 static void measure(struct sparkplug *s, const char *what, const char *topic, int n)
 {
-        struct sparkplug_turn *out = mem_alloc(sizeof(*out));
+        struct sparkplug_result *out = mem_alloc(sizeof(*out));
         double best = 1e18;
 
         for (int round = 0; round < ROUNDS; round++) {

@@ -40,7 +40,7 @@ static void check_reading(struct tags *tags, const struct reading *r)
         BUG_ON(!(r->flags & READING_SOURCE_TIME) && r->ts_us != now_us);
 }
 
-static void check_turn(struct tags *tags, const struct sparkplug_turn *out)
+static void check_turn(struct tags *tags, const struct sparkplug_result *out)
 {
         Spb__Payload *p;
 
@@ -58,7 +58,7 @@ static void check_turn(struct tags *tags, const struct sparkplug_turn *out)
 
 static size_t take(struct sparkplug *s, struct tags *tags, const uint8_t *data, size_t size)
 {
-        static struct sparkplug_turn out;
+        static struct sparkplug_result out;
         size_t len = data[1] | (size_t)data[2] << 8;
         const struct rt_time now = {.mono_us = now_us / 2, .wall_us = now_us};
         uint8_t *copy;

@@ -23,7 +23,7 @@
 
 static struct sparkplug *s;
 static struct tags *tags;
-static struct sparkplug_turn out;
+static struct sparkplug_result out;
 static struct rt_time now;
 
 static void begin(size_t most_tags)
