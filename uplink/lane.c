@@ -242,12 +242,12 @@ void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const c
         }
 }
 
-static void rest(struct lane *l)
+static void back_off(struct lane *l)
 {
-        bool first = !l->w.rest.n;
-        int64_t us = window_rest_us(&l->w, rt_random(l->u->rt));
+        bool first = !l->w.backoff.n;
+        int64_t us = window_backoff_us(&l->w, rt_random(l->u->rt));
 
-        l->resting = true;
+        l->in_backoff = true;
         lane_rewind(l, l->w.watermark);
         rt_timer_set(l->u->rt, &l->wake, us);
         if (first)
@@ -290,8 +290,8 @@ bool lane_settle(struct lane *l)
                 want_durable(l);
         if (l->gives_way && window_is_empty(&l->w) && !l->u->stopping)
                 lane_give_way(l);
-        if (l->w.phase == WINDOW_RESTS && !l->resting && !l->u->stopping)
-                rest(l);
+        if (l->w.phase == WINDOW_BACKOFF && !l->in_backoff && !l->u->stopping)
+                back_off(l);
         return moved;
 }
 
@@ -300,8 +300,8 @@ static void on_wake(struct rt_timer *t)
         struct lane *l = list_entry(t, struct lane, wake);
 
         l->read_failed = false;
-        if (l->resting) {
-                l->resting = false;
+        if (l->in_backoff) {
+                l->in_backoff = false;
                 window_resume(&l->w);
         }
         uplink_pump(l->u);

@@ -5,7 +5,7 @@
  * Events have one, readings have one, or with live_first two: of fresh ones,
  * and of the backlog below them (lane_read.c).
  *
- * Everything stops by itself: a full window, a resting window, an empty spool,
+ * Everything stops by itself: a full window, a in_backoff window, an empty spool,
  * an empty bucket; and is started again by what ends that: reports, the lane's
  * timer, a kick.
  */
@@ -50,7 +50,7 @@ struct lane {
         bool gives_way;      /* the next row is too old: to be set as soon as the window is empty */
         bool idle;           /* the spool has nothing behind fetch_after: until a kick */
         bool read_failed;    /* until the timer */
-        bool resting;        /* until the timer */
+        bool in_backoff;     /* until the timer */
         struct rt_timer wake;
         struct spool_sync sync; /* the window waits for its acks to be on disk */
         bool syncing;
@@ -131,7 +131,7 @@ void lane_stop(struct lane *l);
 void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const char *why);
 
 /*
- * After a batch of reports: the watermark moves, and a lane that has to rest
+ * After a batch of reports: the watermark moves, and a lane that has to back off
  * rests. True when it moved.
  */
 bool lane_settle(struct lane *l);

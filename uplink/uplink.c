@@ -1,7 +1,7 @@
 /*
  * uplink: see uplink.h.  Lanes with the same parts (lane.c), pumped in their
  * order: events, readings, with live_first the backlog (lane_read.c).  Each has
- * a window and a rest of its own: a topic that is refused holds up its lane
+ * a window and a backoff of its own: a topic that is refused holds up its lane
  * only.  One turn of the loop produces a bounded number of records of each,
  * then timers and fds have their turn.
  *

@@ -15,7 +15,7 @@
 
 enum slot_state { SLOT_FREE, SLOT_OUT, SLOT_WAITS, SLOT_DONE };
 
-enum { REST_FIRST_US = 500000, REST_MOST_US = 30000000, SHRINK = 8 };
+enum { BACKOFF_FIRST_US = 500000, BACKOFF_MOST_US = 30000000, SHRINK = 8 };
 
 void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark)
 {
@@ -23,7 +23,7 @@ void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, u
                              .most_group = most_records,
                              .most_bytes = most_bytes,
                              .watermark = watermark,
-                             .rest = {REST_FIRST_US, REST_MOST_US, 0}};
+                             .backoff = {BACKOFF_FIRST_US, BACKOFF_MOST_US, 0}};
         w->slot = mem_alloc((unsigned long)most_records * sizeof(*w->slot));
 }
 
@@ -108,7 +108,7 @@ enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, 
 
 static void drain(struct window *w)
 {
-        w->phase = w->n_out ? WINDOW_DRAINS : WINDOW_RESTS;
+        w->phase = w->n_out ? WINDOW_DRAINS : WINDOW_BACKOFF;
 }
 
 static struct window_slot *settle(struct window *w, uint32_t slot, enum slot_state state)
@@ -170,7 +170,7 @@ bool window_advance(struct window *w)
         if (w->cursor < w->n_settled)
                 w->cursor = w->n_settled;
         if (w->n_settled != before)
-                w->rest.n = 0;
+                w->backoff.n = 0;
         make_room(w);
         return w->n_settled != before;
 }
@@ -207,10 +207,10 @@ void window_restart(struct window *w, uint64_t watermark)
         w->watermark = watermark;
 }
 
-int64_t window_rest_us(struct window *w, double random)
+int64_t window_backoff_us(struct window *w, double random)
 {
         if (!w->shrink)
-                return backoff_next_us(&w->rest, random);
+                return backoff_next_us(&w->backoff, random);
         w->shrink = false;
         if (w->group < w->most_group)
                 w->most_group = w->group;
@@ -220,7 +220,7 @@ int64_t window_rest_us(struct window *w, double random)
 
 void window_resume(struct window *w)
 {
-        BUG_ON(w->phase != WINDOW_RESTS);
+        BUG_ON(w->phase != WINDOW_BACKOFF);
         w->phase = WINDOW_FLOWS;
         w->cursor = w->n_settled;
         w->group = 0;

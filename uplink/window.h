@@ -28,7 +28,7 @@
 #include "agent/base/backoff.h"
 #include "uplink/sink.h"
 
-enum window_phase { WINDOW_FLOWS, WINDOW_DRAINS, WINDOW_RESTS };
+enum window_phase { WINDOW_FLOWS, WINDOW_DRAINS, WINDOW_BACKOFF };
 
 enum window_answer {
         WINDOW_SEND, /* it has a slot now: give it to the sink, or withdraw it */
@@ -61,7 +61,7 @@ struct window {
         enum window_full full;
         uint32_t group, most_group; /* sent since none was out, and how many may be; cap: no such bound */
         bool shrink;
-        struct backoff rest;
+        struct backoff backoff;
 };
 
 void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark);
@@ -100,10 +100,10 @@ void window_durable(struct window *w, uint64_t seq);
 void window_gone(struct window *w, uint64_t seq);
 
 /*
- * How long to rest this time: grows until the watermark moves. random is
+ * How long to back off this time: grows until the watermark moves. random is
  * uniform in [0, 1).
  */
-int64_t window_rest_us(struct window *w, double random);
+int64_t window_backoff_us(struct window *w, double random);
 
 /* RESTS -> FLOWS. Offer all rows behind the watermark, from the first. */
 void window_resume(struct window *w);

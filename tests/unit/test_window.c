@@ -76,7 +76,7 @@ static void check(const struct model *m)
         assert_int_equal(m->w.n_out, count_out(m));
         assert_true(m->w.n_out <= m->cap);
         assert_true(m->w.bytes_out <= m->most_bytes || m->w.n_out == 1);
-        assert_true(m->w.phase != WINDOW_RESTS || !m->w.n_out);
+        assert_true(m->w.phase != WINDOW_BACKOFF || !m->w.n_out);
         assert_true(m->w.phase != WINDOW_DRAINS || m->w.n_out);
 }
 
@@ -181,7 +181,7 @@ static void purge(struct model *m)
 
 static void rest(struct model *m)
 {
-        int64_t us = window_rest_us(&m->w, (double)rnd(m, 1000) / 1000);
+        int64_t us = window_backoff_us(&m->w, (double)rnd(m, 1000) / 1000);
 
         assert_true(us >= 0 && us <= 30000000);
         purge(m);
@@ -198,7 +198,7 @@ static void run_seed(uint64_t seed)
 
         init(&m, seed);
         for (; m.w.watermark < m.seq[ROWS - 1] && steps < 1000000; steps++) {
-                if (m.w.phase == WINDOW_RESTS)
+                if (m.w.phase == WINDOW_BACKOFF)
                         rest(&m);
                 else if (rnd(&m, 4))
                         offer(&m);
@@ -285,8 +285,8 @@ static void test_rests_grow_until_the_watermark_moves(void **state)
 
                 assert_int_equal(window_offer(&w, 1, 10, &slot), WINDOW_SEND);
                 window_report(&w, slot, SINK_RETRY, &seq);
-                assert_int_equal(w.phase, WINDOW_RESTS);
-                us = window_rest_us(&w, 0.5);
+                assert_int_equal(w.phase, WINDOW_BACKOFF);
+                us = window_backoff_us(&w, 0.5);
                 assert_true(us >= before_us && us <= 30000000);
                 before_us = us;
                 window_resume(&w);
@@ -297,7 +297,7 @@ static void test_rests_grow_until_the_watermark_moves(void **state)
         assert_true(window_advance(&w));
         window_offer(&w, 2, 10, &slot);
         window_report(&w, slot, SINK_RETRY, &seq);
-        assert_true(window_rest_us(&w, 0.5) < 1000000);
+        assert_true(window_backoff_us(&w, 0.5) < 1000000);
         window_free(&w);
 }
 
