@@ -16,30 +16,30 @@ static const char *text_of(sqlite3_stmt *st, int column)
         return s ? s : "";
 }
 
-static void read_one(sqlite3_stmt *st, struct spool_learned *l)
+static void read_one(sqlite3_stmt *st, struct spool_baseline *l)
 {
         const void *memory = sqlite3_column_blob(st, 6);
         int n = sqlite3_column_bytes(st, 6);
 
-        *l = (struct spool_learned){.at_us = sqlite3_column_int64(st, 0),
-                                    .source = text_of(st, 1),
-                                    .tag = text_of(st, 2),
-                                    .rule = text_of(st, 3),
-                                    .limit_kind = text_of(st, 4),
-                                    .form = sqlite3_column_int(st, 5)};
+        *l = (struct spool_baseline){.at_us = sqlite3_column_int64(st, 0),
+                                     .source = text_of(st, 1),
+                                     .tag = text_of(st, 2),
+                                     .rule = text_of(st, 3),
+                                     .limit_kind = text_of(st, 4),
+                                     .form = sqlite3_column_int(st, 5)};
         if (!memory || n > SPOOL_LEARNED_MOST)
                 return;
         l->n_bytes = (size_t)n;
         memcpy(l->memory, memory, l->n_bytes);
 }
 
-int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spool_learned *l), void *ctx,
-                       struct err *e)
+int spool_each_baseline(struct spool *s, void (*each)(void *ctx, const struct spool_baseline *l), void *ctx,
+                        struct err *e)
 {
         sqlite3_stmt *st = NULL;
         int rc = sqlite3_prepare_v2(
                 s->db.conn, "SELECT at_us, source, tag, rule, limit_kind, form, memory FROM learned", -1, &st, NULL);
-        struct spool_learned l;
+        struct spool_baseline l;
 
         while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
                 read_one(st, &l);
@@ -53,17 +53,17 @@ int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spo
                        sqlite3_errmsg(s->db.conn));
 }
 
-void spool_put_learned(struct spool *s, const struct spool_learned *l)
+void spool_put_baseline(struct spool *s, const struct spool_baseline *l)
 {
         struct spool_batch *b = s->gather;
 
         BUG_ON(l->n_bytes > SPOOL_LEARNED_MOST);
-        if (b->n_learned >= spool_learned_rows(&s->plan))
+        if (b->n_baselines >= spool_baseline_rows(&s->plan))
                 return;
-        if (b->n_learned == b->cap_learned) {
-                b->cap_learned = b->cap_learned ? 2 * b->cap_learned : 64;
-                b->learned = mem_grow(b->learned, b->cap_learned, sizeof(*b->learned));
+        if (b->n_baselines == b->cap_baselines) {
+                b->cap_baselines = b->cap_baselines ? 2 * b->cap_baselines : 64;
+                b->baselines = mem_grow(b->baselines, b->cap_baselines, sizeof(*b->baselines));
         }
-        b->learned[b->n_learned] = *l;
-        memcpy(b->learned[b->n_learned++].memory, l->memory, l->n_bytes);
+        b->baselines[b->n_baselines] = *l;
+        memcpy(b->baselines[b->n_baselines++].memory, l->memory, l->n_bytes);
 }

@@ -43,7 +43,7 @@ void spool_batch_free(struct spool_batch *b)
         free(b->dead);
         free(b->forget);
         spool_batch_clear_alarms(b);
-        spool_batch_clear_learned(b);
+        spool_batch_clear_baselines(b);
         free(b->alarms);
         free(b->notes);
         free(b->new_tags);
@@ -60,7 +60,7 @@ void spool_batch_clear(struct spool_batch *b)
         b->purge_upto = b->n_forget = 0;
         b->refused.n = 0;
         spool_batch_clear_alarms(b);
-        spool_batch_clear_learned(b);
+        spool_batch_clear_baselines(b);
         b->n_new_tags = b->n_saves = 0;
         b->save = false;
 }
@@ -68,7 +68,7 @@ void spool_batch_clear(struct spool_batch *b)
 bool spool_batch_empty(const struct spool_batch *b)
 {
         return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
-               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_learned && !b->told;
+               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_baselines && !b->told;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

@@ -133,8 +133,8 @@ struct spool_batch {
         struct spool_alarm_note *notes; /* by: NULL, or ours with the comment behind it */
         size_t n_notes, cap_notes;
         bool told; /* notifiers are done with all notes up to here */
-        struct spool_learned *learned;
-        size_t n_learned, cap_learned;
+        struct spool_baseline *baselines;
+        size_t n_baselines, cap_baselines;
 
         /* Set when the commit starts. */
         uint64_t last[SPOOL_LANES], acked[SPOOL_LANES];
@@ -171,7 +171,7 @@ uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at
 
 /* ---- what rules have learned (writer/baseline.c) ---- */
 
-void spool_batch_clear_learned(struct spool_batch *b);
-uint64_t spool_learned_rows(const struct spool_plan *plan); /* at most */
+void spool_batch_clear_baselines(struct spool_batch *b);
+uint64_t spool_baseline_rows(const struct spool_plan *plan); /* at most */
 
 #endif

@@ -225,7 +225,7 @@ int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool
 
 /* What a rule has learned about a tag; texts are borrowed until spool_close. */
 enum { SPOOL_LEARNED_MOST = 256 };
-struct spool_learned {
+struct spool_baseline {
         const char *source, *tag, *rule, *limit_kind;
         int64_t at_us;
         int form; /* the layout of the memory */
@@ -237,11 +237,11 @@ struct spool_learned {
  * With the next commit, which it does not ask for. The newest are kept, as many
  * as there is room for.
  */
-void spool_put_learned(struct spool *s, const struct spool_learned *l);
+void spool_put_baseline(struct spool *s, const struct spool_baseline *l);
 
 /* As spool_each_alarm. */
-int spool_each_learned(struct spool *s, void (*each)(void *ctx, const struct spool_learned *l), void *ctx,
-                       struct err *e);
+int spool_each_baseline(struct spool *s, void (*each)(void *ctx, const struct spool_baseline *l), void *ctx,
+                        struct err *e);
 
 /* ---- for the uplink ---- */
 

@@ -309,7 +309,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         snprintf(a->identity, sizeof(a->identity), "%s:%llu", conf->gateway, (unsigned long long)counts.epoch);
         a->rules = alarms_new_rules(a, &now);
         alarms_bind_configured(a, &now);
-        if (alarms_load(a, e) == 0 && alarms_learned_load(a, e) == 0 && alarms_renotify_load(a, e) == 0)
+        if (alarms_load(a, e) == 0 && alarms_baselines_load(a, e) == 0 && alarms_renotify_load(a, e) == 0)
                 return a;
         alarms_close(a);
         return NULL;
@@ -322,7 +322,7 @@ void alarms_start(struct alarms *a)
         rt_now(a->rt, &now);
         alarms_bind_configured(a, &now);
         a->running = true;
-        alarms_learned_start(a);
+        alarms_baselines_start(a);
         alarms_renotify_start(a);
         alarms_settle(a);
 }
@@ -331,7 +331,7 @@ void alarms_stop(struct alarms *a)
 {
         a->running = false;
         rt_timer_cancel(a->rt, &a->timer);
-        alarms_learned_stop(a);
+        alarms_baselines_stop(a);
         if (a->untold)
                 alarms_renotify_mark(a);
 }

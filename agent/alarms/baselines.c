@@ -28,19 +28,19 @@ struct save {
 static void save_one(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n)
 {
         struct save *save = ctx;
-        struct spool_learned l = {.source = row->source,
-                                  .tag = row->tag,
-                                  .rule = alarms_lasting(save->a, row->rule),
-                                  .limit_kind = row->limit_kind,
-                                  .at_us = save->wall_us,
-                                  .form = form,
-                                  .n_bytes = n};
+        struct spool_baseline l = {.source = row->source,
+                                   .tag = row->tag,
+                                   .rule = alarms_lasting(save->a, row->rule),
+                                   .limit_kind = row->limit_kind,
+                                   .at_us = save->wall_us,
+                                   .form = form,
+                                   .n_bytes = n};
 
         if (save->at++ < save->from || save->n == save->most)
                 return;
         save->n++;
         memcpy(l.memory, bytes, n);
-        spool_put_learned(save->a->spool, &l);
+        spool_put_baseline(save->a->spool, &l);
 }
 
 /* Returns how many it came across and kept. */
@@ -51,7 +51,7 @@ static size_t save(struct alarms *a, size_t from, size_t most)
 
         rt_now(a->rt, &now);
         save.wall_us = now.wall_us;
-        rules_each_learned(a->rules, save_one, &save);
+        rules_each_baseline(a->rules, save_one, &save);
         return save.n;
 }
 
@@ -64,13 +64,13 @@ static void on_hour(struct rt_timer *t)
         rt_timer_set(a->rt, t, hour_us);
 }
 
-void alarms_learned_start(struct alarms *a)
+void alarms_baselines_start(struct alarms *a)
 {
         a->save_timer.on_due = on_hour;
         rt_timer_set(a->rt, &a->save_timer, hour_us);
 }
 
-void alarms_learned_stop(struct alarms *a)
+void alarms_baselines_stop(struct alarms *a)
 {
         rt_timer_cancel(a->rt, &a->save_timer);
         save(a, 0, SIZE_MAX);
@@ -86,23 +86,23 @@ struct load {
  * A time in the future is a clock that is not set yet: nothing is known against
  * it.
  */
-static void load_one(void *ctx, const struct spool_learned *l)
+static void load_one(void *ctx, const struct spool_baseline *l)
 {
         struct load *load = ctx;
         struct rules_row row = {.source = l->source, .tag = l->tag, .rule = l->rule, .limit_kind = l->limit_kind};
 
         if (load->wall_us - l->at_us <= week_us)
-                load->n += rules_import_learned(load->a->rules, &row, l->form, l->memory, l->n_bytes) == 0;
+                load->n += rules_import_baseline(load->a->rules, &row, l->form, l->memory, l->n_bytes) == 0;
 }
 
-int alarms_learned_load(struct alarms *a, struct err *e)
+int alarms_baselines_load(struct alarms *a, struct err *e)
 {
         struct load load = {.a = a};
         struct rt_time now;
 
         rt_now(a->rt, &now);
         load.wall_us = now.wall_us;
-        if (spool_each_learned(a->spool, load_one, &load, e) < 0)
+        if (spool_each_baseline(a->spool, load_one, &load, e) < 0)
                 return -1;
         if (load.n)
                 log_info("alarm", "%zu tags go on with what is usual for them", load.n);

@@ -81,8 +81,8 @@ void alarms_renotify_mark(struct alarms *a);
 void alarms_renotify_free(struct alarms *a);
 
 /* baselines.c */
-int alarms_learned_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */
-void alarms_learned_start(struct alarms *a);
-void alarms_learned_stop(struct alarms *a); /* all of it goes into the next commit */
+int alarms_baselines_load(struct alarms *a, struct err *e); /* 0, or -1 with a sentence */
+void alarms_baselines_start(struct alarms *a);
+void alarms_baselines_stop(struct alarms *a); /* all of it goes into the next commit */
 
 #endif

@@ -183,10 +183,10 @@ void rules_take_over(struct rules *r, const struct rules *was, const uint32_t *s
  * What rules have learned (deviation), as bytes of this machine; worth keeping
  * now and then, and at the end.
  */
-void rules_each_learned(const struct rules *r,
-                        void (*each)(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n),
-                        void *ctx);
-int rules_import_learned(struct rules *r, const struct rules_row *row, int form, const void *bytes, size_t n);
+void rules_each_baseline(const struct rules *r,
+                         void (*each)(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n),
+                         void *ctx);
+int rules_import_baseline(struct rules *r, const struct rules_row *row, int form, const void *bytes, size_t n);
 
 /* ---- what people see ---- */
 

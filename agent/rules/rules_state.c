@@ -238,29 +238,29 @@ int rules_import(struct rules *r, const struct rules_row *row, const struct rt_t
         return 0;
 }
 
-static size_t learned_bytes(const struct rules *r, const struct slot *s)
+static size_t baseline_bytes(const struct rules *r, const struct slot *s)
 {
         const struct rule *rule = &r->rules[s->rule];
 
         return judges[rule->kind].form ? judges[rule->kind].bytes(rule->conf) : 0;
 }
 
-void rules_each_learned(const struct rules *r,
-                        void (*each)(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n),
-                        void *ctx)
+void rules_each_baseline(const struct rules *r,
+                         void (*each)(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n),
+                         void *ctx)
 {
         for (struct walk w = {r, 0, 0}; walk_slot(&w);) {
                 struct slot *s = slot_at(r, w.at);
                 struct rules_row row;
 
-                if (!learned_bytes(r, s))
+                if (!baseline_bytes(r, s))
                         continue;
                 emit_row(r, w.at, 0, &row);
-                each(ctx, &row, judges[r->rules[s->rule].kind].form, slot_memory(r, s), learned_bytes(r, s));
+                each(ctx, &row, judges[r->rules[s->rule].kind].form, slot_memory(r, s), baseline_bytes(r, s));
         }
 }
 
-int rules_import_learned(struct rules *r, const struct rules_row *row, int form, const void *bytes, size_t n)
+int rules_import_baseline(struct rules *r, const struct rules_row *row, int form, const void *bytes, size_t n)
 {
         const struct judge *j;
         struct rules_ref ref;
@@ -270,7 +270,7 @@ int rules_import_learned(struct rules *r, const struct rules_row *row, int form,
                 return RULES_E_UNKNOWN;
         s = slot_at(r, ref.slot);
         j = &judges[r->rules[s->rule].kind];
-        if (!n || learned_bytes(r, s) != n || j->form != form || !j->sound(bytes))
+        if (!n || baseline_bytes(r, s) != n || j->form != form || !j->sound(bytes))
                 return RULES_E_UNKNOWN;
         memcpy(slot_memory(r, s), bytes, n);
         return 0;

@@ -18,7 +18,7 @@
 
 enum { ROW_BYTES_MOST = 512 };
 
-uint64_t spool_learned_rows(const struct spool_plan *plan)
+uint64_t spool_baseline_rows(const struct spool_plan *plan)
 {
         return plan->event_bytes / 8 / ROW_BYTES_MOST;
 }
@@ -26,18 +26,18 @@ uint64_t spool_learned_rows(const struct spool_plan *plan)
 /* ---- gathering ---- */
 
 /* Once an hour is too rarely to keep room for. */
-void spool_batch_clear_learned(struct spool_batch *b)
+void spool_batch_clear_baselines(struct spool_batch *b)
 {
-        free(b->learned);
-        b->learned = NULL;
-        b->n_learned = b->cap_learned = 0;
+        free(b->baselines);
+        b->baselines = NULL;
+        b->n_baselines = b->cap_baselines = 0;
 }
 
 /* ---- writing ---- */
 
-static void write_one(struct spool_db *db, const struct spool_learned *l)
+static void write_one(struct spool_db *db, const struct spool_baseline *l)
 {
-        sqlite3_stmt *st = db->stmt[STMT_PUT_LEARNED];
+        sqlite3_stmt *st = db->stmt[STMT_PUT_BASELINE];
         const char *texts[] = {l->source, l->tag, l->rule, l->limit_kind};
         int rc;
 
@@ -52,16 +52,16 @@ static void write_one(struct spool_db *db, const struct spool_learned *l)
                 db->rc = rc;
 }
 
-void spool_db_put_learned(struct spool_db *db, const struct spool_batch *b)
+void spool_db_put_baselines(struct spool_db *db, const struct spool_batch *b)
 {
-        sqlite3_stmt *cut = db->stmt[STMT_CUT_LEARNED];
+        sqlite3_stmt *cut = db->stmt[STMT_CUT_BASELINE];
         int rc;
 
-        for (size_t i = 0; i < b->n_learned && db->rc == SQLITE_OK; i++)
-                write_one(db, &b->learned[i]);
-        if (!b->n_learned || db->rc != SQLITE_OK)
+        for (size_t i = 0; i < b->n_baselines && db->rc == SQLITE_OK; i++)
+                write_one(db, &b->baselines[i]);
+        if (!b->n_baselines || db->rc != SQLITE_OK)
                 return;
-        sqlite3_bind_int64(cut, 1, (int64_t)spool_learned_rows(&db->plan));
+        sqlite3_bind_int64(cut, 1, (int64_t)spool_baseline_rows(&db->plan));
         rc = sqlite3_step(cut);
         sqlite3_reset(cut);
         if (rc != SQLITE_DONE)

@@ -52,8 +52,8 @@ enum spool_stmt {
         STMT_PUT_ALARM_NOTE,
         STMT_CUT_ALARM_NOTES,
         STMT_NOTES_TOLD,
-        STMT_PUT_LEARNED,
-        STMT_CUT_LEARNED,
+        STMT_PUT_BASELINE,
+        STMT_CUT_BASELINE,
         STMT_PUT_META,
         STMT_THIN_WALK,
         STMT_THIN_MOVE,
@@ -131,7 +131,7 @@ struct spool_result {
 int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
                   struct err *e);
 void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b);
-void spool_db_put_learned(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_baselines(struct spool_db *db, const struct spool_batch *b);
 #define SPOOL_ALARM_COLUMNS                                                                                  \
         "source, tag, rule, limit_kind, state, active, unacked, latched, visibility, activations, since_us," \
         " shelved_until_us, severity, event_id"

@@ -64,8 +64,8 @@ static const char *const sql[N_STMTS] = {
         [STMT_CUT_ALARM_NOTES] = "DELETE FROM alarm_log WHERE id <= (SELECT max(id) FROM alarm_log) - ?1",
         [STMT_NOTES_TOLD] =
                 "UPDATE meta SET value = (SELECT coalesce(max(id), 0) FROM alarm_log) WHERE key = 'alarm_told'",
-        [STMT_PUT_LEARNED] = "INSERT OR REPLACE INTO learned VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        [STMT_CUT_LEARNED] = "DELETE FROM learned WHERE id <= (SELECT max(id) FROM learned) - ?1",
+        [STMT_PUT_BASELINE] = "INSERT OR REPLACE INTO learned VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        [STMT_CUT_BASELINE] = "DELETE FROM learned WHERE id <= (SELECT max(id) FROM learned) - ?1",
         [STMT_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
         [STMT_THIN_WALK] = "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
         [STMT_THIN_MOVE] = "UPDATE sample SET " MOVED ", bits = bits | (64 << 43) WHERE seq = ?1",

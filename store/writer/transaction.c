@@ -76,7 +76,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
         }
         spool_db_put_events(db, b);
         spool_db_put_alarms(db, b);
-        spool_db_put_learned(db, b);
+        spool_db_put_baselines(db, b);
         spool_db_make_event_room(db, b, res);
         spool_db_put_quarantine(db, b);
         for (size_t i = 0; i < b->refused.n; i++)

@@ -692,9 +692,9 @@ static void test_kept(void **state)
 
 static void learned(void *ctx, const struct rules_row *row, int form, const void *bytes, size_t n)
 {
-        assert_int_equal(rules_import_learned(ctx, row, form, bytes, n), 0);
-        assert_int_equal(rules_import_learned(ctx, row, form, bytes, n - 1), RULES_E_UNKNOWN);
-        assert_int_equal(rules_import_learned(ctx, row, form + 1, bytes, n), RULES_E_UNKNOWN);
+        assert_int_equal(rules_import_baseline(ctx, row, form, bytes, n), 0);
+        assert_int_equal(rules_import_baseline(ctx, row, form, bytes, n - 1), RULES_E_UNKNOWN);
+        assert_int_equal(rules_import_baseline(ctx, row, form + 1, bytes, n), RULES_E_UNKNOWN);
 }
 
 static void test_learned_is_kept(void **state)
@@ -707,7 +707,7 @@ static void test_learned_is_kept(void **state)
         begin(&t, &c, 1);
         for (int i = 0; i < 1000; i++)
                 put(&s, 0, i, noise(&seed), 0);
-        rules_each_learned(s.r, learned, t.r);
+        rules_each_baseline(s.r, learned, t.r);
         put(&t, 0, 1001, 30, 0);
         put(&t, 0, 1002, 30, 0);
         end(&t, "active@1002");

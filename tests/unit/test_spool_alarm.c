@@ -289,18 +289,18 @@ static void test_what_was_heard_is_marked(void **state)
 
 /* ---- what is learned ---- */
 
-static void put_learned(const char *tag, int64_t at_us, char byte)
+static void put_baseline(const char *tag, int64_t at_us, char byte)
 {
-        struct spool_learned l = {.source = "press-1", .tag = tag, .rule = "odd", .limit_kind = "deviation"};
+        struct spool_baseline l = {.source = "press-1", .tag = tag, .rule = "odd", .limit_kind = "deviation"};
 
         l.at_us = at_us;
         l.form = 7;
         l.n_bytes = SPOOL_LEARNED_MOST;
         memset(l.memory, byte, sizeof(l.memory));
-        spool_put_learned(T.spool, &l);
+        spool_put_baseline(T.spool, &l);
 }
 
-static void on_learned(void *ctx, const struct spool_learned *l)
+static void on_learned(void *ctx, const struct spool_baseline *l)
 {
         int *n = ctx;
 
@@ -317,7 +317,7 @@ static int n_learned(void)
         struct err e;
         int n = 0;
 
-        assert_int_equal(spool_each_learned(T.spool, on_learned, &n, &e), 0);
+        assert_int_equal(spool_each_baseline(T.spool, on_learned, &n, &e), 0);
         return n;
 }
 
@@ -326,20 +326,20 @@ static void test_what_is_learned_waits_for_a_commit(void **state)
         struct spool_counts c;
 
         open_spool();
-        put_learned("a", 1, 1);
+        put_baseline("a", 1, 1);
         rt_sim_run(&T.sim, T.sim.now.mono_us + 100000000, NULL, NULL);
         spool_counts(T.spool, &c);
         assert_int_equal(c.commits, 0);
         put("a", 1, true);
-        put_learned("a", 2, 2);
-        put_learned("b", 3, 3);
+        put_baseline("a", 2, 2);
+        put_baseline("b", 3, 3);
         rt_sim_run(&T.sim, T.sim.now.mono_us + 100000000, NULL, NULL);
         spool_counts(T.spool, &c);
         assert_int_equal(c.commits, 1);
         close_spool(false);
         open_spool();
         assert_int_equal(n_learned(), 2); /* the last of each */
-        put_learned("b", 4, 4);
+        put_baseline("b", 4, 4);
         close_spool(true); /* by itself, at a clean end */
         open_spool();
         assert_int_equal(n_learned(), 2);
@@ -355,7 +355,7 @@ static void test_what_is_learned_is_bounded(void **state)
         for (int round = 0; round < 3; round++) {
                 for (int i = 0; i < 5000; i++) {
                         snprintf(names[i], sizeof(names[i]), "t%d", (i + 1000 * round) % 5000);
-                        put_learned(names[i], round, (char)round);
+                        put_baseline(names[i], round, (char)round);
                 }
                 put("a", (uint32_t)round + 1, true);
                 rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
