@@ -21,13 +21,13 @@ void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n)
 {
         if (!spool_batch_put_alarm_note(s->gather, n))
                 s->alarm_notes_lost++;
-        s->gather->told = false;
+        s->gather->notified = false;
         spool_arm(s);
 }
 
-void spool_notes_told(struct spool *s)
+void spool_notes_notified(struct spool *s)
 {
-        s->gather->told = true;
+        s->gather->notified = true;
 }
 
 /* ---- reading ---- */
@@ -79,8 +79,8 @@ static void read_note(sqlite3_stmt *st, struct spool_alarm_note *n)
         memcpy(n->event_id, text_of(st, 7), len);
 }
 
-int spool_each_untold(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
-                      struct err *e)
+int spool_each_unnotified(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
+                          struct err *e)
 {
         static const char sql[] =
                 "SELECT source, tag, rule, limit_kind, change, operator, comment, event_id, at_us, value, limit_value,"

@@ -68,7 +68,7 @@ void spool_batch_clear(struct spool_batch *b)
 bool spool_batch_empty(const struct spool_batch *b)
 {
         return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
-               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_baselines && !b->told;
+               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_baselines && !b->notified;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

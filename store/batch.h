@@ -132,7 +132,7 @@ struct spool_batch {
         uint64_t alarm_order;
         struct spool_alarm_note *notes; /* by: NULL, or ours with the comment behind it */
         size_t n_notes, cap_notes;
-        bool told; /* notifiers are done with all notes up to here */
+        bool notified; /* notifiers are done with all notes up to here */
         struct spool_baseline *baselines;
         size_t n_baselines, cap_baselines;
 

@@ -212,10 +212,10 @@ void spool_note_alarm(struct spool *s, const struct spool_alarm_note *n);
  * All lines until now were heard: kept with the next commit, which it does not
  * ask for.
  */
-void spool_notes_told(struct spool *s);
+void spool_notes_notified(struct spool *s);
 /* The lines behind that mark, oldest first. As spool_each_alarm. */
-int spool_each_untold(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
-                      struct err *e);
+int spool_each_unnotified(struct spool *s, void (*each)(void *ctx, const struct spool_alarm_note *n), void *ctx,
+                          struct err *e);
 
 /*
  * What the file has; after spool_open, before the loop runs. 0, or -1 with a

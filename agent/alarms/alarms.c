@@ -193,7 +193,7 @@ void alarms_store(struct alarms *a, uint64_t sample_seq)
                                   SPOOL_NO_TAG, body, len);
         }
         a->unsynced |= a->n_moved > 0 || a->has_group;
-        a->untold |= a->n_moved > 0;
+        a->unnotified |= a->n_moved > 0;
         a->n_moved = a->n_told = 0;
         a->has_group = false;
 }
@@ -214,7 +214,7 @@ static void arm(struct alarms *a)
  */
 void alarms_commit(struct alarms *a)
 {
-        if (a->untold)
+        if (a->unnotified)
                 alarms_renotify_mark(a);
         if (a->unsynced)
                 spool_hurry(a->spool, COMMIT_WITHIN_US);
@@ -332,7 +332,7 @@ void alarms_stop(struct alarms *a)
         a->running = false;
         rt_timer_cancel(a->rt, &a->timer);
         alarms_baselines_stop(a);
-        if (a->untold)
+        if (a->unnotified)
                 alarms_renotify_mark(a);
 }
 

@@ -33,7 +33,7 @@ struct alarms {
         struct rt_timer timer, save_timer;
         size_t next_saved;   /* of what is learned */
         struct again *again; /* of the last run */
-        bool untold;         /* stored, and not yet known to be heard */
+        bool unnotified;     /* stored, and not yet known to be heard */
         bool running, unsynced;
 
         bool *bound; /* by tag */

@@ -48,7 +48,7 @@ static void note_worst(struct again *g, const struct spool_alarm_note *n)
         worst->rule = g->rule;
 }
 
-static void on_untold(void *ctx, const struct spool_alarm_note *n)
+static void on_unnotified(void *ctx, const struct spool_alarm_note *n)
 {
         struct again *g = ctx;
         bool activated = !strcmp(n->change, alarm_change_name(ALARM_ACTIVATED));
@@ -80,7 +80,7 @@ int alarms_renotify_load(struct alarms *a, struct err *e)
 {
         a->again = mem_alloc(sizeof(*a->again));
         a->again->a = a;
-        return spool_each_untold(a->spool, on_untold, a->again, e);
+        return spool_each_unnotified(a->spool, on_unnotified, a->again, e);
 }
 
 void alarms_renotify_start(struct alarms *a)
@@ -103,7 +103,7 @@ void alarms_renotify_start(struct alarms *a)
                 notice.severity = g->one[i].severity;
                 tell(a, &notice);
         }
-        a->untold = true;
+        a->unnotified = true;
 }
 
 /* Nobody has something to tell yet: so the spool may mark it. */
@@ -115,8 +115,8 @@ void alarms_renotify_mark(struct alarms *a)
                 busy = n->busy && n->busy(n);
         if (busy)
                 return;
-        spool_notes_told(a->spool);
-        a->untold = false;
+        spool_notes_notified(a->spool);
+        a->unnotified = false;
 }
 
 void alarms_renotify_free(struct alarms *a)

@@ -65,9 +65,9 @@ bool salvage_pair(void *ctx, const struct pages_row *row)
                 note_range(s, v[0].i, v[1].type == PAGES_INT ? v[1].i : 0);
         if (is_text(&v[0], "epoch") && v[1].type == PAGES_INT && v[1].i > 0)
                 s->r->old_epoch = (uint64_t)v[1].i;
-        if (is_text(&v[0], "alarm_told") && v[1].type == PAGES_INT && v[1].i >= s->told_alarms) {
-                s->told_alarms = v[1].i;
-                s->has_told = true;
+        if (is_text(&v[0], "alarm_told") && v[1].type == PAGES_INT && v[1].i >= s->notified_alarms) {
+                s->notified_alarms = v[1].i;
+                s->has_notified = true;
         }
         if (is_text(&v[0], "gateway") && v[1].type == PAGES_TEXT && v[1].len <= TEXT_NAME_MAX) {
                 snprintf(s->gateway, sizeof(s->gateway), "%.*s", (int)v[1].len, v[1].p);

@@ -37,8 +37,8 @@ struct salvage {
         char gateway[TEXT_NAME_MAX + 1];
         bool has_gateway;
         uint64_t acked[SPOOL_LANES];
-        int64_t told_alarms; /* of the journal, to hooks */
-        bool has_told;
+        int64_t notified_alarms; /* of the journal, to hooks */
+        bool has_notified;
         struct range *dropped; /* of the samples lane, ascending */
         size_t n_dropped, cap_dropped;
         struct found_span *spans; /* ascending */

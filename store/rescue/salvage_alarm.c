@@ -134,7 +134,7 @@ void salvage_small(struct salvage *s)
         snprintf(told, sizeof(told),
                  "UPDATE meta SET value = (SELECT min(%lld, coalesce(max(id), 0)) FROM alarm_log) WHERE key = "
                  "'alarm_told'",
-                 s->has_told ? (long long)s->told_alarms : INT64_MAX);
+                 s->has_notified ? (long long)s->notified_alarms : INT64_MAX);
         if (s->rc == SQLITE_OK)
                 s->rc = sqlite3_exec(s->db->conn, told, NULL, NULL, NULL);
 }

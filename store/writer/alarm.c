@@ -101,7 +101,7 @@ void spool_batch_clear_alarms(struct spool_batch *b)
         for (size_t i = 0; i < b->n_notes; i++)
                 free((char *)(uintptr_t)b->notes[i].by);
         b->n_notes = b->n_alarms = 0;
-        b->told = false;
+        b->notified = false;
         b->alarm_order = 0;
 }
 
@@ -182,8 +182,8 @@ void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b)
                 write_alarm(db, &b->alarms[i].alarm);
         for (size_t i = 0; i < b->n_notes && db->rc == SQLITE_OK; i++)
                 write_note(db, &b->notes[i]);
-        if (b->told && db->rc == SQLITE_OK)
-                run(db, db->stmt[STMT_NOTES_TOLD]);
+        if (b->notified && db->rc == SQLITE_OK)
+                run(db, db->stmt[STMT_NOTES_NOTIFIED]);
         if (!b->n_notes || db->rc != SQLITE_OK)
                 return;
         sqlite3_bind_int64(db->stmt[STMT_CUT_ALARM_NOTES], 1, (int64_t)spool_alarm_lines(&db->plan));

@@ -51,7 +51,7 @@ enum spool_stmt {
         STMT_PUT_ALARM,
         STMT_PUT_ALARM_NOTE,
         STMT_CUT_ALARM_NOTES,
-        STMT_NOTES_TOLD,
+        STMT_NOTES_NOTIFIED,
         STMT_PUT_BASELINE,
         STMT_CUT_BASELINE,
         STMT_PUT_META,

@@ -62,7 +62,7 @@ static const char *const sql[N_STMTS] = {
         [STMT_PUT_ALARM_NOTE] =
                 "INSERT INTO alarm_log VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         [STMT_CUT_ALARM_NOTES] = "DELETE FROM alarm_log WHERE id <= (SELECT max(id) FROM alarm_log) - ?1",
-        [STMT_NOTES_TOLD] =
+        [STMT_NOTES_NOTIFIED] =
                 "UPDATE meta SET value = (SELECT coalesce(max(id), 0) FROM alarm_log) WHERE key = 'alarm_told'",
         [STMT_PUT_BASELINE] = "INSERT OR REPLACE INTO learned VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [STMT_CUT_BASELINE] = "DELETE FROM learned WHERE id <= (SELECT max(id) FROM learned) - ?1",

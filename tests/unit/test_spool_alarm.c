@@ -235,7 +235,7 @@ static void test_an_old_file_gets_the_tables(void **state)
 
 /* ---- what was heard ---- */
 
-static void on_untold(void *ctx, const struct spool_alarm_note *n)
+static void on_unnotified(void *ctx, const struct spool_alarm_note *n)
 {
         int64_t *sum = ctx;
 
@@ -246,12 +246,12 @@ static void on_untold(void *ctx, const struct spool_alarm_note *n)
         *sum = *sum * 10 + n->at_us / 1000000;
 }
 
-static void expect_untold(int64_t expected)
+static void expect_unnotified(int64_t expected)
 {
         int64_t sum = 0;
         struct err e;
 
-        assert_int_equal(spool_each_untold(T.spool, on_untold, &sum, &e), 0);
+        assert_int_equal(spool_each_unnotified(T.spool, on_unnotified, &sum, &e), 0);
         assert_int_equal(sum, expected);
 }
 
@@ -261,29 +261,29 @@ static void test_what_was_heard_is_marked(void **state)
         open_spool();
         put("a", 1, true);
         rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
-        expect_untold(1);
-        spool_notes_told(T.spool);
+        expect_unnotified(1);
+        spool_notes_notified(T.spool);
         rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
-        expect_untold(1);
+        expect_unnotified(1);
         put("a", 2, true); /* behind the mark, and in the same commit: heard again rather than not at all */
         rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
-        expect_untold(12);
-        spool_notes_told(T.spool);
+        expect_unnotified(12);
+        spool_notes_notified(T.spool);
         close_spool(false);
         open_spool();
-        expect_untold(12);
+        expect_unnotified(12);
         put("a", 3, false);
-        spool_notes_told(T.spool);
+        spool_notes_notified(T.spool);
         close_spool(true);
         open_spool();
-        expect_untold(0);
+        expect_unnotified(0);
         put("a", 4, true);
         rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
-        expect_untold(4);
-        spool_notes_told(T.spool);
+        expect_unnotified(4);
+        spool_notes_notified(T.spool);
         close_spool(true); /* the mark alone */
         open_spool();
-        expect_untold(0);
+        expect_unnotified(0);
         close_spool(true);
 }
 
