@@ -302,7 +302,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         a->conf = *conf;
         a->tags = tags;
         a->spool = spool;
-        a->said = (struct alarm_said){"", ""};
+        a->said = (struct alarm_operator){"", ""};
         a->reading_tag = RULES_NO_TAG;
         a->timer.on_due = on_due;
         spool_counts(spool, &counts);

@@ -133,9 +133,9 @@ void alarms_notice_of(struct alarms *a, const struct rules_row *row, struct alar
 
 /* ---- json.c: as JSON ---- */
 
-enum { ALARM_TEXT_MAX = 4096, ALARM_SAID_MAX = 200 };
+enum { ALARM_TEXT_MAX = 4096, ALARM_OPERATOR_MAX = 200 };
 
-struct alarm_said {
+struct alarm_operator {
         const char *by, *comment; /* "": nobody, nothing */
 };
 
@@ -143,9 +143,10 @@ struct alarm_said {
  * Members of an event's body: it begins with "event_id", so that the record
  * leaves its own out. Terminated; the length.
  */
-size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct alarm_said *said, uint64_t sample_seq);
+size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct alarm_operator *said,
+                       uint64_t sample_seq);
 size_t alarm_put_notice(char *buf, const char *gateway, const struct rules_transition *t,
-                        const struct alarm_said *said);
+                        const struct alarm_operator *said);
 size_t alarm_put_state(char *buf, const char *gateway, const struct rules_row *row);
 size_t alarm_put_again(char *buf, const char *gateway, const struct spool_alarm_note *n);
 size_t alarm_put_group(char *buf, const struct rules_group *g); /* members; begins with "kind" */

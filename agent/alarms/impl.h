@@ -43,7 +43,7 @@ struct alarms {
         size_t n_moved, n_told, cap_moved;
         struct rules_group group;
         bool has_group;
-        struct alarm_said said;
+        struct alarm_operator said;
         uint32_t reading_tag;
         int64_t reading_ts_us;
 

@@ -42,12 +42,13 @@ static void put_number(struct text *t, const char *key, double v)
                 put(t, ",\"%s\":%.*s", key, (int)text_put_double(number, v), number);
 }
 
-static void put_said(struct text *t, const char *key, const char *s)
+static void put_operator(struct text *t, const char *key, const char *s)
 {
-        char escaped[6 * ALARM_SAID_MAX];
+        char escaped[6 * ALARM_OPERATOR_MAX];
 
         if (*s)
-                put(t, ",\"%s\":\"%.*s\"", key, (int)text_put_json(escaped, s, strnlen(s, ALARM_SAID_MAX)), escaped);
+                put(t, ",\"%s\":\"%.*s\"", key, (int)text_put_json(escaped, s, strnlen(s, ALARM_OPERATOR_MAX)),
+                    escaped);
 }
 
 static void put_time(struct text *t, const char *key, int64_t us)
@@ -72,15 +73,15 @@ static void put_row(struct text *t, const struct rules_row *row, const char *wha
                 put_time(t, "shelved_until", row->shelved_until_us);
 }
 
-static void put_transition(struct text *x, const struct rules_transition *t, const struct alarm_said *said)
+static void put_transition(struct text *x, const struct rules_transition *t, const struct alarm_operator *operator)
 {
         put_row(x, &t->row, alarm_change_name(t->change));
         put_number(x, "value", t->value);
         put_number(x, "limit", t->limit);
         if (t->grouped)
                 put(x, ",\"grouped\":true");
-        put_said(x, "operator", said->by);
-        put_said(x, "comment", said->comment);
+        put_operator(x, "operator", operator->by);
+        put_operator(x, "comment", operator->comment);
 }
 
 static void put_identity(struct text *x, const char *gateway, const struct rules_row *row, int64_t ts_us)
@@ -92,11 +93,12 @@ static void put_identity(struct text *x, const char *gateway, const struct rules
         put(x, ",\"ts_us\":%" PRId64 ",", ts_us);
 }
 
-size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct alarm_said *said, uint64_t sample_seq)
+size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct alarm_operator *operator,
+                       uint64_t sample_seq)
 {
         struct text x = {buf, 0};
 
-        put_transition(&x, t, said);
+        put_transition(&x, t, operator);
         if (sample_seq)
                 put(&x, ",\"sample_seq\":%" PRIu64, sample_seq);
         if (t->tag == RULES_NO_TAG)
@@ -104,12 +106,13 @@ size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct
         return x.n;
 }
 
-size_t alarm_put_notice(char *buf, const char *gateway, const struct rules_transition *t, const struct alarm_said *said)
+size_t alarm_put_notice(char *buf, const char *gateway, const struct rules_transition *t,
+                        const struct alarm_operator *operator)
 {
         struct text x = {buf, 0};
 
         put_identity(&x, gateway, &t->row, t->ts_us);
-        put_transition(&x, t, said);
+        put_transition(&x, t, operator);
         put(&x, "}");
         return x.n;
 }
@@ -138,8 +141,8 @@ size_t alarm_put_again(char *buf, const char *gateway, const struct spool_alarm_
         put(&x, ",\"severity\":%d,\"again\":true", n->severity);
         put_number(&x, "value", n->value);
         put_number(&x, "limit", n->limit);
-        put_said(&x, "operator", n->by);
-        put_said(&x, "comment", n->comment);
+        put_operator(&x, "operator", n->by);
+        put_operator(&x, "comment", n->comment);
         put(&x, "}");
         return x.n;
 }

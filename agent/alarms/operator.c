@@ -67,10 +67,10 @@ int alarms_command(struct alarms *a, const struct alarm_key *key, enum alarm_inp
         rt_now(a->rt, &now);
         rules_tick(a->rules, &now);
         alarms_settle(a);
-        a->said = (struct alarm_said){by, comment};
+        a->said = (struct alarm_operator){by, comment};
         rc = rules_command(a->rules, ref, in, until_wall_us, &now);
         alarms_settle(a);
-        a->said = (struct alarm_said){"", ""};
+        a->said = (struct alarm_operator){"", ""};
         return rc;
 }
 

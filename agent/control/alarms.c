@@ -86,13 +86,14 @@ static bool is_event_id(const char *s)
         return strlen(s) == RULES_ID_MAX && strspn(s, "0123456789abcdef") == RULES_ID_MAX;
 }
 
-static int command(struct alarms *a, char *name, enum alarm_input in, int64_t until_us, const struct alarm_said *said)
+static int command(struct alarms *a, char *name, enum alarm_input in, int64_t until_us,
+                   const struct alarm_operator *operator)
 {
         struct alarm_key key = {.event_id = is_event_id(name) ? name : NULL};
 
         if (!key.event_id && !alarm_key_cut(name, &key))
                 return RULES_E_UNKNOWN;
-        return alarms_command(a, &key, in, until_us, said->by, said->comment);
+        return alarms_command(a, &key, in, until_us, operator->by, operator->comment);
 }
 
 static const char *words_of(int rc, enum alarm_input in)
@@ -117,7 +118,7 @@ const char *alarms_ctl_command(struct alarms *a, const json_t *request, int64_t 
         const char *comment = json_string_value(json_object_get(request, "comment"));
         json_int_t for_s = json_integer_value(json_object_get(request, "for_s"));
         char name[4 * TEXT_NAME_MAX];
-        struct alarm_said said = {by, comment ? comment : ""};
+        struct alarm_operator operator= {by, comment ? comment : ""};
 
         if (!action)
                 return "action: ack, reset, shelve, unshelve, out-of-service or in-service";
@@ -125,10 +126,10 @@ const char *alarms_ctl_command(struct alarms *a, const json_t *request, int64_t 
                 return words_of(RULES_E_UNKNOWN, action->in);
         if (!by || !*by || strlen(by) > TEXT_NAME_MAX)
                 return "operator: who says so, 1 to 64 bytes";
-        if (strlen(said.comment) > ALARM_SAID_MAX)
+        if (strlen(operator.comment) > ALARM_OPERATOR_MAX)
                 return "comment: at most 200 bytes";
         if (action->in == ALARM_SHELVE && (for_s < 1 || for_s > 365 * 86400))
                 return "for: how long it is shelved, 1 s to 365 days";
         snprintf(name, sizeof(name), "%s", alarm);
-        return words_of(command(a, name, action->in, now_wall_us + for_s * 1000000, &said), action->in);
+        return words_of(command(a, name, action->in, now_wall_us + for_s * 1000000, &operator), action->in);
 }

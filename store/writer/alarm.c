@@ -66,7 +66,7 @@ void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a)
 }
 
 /* The operator, NUL, the comment, NUL. */
-static char *keep_said(const struct spool_alarm_note *n)
+static char *keep_operator(const struct spool_alarm_note *n)
 {
         size_t who = strnlen(n->by, SAID_MAX), what = strnlen(n->comment, SAID_MAX);
         char *said = mem_alloc(who + what + 2);
@@ -90,7 +90,7 @@ bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_
         *mine = *n;
         mine->by = mine->comment = NULL;
         if (*n->by || *n->comment) {
-                mine->by = keep_said(n);
+                mine->by = keep_operator(n);
                 mine->comment = mine->by + strlen(mine->by) + 1;
         }
         return true;
