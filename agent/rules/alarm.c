@@ -2,7 +2,7 @@
  * alarm: see alarm.h.
  *
  * Two tables: how the condition moves, and how the visibility moves.  The first
- * is read as "in this phase, told this, do that"; the deeds are the few lines
+ * is read as "in this phase, told this, do that"; the actions are the few lines
  * that touch what the operator has seen.  Acknowledging and resetting are no
  * moves of either part and stand by themselves.
  *
@@ -13,7 +13,7 @@
  */
 #include "agent/rules/alarm.h"
 
-enum deed {
+enum action {
         NOTHING,
         START_ON,  /* the on-delay begins */
         FINISH_ON, /* if it is over: active */
@@ -35,7 +35,7 @@ static const unsigned char moves[ALARM_PHASES][ALARM_TIMER + 1] = {
 
 static const struct {
         unsigned char next, change;
-} sights[ALARM_VISIBILITIES][ALARM_INPUTS - ALARM_SHELVE] = {
+} visibility_moves[ALARM_VISIBILITIES][ALARM_INPUTS - ALARM_SHELVE] = {
         [ALARM_SHOWN] = {[ALARM_SHELVE - ALARM_SHELVE] = {ALARM_SHELVED, ALARM_WAS_SHELVED},
                          [ALARM_REMOVE - ALARM_SHELVE] = {ALARM_OUT_OF_SERVICE, ALARM_WAS_REMOVED}},
         [ALARM_SHELVED] = {[ALARM_SHELVE - ALARM_SHELVE] = {ALARM_SHELVED, ALARM_WAS_SHELVED},
@@ -79,9 +79,9 @@ static enum alarm_change realarm(struct alarm *a, const struct alarm_policy *p, 
         return ALARM_REALARMED;
 }
 
-static enum alarm_change move(struct alarm *a, const struct alarm_policy *p, enum deed deed, uint32_t now_ms)
+static enum alarm_change move(struct alarm *a, const struct alarm_policy *p, enum action action, uint32_t now_ms)
 {
-        switch (deed) {
+        switch (action) {
         case NOTHING:
                 return ALARM_SAME;
         case START_ON:
@@ -129,9 +129,9 @@ enum alarm_change alarm_step(struct alarm *a, const struct alarm_policy *p, enum
                 a->latched = 0;
                 change = ALARM_LATCH_RESET;
         } else {
-                change = sights[a->visibility][in - ALARM_SHELVE].change;
+                change = visibility_moves[a->visibility][in - ALARM_SHELVE].change;
                 if (change)
-                        a->visibility = sights[a->visibility][in - ALARM_SHELVE].next;
+                        a->visibility = visibility_moves[a->visibility][in - ALARM_SHELVE].next;
         }
         return change;
 }

@@ -19,13 +19,13 @@
 
 /* ---- limits ---- */
 
-static void step_limit(struct rules *r, uint32_t at, unsigned nth, bool at_once, const struct occasion *from)
+static void step_limit(struct rules *r, uint32_t at, unsigned nth, bool at_once, const struct context *from)
 {
         const struct slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
         const struct level *l = &rule->levels[nth];
         struct alarm_policy policy = rule->policy;
-        struct occasion o = *from;
+        struct context o = *from;
 
         o.limit = l->limit;
         if (l->outer >= 0 && alarm_is_active(&s->alarm[(int)l->outer])) {
@@ -37,7 +37,7 @@ static void step_limit(struct rules *r, uint32_t at, unsigned nth, bool at_once,
         emit_step(r, at, nth, &policy, s->alarm[nth].inside ? ALARM_TRUE : ALARM_FALSE, &o);
 }
 
-void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct occasion *o)
+void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct context *o)
 {
         const struct slot *s = slot_at(r, at);
 
@@ -59,7 +59,7 @@ static bool is_inside(const struct slot *s, const struct level *l, unsigned nth,
         return l->high ? v >= l->limit - back : v <= l->limit + back;
 }
 
-static void judge_limits(struct rules *r, uint32_t at, const struct occasion *o)
+static void judge_limits(struct rules *r, uint32_t at, const struct context *o)
 {
         struct slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
@@ -80,7 +80,7 @@ static void judge_limits(struct rules *r, uint32_t at, const struct occasion *o)
 
 /* ---- devices ---- */
 
-static void replace_tags(struct rules *r, uint32_t source, const struct occasion *o)
+static void replace_tags(struct rules *r, uint32_t source, const struct context *o)
 {
         for (uint32_t i = r->sources[source].first_tag; i; i = r->tags[i - 1].next) {
                 uint32_t at = r->tags[i - 1].first;
@@ -113,9 +113,9 @@ static void restart_silent(struct rules *r, uint32_t source)
         }
 }
 
-void engine_source_is(struct rules *r, uint32_t source, const struct occasion *o)
+void engine_source_is(struct rules *r, uint32_t source, const struct context *o)
 {
-        struct origin *s = &r->sources[source];
+        struct source *s = &r->sources[source];
         bool known = s->told_down || (s->n_seen && s->n_failed == s->n_seen), was_down = s->down, activated = false;
         uint32_t at = s->first;
 
@@ -137,11 +137,11 @@ void engine_source_is(struct rules *r, uint32_t source, const struct occasion *o
                 restart_silent(r, source);
 }
 
-static void note_source(struct rules *r, struct bound *b, unsigned quality, const struct occasion *o)
+static void note_source(struct rules *r, struct tag_state *b, unsigned quality, const struct context *o)
 {
-        struct origin *s = &r->sources[b->source];
+        struct source *s = &r->sources[b->source];
         bool failed = quality == QUALITY_BAD_COMM_FAILURE || quality == QUALITY_BAD_NOT_CONNECTED;
-        struct occasion device = {o->mono_ms, o->ts_us, NAN, NAN};
+        struct context device = {o->mono_ms, o->ts_us, NAN, NAN};
         bool moved = !b->seen || failed != b->failed;
 
         s->n_seen += !b->seen;
@@ -157,7 +157,7 @@ static void note_source(struct rules *r, struct bound *b, unsigned quality, cons
 
 void rules_source_down(struct rules *r, const char *source, bool down, const struct rt_time *now)
 {
-        struct occasion o = {.value = NAN, .limit = NAN, .ts_us = now->wall_us};
+        struct context o = {.value = NAN, .limit = NAN, .ts_us = now->wall_us};
         uint32_t place;
 
         rules_tick(r, now);
@@ -186,7 +186,7 @@ static double number_of(const struct reading *r)
         return isfinite(v) ? v : NAN;
 }
 
-static void judge_unknown(struct rules *r, uint32_t at, const struct occasion *o)
+static void judge_unknown(struct rules *r, uint32_t at, const struct context *o)
 {
         struct slot *s = slot_at(r, at);
 
@@ -196,7 +196,7 @@ static void judge_unknown(struct rules *r, uint32_t at, const struct occasion *o
         }
 }
 
-static void judge_reading(struct rules *r, uint32_t at, const struct sample *sample, struct occasion o)
+static void judge_reading(struct rules *r, uint32_t at, const struct sample *sample, struct context o)
 {
         struct slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
@@ -217,7 +217,7 @@ static void judge_reading(struct rules *r, uint32_t at, const struct sample *sam
                 engine_schedule(r, at, to_ms_up(j->due(rule->conf, slot_memory(r, s))));
 }
 
-static void judge_slot(struct rules *r, uint32_t at, const struct sample *sample, const struct occasion *o, bool bad)
+static void judge_slot(struct rules *r, uint32_t at, const struct sample *sample, const struct context *o, bool bad)
 {
         enum rule_kind kind = r->rules[slot_at(r, at)->rule].kind;
 
@@ -240,9 +240,9 @@ void rules_eval(struct rules *r, const struct reading *reading, const struct rt_
 {
         bool bad = quality_is_bad(reading->quality);
         struct sample sample = {reading, NAN, reading->ts_us, 0};
-        struct occasion o = {.ts_us = reading->ts_us, .limit = NAN};
+        struct context o = {.ts_us = reading->ts_us, .limit = NAN};
         int64_t now_ms = now->mono_us / 1000;
-        struct bound *b;
+        struct tag_state *b;
         uint32_t at;
 
         if (reading->tag >= r->n_tags || !r->tags[reading->tag].name)

@@ -182,7 +182,7 @@ static void grow_sources(struct rules *r)
 
 static uint32_t bind_source(struct rules *r, const char *name, int64_t mono_us)
 {
-        struct origin *o;
+        struct source *o;
         uint32_t *place;
 
         grow_sources(r);
@@ -191,7 +191,7 @@ static uint32_t bind_source(struct rules *r, const char *name, int64_t mono_us)
                 return *place - 1;
         *place = (uint32_t)++r->n_sources;
         o = &r->sources[r->n_sources - 1];
-        *o = (struct origin){.name = name, .last_us = mono_us, .first = (uint32_t)r->n_words};
+        *o = (struct source){.name = name, .last_us = mono_us, .first = (uint32_t)r->n_words};
         for (size_t i = 0; i < r->n_rules; i++) {
                 const struct rule_conf *c = r->rules[i].conf;
                 uint32_t at;
@@ -220,7 +220,7 @@ static void grow_tags(struct rules *r, uint32_t tag)
 
 size_t rules_bind(struct rules *r, uint32_t tag, const char *source, const char *name, const struct rt_time *now)
 {
-        struct bound *b;
+        struct tag_state *b;
         uint32_t of;
 
         engine_note_time(r, now);
@@ -229,7 +229,7 @@ size_t rules_bind(struct rules *r, uint32_t tag, const char *source, const char 
                 return r->tags[tag].n_slots;
         of = bind_source(r, source, r->now_ms * 1000);
         b = &r->tags[tag];
-        *b = (struct bound){
+        *b = (struct tag_state){
                 source, name, NAN, .first = (uint32_t)r->n_words, .source = of, .next = r->sources[of].first_tag};
         r->sources[of].first_tag = tag + 1;
         r->n_bound++;

@@ -128,7 +128,7 @@ static void count(struct rules *r, struct alarm *a, enum alarm_change change, in
 }
 
 enum alarm_change emit_step(struct rules *r, uint32_t at, unsigned nth, const struct alarm_policy *policy,
-                            enum alarm_input in, const struct occasion *o)
+                            enum alarm_input in, const struct context *o)
 {
         struct slot *s = slot_at(r, at);
         struct alarm *a = &s->alarm[nth];

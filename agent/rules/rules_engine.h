@@ -47,7 +47,7 @@ struct slot {
 };
 enum { OWNER_SOURCE = 1u << 31 };
 
-struct bound {
+struct tag_state {
         const char *source_name, *name; /* NULL: not bound */
         double last;                    /* the last number */
         uint32_t first;                 /* slot */
@@ -57,7 +57,7 @@ struct bound {
         bool seen, failed; /* a reading came; the last one said the device can't be reached */
 };
 
-struct origin {
+struct source {
         const char *name;
         int64_t last_us; /* the device answered; monotonic */
         uint32_t first;  /* slot of its first device_down rule */
@@ -84,9 +84,9 @@ struct rules {
         size_t n_rules;
         uint64_t *words;
         size_t n_words, cap_words;
-        struct bound *tags;
+        struct tag_state *tags;
         size_t n_tags; /* capacity: indexes below it exist */
-        struct origin *sources;
+        struct source *sources;
         size_t n_sources, cap_sources;
         uint32_t *source_table; /* hash: index + 1 */
         size_t n_source_table;
@@ -107,7 +107,7 @@ struct rules {
  * What an input is about: when it is (monotonic), what time is told, what is
  * shown.
  */
-struct occasion {
+struct context {
         int64_t mono_ms, ts_us;
         double value, limit;
 };
@@ -146,12 +146,12 @@ bool engine_is_replaced(const struct rules *r, const struct slot *s); /* its dev
  * The outer alarm moved: the inner one leaves the stage to it, or takes it over
  * without waiting again.
  */
-void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct occasion *o);
-void engine_source_is(struct rules *r, uint32_t source, const struct occasion *o);
+void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct context *o);
+void engine_source_is(struct rules *r, uint32_t source, const struct context *o);
 
 /* rules_emit.c: one step of an alarm; what changed is told. */
 enum alarm_change emit_step(struct rules *r, uint32_t at, unsigned nth, const struct alarm_policy *policy,
-                            enum alarm_input in, const struct occasion *o);
+                            enum alarm_input in, const struct context *o);
 void emit_row(const struct rules *r, uint32_t at, unsigned nth, struct rules_row *out);
 void emit_group(struct rules *r, int64_t mono_us);
 uint64_t emit_key(uint32_t at, unsigned nth);

@@ -149,7 +149,7 @@ int64_t state_unshelve_ms(const struct rules *r)
  */
 void state_unshelve(struct rules *r)
 {
-        struct occasion o = {r->now_ms, r->unshelve_wall_us, NAN, NAN};
+        struct context o = {r->now_ms, r->unshelve_wall_us, NAN, NAN};
         struct rules_ref first = {UINT32_MAX, UINT32_MAX};
 
         for (size_t i = 0; i < r->n_shelf; i++) {
@@ -175,7 +175,7 @@ static int shelve(struct rules *r, struct rules_ref ref, int64_t until_wall_us)
 int rules_command(struct rules *r, struct rules_ref ref, enum alarm_input in, int64_t until_wall_us,
                   const struct rt_time *now)
 {
-        struct occasion o = {.ts_us = now->wall_us, .value = NAN, .limit = NAN};
+        struct context o = {.ts_us = now->wall_us, .value = NAN, .limit = NAN};
         struct slot *s;
         int rc;
 

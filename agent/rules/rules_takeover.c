@@ -96,8 +96,8 @@ static void carry_slots(struct carry *c, uint32_t from, uint32_t n, uint32_t min
 
 static void carry_tag(struct carry *c, uint32_t tag)
 {
-        const struct bound *b = &c->was->tags[tag];
-        struct bound *mine = tag < c->r->n_tags ? &c->r->tags[tag] : NULL;
+        const struct tag_state *b = &c->was->tags[tag];
+        struct tag_state *mine = tag < c->r->n_tags ? &c->r->tags[tag] : NULL;
 
         if (!b->name)
                 return;
@@ -113,10 +113,10 @@ static void carry_tag(struct carry *c, uint32_t tag)
         carry_slots(c, b->first, b->n_slots, mine->first, mine->n_slots);
 }
 
-static void carry_source(struct carry *c, const struct origin *o)
+static void carry_source(struct carry *c, const struct source *o)
 {
         uint32_t place = engine_find_source(c->r, o->name);
-        struct origin *mine = place ? &c->r->sources[place - 1] : NULL;
+        struct source *mine = place ? &c->r->sources[place - 1] : NULL;
 
         if (!mine) {
                 carry_slots(c, o->first, o->n_slots, 0, 0);

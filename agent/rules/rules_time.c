@@ -77,13 +77,13 @@ static int64_t heap_due_ms(const struct rules *r)
 
 /* ---- what happens by itself ---- */
 
-static void run_timers(struct rules *r, uint32_t at, const struct occasion *from)
+static void run_timers(struct rules *r, uint32_t at, const struct context *from)
 {
         struct slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
 
         for (unsigned k = 0; k < s->n; k++) {
-                struct occasion o = *from;
+                struct context o = *from;
                 bool was_active = alarm_is_active(&s->alarm[k]);
 
                 if (!alarm_has_timer(&s->alarm[k], &rule->policy))
@@ -103,7 +103,7 @@ bool engine_is_replaced(const struct rules *r, const struct slot *s)
         return (kind == RULE_SILENT || kind == RULE_STUCK) && r->sources[r->tags[s->owner].source].down;
 }
 
-static void pass_time(struct rules *r, uint32_t at, struct occasion o)
+static void pass_time(struct rules *r, uint32_t at, struct context o)
 {
         struct slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
@@ -125,7 +125,7 @@ static void pass_time(struct rules *r, uint32_t at, struct occasion o)
 static void fire(struct rules *r, uint32_t at)
 {
         const struct slot *s = slot_at(r, at);
-        struct occasion o = {.mono_ms = r->now_ms, .value = NAN, .limit = NAN};
+        struct context o = {.mono_ms = r->now_ms, .value = NAN, .limit = NAN};
 
         o.ts_us = r->now_ms * 1000 + r->wall_offset_us;
         if (!(s->owner & OWNER_SOURCE) && r->rules[s->rule].kind != RULE_SILENT)
