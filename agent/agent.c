@@ -218,7 +218,7 @@ static bool is_configured(const void *ctx, const char *driver)
 void agent_watch_conf(struct agent *a, struct alarms_conf *out)
 {
         *out = (struct alarms_conf){.gateway = a->gateway,
-                                    .rules = a->conf->floor.alarms,
+                                    .rules = a->conf->alarm_sections.alarms,
                                     .is_configured = is_configured,
                                     .ctx = a->conf,
                                     .put_event = pipeline_put_event,
@@ -232,7 +232,7 @@ void agent_kafka_conf(struct agent *a)
                 a->kafka.window_bytes = a->conf->spool.max_size_bytes / SPOOL_PER_WINDOW;
 }
 
-static int open_watchman(struct agent *a, struct err *e)
+static int open_alarms(struct agent *a, struct err *e)
 {
         struct alarms_conf conf;
 
@@ -240,8 +240,8 @@ static int open_watchman(struct agent *a, struct err *e)
         a->alarms = alarms_open(a->rt, &conf, a->tags, a->spool, e);
         if (!a->alarms || notifiers_open(&a->notifiers, a->rt, a->conf, a->alarms, e) < 0)
                 return -1;
-        if (a->conf->floor.thin.n)
-                a->thinning = thinning_new(&a->conf->floor.thin, a->tags);
+        if (a->conf->alarm_sections.thin.n)
+                a->thinning = thinning_new(&a->conf->alarm_sections.thin, a->tags);
         return 0;
 }
 
@@ -267,7 +267,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 tags_free(a->tags);
                 return -1;
         }
-        if (open_watchman(a, e) < 0) {
+        if (open_alarms(a, e) < 0) {
                 alarms_close(a->alarms);
                 notifiers_close(&a->notifiers);
                 spool_close(a->spool);
@@ -275,7 +275,8 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 tags_free(a->tags);
                 return -1;
         }
-        pipeline_init(&a->pipeline, rt, a->tags, a->spool, conf->floor.alarms.n ? a->alarms : NULL, a->thinning);
+        pipeline_init(&a->pipeline, rt, a->tags, a->spool, conf->alarm_sections.alarms.n ? a->alarms : NULL,
+                      a->thinning);
         a->host = host_new(rt, &a->pipeline, a->spool, a->tags, a->gateway);
         spool_counts(a->spool, &counts);
         agent_kafka_conf(a);

@@ -48,7 +48,7 @@ static const struct mqtt_conf *find_connection(const struct config *conf, const 
 static int open_mqtt(struct notifiers *n, struct rt *rt, const struct config *conf, struct alarms *alarms,
                      struct err *e)
 {
-        const char *name = conf->floor.notify.mqtt.connection;
+        const char *name = conf->alarm_sections.notify.mqtt.connection;
 
         if (!name)
                 return 0;
@@ -57,7 +57,7 @@ static int open_mqtt(struct notifiers *n, struct rt *rt, const struct config *co
         return n->mqtt ? 0 : -1;
 }
 
-static void open_exec(struct notifiers *n, struct rt *rt, const struct floor_notify_exec_conf *conf)
+static void open_exec(struct notifiers *n, struct rt *rt, const struct notify_exec_conf *conf)
 {
         n->has_exec = conf->command.n > 0;
         if (!n->has_exec)
@@ -68,7 +68,7 @@ static void open_exec(struct notifiers *n, struct rt *rt, const struct floor_not
                 n->exec = notify_exec_new(rt, conf);
 }
 
-static void add_all(struct notifiers *n, const struct floor_notify_conf *conf, struct alarms *alarms)
+static void add_all(struct notifiers *n, const struct notify_conf *conf, struct alarms *alarms)
 {
         n->journal.tell = tell_journal;
         if (conf->journal)
@@ -81,10 +81,10 @@ static void add_all(struct notifiers *n, const struct floor_notify_conf *conf, s
 
 int notifiers_open(struct notifiers *n, struct rt *rt, const struct config *conf, struct alarms *alarms, struct err *e)
 {
-        open_exec(n, rt, &conf->floor.notify.exec);
+        open_exec(n, rt, &conf->alarm_sections.notify.exec);
         if (open_mqtt(n, rt, conf, alarms, e) < 0)
                 return -1;
-        add_all(n, &conf->floor.notify, alarms);
+        add_all(n, &conf->alarm_sections.notify, alarms);
         return 0;
 }
 
@@ -94,14 +94,14 @@ int notifiers_change(struct notifiers *n, struct rt *rt, const struct config *co
         int rc = 0;
 
         alarms_clear_notifiers(alarms);
-        open_exec(n, rt, &conf->floor.notify.exec);
+        open_exec(n, rt, &conf->alarm_sections.notify.exec);
         if (mqtt_moved) {
                 notify_mqtt_free(n->mqtt);
                 n->mqtt = NULL;
                 rc = open_mqtt(n, rt, conf, alarms, e);
                 notifiers_start(n);
         }
-        add_all(n, &conf->floor.notify, alarms);
+        add_all(n, &conf->alarm_sections.notify, alarms);
         return rc;
 }
 

@@ -272,7 +272,7 @@ static void take_next(struct notify_exec *n)
         n->next_argv = NULL;
 }
 
-void notify_exec_change(struct notify_exec *n, const struct floor_notify_exec_conf *conf)
+void notify_exec_change(struct notify_exec *n, const struct notify_exec_conf *conf)
 {
         free(n->next_argv);
         n->next_argv = copy_argv(&conf->command);
@@ -281,7 +281,7 @@ void notify_exec_change(struct notify_exec *n, const struct floor_notify_exec_co
         take_next(n);
 }
 
-struct notify_exec *notify_exec_new(struct rt *rt, const struct floor_notify_exec_conf *conf)
+struct notify_exec *notify_exec_new(struct rt *rt, const struct notify_exec_conf *conf)
 {
         struct notify_exec *n = mem_alloc(sizeof(*n));
 

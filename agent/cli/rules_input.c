@@ -71,8 +71,8 @@ int rules_file_load(const char *path, struct rules_file *f)
                 walk_fill(w, &root, &f->config);
         walk_free(w);
         free(text);
-        f->rules = f->config.floor.alarms.items;
-        f->n_rules = f->config.floor.alarms.n;
+        f->rules = f->config.alarm_sections.alarms.items;
+        f->n_rules = f->config.alarm_sections.alarms.n;
         f->gateway = f->config.gateway ? f->config.gateway : "test";
         if (!faults.n && !f->n_rules)
                 faults_add(&faults, &at, "alarms", "missing; allowed: at least one rule");

@@ -98,7 +98,7 @@ static const struct schema_key slave_keys[SLAVE_KEYS] = {
 
 const struct schema *config_schema(void)
 {
-        static struct schema_key keys[OWN_KEYS + DRIVERS_MOST + SLAVE_KEYS + FLOOR_SECTIONS + 1];
+        static struct schema_key keys[OWN_KEYS + DRIVERS_MOST + SLAVE_KEYS + N_ALARM_SECTIONS + 1];
         static const struct schema root = {.name = "configuration",
                                            .help = "The whole file.",
                                            .keys = keys,
@@ -117,9 +117,9 @@ const struct schema *config_schema(void)
                                                 .help = drivers_known[i]->schema->help};
         for (size_t i = 0; i < SLAVE_KEYS; i++)
                 keys[n++] = slave_keys[i];
-        for (size_t i = 0; i < FLOOR_SECTIONS; i++) {
-                keys[n] = floor_keys[i];
-                keys[n++].offset += AT(floor);
+        for (size_t i = 0; i < N_ALARM_SECTIONS; i++) {
+                keys[n] = alarm_section_keys[i];
+                keys[n++].offset += AT(alarm_sections);
         }
         return &root;
 }
@@ -248,8 +248,8 @@ static void check_across(struct walk *w, struct config *c)
         fit_payloads(w, c);
         check_names(w, c);
         link_slaves(w, c);
-        if (c->floor.notify.mqtt.connection)
-                check_exists(w, c, &c->floor.notify.mqtt.connection, "mqtt");
+        if (c->alarm_sections.notify.mqtt.connection)
+                check_exists(w, c, &c->alarm_sections.notify.mqtt.connection, "mqtt");
 }
 
 /* ---- notices ---- */

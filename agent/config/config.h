@@ -52,7 +52,7 @@ struct config {
         } limits;
         struct metrics_conf metrics;
         struct flash_conf flash;
-        struct floor_conf floor;
+        struct alarm_sections alarm_sections;
 
         const char *control_socket; /* control.socket, or millrace.sock beside the spool */
         enum log_level log_level;

@@ -83,7 +83,7 @@ static void make_drivers(struct change *c, const struct reload_plan *plan)
 
 static void change_thinning(struct agent *a)
 {
-        const struct schema_list *conf = &a->conf->floor.thin;
+        const struct schema_list *conf = &a->conf->alarm_sections.thin;
 
         if (a->thinning)
                 thinning_change(a->thinning, conf);
@@ -92,7 +92,7 @@ static void change_thinning(struct agent *a)
         a->pipeline.thinning = a->thinning;
 }
 
-static void change_watchman(struct change *c, const struct reload_plan *plan)
+static void reconfigure_alarms(struct change *c, const struct reload_plan *plan)
 {
         struct agent *a = c->a;
         struct alarms_conf conf;
@@ -124,7 +124,7 @@ int agent_change(struct agent *a, const struct config *is, const struct reload_p
         tags_set_most(a->tags, (size_t)is->max_tags);
         forget_drivers(a, was, plan);
         change_thinning(a);
-        change_watchman(&c, plan);
+        reconfigure_alarms(&c, plan);
         change_spool(a, plan);
         agent_kafka_conf(a);
         uplink_reconfigure(a->uplink);

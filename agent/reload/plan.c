@@ -91,7 +91,7 @@ static void plan_rules(struct reload_plan *p, const struct schema_list *was, con
 
 static const struct mqtt_conf *connection_of(const struct config *c)
 {
-        const char *name = c->floor.notify.mqtt.connection;
+        const char *name = c->alarm_sections.notify.mqtt.connection;
 
         for (size_t i = 0; name && i < c->n_drivers; i++) {
                 if (c->drivers[i].ops == &mqtt_ops && strcmp(c->drivers[i].name, name) == 0)
@@ -123,7 +123,7 @@ void reload_plan(struct reload_plan *p, const struct config *was, const struct c
                                   .notify_mqtt = !same_connection(was, is),
                                   .when_full = was->spool.when_full != is->spool.when_full};
         plan_drivers(p, was, is);
-        plan_rules(p, &was->floor.alarms, &is->floor.alarms);
+        plan_rules(p, &was->alarm_sections.alarms, &is->alarm_sections.alarms);
         plan_sections(p, was, is);
 }
 

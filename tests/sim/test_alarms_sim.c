@@ -76,7 +76,7 @@ static void same_id(struct times *t, const char *id)
 /* Where a tag has two rules, the second is looked at. */
 static bool counts(const char *tag, const char *rule)
 {
-        return T.conf.floor.alarms.n == 1 || strcmp(tag, "t777") != 0 || strcmp(rule, "worst") == 0;
+        return T.conf.alarm_sections.alarms.n == 1 || strcmp(tag, "t777") != 0 || strcmp(rule, "worst") == 0;
 }
 
 /* ---- the notifier ---- */
@@ -349,7 +349,7 @@ static void stage_init(uint64_t seed, int n_tags, int64_t every_us, double (*val
                                            .events_topic = "e",
                                            .status_topic = "h",
                                            .backfill_topic = "b"},
-                                 .floor.alarms = {T.rules, 1},
+                                 .alarm_sections.alarms = {T.rules, 1},
                                  .drivers = &T.driver,
                                  .n_drivers = 1,
                                  .max_tags = 50000};
@@ -527,7 +527,7 @@ static double over(int64_t k)
 static void test_flood(void **state)
 {
         stage_init(7, 1000, 10000, over);
-        T.conf.floor.alarms.n = 2;
+        T.conf.alarm_sections.alarms.n = 2;
         power_cut(); /* opens it with the rule of the worst */
         feed.begin_us = T.sim.now.mono_us;
         kafka_away(true);

@@ -300,7 +300,7 @@ static void test_defaults(void **state)
         assert_int_equal(c->spool.at.column, 8);
         assert_string_equal(c->spool.at.file, "t");
         assert_int_equal(c->n_drivers, 0);
-        assert_int_equal(c->floor.notify.at.line, 0);
+        assert_int_equal(c->alarm_sections.notify.at.line, 0);
         assert_int_equal(c->notices.n, 1);
         config_free(c);
         c = load("gateway: g\nkafka: {brokers: [a:1]}\ncontrol: {socket: /run/m.sock}\nlog: {level: warn}\n"
@@ -357,7 +357,7 @@ static void test_factory(void **state)
         const struct modbus_profile_conf *profiles = c->profiles.items;
         const struct modbus_register_conf *meter = profiles[1].registers.items;
         const struct modbus_device_conf *devices = c->devices.items;
-        const struct rule_conf *alarms = c->floor.alarms.items;
+        const struct rule_conf *alarms = c->alarm_sections.alarms.items;
         const struct mqtt_conf *mqtt = c->drivers[0].conf;
         const struct serial_conf *serial = c->drivers[4].conf;
 
@@ -390,8 +390,8 @@ static void test_factory(void **state)
         assert_true(alarms[0].hihi == 95 && isnan(alarms[0].lo));
         assert_int_equal(alarms[0].severity, 700);
         assert_int_equal(alarms[2].warm_up_us, 1800000000);
-        assert_string_equal(c->floor.notify.mqtt.connection, "wifi");
-        assert_int_equal(c->floor.notify.exec.command.n, 1);
+        assert_string_equal(c->alarm_sections.notify.mqtt.connection, "wifi");
+        assert_int_equal(c->alarm_sections.notify.exec.command.n, 1);
         config_free(c);
 }
 
