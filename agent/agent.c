@@ -138,7 +138,7 @@ static void watch_clock(struct agent *a, bool unsynced)
         int64_t by_us;
 
         rt_now(a->rt, &now);
-        by_us = clock_look(&a->clock, &now, unsynced, &was_unsynced);
+        by_us = clock_update(&a->clock, &now, unsynced, &was_unsynced);
         a->pipeline.clock_unsynced = unsynced;
         if (by_us) {
                 log_notice("clock", "stepped by %.3f s%s", (double)by_us / 1e6,
@@ -146,9 +146,9 @@ static void watch_clock(struct agent *a, bool unsynced)
                 pipeline_event(&a->pipeline, "clock", 300, SPOOL_NO_TAG, "\"step_ms\":%lld,\"repaired\":%s",
                                (long long)(by_us / 1000), was_unsynced ? "true" : "false");
                 if (was_unsynced)
-                        spool_repair_time(a->spool, by_us, a->first_seq, a->seq_at_look);
+                        spool_repair_time(a->spool, by_us, a->first_seq, a->seq_at_update);
         }
-        a->seq_at_look = seq;
+        a->seq_at_update = seq;
 }
 
 void agent_set_interval(struct agent *a)
@@ -165,7 +165,7 @@ void agent_set_interval(struct agent *a)
  */
 static void spare_flash(struct agent *a)
 {
-        if (flash_look(&a->flash, &a->conf->flash, status_bytes_written(), rt_mono_us(a->rt)))
+        if (flash_update(&a->flash, &a->conf->flash, status_bytes_written(), rt_mono_us(a->rt)))
                 agent_set_interval(a);
 }
 
@@ -295,7 +295,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
 void agent_start(struct agent *a)
 {
         a->started_us = rt_mono_us(a->rt);
-        a->first_seq = a->seq_at_look = spool_appended_seq(a->spool, SPOOL_SAMPLES);
+        a->first_seq = a->seq_at_update = spool_appended_seq(a->spool, SPOOL_SAMPLES);
         a->dropped_told_us = a->started_us - DROP_NOTE_US;
         pipeline_event(&a->pipeline, "agent", 100, SPOOL_NO_TAG, "\"state\":\"started\",\"version\":\"%s\"",
                        MILLRACE_VERSION);

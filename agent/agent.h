@@ -70,7 +70,8 @@ struct agent {
 
         struct flash flash;
         struct clock clock;
-        uint64_t first_seq, seq_at_look; /* above first_seq: of this run; appended when the clock was last looked at */
+        uint64_t first_seq,
+                seq_at_update; /* above first_seq: of this run; appended when the clock was last looked at */
 
         struct drop_note dropped;
         int64_t dropped_told_us;

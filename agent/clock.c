@@ -9,7 +9,7 @@
 
 enum { STEP_US = 1000000 };
 
-int64_t clock_look(struct clock *c, const struct rt_time *now, bool unsynced, bool *was_unsynced)
+int64_t clock_update(struct clock *c, const struct rt_time *now, bool unsynced, bool *was_unsynced)
 {
         int64_t apart_us = now->wall_us - now->mono_us, by_us = c->known ? apart_us - c->apart_us : 0;
 

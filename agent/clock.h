@@ -19,6 +19,6 @@ struct clock {
  * By how much the clock was stepped since the last look, when that is more than
  * a second; else 0.
  */
-int64_t clock_look(struct clock *c, const struct rt_time *now, bool unsynced, bool *was_unsynced);
+int64_t clock_update(struct clock *c, const struct rt_time *now, bool unsynced, bool *was_unsynced);
 
 #endif

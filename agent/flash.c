@@ -8,7 +8,7 @@
  */
 #include "agent/flash.h"
 
-enum { LOOK_US = 10000000, FORGET_S = 300, MOST = 60 };
+enum { UPDATE_US = 10000000, FORGET_S = 300, MOST = 60 };
 
 static const struct schema_key keys[] = {
         {.name = "max_per_day",
@@ -44,11 +44,11 @@ static double next_stretch(const struct flash *f, const struct flash_conf *conf)
         return next > MOST ? MOST : next < 1 ? 1 : next;
 }
 
-bool flash_look(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us)
+bool flash_update(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us)
 {
-        double dt_s = (double)(mono_us - f->looked_us) / 1e6, before = f->stretch, share;
+        double dt_s = (double)(mono_us - f->updated_us) / 1e6, before = f->stretch, share;
 
-        if (f->known && mono_us - f->looked_us < LOOK_US)
+        if (f->known && mono_us - f->updated_us < UPDATE_US)
                 return false;
         if (f->known) {
                 share = dt_s / (FORGET_S + dt_s);
@@ -57,6 +57,6 @@ bool flash_look(struct flash *f, const struct flash_conf *conf, uint64_t written
         }
         f->known = true;
         f->written = written;
-        f->looked_us = mono_us;
+        f->updated_us = mono_us;
         return f->stretch != before;
 }

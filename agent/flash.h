@@ -21,7 +21,7 @@ extern const struct schema flash_schema;
 
 struct flash {
         bool known;
-        int64_t looked_us;
+        int64_t updated_us;
         uint64_t written;   /* at the last look */
         double bytes_per_s; /* mean of about five minutes */
         double stretch;     /* 1 and up */
@@ -33,7 +33,7 @@ void flash_init(struct flash *f);
  * `written`: by the process so far. True when stretch changed. Looks closer
  * together than ten seconds are ignored.
  */
-bool flash_look(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us);
+bool flash_update(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us);
 
 /* Bytes a day if it goes on like this; 0 before it is known. */
 static inline double flash_forecast(const struct flash *f)

@@ -206,7 +206,7 @@ static void up_stopped(struct driver *d)
         rt_timer_cancel(h->rt, &s->timer);
         s->stopped = true;
         d->state = DRIVER_STOPPED;
-        host_look_for_end(h);
+        host_check_stopped(h);
 }
 
 static void up_device_event(struct driver *d, const char *source, const char *state, const char *why)

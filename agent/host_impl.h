@@ -48,6 +48,6 @@ void host_on_timer(struct rt_timer *t); /* of a slot */
 void host_pause_update(struct slot *s);
 
 /* host_life.c: a driver has stopped */
-void host_look_for_end(struct host *h);
+void host_check_stopped(struct host *h);
 
 #endif

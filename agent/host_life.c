@@ -30,7 +30,7 @@ static bool have_stopped(const struct host *h, bool only_leaving)
 }
 
 /* Tells, once, those who wait for drivers to stop. */
-void host_look_for_end(struct host *h)
+void host_check_stopped(struct host *h)
 {
         void (*on_stopped)(void *ctx) = h->on_stopped;
 
@@ -165,7 +165,7 @@ void host_retire(struct host *h, const char *const *names, size_t n, void (*told
         for (size_t i = 0; i < h->n; i++)
                 if (h->slot[i]->leaves && !h->slot[i]->stopped)
                         end(h->slot[i]);
-        host_look_for_end(h);
+        host_check_stopped(h);
 }
 
 void host_remove(struct host *h, const char *name)
@@ -213,7 +213,7 @@ void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx)
         for (size_t i = 0; i < h->n; i++)
                 if (!h->slot[i]->leaves)
                         end(h->slot[i]);
-        host_look_for_end(h);
+        host_check_stopped(h);
 }
 
 void host_free(struct host *h)

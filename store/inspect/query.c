@@ -106,7 +106,7 @@ static int load_meta(struct spool_query *q, struct err *e)
 
 static int connect_file(struct spool_query *q, struct err *e)
 {
-        int rc = spool_look(&q->conn, q->path, q->live);
+        int rc = spool_open_readonly(&q->conn, q->path, q->live);
 
         if ((rc & 0xff) == SQLITE_NOTADB && strstr(q->path, ".corrupt-"))
                 return err_set(e,
@@ -133,7 +133,7 @@ int spool_query_open(struct spool_query **out, const char *path, struct err *e)
         q = mem_alloc(sizeof(*q));
         q->path = mem_strdup(path);
         q->tags = tags_new(0);
-        q->live = spool_look_live(path);
+        q->live = spool_is_live(path);
         if (connect_file(q, e) < 0) {
                 spool_query_close(q);
                 return -1;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool spool_look_live(const char *path)
+bool spool_is_live(const char *path)
 {
         struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
         char name[4200];
@@ -39,7 +39,7 @@ static bool has_wal(const char *path)
         return stat(name, &st) == 0 && st.st_size > 0;
 }
 
-static int look_as(sqlite3 **conn, const char *path, bool immutable)
+static int open_as(sqlite3 **conn, const char *path, bool immutable)
 {
         char uri[3 * 4096 + 64], *p = uri;
         int rc;
@@ -56,13 +56,13 @@ static int look_as(sqlite3 **conn, const char *path, bool immutable)
         return rc;
 }
 
-int spool_look(sqlite3 **conn, const char *path, bool live)
+int spool_open_readonly(sqlite3 **conn, const char *path, bool live)
 {
         int rc;
 
         *conn = NULL;
-        rc = look_as(conn, path, false);
+        rc = open_as(conn, path, false);
         if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_NOTADB && !live && !has_wal(path))
-                rc = look_as(conn, path, true);
+                rc = open_as(conn, path, true);
         return rc;
 }

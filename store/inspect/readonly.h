@@ -12,7 +12,7 @@
  * SQLITE_OK, or why not; *conn is to be closed in any case. `live`: a daemon
  * has the file. Paths of at most PATH_MAX.
  */
-int spool_look(sqlite3 **conn, const char *path, bool live);
-bool spool_look_live(const char *path);
+int spool_open_readonly(sqlite3 **conn, const char *path, bool live);
+bool spool_is_live(const char *path);
 
 #endif

@@ -115,7 +115,7 @@ int spool_sql(const char *path, const char *sql, int64_t limit_ms,
 
         if (access(path, R_OK) != 0)
                 return err_errno(e, "spool %s", path);
-        rc = spool_look(&c, path, spool_look_live(path));
+        rc = spool_open_readonly(&c, path, spool_is_live(path));
         sqlite3_set_authorizer(c, may, NULL);
         sqlite3_progress_handler(c, STEPS, is_over, &until);
         if (rc == SQLITE_OK)

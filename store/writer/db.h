@@ -172,7 +172,7 @@ int spool_mark_check(struct spool_db *db, uint64_t last, struct err *e);
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);
-void spool_disk_look(struct spool_db *db);
+void spool_disk_measure(struct spool_db *db);
 bool spool_disk_takes(struct spool_db *db, uint64_t pages);
 uint64_t spool_disk_trim_bytes(const struct spool_db *db);
 

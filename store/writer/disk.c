@@ -37,7 +37,7 @@ static uint64_t above(uint64_t a, uint64_t b)
         return a > b ? a - b : 0;
 }
 
-void spool_disk_look(struct spool_db *db)
+void spool_disk_measure(struct spool_db *db)
 {
         uint64_t used = db->wal_done ? 0 : (uint64_t)db->wal_frames * (PAGE_BYTES + 24);
         uint64_t wal = spool_disk_size(db->path, "-wal");

@@ -192,7 +192,7 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
         res->fault[0] = '\0';
         set_max_pages(db);
         db->rc = SQLITE_OK;
-        spool_disk_look(db);
+        spool_disk_measure(db);
         res->crowded = db->crowded;
         if (!wal_has_room(db, b, res))
                 return;

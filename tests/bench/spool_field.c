@@ -237,7 +237,7 @@ static void spare_flash(struct flash *f, uint64_t max_per_day)
         struct flash_conf budget = {.max_per_day_bytes = max_per_day};
         int64_t us = conf.commit_interval_us;
 
-        if (!flash_look(f, &budget, io("write_bytes"), sim.now.mono_us))
+        if (!flash_update(f, &budget, io("write_bytes"), sim.now.mono_us))
                 return;
         us = (int64_t)((double)us * f->stretch);
         spool_set_commit_interval(spool, us < 60000000 ? us : 60000000);

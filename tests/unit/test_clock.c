@@ -31,7 +31,7 @@ static void steps_are_told_and_nothing_else(void **state)
                 struct rt_time now = {.mono_us = looks[i].mono_us, .wall_us = looks[i].wall_us};
                 bool was;
 
-                assert_int_equal(clock_look(&c, &now, looks[i].unsynced, &was), looks[i].by_us);
+                assert_int_equal(clock_update(&c, &now, looks[i].unsynced, &was), looks[i].by_us);
                 assert_int_equal(was, looks[i].was_unsynced);
         }
 }

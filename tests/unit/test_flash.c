@@ -23,7 +23,7 @@ static void run(double hours, double per_commit, double per_s, uint64_t limit)
         for (int s = 0; s < (int)(hours * 3600); s++) {
                 written += (uint64_t)(per_commit / f.stretch + per_s);
                 now_us += 1000000;
-                flash_look(&f, &conf, written, now_us);
+                flash_update(&f, &conf, written, now_us);
         }
 }
 
@@ -74,7 +74,7 @@ static void bursts_do_not_make_it_swing(void **state)
                                 in_wal = to_copy = 0;
                         }
                         now_us += 1000000;
-                        flash_look(&f, &conf, written, now_us);
+                        flash_update(&f, &conf, written, now_us);
                         if (s == 5 * 3600)
                                 before = written;
                 }
