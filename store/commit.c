@@ -22,7 +22,7 @@ enum {
         MORE_PAUSE_US = 20000, /* between commits that only trim */
         RETRY_FIRST_US = 100000,
         RETRY_MOST_US = 30000000,
-        CROWDED_ROWS = 2000, /* tag times are saved, so that rows up to there may go */
+        LOW_SPACE_ROWS = 2000, /* tag times are saved, so that rows up to there may go */
 };
 
 /* ---- when ---- */
@@ -92,7 +92,7 @@ static void snapshot(struct spool *s, struct spool_batch *b, bool save)
         s->bytes_since_save += b->cost_bytes;
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->last[i] = s->lanes[i].appended;
-        save = save || b->purge_upto || (s->crowded && s->rows_since_save >= CROWDED_ROWS) ||
+        save = save || b->purge_upto || (s->low_space && s->rows_since_save >= LOW_SPACE_ROWS) ||
                s->rows_since_save >= s->plan.save_rows || s->bytes_since_save >= s->plan.save_bytes;
         if (save || (s->rows_since_save && rt_mono_us(s->rt) >= s->save_due_us))
                 save_times(s, b);
@@ -110,7 +110,7 @@ static void take_acks(struct spool *s, struct spool_batch *b)
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->acked[i] = s->lanes[i].acked;
         b->ahead = s->lanes[SPOOL_SAMPLES].ahead;
-        if (s->crowded && !b->save && s->rows_since_save >= CROWDED_ROWS)
+        if (s->low_space && !b->save && s->rows_since_save >= LOW_SPACE_ROWS)
                 save_times(s, b);
 }
 
@@ -323,7 +323,7 @@ static void on_commit_done(struct rt_work *w)
         struct spool *s = list_entry(w, struct spool, work);
 
         s->run_done = false;
-        s->crowded = s->result.crowded;
+        s->low_space = s->result.low_space;
         s->in_upcalls = true;
         spool_fetch_parked(s);
         spool_note_damage(s, &s->writer_damaged, s->result.damaged);

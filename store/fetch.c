@@ -8,11 +8,11 @@
  *
  * No row is both handed out and dropped, though a reader sees what a commit
  * cuts until that commit is on disk.  The caller pins, then fetches, and uses
- * no row above its pin.  A commit sets `cutting`, then reads the pin, then cuts
+ * no row above its pin.  A commit sets `trimming`, then reads the pin, then cuts
  * above it only. All four are sequentially consistent: when spool_fetch finds
- * `cutting` clear, any later cut sees the pin and leaves the rows alone; when
+ * `trimming` clear, any later cut sees the pin and leaves the rows alone; when
  * it finds it set, the fetch starts after the end of that commit, and does not
- * see what it cut.  Only the loop clears `cutting`, with no commit under way.
+ * see what it cut.  Only the loop clears `trimming`, with no commit under way.
  * So a fetch waits for a commit only while rows are being dropped. How it
  * fails: the fetch comes back with failed set, and the caller asks again later.
  */
@@ -222,7 +222,7 @@ void spool_fetch(struct spool *s, struct spool_fetch *f)
         f->spool = s;
         f->work.run = run_fetch;
         f->work.on_done = on_fetched;
-        if (atomic_load(&s->db.cutting[f->lane]))
+        if (atomic_load(&s->db.trimming[f->lane]))
                 park(s, f);
         else
                 rt_work_start(s->rt, &f->work);
@@ -231,7 +231,7 @@ void spool_fetch(struct spool *s, struct spool_fetch *f)
 void spool_fetch_parked(struct spool *s)
 {
         for (int i = 0; i < SPOOL_LANES; i++)
-                atomic_store(&s->db.cutting[i], false);
+                atomic_store(&s->db.trimming[i], false);
         for (size_t i = 0; i < sizeof(s->parked) / sizeof(*s->parked); i++) {
                 struct spool_fetch *f = s->parked[i];
 

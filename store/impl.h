@@ -32,7 +32,7 @@ struct spool {
         bool purging;             /* and rows to purge */
         bool wants_room;          /* somebody was told to wait */
         bool full;                /* block: no room on disk */
-        bool crowded;             /* the disk is, said the last commit */
+        bool low_space;           /* the disk is, said the last commit */
         bool high;                /* what on_pressure said last */
         struct rt_timer interval; /* commit is due */
         struct rt_timer retry;

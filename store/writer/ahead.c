@@ -20,8 +20,8 @@ void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b)
 {
         if (b->ahead.no == db->v.ahead_no)
                 return;
-        stmt_bind(db, STMT_CUT_AHEAD, 1, b->acked[SPOOL_SAMPLES]);
-        stmt_run(db, STMT_CUT_AHEAD);
+        stmt_bind(db, STMT_TRIM_AHEAD, 1, b->acked[SPOOL_SAMPLES]);
+        stmt_run(db, STMT_TRIM_AHEAD);
         for (uint32_t i = 0; i < b->ahead.n; i++) {
                 stmt_bind(db, STMT_PUT_AHEAD, 1, b->ahead.v[i].first);
                 stmt_bind(db, STMT_PUT_AHEAD, 2, b->ahead.v[i].last);
@@ -50,7 +50,7 @@ bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64
         return true;
 }
 
-bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uint64_t most)
+bool spool_db_trim_ahead(struct spool_db *db, const struct spool_batch *b, uint64_t most)
 {
         for (uint32_t i = 0; i < b->ahead.n && stmt_fine(db); i++) {
                 uint64_t first = b->ahead.v[i].first, last = min_u64(b->ahead.v[i].last, db->v.ts_saved_seq);
@@ -59,10 +59,10 @@ bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uin
                 if (first > last)
                         continue;
                 last = min_u64(last, first + most - 1);
-                stmt_bind(db, STMT_CUT_READING, 1, first);
-                stmt_bind(db, STMT_CUT_READING, 2, last);
-                stmt_run(db, STMT_CUT_READING);
-                spool_db_cut_aggregates(db, first, last);
+                stmt_bind(db, STMT_TRIM_READING, 1, first);
+                stmt_bind(db, STMT_TRIM_READING, 2, last);
+                stmt_run(db, STMT_TRIM_READING);
+                spool_db_trim_aggregates(db, first, last);
                 db->v.ahead_gone = last;
                 return true;
         }
@@ -73,7 +73,7 @@ uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum 
 {
         uint64_t pin;
 
-        atomic_store(&db->cutting[lane], true);
+        atomic_store(&db->trimming[lane], true);
         pin = atomic_load(&db->pin[lane]);
         return pin > b->acked[lane] ? pin : b->acked[lane];
 }

@@ -186,8 +186,8 @@ void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b)
                 run(db, db->stmt[STMT_NOTES_NOTIFIED]);
         if (!b->n_notes || db->rc != SQLITE_OK)
                 return;
-        sqlite3_bind_int64(db->stmt[STMT_CUT_ALARM_NOTES], 1, (int64_t)spool_alarm_lines(&db->plan));
-        run(db, db->stmt[STMT_CUT_ALARM_NOTES]);
+        sqlite3_bind_int64(db->stmt[STMT_TRIM_ALARM_NOTES], 1, (int64_t)spool_alarm_lines(&db->plan));
+        run(db, db->stmt[STMT_TRIM_ALARM_NOTES]);
 }
 
 /* ---- reading ---- */

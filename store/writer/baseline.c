@@ -54,7 +54,7 @@ static void write_one(struct spool_db *db, const struct spool_baseline *l)
 
 void spool_db_put_baselines(struct spool_db *db, const struct spool_batch *b)
 {
-        sqlite3_stmt *cut = db->stmt[STMT_CUT_BASELINE];
+        sqlite3_stmt *cut = db->stmt[STMT_TRIM_BASELINE];
         int rc;
 
         for (size_t i = 0; i < b->n_baselines && db->rc == SQLITE_OK; i++)

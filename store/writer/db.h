@@ -17,50 +17,50 @@ enum spool_stmt {
         STMT_PUT_READINGS, /* INSERT_ROWS of them */
         STMT_PUT_SPAN,
         STMT_PUT_SPAN_COPY,
-        STMT_CUT_SPANS,
-        STMT_CUT_SPAN_COPIES,
+        STMT_TRIM_SPANS,
+        STMT_TRIM_SPAN_COPIES,
         STMT_PUT_TAG,
         STMT_SAVE_TAG,
         STMT_PUT_EVENT,
         STMT_SET_CURSOR,
         STMT_PUT_AHEAD,
-        STMT_CUT_AHEAD,
+        STMT_TRIM_AHEAD,
         STMT_SET_META,
         STMT_LEDGER_BEFORE,
         STMT_LEDGER_EXTEND,
         STMT_LEDGER_PUT,
         STMT_LEDGER_OLD,
-        STMT_LEDGER_CUT,
+        STMT_LEDGER_TRIM,
         STMT_PROBE_READING,
         STMT_PROBE_EVENT,
         STMT_WALK_READING,
         STMT_WALK_EVENT,
-        STMT_CUT_READING,
-        STMT_CUT_EVENT,
+        STMT_TRIM_READING,
+        STMT_TRIM_EVENT,
         STMT_DEAD_READING,
         STMT_DEAD_EVENT,
         STMT_PUT_QUARANTINE,
         STMT_OLD_QUARANTINE,
-        STMT_CUT_QUARANTINE,
+        STMT_TRIM_QUARANTINE,
         STMT_OLD_DEAD,
-        STMT_CUT_DEAD,
+        STMT_TRIM_DEAD,
         STMT_REPAIR,
         STMT_PAGES,
         STMT_FREE_PAGES,
         STMT_OLDEST_HELD,
         STMT_PUT_ALARM,
         STMT_PUT_ALARM_NOTE,
-        STMT_CUT_ALARM_NOTES,
+        STMT_TRIM_ALARM_NOTES,
         STMT_NOTES_NOTIFIED,
         STMT_PUT_BASELINE,
-        STMT_CUT_BASELINE,
+        STMT_TRIM_BASELINE,
         STMT_PUT_META,
         STMT_THIN_WALK,
         STMT_THIN_MOVE,
         STMT_THIN_MEAN,
         STMT_GET_AGGREGATE,
         STMT_PUT_AGGREGATE,
-        STMT_CUT_AGGREGATES,
+        STMT_TRIM_AGGREGATES,
         STMT_BEGIN,
         STMT_COMMIT,
         STMT_ROLLBACK,
@@ -75,7 +75,7 @@ struct spool_db {
         struct spool_plan plan;
         int when_full;
         int64_t keep_us;
-        bool crowded;                 /* the disk: nothing that was delivered is kept */
+        bool low_space;               /* the disk: nothing that was delivered is kept */
         uint64_t disk_room, wal_room; /* bytes free for growing, and free in the WAL as it is */
         int rc;                       /* first SQLite code that is not fine in this transaction */
         bool fresh;                   /* made by a rescue: its marker is still there */
@@ -105,7 +105,7 @@ struct spool_db {
         uint64_t epoch;
         _Atomic uint64_t pin[SPOOL_LANES];     /* written by the loop at any time */
         _Atomic uint64_t gap_after, gap_below; /* as the pin: see ahead.c */
-        _Atomic bool cutting[SPOOL_LANES];     /* this commit has read the pin and may touch rows above it */
+        _Atomic bool trimming[SPOOL_LANES];    /* this commit has read the pin and may touch rows above it */
         _Atomic bool closing;
         _Atomic int n_close_waits; /* for locks, since closing */
 };
@@ -116,8 +116,8 @@ struct spool_result {
         bool no_space;  /* the disk would be full */
         bool more;      /* trimming, purging or shrinking goes on */
         bool purging;
-        bool damaged; /* not ok, and never will be with this file */
-        bool crowded; /* the disk: tag times are to be saved, so that rows may go */
+        bool damaged;   /* not ok, and never will be with this file */
+        bool low_space; /* the disk: tag times are to be saved, so that rows may go */
         struct spool_drops drops;
         uint64_t used_pages;
         uint64_t file_bytes;
@@ -197,7 +197,7 @@ void spool_thin_begin(struct spool_db *db); /* before a commit makes room */
 struct spool_thin *spool_thin_new(void);
 void spool_thin_free(struct spool_thin *t);
 uint64_t spool_thin_wal_bytes(const struct spool_plan *plan); /* that a commit may write for it */
-void spool_db_cut_aggregates(struct spool_db *db, uint64_t first, uint64_t last);
+void spool_db_trim_aggregates(struct spool_db *db, uint64_t first, uint64_t last);
 #define SPOOL_GET_AGGREGATE "SELECT n, min, max FROM aggregate WHERE seq = ?1"
 void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row); /* a statement of that, or NULL */
 void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res); /* purge.c */
@@ -209,15 +209,15 @@ void spool_db_shrink(struct spool_db *db, struct spool_result *res);
  * they are drops: each unbroken run of seqs that was there goes to res->drops.
  * Returns how many went.
  */
-uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
-                      const char *reason, struct spool_result *res);
+uint64_t spool_db_trim_rows(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
+                            const char *reason, struct spool_result *res);
 /*
  * The next readings behind *after that are neither out nor delivered: above
  * *after, up to *upto. False: there are none.
  */
 bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto);
 /* Removes at most `most` of those delivered ahead. False: there are none. */
-bool spool_db_let_ahead_go(struct spool_db *db, const struct spool_batch *b, uint64_t most);
+bool spool_db_trim_ahead(struct spool_db *db, const struct spool_batch *b, uint64_t most);
 void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b);
 /*
  * Rows above may be changed by this commit; what is pinned from now on is

@@ -5,7 +5,7 @@
  * A spool that fills its disk to the last byte could not even let go of what
  * was delivered: deleting takes room in the WAL, and the WAL gets free only
  * when the database may grow by what is in it.  So a reserve is left.  Before
- * that is touched (`crowded`) delivered rows are not kept, their pages take
+ * that is touched (`low_space`) delivered rows are not kept, their pages take
  * what comes, and the WAL starts over early.  What does not fit then is not
  * begun: the commit fails as it would on a full disk, and a later one goes
  * through when Kafka has taken enough or somebody made room. How it fails: a
@@ -43,13 +43,13 @@ void spool_disk_measure(struct spool_db *db)
         uint64_t wal = spool_disk_size(db->path, "-wal");
         struct statvfs fs;
 
-        db->crowded = false;
+        db->low_space = false;
         if (statvfs(db->path, &fs) != 0)
                 return;
         db->wal_room = above(wal, used);
         db->disk_room = above((uint64_t)fs.f_bavail * fs.f_frsize,
                               above(stmt_pages(db, STMT_PAGES) * PAGE_BYTES, spool_disk_size(db->path, "")));
-        db->crowded = db->disk_room < above(db->plan.checkpoint_bytes, wal) + 2 * RESERVE_BYTES;
+        db->low_space = db->disk_room < above(db->plan.checkpoint_bytes, wal) + 2 * RESERVE_BYTES;
 }
 
 /*
@@ -60,14 +60,14 @@ bool spool_disk_takes(struct spool_db *db, uint64_t pages)
 {
         uint64_t grows = above(pages, stmt_pages(db, STMT_FREE_PAGES));
 
-        return !db->crowded ||
+        return !db->low_space ||
                grows * PAGE_BYTES + above(pages * (PAGE_BYTES + 24), db->wal_room) + RESERVE_BYTES <= db->disk_room;
 }
 
 /* What may be let go at once: its pages go through the WAL. */
 uint64_t spool_disk_trim_bytes(const struct spool_db *db)
 {
-        return db->crowded ? (db->disk_room + db->wal_room) / 4 : UINT64_MAX;
+        return db->low_space ? (db->disk_room + db->wal_room) / 4 : UINT64_MAX;
 }
 
 int spool_sync_directory(const char *path)

@@ -78,10 +78,10 @@ void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t ac
         sqlite3_reset(db->stmt[STMT_LEDGER_OLD]);
         if (lines < 2)
                 return;
-        stmt_bind_text(db, STMT_LEDGER_CUT, 1, name, strlen(name));
-        stmt_bind(db, STMT_LEDGER_CUT, 2, first);
-        stmt_bind(db, STMT_LEDGER_CUT, 3, last);
-        stmt_run(db, STMT_LEDGER_CUT);
+        stmt_bind_text(db, STMT_LEDGER_TRIM, 1, name, strlen(name));
+        stmt_bind(db, STMT_LEDGER_TRIM, 2, first);
+        stmt_bind(db, STMT_LEDGER_TRIM, 3, last);
+        stmt_run(db, STMT_LEDGER_TRIM);
         db->v.n_ledger -= lines;
         put_ledger(db, lane, first, last, n, "several", (int64_t)at_us);
 }

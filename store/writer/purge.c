@@ -30,8 +30,8 @@ void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spo
         uint64_t upto, most, n, after = 0, end;
 
         for (size_t i = 0; i < b->n_forget; i++) {
-                stmt_bind(db, STMT_CUT_DEAD, 1, b->forget[i]);
-                stmt_run(db, STMT_CUT_DEAD);
+                stmt_bind(db, STMT_TRIM_DEAD, 1, b->forget[i]);
+                stmt_run(db, STMT_TRIM_DEAD);
         }
         if (b->purge_upto > db->v.purge_upto)
                 db->v.purge_upto = b->purge_upto;
@@ -39,10 +39,10 @@ void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spo
                 return;
         upto = min_u64(db->v.purge_upto, db->v.ts_saved_seq);
         most = rows_at_once(db, b);
-        n = spool_db_cut(db, SPOOL_SAMPLES, db->v.first[SPOOL_SAMPLES] - 1, min_u64(upto, b->acked[SPOOL_SAMPLES]),
-                         most, NULL, res);
+        n = spool_db_trim_rows(db, SPOOL_SAMPLES, db->v.first[SPOOL_SAMPLES] - 1,
+                               min_u64(upto, b->acked[SPOOL_SAMPLES]), most, NULL, res);
         for (; n < most && spool_db_next_owed(db, b, &after, &end); after = end)
-                n += spool_db_cut(db, SPOOL_SAMPLES, after, min_u64(upto, end), most - n, "purged", res);
+                n += spool_db_trim_rows(db, SPOOL_SAMPLES, after, min_u64(upto, end), most - n, "purged", res);
         if (n < most)
                 db->v.purge_upto = 0;
         else

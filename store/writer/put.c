@@ -130,7 +130,7 @@ void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b)
                 stmt_run(db, STMT_PUT_QUARANTINE);
                 db->v.quarantine_bytes += q->origin_len + q->reason_len + q->len + 64;
         }
-        bound_table(db, STMT_OLD_QUARANTINE, STMT_CUT_QUARANTINE, &db->v.quarantine_bytes, db->plan.quarantine_bytes);
+        bound_table(db, STMT_OLD_QUARANTINE, STMT_TRIM_QUARANTINE, &db->v.quarantine_bytes, db->plan.quarantine_bytes);
 }
 
 /*
@@ -147,11 +147,11 @@ void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct 
                 stmt_bind_text(db, copy, 2, d->reason, strlen(d->reason));
                 stmt_bind(db, copy, 3, (uint64_t)b->wall_us);
                 stmt_run(db, copy);
-                if (!stmt_fine(db) || !spool_db_cut(db, d->lane, d->seq - 1, d->seq, 1, "dead_letter", res))
+                if (!stmt_fine(db) || !spool_db_trim_rows(db, d->lane, d->seq - 1, d->seq, 1, "dead_letter", res))
                         continue;
                 db->v.dead_bytes += 128 + strlen(d->reason);
         }
-        bound_table(db, STMT_OLD_DEAD, STMT_CUT_DEAD, &db->v.dead_bytes, db->plan.dead_bytes);
+        bound_table(db, STMT_OLD_DEAD, STMT_TRIM_DEAD, &db->v.dead_bytes, db->plan.dead_bytes);
 }
 
 void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b)

@@ -71,7 +71,7 @@ void spool_db_begin_span(struct spool_db *db, uint64_t seq, int64_t at_us)
         db->v.base_us = at_us + BEHIND_US;
         for (int copy = 0; copy < 2; copy++) {
                 enum spool_stmt put = copy ? STMT_PUT_SPAN_COPY : STMT_PUT_SPAN;
-                enum spool_stmt cut = copy ? STMT_CUT_SPAN_COPIES : STMT_CUT_SPANS;
+                enum spool_stmt cut = copy ? STMT_TRIM_SPAN_COPIES : STMT_TRIM_SPANS;
 
                 stmt_bind(db, put, 1, seq);
                 stmt_bind(db, put, 2, (uint64_t)db->v.base_us);
@@ -259,11 +259,11 @@ void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row)
         sqlite3_reset(st);
 }
 
-void spool_db_cut_aggregates(struct spool_db *db, uint64_t first, uint64_t last)
+void spool_db_trim_aggregates(struct spool_db *db, uint64_t first, uint64_t last)
 {
         if (!db->v.has_aggregates)
                 return;
-        stmt_bind(db, STMT_CUT_AGGREGATES, 1, first);
-        stmt_bind(db, STMT_CUT_AGGREGATES, 2, last);
-        stmt_run(db, STMT_CUT_AGGREGATES);
+        stmt_bind(db, STMT_TRIM_AGGREGATES, 1, first);
+        stmt_bind(db, STMT_TRIM_AGGREGATES, 2, last);
+        stmt_run(db, STMT_TRIM_AGGREGATES);
 }

@@ -15,14 +15,15 @@ static const char *const sql[N_STMTS] = {
                               "(?,?,?,?,?),(?,?,?,?,?),(?,?,?,?,?)",
         [STMT_PUT_SPAN] = "INSERT INTO span VALUES (?1, ?2)",
         [STMT_PUT_SPAN_COPY] = "INSERT INTO span_copy VALUES (?1, ?2)",
-        [STMT_CUT_SPANS] = "DELETE FROM span WHERE first_seq < (SELECT max(first_seq) FROM span WHERE first_seq <= ?1)",
-        [STMT_CUT_SPAN_COPIES] = "DELETE FROM span_copy WHERE first_seq < (SELECT min(first_seq) FROM span)",
+        [STMT_TRIM_SPANS] =
+                "DELETE FROM span WHERE first_seq < (SELECT max(first_seq) FROM span WHERE first_seq <= ?1)",
+        [STMT_TRIM_SPAN_COPIES] = "DELETE FROM span_copy WHERE first_seq < (SELECT min(first_seq) FROM span)",
         [STMT_PUT_TAG] = "INSERT OR IGNORE INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
         [STMT_SAVE_TAG] = "UPDATE tag SET last_ts_us = ?2 WHERE id = ?1",
         [STMT_PUT_EVENT] = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         [STMT_SET_CURSOR] = "UPDATE cursor SET acked_seq = ?2 WHERE lane = ?1 AND acked_seq <> ?2",
         [STMT_PUT_AHEAD] = "INSERT OR REPLACE INTO ahead VALUES (?1, ?2)",
-        [STMT_CUT_AHEAD] = "DELETE FROM ahead WHERE first_seq <= ?1",
+        [STMT_TRIM_AHEAD] = "DELETE FROM ahead WHERE first_seq <= ?1",
         [STMT_SET_META] = "UPDATE meta SET value = ?2 WHERE key = ?1",
         [STMT_LEDGER_BEFORE] = "SELECT first_seq, last_seq, reason FROM dropped WHERE lane = ?1 AND first_seq < ?2"
                                " ORDER BY first_seq DESC LIMIT 1",
@@ -32,14 +33,14 @@ static const char *const sql[N_STMTS] = {
         [STMT_LEDGER_OLD] =
                 "SELECT min(first_seq), max(last_seq), sum(n), max(at_us), count(*) FROM (SELECT * FROM dropped"
                 " WHERE lane = ?1 AND last_seq <= ?2 ORDER BY first_seq LIMIT 512)",
-        [STMT_LEDGER_CUT] = "DELETE FROM dropped WHERE lane = ?1 AND first_seq BETWEEN ?2 AND ?3",
+        [STMT_LEDGER_TRIM] = "DELETE FROM dropped WHERE lane = ?1 AND first_seq BETWEEN ?2 AND ?3",
         [STMT_PROBE_READING] = "SELECT seq, ts_us + delay_us FROM reading WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1",
         [STMT_PROBE_EVENT] = "SELECT seq, ts_us FROM event WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1",
         [STMT_WALK_READING] = "SELECT seq, 0 FROM sample WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
         [STMT_WALK_EVENT] =
                 "SELECT seq, length(body) + 64 FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
-        [STMT_CUT_READING] = "DELETE FROM sample WHERE seq BETWEEN ?1 AND ?2",
-        [STMT_CUT_EVENT] = "DELETE FROM event WHERE seq BETWEEN ?1 AND ?2",
+        [STMT_TRIM_READING] = "DELETE FROM sample WHERE seq BETWEEN ?1 AND ?2",
+        [STMT_TRIM_EVENT] = "DELETE FROM event WHERE seq BETWEEN ?1 AND ?2",
         [STMT_DEAD_READING] = "INSERT INTO dead_letter SELECT NULL, 'samples', seq, ts_us, tag, quality, flags, value,"
                               " delay_us, mid, ?2, ?3 FROM reading WHERE seq = ?1",
         [STMT_DEAD_EVENT] = "INSERT INTO dead_letter SELECT NULL, 'events', seq, ts_us, tag, 0, 0, body, 0, 0, ?2, ?3"
@@ -47,9 +48,9 @@ static const char *const sql[N_STMTS] = {
         [STMT_PUT_QUARANTINE] = "INSERT INTO quarantine VALUES (NULL, ?1, ?2, ?3, ?4, ?5)",
         [STMT_OLD_QUARANTINE] = "SELECT id, length(payload) + length(origin) + length(reason) + 64 FROM quarantine"
                                 " ORDER BY id LIMIT 1",
-        [STMT_CUT_QUARANTINE] = "DELETE FROM quarantine WHERE id = ?1",
+        [STMT_TRIM_QUARANTINE] = "DELETE FROM quarantine WHERE id = ?1",
         [STMT_OLD_DEAD] = "SELECT id, coalesce(length(value), 0) + 128 FROM dead_letter ORDER BY id LIMIT 1",
-        [STMT_CUT_DEAD] = "DELETE FROM dead_letter WHERE id = ?1",
+        [STMT_TRIM_DEAD] = "DELETE FROM dead_letter WHERE id = ?1",
         [STMT_REPAIR] = "UPDATE sample SET t_us = t_us + iif(bits >> 43 & 1, 0, ?3),"
                         " delay_us = delay_us + iif(bits >> 43 & 1, ?3, 0), bits = bits | (32 << 43)"
                         " WHERE seq > ?1 AND seq <= ?2 AND bits >> 43 & 2 AND (seq <= ?4 OR"
@@ -61,18 +62,18 @@ static const char *const sql[N_STMTS] = {
                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         [STMT_PUT_ALARM_NOTE] =
                 "INSERT INTO alarm_log VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        [STMT_CUT_ALARM_NOTES] = "DELETE FROM alarm_log WHERE id <= (SELECT max(id) FROM alarm_log) - ?1",
+        [STMT_TRIM_ALARM_NOTES] = "DELETE FROM alarm_log WHERE id <= (SELECT max(id) FROM alarm_log) - ?1",
         [STMT_NOTES_NOTIFIED] =
                 "UPDATE meta SET value = (SELECT coalesce(max(id), 0) FROM alarm_log) WHERE key = 'alarm_told'",
         [STMT_PUT_BASELINE] = "INSERT OR REPLACE INTO learned VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        [STMT_CUT_BASELINE] = "DELETE FROM learned WHERE id <= (SELECT max(id) FROM learned) - ?1",
+        [STMT_TRIM_BASELINE] = "DELETE FROM learned WHERE id <= (SELECT max(id) FROM learned) - ?1",
         [STMT_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
         [STMT_THIN_WALK] = "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
         [STMT_THIN_MOVE] = "UPDATE sample SET " MOVED ", bits = bits | (64 << 43) WHERE seq = ?1",
         [STMT_THIN_MEAN] = "UPDATE sample SET " MOVED ", bits = (bits & ~3) | (64 << 43), value = ?3 WHERE seq = ?1",
         [STMT_GET_AGGREGATE] = SPOOL_GET_AGGREGATE,
         [STMT_PUT_AGGREGATE] = "INSERT INTO aggregate VALUES (?1, ?2, ?3, ?4)",
-        [STMT_CUT_AGGREGATES] = "DELETE FROM aggregate WHERE seq BETWEEN ?1 AND ?2",
+        [STMT_TRIM_AGGREGATES] = "DELETE FROM aggregate WHERE seq BETWEEN ?1 AND ?2",
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
         [STMT_ROLLBACK] = "ROLLBACK",

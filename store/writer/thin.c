@@ -234,7 +234,7 @@ static void tell_drops(const struct spool_thin *t, struct spool_result *res)
 }
 
 /* All but the groups' last rows. */
-static void cut_rows(struct spool_db *db)
+static void trim_rows(struct spool_db *db)
 {
         const struct spool_thin *t = db->thin;
         uint64_t from = t->seq[0];
@@ -243,9 +243,9 @@ static void cut_rows(struct spool_db *db)
                 uint64_t last = t->group[i].last_seq;
 
                 if (last > from) {
-                        stmt_bind(db, STMT_CUT_READING, 1, from);
-                        stmt_bind(db, STMT_CUT_READING, 2, last - 1);
-                        stmt_run(db, STMT_CUT_READING);
+                        stmt_bind(db, STMT_TRIM_READING, 1, from);
+                        stmt_bind(db, STMT_TRIM_READING, 2, last - 1);
+                        stmt_run(db, STMT_TRIM_READING);
                 }
                 from = last + 1;
         }
@@ -278,8 +278,8 @@ static void rewrite(struct spool_db *db, struct spool_result *res)
 
         qsort(t->group, t->n_groups, sizeof(*t->group), by_last);
         tell_drops(t, res);
-        spool_db_cut_aggregates(db, first, t->seq[t->n_rows - 1]);
-        cut_rows(db);
+        spool_db_trim_aggregates(db, first, t->seq[t->n_rows - 1]);
+        trim_rows(db);
         for (size_t i = t->n_groups; i > 0 && stmt_fine(db); i--)
                 move_row(db, &t->group[i - 1], to[i - 1]);
         if (db->v.first[SPOOL_SAMPLES] >= first && db->v.first[SPOOL_SAMPLES] < to[0])

@@ -30,8 +30,8 @@
 
 enum {
         LEDGER_MOST = 4096, /* lines at or below the watermark are joined beyond that */
-        SQUEEZES = 4,
-        CROWDED_WAL_BYTES = 128 << 10,
+        ATTEMPTS_MAX = 4,
+        LOW_SPACE_WAL_BYTES = 128 << 10,
 };
 
 static void refuse_rows(const struct spool_batch *b, struct spool_result *res)
@@ -48,7 +48,7 @@ static int64_t pages_for(const struct spool_batch *b)
         return (int64_t)(bytes + bytes / 8) / PAGE_BYTES + 4;
 }
 
-static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int squeeze)
+static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int attempt)
 {
         bool room;
 
@@ -61,7 +61,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
         spool_db_purge(db, b, res);
         spool_db_trim(db, b, SPOOL_SAMPLES, res);
         spool_db_trim(db, b, SPOOL_EVENTS, res);
-        room = spool_db_make_room(db, b, pages_for(b) << squeeze, res);
+        room = spool_db_make_room(db, b, pages_for(b) << attempt, res);
         if (!stmt_fine(db))
                 return;
         res->no_space = b->n_rows && !spool_disk_takes(db, (uint64_t)pages_for(b));
@@ -102,7 +102,7 @@ static void set_max_pages(struct spool_db *db)
                 db->max_pages_set = db->plan.db_pages;
 }
 
-static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int squeeze)
+static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int attempt)
 {
         __typeof__(db->v) before = db->v;
 
@@ -112,7 +112,7 @@ static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_re
         res->drops.n = 0;
         stmt_run(db, STMT_BEGIN);
         if (stmt_fine(db))
-                write_batch(db, b, res, squeeze);
+                write_batch(db, b, res, attempt);
         if (stmt_fine(db))
                 stmt_run(db, STMT_COMMIT);
         if (stmt_fine(db))
@@ -193,15 +193,15 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
         set_max_pages(db);
         db->rc = SQLITE_OK;
         spool_disk_measure(db);
-        res->crowded = db->crowded;
+        res->low_space = db->low_space;
         if (!wal_has_room(db, b, res))
                 return;
-        for (int squeeze = 0; squeeze < SQUEEZES && !done; squeeze++) {
-                done = try_once(db, b, res, squeeze);
+        for (int attempt = 0; attempt < ATTEMPTS_MAX && !done; attempt++) {
+                done = try_once(db, b, res, attempt);
                 if (!done && (db->rc & 0xff) != SQLITE_FULL)
                         break;
         }
-        if (wal_bytes(db) > (db->crowded ? CROWDED_WAL_BYTES : db->plan.checkpoint_bytes))
+        if (wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes))
                 checkpoint(db);
         if (!done)
                 return;

@@ -24,26 +24,26 @@ enum {
  * Removes the oldest delivered readings: at most `most` seqs, none above
  * `upto`. False: there is none.
  */
-static bool let_go(struct spool_db *db, uint64_t upto, uint64_t most)
+static bool trim_delivered(struct spool_db *db, uint64_t upto, uint64_t most)
 {
         uint64_t first = db->v.first[SPOOL_SAMPLES];
 
         if (!first || upto < first || !stmt_fine(db))
                 return false;
         upto = min_u64(upto, first + most - 1);
-        stmt_bind(db, STMT_CUT_READING, 1, first);
-        stmt_bind(db, STMT_CUT_READING, 2, upto);
-        stmt_run(db, STMT_CUT_READING);
-        spool_db_cut_aggregates(db, first, upto);
+        stmt_bind(db, STMT_TRIM_READING, 1, first);
+        stmt_bind(db, STMT_TRIM_READING, 2, upto);
+        stmt_run(db, STMT_TRIM_READING);
+        spool_db_trim_aggregates(db, first, upto);
         db->v.first[SPOOL_SAMPLES] = upto + 1;
         return true;
 }
 
-uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
-                      const char *reason, struct spool_result *res)
+uint64_t spool_db_trim_rows(struct spool_db *db, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t most,
+                            const char *reason, struct spool_result *res)
 {
         enum spool_stmt walk = stmt_of(lane, STMT_WALK_READING, STMT_WALK_EVENT);
-        enum spool_stmt del = stmt_of(lane, STMT_CUT_READING, STMT_CUT_EVENT);
+        enum spool_stmt del = stmt_of(lane, STMT_TRIM_READING, STMT_TRIM_EVENT);
         uint64_t n = 0, first = 0, last = 0, bytes = 0, run_first = 0;
 
         if (upto <= after)
@@ -73,7 +73,7 @@ uint64_t spool_db_cut(struct spool_db *db, enum spool_lane lane, uint64_t after,
         stmt_bind(db, del, 2, last);
         stmt_run(db, del);
         if (lane == SPOOL_SAMPLES)
-                spool_db_cut_aggregates(db, first, last);
+                spool_db_trim_aggregates(db, first, last);
         if (first <= db->v.first[lane])
                 db->v.first[lane] = last + 1;
         if (lane == SPOOL_EVENTS)
@@ -97,7 +97,8 @@ static bool drop_oldest(struct spool_db *db, const struct spool_batch *b, struct
         uint64_t after = 0, upto, n = 0;
 
         for (; !n && spool_db_next_owed(db, b, &after, &upto); after = upto)
-                n = spool_db_cut(db, SPOOL_SAMPLES, after, min_u64(upto, db->v.ts_saved_seq), CHUNK_ROWS, "full", res);
+                n = spool_db_trim_rows(db, SPOOL_SAMPLES, after, min_u64(upto, db->v.ts_saved_seq), CHUNK_ROWS, "full",
+                                       res);
         return n != 0;
 }
 
@@ -107,8 +108,8 @@ bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_
 
         spool_thin_begin(db);
         while (stmt_fine(db) && free_pages(db) < need) {
-                if (let_go(db, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS) ||
-                    spool_db_let_ahead_go(db, b, CHUNK_ROWS))
+                if (trim_delivered(db, min_u64(b->acked[SPOOL_SAMPLES], saved), CHUNK_ROWS) ||
+                    spool_db_trim_ahead(db, b, CHUNK_ROWS))
                         continue;
                 if (spool_db_thin(db, b, res))
                         continue;
@@ -121,10 +122,10 @@ bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_
 void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
 {
         while (stmt_fine(db) && db->v.event_bytes > db->plan.event_bytes) {
-                if (spool_db_cut(db, SPOOL_EVENTS, 0, b->acked[SPOOL_EVENTS], 32, NULL, res))
+                if (spool_db_trim_rows(db, SPOOL_EVENTS, 0, b->acked[SPOOL_EVENTS], 32, NULL, res))
                         continue;
-                if (!spool_db_cut(db, SPOOL_EVENTS, spool_db_pinned(db, b, SPOOL_EVENTS), b->last[SPOOL_EVENTS], 32,
-                                  "full", res))
+                if (!spool_db_trim_rows(db, SPOOL_EVENTS, spool_db_pinned(db, b, SPOOL_EVENTS), b->last[SPOOL_EVENTS],
+                                        32, "full", res))
                         return;
         }
 }
@@ -176,14 +177,14 @@ void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_
 {
         uint64_t first = db->v.first[lane], limit = b->acked[lane], least = 1, n;
         /* Well below where a blocked source may go on (tell_room): nothing delivered is kept at its expense. */
-        bool crowded = db->crowded || stmt_used_pages(db) >= db->plan.db_pages / 2;
-        bool along = lane == SPOOL_SAMPLES && !crowded && b->n_rows >= TRIM_ALONG;
+        bool low_space = db->low_space || stmt_used_pages(db) >= db->plan.db_pages / 2;
+        bool along = lane == SPOOL_SAMPLES && !low_space && b->n_rows >= TRIM_ALONG;
 
         if (lane == SPOOL_SAMPLES) {
-                if (crowded && spool_db_let_ahead_go(db, b, trim_most(db, b)))
+                if (low_space && spool_db_trim_ahead(db, b, trim_most(db, b)))
                         res->more = true;
                 limit = min_u64(limit, db->v.ts_saved_seq);
-                if (!crowded) {
+                if (!low_space) {
                         limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
                         least = along ? b->n_rows : TRIM_LEAST;
                 }
@@ -193,14 +194,14 @@ void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_
         n = min_u64(limit - first + 1, trim_most(db, b));
         if (along)
                 n = min_u64(n, b->n_rows + b->n_rows / 8);
-        if (db->keep_us > 0 && !crowded)
+        if (db->keep_us > 0 && !low_space)
                 n = old_ones(db, lane, n, least, b->wall_us - db->keep_us);
         if (!n)
                 return;
         if (lane == SPOOL_SAMPLES)
-                let_go(db, first + n - 1, n);
+                trim_delivered(db, first + n - 1, n);
         else
-                spool_db_cut(db, lane, first - 1, first + n - 1, n, NULL, res);
+                spool_db_trim_rows(db, lane, first - 1, first + n - 1, n, NULL, res);
         if (!along && limit - (first + n - 1) >= least)
                 res->more = true;
 }
