@@ -22,11 +22,11 @@ uint64_t spool_goes_ahead_from(const struct spool *s)
         return a->n ? a->v[a->n - 1].first : 0;
 }
 
-uint64_t spool_owed(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto)
+uint64_t spool_pending(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto)
 {
         const struct lane *l = &s->lanes[lane];
 
-        return lane_owed(&l->ahead, after > l->acked ? after : l->acked, upto);
+        return lane_pending(&l->ahead, after > l->acked ? after : l->acked, upto);
 }
 
 uint64_t spool_durable(const struct spool *s, enum spool_lane lane, uint64_t first)

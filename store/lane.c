@@ -2,7 +2,7 @@
  * lane: see lane.h.
  *
  * Dropped ranges are kept in memory only above the watermark, as a sorted array
- * with neighbours joined: one entry per stretch of outage or full disk, so a
+ * with neighbours joined: one entry per range of outage or full disk, so a
  * handful in practice.  How it fails: it does not; memory ends in mem_grow.
  */
 #include "store/lane.h"
@@ -43,7 +43,7 @@ bool lane_is_dropped(const struct lane *l, uint64_t seq)
 
 /*
  * Over what is dropped or delivered right behind the watermark. True when there
- * was such a stretch.
+ * was such a range.
  */
 static bool pass(struct lane *l)
 {
@@ -95,7 +95,7 @@ bool lane_ack_ahead(struct lane *l, uint64_t first, uint64_t last)
         return true;
 }
 
-uint64_t lane_owed(const struct lane_ahead *a, uint64_t after, uint64_t *upto)
+uint64_t lane_pending(const struct lane_ahead *a, uint64_t after, uint64_t *upto)
 {
         *upto = UINT64_MAX;
         for (uint32_t i = 0; i < a->n && *upto == UINT64_MAX; i++) {
@@ -146,7 +146,7 @@ uint64_t lane_held_below(const struct lane *l, uint64_t seq)
         uint64_t after = l->acked_durable, upto, n = 0;
 
         for (;; after = upto) {
-                after = lane_owed(&l->ahead_durable, after, &upto);
+                after = lane_pending(&l->ahead_durable, after, &upto);
                 if (after + 1 >= seq)
                         return n;
                 upto = upto < seq ? upto : seq - 1;

@@ -6,8 +6,8 @@
  * watermark and not dropped), held, or dropped. The watermark never stops
  * before a dropped range that it touches: nobody would ever ack those seqs.
  *
- * Above the watermark there may be stretches that are delivered ahead of what
- * is owed below them.  A stretch grows at its end only, and ends when the
+ * Above the watermark there may be ranges that are delivered ahead of what
+ * is pending below them.  A range grows at its end only, and ends when the
  * watermark reaches it and takes it along.
  */
 #ifndef MILLRACE_STORE_LANE_H
@@ -51,19 +51,19 @@ void lane_release(struct lane *l);
 bool lane_ack(struct lane *l, uint64_t seq);
 
 /*
- * The same of a stretch ahead: what is owed begins behind it. With a new
- * `first` there must be room for a stretch.
+ * The same of a range ahead: what is pending begins behind it. With a new
+ * `first` there must be room for a range.
  */
 bool lane_ack_ahead(struct lane *l, uint64_t first, uint64_t last);
 
 /*
- * The next seqs behind `after` in no stretch: above what is returned, up to
+ * The next seqs behind `after` in no range: above what is returned, up to
  * *upto (UINT64_MAX: all that come).
  */
-uint64_t lane_owed(const struct lane_ahead *a, uint64_t after, uint64_t *upto);
+uint64_t lane_pending(const struct lane_ahead *a, uint64_t after, uint64_t *upto);
 
 /*
- * Up to where the stretch that begins at `first` is on disk; 0: the watermark.
+ * Up to where the range that begins at `first` is on disk; 0: the watermark.
  */
 uint64_t lane_durable(const struct lane *l, uint64_t first);
 
@@ -74,14 +74,14 @@ uint64_t lane_durable(const struct lane *l, uint64_t first);
 void lane_drop(struct lane *l, uint64_t first, uint64_t last);
 
 /*
- * A commit is on disk, its drops were told by lane_drop. NULL: no stretch was
+ * A commit is on disk, its drops were told by lane_drop. NULL: no range was
  * ahead.
  */
 void lane_committed(struct lane *l, uint64_t last, uint64_t acked, const struct lane_ahead *ahead);
 
 bool lane_is_dropped(const struct lane *l, uint64_t seq);
 
-/* Durable: of the stretches ahead, without what was dropped there. */
+/* Durable: of the ranges ahead, without what was dropped there. */
 uint64_t lane_delivered_ahead(const struct lane *l);
 
 /* Durable. */

@@ -301,22 +301,22 @@ void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
  * (store/writer/ahead.c).
  *
  * spool_ack_ahead: Kafka has what was not dropped of first..last, and below
- * `first` rows are owed yet.  With one `first`, `last` grows; another `first`
- * begins another stretch, of which there may be a few (spool_may_go_ahead),
+ * `first` rows are pending yet.  With one `first`, `last` grows; another `first`
+ * begins another range, of which there may be a few (spool_may_go_ahead),
  * ascending.
  */
 void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last);
 bool spool_may_go_ahead(const struct spool *s);
-uint64_t spool_goes_ahead_from(const struct spool *s); /* `first` of the last stretch; 0: there is none */
+uint64_t spool_goes_ahead_from(const struct spool *s); /* `first` of the last range; 0: there is none */
 
 /*
- * The next seqs behind `after` that are owed: above what is returned, up to
+ * The next seqs behind `after` that are pending: above what is returned, up to
  * *upto (UINT64_MAX: all that come).
  */
-uint64_t spool_owed(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto);
+uint64_t spool_pending(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto);
 
 /*
- * Up to where the acks of the stretch that begins at `first` are on disk; 0: of
+ * Up to where the acks of the range that begins at `first` are on disk; 0: of
  * the watermark.
  */
 uint64_t spool_durable(const struct spool *s, enum spool_lane lane, uint64_t first);
@@ -341,7 +341,7 @@ void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, cons
 /*
  * Readings up to `upto` go, delivered or not, with a line in the ledger
  * ("purged") for those that are held; those at or below the pin stay when they
- * are not delivered.  In stretches, with the next commits, until
+ * are not delivered.  In ranges, with the next commits, until
  * spool_is_purging says no.
  */
 void spool_purge(struct spool *s, uint64_t upto);

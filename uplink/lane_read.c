@@ -13,11 +13,11 @@
  *
  * So in each topic the rows of a key are in the order of seq, and none is in
  * both.  The spool's watermark follows the backlog; what is acked ahead of it
- * is a stretch of its own in the spool (spool_ack_ahead), which the watermark
+ * is a range of its own in the spool (spool_ack_ahead), which the watermark
  * takes along when it gets there.  After a restart both lanes go on where these
  * two say.  A lane gives way with an empty window, whose acks are on disk: no
  * row is in two windows, and each window holds half of what a crash may send
- * twice.  During a backlog it may give way again: then there are two stretches
+ * twice.  During a backlog it may give way again: then there are two ranges
  * ahead, and so on, up to what the spool can note; and not more often than
  * every backfill_after, so that some rows do go out where commits are rare.
  *
@@ -91,11 +91,11 @@ static void pin(struct lane *l, uint64_t seq)
  * Moves fetch_after over what is delivered. False: nothing behind it is this
  * lane's.
  */
-static bool find_owed(struct lane *l, uint64_t *upto)
+static bool find_pending(struct lane *l, uint64_t *upto)
 {
         uint64_t first = l->u->lane[UPLINK_SAMPLES].first;
 
-        l->fetch_after = spool_owed(l->u->spool, l->id, l->fetch_after, upto);
+        l->fetch_after = spool_pending(l->u->spool, l->id, l->fetch_after, upto);
         if (l->no == UPLINK_BACKLOG && (!first || first - 1 < *upto))
                 *upto = first ? first - 1 : 0;
         return l->fetch_after < *upto;
@@ -111,7 +111,7 @@ void lane_read_ahead(struct lane *l)
                 b = &l->batch[l->at ^ 1];
         if (b->state != BATCH_EMPTY)
                 return;
-        if (!find_owed(l, &b->upto)) {
+        if (!find_pending(l, &b->upto)) {
                 l->idle = true;
                 return;
         }
@@ -139,13 +139,13 @@ static uint32_t rows_pinned(struct lane *l, const struct spool_fetch *f)
 }
 
 /* There is nothing between b->fetch.after_seq and b->upto. */
-static void end_stretch(struct lane *l, const struct batch *b)
+static void end_range(struct lane *l, const struct batch *b)
 {
         uint64_t upto;
 
         if (b->upto != UINT64_MAX) {
                 l->fetch_after = b->upto;
-                if (find_owed(l, &upto))
+                if (find_pending(l, &upto))
                         return;
         }
         window_gone(&l->w, b->fetch.after_seq);
@@ -159,7 +159,7 @@ static void take_rows(struct lane *l, struct batch *b)
         while (b->fetch.n_rows && b->fetch.rows[b->fetch.n_rows - 1].seq > b->upto)
                 b->fetch.n_rows--;
         if (!b->fetch.n_rows) {
-                end_stretch(l, b);
+                end_range(l, b);
                 return;
         }
         b->fetch.n_rows = rows_pinned(l, &b->fetch);
@@ -268,6 +268,6 @@ void lane_end_backlog(struct lane *l)
         uint64_t upto;
 
         if (l->batch[0].state == BATCH_EMPTY && l->batch[1].state == BATCH_EMPTY && window_is_settled(&l->w) &&
-            !find_owed(l, &upto) && upto)
+            !find_pending(l, &upto) && upto)
                 spool_ack(l->u->spool, l->id, upto);
 }

@@ -1,8 +1,8 @@
 /*
- * ahead: readings that go to Kafka ahead of older ones that are still owed.
+ * ahead: readings that go to Kafka ahead of older ones that are still pending.
  *
  * The uplink may have two readers: fresh rows go out while a backlog below them
- * drains.  What Kafka has above the watermark is a short list of stretches
+ * drains.  What Kafka has above the watermark is a short list of ranges
  * (store/lane.h), kept in the table `ahead` in the same transaction as the
  * watermark.  They are neither sent again after a restart nor dropped; when
  * room is needed their rows go first, like all that is delivered. Whoever does
@@ -35,17 +35,17 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
         return a > b ? a : b;
 }
 
-bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto)
+bool spool_db_next_pending(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto)
 {
         uint64_t pin = spool_db_pinned(db, b, SPOOL_SAMPLES), below = atomic_load(&db->gap_below);
         uint64_t from = max_u64(atomic_load(&db->gap_after), b->acked[SPOOL_SAMPLES]), at;
 
         if (*after == UINT64_MAX)
                 return false;
-        at = lane_owed(&b->ahead, max_u64(*after, from), upto);
+        at = lane_pending(&b->ahead, max_u64(*after, from), upto);
         *upto = min_u64(*upto, below ? below - 1 : 0);
         if (at >= *upto)
-                at = lane_owed(&b->ahead, max_u64(*after, pin), upto);
+                at = lane_pending(&b->ahead, max_u64(*after, pin), upto);
         *after = at;
         return true;
 }

@@ -97,8 +97,8 @@ struct spool_db {
                 uint64_t thinned_seq; /* rows up to here are as thin as they get */
                 bool has_aggregates;
                 uint64_t purge_upto;                           /* 0: nothing more */
-                uint64_t ahead_no;                             /* which list of stretches is in the table */
-                uint64_t ahead_gone;                           /* rows of stretches ahead are gone up to here */
+                uint64_t ahead_no;                             /* which list of ranges is in the table */
+                uint64_t ahead_gone;                           /* rows of ranges ahead are gone up to here */
                 struct spool_repair repairs[2 * REPAIRS_MOST]; /* under way */
                 size_t n_repairs;
         } v;
@@ -215,7 +215,7 @@ uint64_t spool_db_trim_rows(struct spool_db *db, enum spool_lane lane, uint64_t 
  * The next readings behind *after that are neither out nor delivered: above
  * *after, up to *upto. False: there are none.
  */
-bool spool_db_next_owed(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto);
+bool spool_db_next_pending(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto);
 /* Removes at most `most` of those delivered ahead. False: there are none. */
 bool spool_db_trim_ahead(struct spool_db *db, const struct spool_batch *b, uint64_t most);
 void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b);

@@ -122,7 +122,7 @@ static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l
 }
 
 /*
- * A line that is no stretch, or not in its place, is passed over: its rows are
+ * A line that is no range, or not in its place, is passed over: its rows are
  * sent again.
  */
 static int load_ahead(struct spool_db *db, struct lane *l, struct err *e)

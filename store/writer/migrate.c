@@ -3,9 +3,9 @@
  * before the spool is used.
  *
  * The step to format 5 only renames the old table; the rows move here, a
- * stretch at a time, each in one transaction that puts them into the new table
+ * range at a time, each in one transaction that puts them into the new table
  * and takes them from the old one.  So the file never grows by more than a
- * stretch, a cut costs a stretch at most, and the next open goes on where this
+ * range, a cut costs a range at most, and the next open goes on where this
  * one stopped.  Until all have moved `reading` shows both. Rows that were
  * delivered are only moved as far as a redelivery may be compared with them;
  * the others' time is over.
@@ -27,12 +27,12 @@ struct move {
         uint64_t after;     /* moved up to here */
         uint64_t let_go;    /* rows up to here are not taken along */
         uint64_t budget;    /* bytes at a time */
-        uint64_t first;     /* of the stretch */
+        uint64_t first;     /* of the range */
         int64_t arrival_us; /* of that */
 };
 
-/* The end of the next stretch; 0: there is none. */
-static uint64_t find_stretch(struct move *m)
+/* The end of the next range; 0: there is none. */
+static uint64_t find_range(struct move *m)
 {
         uint64_t upto = 0, bytes = 0, n = 0;
 
@@ -66,7 +66,7 @@ static void step(struct move *m, sqlite3_stmt *st, uint64_t after, uint64_t upto
                 m->db->rc = rc;
 }
 
-static void move_stretch(struct move *m, uint64_t upto)
+static void move_range(struct move *m, uint64_t upto)
 {
         struct spool_db *db = m->db;
 
@@ -119,8 +119,8 @@ static int move_all(struct move *m, struct err *e)
 {
         uint64_t upto, told = 0;
 
-        while ((upto = find_stretch(m)) > 0) {
-                move_stretch(m, upto);
+        while ((upto = find_range(m)) > 0) {
+                move_range(m, upto);
                 if (!stmt_fine(m->db))
                         break;
                 if (upto - told < TELL_ROWS)

@@ -2,7 +2,7 @@
  * purge: what an operator has taken away: readings that nobody wants any more,
  * dead letters that Kafka took after all.
  *
- * A purge goes by seq, oldest first, a stretch per commit, as trimming does;
+ * A purge goes by seq, oldest first, a range per commit, as trimming does;
  * held readings are in the ledger as "purged". What may be on its way to Kafka
  * stays.  It is not remembered over a restart: what is left then is asked for
  * again. Fails as the rest of the transaction: db->rc says so.
@@ -41,7 +41,7 @@ void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spo
         most = rows_at_once(db, b);
         n = spool_db_trim_rows(db, SPOOL_SAMPLES, db->v.first[SPOOL_SAMPLES] - 1,
                                min_u64(upto, b->acked[SPOOL_SAMPLES]), most, NULL, res);
-        for (; n < most && spool_db_next_owed(db, b, &after, &end); after = end)
+        for (; n < most && spool_db_next_pending(db, b, &after, &end); after = end)
                 n += spool_db_trim_rows(db, SPOOL_SAMPLES, after, min_u64(upto, end), most - n, "purged", res);
         if (n < most)
                 db->v.purge_upto = 0;

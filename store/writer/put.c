@@ -42,7 +42,7 @@ void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b)
 }
 
 /*
- * A stretch at a time, before the uplink gets there: what is pinned may be out
+ * A range at a time, before the uplink gets there: what is pinned may be out
  * already.
  */
 void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
@@ -56,7 +56,7 @@ void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, str
                 uint64_t upto;
 
                 r = &all[0];
-                if (!spool_db_next_owed(db, b, &r->after, &upto))
+                if (!spool_db_next_pending(db, b, &r->after, &upto))
                         upto = 0;
                 upto = min_u64(min_u64(r->upto, upto), r->after + budget);
                 if (upto > r->after) {

@@ -302,7 +302,7 @@ bool spool_db_thin(struct spool_db *db, const struct spool_batch *b, struct spoo
 
         if (!t || !t->left_bytes)
                 return false;
-        for (; !found && spool_db_next_owed(db, b, &after, &upto); after = upto)
+        for (; !found && spool_db_next_pending(db, b, &after, &upto); after = upto)
                 found = load(db, after, min_u64(upto, db->v.ts_saved_seq));
         if (!found)
                 return false;

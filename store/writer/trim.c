@@ -96,7 +96,7 @@ static bool drop_oldest(struct spool_db *db, const struct spool_batch *b, struct
 {
         uint64_t after = 0, upto, n = 0;
 
-        for (; !n && spool_db_next_owed(db, b, &after, &upto); after = upto)
+        for (; !n && spool_db_next_pending(db, b, &after, &upto); after = upto)
                 n = spool_db_trim_rows(db, SPOOL_SAMPLES, after, min_u64(upto, db->v.ts_saved_seq), CHUNK_ROWS, "full",
                                        res);
         return n != 0;

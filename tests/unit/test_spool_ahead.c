@@ -44,7 +44,7 @@ static void check_against_model(const struct lane *l)
         assert_int_equal(lane_delivered(l), n[DELIVERED]);
         assert_int_equal(l->dropped, n[DROPPED]);
         while (after < M.last) {
-                uint64_t from = lane_owed(&l->ahead, after, &upto);
+                uint64_t from = lane_pending(&l->ahead, after, &upto);
 
                 for (uint64_t seq = after + 1; seq <= from && seq <= M.last; seq++)
                         assert_int_not_equal(M.fate[seq], HELD);
@@ -86,7 +86,7 @@ static void act(struct rt_sim *sim, struct lane *l)
                 M.last = l->appended = M.last + rnd(sim, 20) > SEQS ? SEQS : M.last + rnd(sim, 20);
                 break;
         case 1: /* the backlog gets on */
-                from = lane_owed(&l->ahead, l->acked, &upto);
+                from = lane_pending(&l->ahead, l->acked, &upto);
                 upto = M.first && upto >= M.first ? M.first - 1 : upto;
                 seq = from + 1 + rnd(sim, 8);
                 seq = seq < upto ? seq : upto;
