@@ -153,10 +153,10 @@ static void watch_clock(struct agent *a, bool unsynced)
 
 void agent_set_interval(struct agent *a)
 {
-        int64_t interval_us = (int64_t)((double)a->conf->spool.commit_interval_us * a->flash.stretch);
+        int64_t interval_us = (int64_t)((double)a->conf->spool.commit_interval_us * a->flash.slowdown);
 
         spool_set_commit_interval(a->spool, interval_us < COMMIT_MOST_US ? interval_us : COMMIT_MOST_US);
-        host_stretch_acks(a->host, a->flash.stretch);
+        host_slow_acks(a->host, a->flash.slowdown);
 }
 
 /*

@@ -30,12 +30,12 @@ const struct schema flash_schema = {
 
 void flash_init(struct flash *f)
 {
-        *f = (struct flash){.stretch = 1};
+        *f = (struct flash){.slowdown = 1};
 }
 
-static double next_stretch(const struct flash *f, const struct flash_conf *conf)
+static double next_slowdown(const struct flash *f, const struct flash_conf *conf)
 {
-        double limit = (double)conf->max_per_day_bytes, next = f->stretch;
+        double limit = (double)conf->max_per_day_bytes, next = f->slowdown;
 
         if (limit > 0 && flash_forecast(f) > limit * 0.95)
                 next *= 1.1;
@@ -46,17 +46,17 @@ static double next_stretch(const struct flash *f, const struct flash_conf *conf)
 
 bool flash_update(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us)
 {
-        double dt_s = (double)(mono_us - f->updated_us) / 1e6, before = f->stretch, share;
+        double dt_s = (double)(mono_us - f->updated_us) / 1e6, before = f->slowdown, share;
 
         if (f->known && mono_us - f->updated_us < UPDATE_US)
                 return false;
         if (f->known) {
                 share = dt_s / (FORGET_S + dt_s);
                 f->bytes_per_s += ((double)(written - f->written) / dt_s - f->bytes_per_s) * share;
-                f->stretch = next_stretch(f, conf);
+                f->slowdown = next_slowdown(f, conf);
         }
         f->known = true;
         f->written = written;
         f->updated_us = mono_us;
-        return f->stretch != before;
+        return f->slowdown != before;
 }

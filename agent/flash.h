@@ -24,13 +24,13 @@ struct flash {
         int64_t updated_us;
         uint64_t written;   /* at the last look */
         double bytes_per_s; /* mean of about five minutes */
-        double stretch;     /* 1 and up */
+        double slowdown;    /* 1 and up */
 };
 
 void flash_init(struct flash *f);
 
 /*
- * `written`: by the process so far. True when stretch changed. Looks closer
+ * `written`: by the process so far. True when slowdown changed. Looks closer
  * together than ten seconds are ignored.
  */
 bool flash_update(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us);

@@ -85,11 +85,11 @@ void host_disk(struct host *h, bool fails)
                 host_pause_update(h->slot[i]);
 }
 
-void host_stretch_acks(struct host *h, double times)
+void host_slow_acks(struct host *h, double times)
 {
-        h->ack_stretch = times;
+        h->ack_slowdown = times;
         for (size_t i = 0; i < h->n; i++)
-                h->slot[i]->d.ack_stretch = times;
+                h->slot[i]->d.ack_slowdown = times;
 }
 
 void host_room(struct host *h)

@@ -44,7 +44,7 @@ void host_remove(struct host *h, const char *name);
 bool host_has(const struct host *h, const char *name);
 
 /* Acknowledgements to sources may be held so many times longer. */
-void host_stretch_acks(struct host *h, double times);
+void host_slow_acks(struct host *h, double times);
 
 /*
  * true: the spool takes nothing more (when_full: block); false: it does again.

@@ -33,7 +33,7 @@ struct host {
         const char *gateway;
         struct slot **slot;
         size_t n;
-        double ack_stretch;
+        double ack_slowdown;
         bool running, spool_blocks, disk_fails, stopping;
         void (*on_stopped)(void *ctx);
         void *ctx;

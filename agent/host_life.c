@@ -63,7 +63,7 @@ struct host *host_new(struct rt *rt, struct pipeline *pipeline, struct spool *sp
         h->spool = spool;
         h->tags = tags;
         h->gateway = gateway;
-        h->ack_stretch = 1;
+        h->ack_slowdown = 1;
         h->retired.on_due = on_retired;
         return h;
 }
@@ -86,7 +86,7 @@ static struct slot *make(struct host *h, const struct driver_ops *ops, const cha
                                .host = &host_upcalls,
                                .host_priv = s,
                                .before = before,
-                               .ack_stretch = h->ack_stretch};
+                               .ack_slowdown = h->ack_slowdown};
         snprintf(s->room, sizeof(s->room), "%s %s", ops->kind, name);
         if (ops->init(&s->d, e) < 0) {
                 free(s);

@@ -70,7 +70,7 @@ struct driver {
         double load;
         char last_error[200];
         bool paused;
-        double ack_stretch; /* by the host, 1 and up: acknowledgements may be held so many times longer */
+        double ack_slowdown; /* by the host, 1 and up: acknowledgements may be held so many times longer */
 };
 
 enum { DRIVER_E_WAIT = 1 };

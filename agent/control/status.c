@@ -188,10 +188,10 @@ static void put_emmc_life(json_t *o)
 static json_t *flash_json(const struct agent *a, const struct spool_counts *c)
 {
         uint64_t written = status_bytes_written();
-        json_t *o =
-                json_pack("{s:I, s:f, s:I, s:f}", "bytes_today", (json_int_t)(written - a->io_bytes_at_midnight),
-                          "bytes_per_reading", c->rows_committed ? (double)written / (double)c->rows_committed : 0.0,
-                          "forecast_bytes_per_day", (json_int_t)flash_forecast(&a->flash), "stretch", a->flash.stretch);
+        json_t *o = json_pack(
+                "{s:I, s:f, s:I, s:f}", "bytes_today", (json_int_t)(written - a->io_bytes_at_midnight),
+                "bytes_per_reading", c->rows_committed ? (double)written / (double)c->rows_committed : 0.0,
+                "forecast_bytes_per_day", (json_int_t)flash_forecast(&a->flash), "stretch", a->flash.slowdown);
 
         put_emmc_life(o);
         return o;

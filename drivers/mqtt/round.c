@@ -101,7 +101,7 @@ static bool commit(struct mqtt *m)
 int64_t mqtt_ack_delay_us(const struct mqtt *m)
 {
         int64_t most_us = mqtt_conf_of(m)->keepalive_us / 8;
-        double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_stretch > 1 ? m->d->ack_stretch : 1);
+        double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_slowdown > 1 ? m->d->ack_slowdown : 1);
 
         most_us = most_us < ACK_DELAY_MOST_US ? most_us : ACK_DELAY_MOST_US;
         return us < (double)most_us ? (int64_t)us : most_us;

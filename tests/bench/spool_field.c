@@ -239,7 +239,7 @@ static void spare_flash(struct flash *f, uint64_t max_per_day)
 
         if (!flash_update(f, &budget, io("write_bytes"), sim.now.mono_us))
                 return;
-        us = (int64_t)((double)us * f->stretch);
+        us = (int64_t)((double)us * f->slowdown);
         spool_set_commit_interval(spool, us < 60000000 ? us : 60000000);
 }
 
@@ -260,7 +260,7 @@ static void flash(double mb)
         printf("150/s, flash.max_per_day %.0f MB: stretched %.0f times, %.2f host bytes per reading byte of 24 in the "
                "sixth"
                " hour, %.2f GB a day\n",
-               mb, f.stretch, (double)before / (540000.0 * 24), (double)before * 24 / 1e9);
+               mb, f.slowdown, (double)before / (540000.0 * 24), (double)before * 24 / 1e9);
 }
 
 /* ---- opening a large file ---- */

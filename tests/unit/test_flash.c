@@ -14,14 +14,14 @@ static struct flash f;
 static uint64_t written;
 static int64_t now_us;
 
-/* A disk whose writes are `per_commit` bytes each commit plus `per_s` for the rows, one commit a second times stretch.
+/* A disk whose writes are `per_commit` bytes each commit plus `per_s` for the rows, one commit a second times slowdown.
  */
 static void run(double hours, double per_commit, double per_s, uint64_t limit)
 {
         struct flash_conf conf = {.max_per_day_bytes = limit};
 
         for (int s = 0; s < (int)(hours * 3600); s++) {
-                written += (uint64_t)(per_commit / f.stretch + per_s);
+                written += (uint64_t)(per_commit / f.slowdown + per_s);
                 now_us += 1000000;
                 flash_update(&f, &conf, written, now_us);
         }
@@ -38,7 +38,7 @@ static int setup(void **state)
 static void without_a_budget_nothing_is_stretched(void **state)
 {
         run(3, 30000, 8000, 0);
-        assert_true(f.stretch == 1);
+        assert_true(f.slowdown == 1);
         assert_true(flash_forecast(&f) > 38000 * 86400.0 * 0.99 && flash_forecast(&f) < 38000 * 86400.0 * 1.01);
 }
 
@@ -46,7 +46,7 @@ static void the_factor_settles_under_the_budget(void **state)
 {
         run(6, 30000, 8000, 1200000000);
         assert_true(flash_forecast(&f) <= 1200000000 * 1.02 && flash_forecast(&f) >= 1200000000 * 0.75);
-        assert_true(f.stretch > 4 && f.stretch < 12);
+        assert_true(f.slowdown > 4 && f.slowdown < 12);
 }
 
 /* A commit a minute is a burst, and the checkpoint of 4 MB of them another: an hour's sum counts. */
@@ -66,7 +66,7 @@ static void bursts_do_not_make_it_swing(void **state)
                                 written += (uint64_t)(per_commit[k] + rows);
                                 in_wal += per_commit[k] + rows;
                                 to_copy += rows;
-                                next_s = s + f.stretch;
+                                next_s = s + f.slowdown;
                                 rows = 0;
                         }
                         if (in_wal > 4 << 20) {
@@ -87,13 +87,13 @@ static void it_goes_back_when_there_is_less_to_write(void **state)
 {
         run(6, 30000, 8000, 1200000000);
         run(6, 300, 80, 1200000000);
-        assert_true(f.stretch == 1);
+        assert_true(f.slowdown == 1);
 }
 
 static void it_has_an_end(void **state)
 {
         run(6, 30000, 800000, 1200000000);
-        assert_true(f.stretch == 60);
+        assert_true(f.slowdown == 60);
 }
 
 int main(void)

@@ -277,14 +277,14 @@ static void test_a_new_one_waits_with_the_others(void **state)
 
         add("a", "1");
         host_start(T.host);
-        host_stretch_acks(T.host, 3);
+        host_slow_acks(T.host, 3);
         host_pause(T.host, true);
         run_for(S);
         told[0] = '\0';
         assert_int_equal(host_add(T.host, &fake_ops, "b", "1", &e), 0);
         run_for(S);
         check_told("init b.1 start b.1 paused ");
-        assert_true(host_driver(T.host, 1)->ack_stretch == 3);
+        assert_true(host_driver(T.host, 1)->ack_slowdown == 3);
         host_pause(T.host, false);
         assert_false(host_driver(T.host, 1)->paused);
 }
