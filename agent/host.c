@@ -3,7 +3,7 @@
  *
  * One slot per driver holds what the driver itself should not care about:
  * timers, backoff, why it is paused.  A driver is paused while the spool
- * blocks, while a reading of its had no room, and, on a disk that fails, while
+ * blocks, while a reading of its had no scope, and, on a disk that fails, while
  * it waits for what it brought to be durable; all must be over before it goes
  * on.  Nothing here knows MQTT or a serial line.
  *
@@ -157,7 +157,7 @@ static void up_link_up(struct driver *d)
 
         s->backoff.n = 0;
         d->state = DRIVER_UP;
-        log_info(s->room, "connected");
+        log_info(s->scope, "connected");
         if (s->told_down) {
                 pipeline_event(h->pipeline, "link", 100, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"up\",\"down_for_ms\":%lld", d->name,
@@ -192,7 +192,7 @@ static void up_link_down(struct driver *d, const char *why)
                 pipeline_event(h->pipeline, "link", 500, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"down\",\"why\":\"%s\"", d->name, words);
                 pipeline_link(h->pipeline, d->name, true);
-                log_warn(s->room, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
+                log_warn(s->scope, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
         }
         if (!h->stopping && !s->leaves)
                 rt_timer_set(h->rt, &s->timer, pause_us);
@@ -221,9 +221,9 @@ static void up_device_event(struct driver *d, const char *source, const char *st
                        words);
         pipeline_device(s->host->pipeline, source, down);
         if (down)
-                log_warn(s->room, "%s is down: %s", source, why);
+                log_warn(s->scope, "%s is down: %s", source, why);
         else
-                log_info(s->room, "%s is %s: %s", source, state, why);
+                log_info(s->scope, "%s is %s: %s", source, state, why);
 }
 
 struct recent_filter {

@@ -17,12 +17,12 @@ struct slot {
         struct backoff backoff;
         int64_t next_poll_us, down_since_us, paused_since_us;
         bool started, stopped;
-        bool late;                     /* made while others run */
-        bool leaves;                   /* it is to stop while they go on */
-        bool waits_for_room;           /* emit said so */
-        bool waits_for_disk;           /* it takes nothing more before what it brought is durable */
-        bool told_down;                /* an event "down" is out that wants its "up" */
-        char room[TEXT_NAME_MAX + 16]; /* "mqtt plant", for the log */
+        bool late;                      /* made while others run */
+        bool leaves;                    /* it is to stop while they go on */
+        bool waits_for_room;            /* emit said so */
+        bool waits_for_disk;            /* it takes nothing more before what it brought is durable */
+        bool told_down;                 /* an event "down" is out that wants its "up" */
+        char scope[TEXT_NAME_MAX + 16]; /* "mqtt plant", for the log */
 };
 
 struct host {

@@ -87,7 +87,7 @@ static struct slot *make(struct host *h, const struct driver_ops *ops, const cha
                                .host_priv = s,
                                .before = before,
                                .ack_slowdown = h->ack_slowdown};
-        snprintf(s->room, sizeof(s->room), "%s %s", ops->kind, name);
+        snprintf(s->scope, sizeof(s->scope), "%s %s", ops->kind, name);
         if (ops->init(&s->d, e) < 0) {
                 free(s);
                 return NULL;

@@ -133,9 +133,9 @@ static int load(struct process *p, const char *path)
         return rc;
 }
 
-static int fail(const char *room, const struct err *e)
+static int fail(const char *scope, const struct err *e)
 {
-        log_error(room, "%s", e->text);
+        log_error(scope, "%s", e->text);
         return EXIT_UNREACHABLE;
 }
 

@@ -72,7 +72,7 @@ static void put_line(char *line, size_t n, size_t cap)
         (void)!write(STDERR_FILENO, line, n + 1);
 }
 
-void log_line(enum log_level level, const char *room, const char *fmt, ...)
+void log_line(enum log_level level, const char *scope, const char *fmt, ...)
 {
         time_t now = time(NULL);
         char line[1024];
@@ -88,7 +88,7 @@ void log_line(enum log_level level, const char *room, const char *fmt, ...)
                 put_line(line, n, sizeof(line));
         }
         n = put_head(line, sizeof(line), level, now);
-        n += (size_t)snprintf(line + n, sizeof(line) - n, "%s: ", room);
+        n += (size_t)snprintf(line + n, sizeof(line) - n, "%s: ", scope);
         if (n < sizeof(line)) {
                 va_start(ap, fmt);
                 n += (size_t)vsnprintf(line + n, sizeof(line) - n, fmt, ap);

@@ -14,15 +14,15 @@ enum log_level { LOG_ERROR = 3, LOG_WARN = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_
 void log_init(enum log_level most);
 
 /*
- * `room` is where it happened, as people know it: "spool", "kafka", "mqtt
+ * `scope` is where it happened, as people know it: "spool", "kafka", "mqtt
  * plant".
  */
-void log_line(enum log_level level, const char *room, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void log_line(enum log_level level, const char *scope, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-#define log_error(room, ...)  log_line(LOG_ERROR, room, __VA_ARGS__)
-#define log_warn(room, ...)   log_line(LOG_WARN, room, __VA_ARGS__)
-#define log_notice(room, ...) log_line(LOG_NOTICE, room, __VA_ARGS__)
-#define log_info(room, ...)   log_line(LOG_INFO, room, __VA_ARGS__)
-#define log_debug(room, ...)  log_line(LOG_DEBUG, room, __VA_ARGS__)
+#define log_error(scope, ...)  log_line(LOG_ERROR, scope, __VA_ARGS__)
+#define log_warn(scope, ...)   log_line(LOG_WARN, scope, __VA_ARGS__)
+#define log_notice(scope, ...) log_line(LOG_NOTICE, scope, __VA_ARGS__)
+#define log_info(scope, ...)   log_line(LOG_INFO, scope, __VA_ARGS__)
+#define log_debug(scope, ...)  log_line(LOG_DEBUG, scope, __VA_ARGS__)
 
 #endif

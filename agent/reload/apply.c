@@ -54,9 +54,9 @@ struct change {
         int rc;
 };
 
-static void tell_fault(struct change *c, const char *room, const char *words)
+static void tell_fault(struct change *c, const char *scope, const char *words)
 {
-        log_error(room, "%s", words);
+        log_error(scope, "%s", words);
         c->fault(c->ctx, words);
         c->rc = -1;
 }
