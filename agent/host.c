@@ -16,14 +16,14 @@
 
 enum { LOAD_SECONDS = 10 };
 
-static struct slot *slot_of(struct driver *d)
+static struct host_slot *slot_of(struct driver *d)
 {
         return d->host_priv;
 }
 
 /* ---- polling ---- */
 
-static void poll_after(struct slot *s, int64_t now_us)
+static void poll_after(struct host_slot *s, int64_t now_us)
 {
         int64_t period = s->d.period_us;
 
@@ -39,7 +39,7 @@ static void poll_after(struct slot *s, int64_t now_us)
 
 void host_on_timer(struct rt_timer *t)
 {
-        struct slot *s = list_entry(t, struct slot, timer);
+        struct host_slot *s = list_entry(t, struct host_slot, timer);
 
         if (!s->started) {
                 s->started = true;
@@ -55,7 +55,7 @@ void host_on_timer(struct rt_timer *t)
 
 /* ---- pausing ---- */
 
-void host_pause_update(struct slot *s)
+void host_pause_update(struct host_slot *s)
 {
         bool on = s->host->spool_blocks || s->waits_for_room || (s->host->disk_fails && s->waits_for_disk);
         int64_t now_us = rt_mono_us(s->host->rt);
@@ -104,7 +104,7 @@ void host_room(struct host *h)
 
 static int up_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
 {
-        struct slot *s = slot_of(d);
+        struct host_slot *s = slot_of(d);
 
         uint64_t thinned = pipeline_thinned(s->host->pipeline);
 
@@ -151,7 +151,7 @@ static void up_quarantine(struct driver *d, const char *origin, const char *reas
 
 static void up_link_up(struct driver *d)
 {
-        struct slot *s = slot_of(d);
+        struct host_slot *s = slot_of(d);
         struct host *h = s->host;
         int64_t now_us = rt_mono_us(h->rt);
 
@@ -176,7 +176,7 @@ static void up_link_up(struct driver *d)
 
 static void up_link_down(struct driver *d, const char *why)
 {
-        struct slot *s = slot_of(d);
+        struct host_slot *s = slot_of(d);
         struct host *h = s->host;
         int64_t pause_us = backoff_next_us(&s->backoff, rt_random(h->rt));
         char words[3 * sizeof(d->last_error)];
@@ -200,7 +200,7 @@ static void up_link_down(struct driver *d, const char *why)
 
 static void up_stopped(struct driver *d)
 {
-        struct slot *s = slot_of(d);
+        struct host_slot *s = slot_of(d);
         struct host *h = s->host;
 
         rt_timer_cancel(h->rt, &s->timer);
@@ -211,7 +211,7 @@ static void up_stopped(struct driver *d)
 
 static void up_device_event(struct driver *d, const char *source, const char *state, const char *why)
 {
-        struct slot *s = slot_of(d);
+        struct host_slot *s = slot_of(d);
         bool down = !strcmp(state, "down");
         char words[3 * sizeof(d->last_error)];
 

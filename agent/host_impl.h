@@ -10,7 +10,7 @@
 #include "agent/base/text.h"
 #include "agent/host.h"
 
-struct slot {
+struct host_slot {
         struct driver d;
         struct host *host;
         struct rt_timer timer; /* the next poll, or the next try to connect */
@@ -31,7 +31,7 @@ struct host {
         struct spool *spool;
         struct tags *tags;
         const char *gateway;
-        struct slot **slot;
+        struct host_slot **slot;
         size_t n;
         double ack_slowdown;
         bool running, spool_blocks, disk_fails, stopping;
@@ -45,7 +45,7 @@ struct host {
 /* host.c */
 extern const struct driver_host host_upcalls;
 void host_on_timer(struct rt_timer *t); /* of a slot */
-void host_pause_update(struct slot *s);
+void host_pause_update(struct host_slot *s);
 
 /* host_life.c: a driver has stopped */
 void host_check_stopped(struct host *h);

@@ -68,10 +68,10 @@ struct host *host_new(struct rt *rt, struct pipeline *pipeline, struct spool *sp
         return h;
 }
 
-static struct slot *make(struct host *h, const struct driver_ops *ops, const char *name, const void *conf,
-                         const struct driver *before, struct err *e)
+static struct host_slot *make(struct host *h, const struct driver_ops *ops, const char *name, const void *conf,
+                              const struct driver *before, struct err *e)
 {
-        struct slot *s = mem_alloc(sizeof(*s));
+        struct host_slot *s = mem_alloc(sizeof(*s));
 
         s->host = h;
         s->late = h->running;
@@ -96,14 +96,14 @@ static struct slot *make(struct host *h, const struct driver_ops *ops, const cha
         return s;
 }
 
-static void dispose(struct slot *s)
+static void dispose(struct host_slot *s)
 {
         rt_timer_cancel(s->host->rt, &s->timer);
         s->d.ops->fini(&s->d);
         free(s);
 }
 
-static void start(struct slot *s)
+static void start(struct host_slot *s)
 {
         host_pause_update(s);
         rt_timer_set(s->host->rt, &s->timer, 0);
@@ -111,7 +111,7 @@ static void start(struct slot *s)
 
 int host_add(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e)
 {
-        struct slot *s = make(h, ops, name, conf, NULL, e);
+        struct host_slot *s = make(h, ops, name, conf, NULL, e);
 
         if (!s)
                 return -1;
@@ -145,7 +145,7 @@ bool host_has(const struct host *h, const char *name)
         return find(h, name) < h->n;
 }
 
-static void end(struct slot *s)
+static void end(struct host_slot *s)
 {
         rt_timer_cancel(s->host->rt, &s->timer);
         s->d.ops->stop(&s->d);
@@ -171,7 +171,7 @@ void host_retire(struct host *h, const char *const *names, size_t n, void (*told
 void host_remove(struct host *h, const char *name)
 {
         size_t i = find(h, name);
-        struct slot *s;
+        struct host_slot *s;
 
         if (i == h->n)
                 return;
@@ -186,7 +186,7 @@ void host_remove(struct host *h, const char *name)
 int host_replace(struct host *h, const struct driver_ops *ops, const char *name, const void *conf, struct err *e)
 {
         size_t i = find(h, name);
-        struct slot *s;
+        struct host_slot *s;
 
         if (i == h->n)
                 return host_add(h, ops, name, conf, e);

@@ -24,7 +24,7 @@ uint64_t spool_goes_ahead_from(const struct spool *s)
 
 uint64_t spool_pending(const struct spool *s, enum spool_lane lane, uint64_t after, uint64_t *upto)
 {
-        const struct lane *l = &s->lanes[lane];
+        const struct lane_account *l = &s->lanes[lane];
 
         return lane_pending(&l->ahead, after > l->acked ? after : l->acked, upto);
 }

@@ -51,7 +51,7 @@ void spool_tell_room(struct spool *s)
 
 static uint64_t held_bytes(const struct spool *s)
 {
-        const struct lane *l = &s->lanes[SPOOL_SAMPLES];
+        const struct lane_account *l = &s->lanes[SPOOL_SAMPLES];
         uint64_t used = s->used_pages * PAGE_BYTES, rows, held = lane_held(l);
 
         used -= s->event_bytes < used ? s->event_bytes : used;
@@ -75,7 +75,7 @@ void spool_tell_pressure(struct spool *s)
 
 void spool_counts(const struct spool *s, struct spool_counts *out)
 {
-        const struct lane *l = &s->lanes[SPOOL_SAMPLES], *ev = &s->lanes[SPOOL_EVENTS];
+        const struct lane_account *l = &s->lanes[SPOOL_SAMPLES], *ev = &s->lanes[SPOOL_EVENTS];
 
         *out = (struct spool_counts){
                 .accepted = l->last,

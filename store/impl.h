@@ -20,7 +20,7 @@ struct spool {
         struct spool_upcalls up;
         struct tags *tags;
         struct spool_plan plan;
-        struct lane lanes[SPOOL_LANES];
+        struct lane_account lanes[SPOOL_LANES];
 
         struct spool_batch batches[2];
         struct spool_batch *gather, *committing;

@@ -12,14 +12,14 @@
 
 #include "agent/base/err.h"
 
-void lane_release(struct lane *l)
+void lane_release(struct lane_account *l)
 {
         free(l->ranges);
         memset(l, 0, sizeof(*l));
 }
 
 /* Index of the first range that ends at or behind `seq`. */
-static size_t find(const struct lane *l, uint64_t seq)
+static size_t find(const struct lane_account *l, uint64_t seq)
 {
         size_t low = 0, high = l->n_ranges;
 
@@ -34,7 +34,7 @@ static size_t find(const struct lane *l, uint64_t seq)
         return low;
 }
 
-bool lane_is_dropped(const struct lane *l, uint64_t seq)
+bool lane_is_dropped(const struct lane_account *l, uint64_t seq)
 {
         size_t i = find(l, seq);
 
@@ -45,7 +45,7 @@ bool lane_is_dropped(const struct lane *l, uint64_t seq)
  * Over what is dropped or delivered right behind the watermark. True when there
  * was such a range.
  */
-static bool pass(struct lane *l)
+static bool pass(struct lane_account *l)
 {
         size_t i = find(l, l->acked + 1);
         struct lane_ahead *a = &l->ahead;
@@ -63,7 +63,7 @@ static bool pass(struct lane *l)
         return true;
 }
 
-bool lane_ack(struct lane *l, uint64_t seq)
+bool lane_ack(struct lane_account *l, uint64_t seq)
 {
         uint64_t before = l->acked;
 
@@ -76,7 +76,7 @@ bool lane_ack(struct lane *l, uint64_t seq)
         return l->acked != before;
 }
 
-bool lane_ack_ahead(struct lane *l, uint64_t first, uint64_t last)
+bool lane_ack_ahead(struct lane_account *l, uint64_t first, uint64_t last)
 {
         struct lane_ahead *a = &l->ahead;
 
@@ -107,7 +107,7 @@ uint64_t lane_pending(const struct lane_ahead *a, uint64_t after, uint64_t *upto
         return after;
 }
 
-uint64_t lane_durable(const struct lane *l, uint64_t first)
+uint64_t lane_durable(const struct lane_account *l, uint64_t first)
 {
         const struct lane_ahead *a = &l->ahead_durable;
 
@@ -119,7 +119,7 @@ uint64_t lane_durable(const struct lane *l, uint64_t first)
         return first - 1;
 }
 
-static uint64_t dropped_in(const struct lane *l, uint64_t first, uint64_t last)
+static uint64_t dropped_in(const struct lane_account *l, uint64_t first, uint64_t last)
 {
         uint64_t n = 0;
 
@@ -131,7 +131,7 @@ static uint64_t dropped_in(const struct lane *l, uint64_t first, uint64_t last)
         return n;
 }
 
-uint64_t lane_delivered_ahead(const struct lane *l)
+uint64_t lane_delivered_ahead(const struct lane_account *l)
 {
         const struct lane_ahead *a = &l->ahead_durable;
         uint64_t n = 0;
@@ -141,7 +141,7 @@ uint64_t lane_delivered_ahead(const struct lane *l)
         return n;
 }
 
-uint64_t lane_held_below(const struct lane *l, uint64_t seq)
+uint64_t lane_held_below(const struct lane_account *l, uint64_t seq)
 {
         uint64_t after = l->acked_durable, upto, n = 0;
 
@@ -154,7 +154,7 @@ uint64_t lane_held_below(const struct lane *l, uint64_t seq)
         }
 }
 
-static void insert(struct lane *l, size_t at, uint64_t first, uint64_t last)
+static void insert(struct lane_account *l, size_t at, uint64_t first, uint64_t last)
 {
         if (l->n_ranges == l->cap_ranges) {
                 l->cap_ranges = l->cap_ranges ? 2 * l->cap_ranges : 16;
@@ -165,13 +165,13 @@ static void insert(struct lane *l, size_t at, uint64_t first, uint64_t last)
         l->n_ranges++;
 }
 
-static void take_out(struct lane *l, size_t at, size_t n)
+static void take_out(struct lane_account *l, size_t at, size_t n)
 {
         memmove(l->ranges + at, l->ranges + at + n, (l->n_ranges - at - n) * sizeof(*l->ranges));
         l->n_ranges -= n;
 }
 
-void lane_drop(struct lane *l, uint64_t first, uint64_t last)
+void lane_drop(struct lane_account *l, uint64_t first, uint64_t last)
 {
         size_t i = find(l, first);
         bool joins_before = i > 0 && l->ranges[i - 1].last + 1 == first;
@@ -190,7 +190,7 @@ void lane_drop(struct lane *l, uint64_t first, uint64_t last)
         }
 }
 
-void lane_committed(struct lane *l, uint64_t last, uint64_t acked, const struct lane_ahead *ahead)
+void lane_committed(struct lane_account *l, uint64_t last, uint64_t acked, const struct lane_ahead *ahead)
 {
         size_t n = 0;
 

@@ -29,7 +29,7 @@ struct lane_ahead {
         uint64_t no; /* of changes */
 };
 
-struct lane {
+struct lane_account {
         uint64_t appended;         /* last seq that was given */
         uint64_t acked;            /* watermark as the uplink wants it */
         uint64_t last;             /* durable: last seq */
@@ -42,19 +42,19 @@ struct lane {
         struct lane_ahead ahead_durable; /* on disk */
 };
 
-void lane_release(struct lane *l);
+void lane_release(struct lane_account *l);
 
 /*
  * Moves the wanted watermark to `seq` and over dropped ranges behind it. True
  * when it moved.
  */
-bool lane_ack(struct lane *l, uint64_t seq);
+bool lane_ack(struct lane_account *l, uint64_t seq);
 
 /*
  * The same of a range ahead: what is pending begins behind it. With a new
  * `first` there must be room for a range.
  */
-bool lane_ack_ahead(struct lane *l, uint64_t first, uint64_t last);
+bool lane_ack_ahead(struct lane_account *l, uint64_t first, uint64_t last);
 
 /*
  * The next seqs behind `after` in no range: above what is returned, up to
@@ -65,34 +65,34 @@ uint64_t lane_pending(const struct lane_ahead *a, uint64_t after, uint64_t *upto
 /*
  * Up to where the range that begins at `first` is on disk; 0: the watermark.
  */
-uint64_t lane_durable(const struct lane *l, uint64_t first);
+uint64_t lane_durable(const struct lane_account *l, uint64_t first);
 
 /*
  * A range that was not dropped before, all of it above the durable watermark,
  * is now in the ledger.
  */
-void lane_drop(struct lane *l, uint64_t first, uint64_t last);
+void lane_drop(struct lane_account *l, uint64_t first, uint64_t last);
 
 /*
  * A commit is on disk, its drops were told by lane_drop. NULL: no range was
  * ahead.
  */
-void lane_committed(struct lane *l, uint64_t last, uint64_t acked, const struct lane_ahead *ahead);
+void lane_committed(struct lane_account *l, uint64_t last, uint64_t acked, const struct lane_ahead *ahead);
 
-bool lane_is_dropped(const struct lane *l, uint64_t seq);
+bool lane_is_dropped(const struct lane_account *l, uint64_t seq);
 
 /* Durable: of the ranges ahead, without what was dropped there. */
-uint64_t lane_delivered_ahead(const struct lane *l);
+uint64_t lane_delivered_ahead(const struct lane_account *l);
 
 /* Durable. */
-uint64_t lane_held_below(const struct lane *l, uint64_t seq);
+uint64_t lane_held_below(const struct lane_account *l, uint64_t seq);
 
-static inline uint64_t lane_delivered(const struct lane *l)
+static inline uint64_t lane_delivered(const struct lane_account *l)
 {
         return l->acked_durable - l->dropped_acked + lane_delivered_ahead(l);
 }
 
-static inline uint64_t lane_held(const struct lane *l)
+static inline uint64_t lane_held(const struct lane_account *l)
 {
         return l->last - l->dropped - lane_delivered(l);
 }

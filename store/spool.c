@@ -87,7 +87,7 @@ uint64_t spool_appended_seq(const struct spool *s, enum spool_lane lane)
 
 void spool_refuse(struct spool *s, uint64_t n, const char *reason)
 {
-        struct lane *l = &s->lanes[SPOOL_SAMPLES];
+        struct lane_account *l = &s->lanes[SPOOL_SAMPLES];
 
         if (!n)
                 return;
@@ -233,7 +233,7 @@ void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq)
 
 void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, const char *reason)
 {
-        struct lane *l = &s->lanes[lane];
+        struct lane_account *l = &s->lanes[lane];
 
         if (seq <= l->acked || seq > l->appended || lane_is_dropped(l, seq))
                 return;

@@ -27,7 +27,7 @@ enum {
 static void on_wake(struct rt_timer *t);
 static void on_acks_durable(struct spool_sync *q);
 
-void lane_init(struct lane *l, struct uplink *u, enum uplink_lane no, uint32_t parts)
+void lane_init(struct uplink_lane_state *l, struct uplink *u, enum uplink_lane no, uint32_t parts)
 {
         struct spool_counts c;
 
@@ -47,7 +47,7 @@ void lane_init(struct lane *l, struct uplink *u, enum uplink_lane no, uint32_t p
         pace_init(&l->pace, no == UPLINK_BACKLOG ? u->conf->backfill_rate_limit_bytes_s : 0, rt_mono_us(u->rt));
 }
 
-void lane_reconfigure(struct lane *l)
+void lane_reconfigure(struct uplink_lane_state *l)
 {
         const struct kafka_conf *conf = l->u->conf;
 
@@ -58,13 +58,13 @@ void lane_reconfigure(struct lane *l)
                 pace_init(&l->pace, conf->backfill_rate_limit_bytes_s, rt_mono_us(l->u->rt));
 }
 
-void lane_stop(struct lane *l)
+void lane_stop(struct uplink_lane_state *l)
 {
         rt_timer_cancel(l->u->rt, &l->wake);
         spool_sync_cancel(&l->sync);
 }
 
-void lane_fini(struct lane *l)
+void lane_fini(struct uplink_lane_state *l)
 {
         rt_timer_cancel(l->u->rt, &l->wake);
         window_free(&l->w);
@@ -73,12 +73,13 @@ void lane_fini(struct lane *l)
 
 /* ---- producing ---- */
 
-static const struct tag *tag_of(const struct lane *l, const struct spool_row *row)
+static const struct tag *tag_of(const struct uplink_lane_state *l, const struct spool_row *row)
 {
         return row->r.tag < tags_count(l->u->tags) ? tags_get(l->u->tags, row->r.tag) : NULL;
 }
 
-static void encode(struct lane *l, const struct spool_row *row, const struct tag *tag, struct sink_record *rec)
+static void encode(struct uplink_lane_state *l, const struct spool_row *row, const struct tag *tag,
+                   struct sink_record *rec)
 {
         struct uplink *u = l->u;
         bool event = l->id == SPOOL_EVENTS;
@@ -103,7 +104,8 @@ static void encode(struct lane *l, const struct spool_row *row, const struct tag
         }
 }
 
-bool lane_make_record(struct lane *l, const struct spool_row *row, const struct rt_time *now, struct sink_record *rec)
+bool lane_make_record(struct uplink_lane_state *l, const struct spool_row *row, const struct rt_time *now,
+                      struct sink_record *rec)
 {
         static const enum sink_topic topics[] = {
                 [UPLINK_EVENTS] = SINK_EVENTS, [UPLINK_SAMPLES] = SINK_SAMPLES, [UPLINK_BACKLOG] = SINK_BACKFILL};
@@ -117,7 +119,7 @@ bool lane_make_record(struct lane *l, const struct spool_row *row, const struct 
         return true;
 }
 
-static void poison(struct lane *l, uint64_t seq, const char *why)
+static void poison(struct uplink_lane_state *l, uint64_t seq, const char *why)
 {
         l->u->poisoned++;
         spool_dead_letter(l->u->spool, l->id, seq, why);
@@ -135,7 +137,7 @@ static void note_error(struct uplink *u, const char *why)
  * Gives a record that has a slot to the sink. False: it was not taken, and the
  * lane has to wait.
  */
-static bool produce(struct lane *l, struct sink_record *rec, uint64_t seq, uint32_t slot, size_t n_bytes)
+static bool produce(struct uplink_lane_state *l, struct sink_record *rec, uint64_t seq, uint32_t slot, size_t n_bytes)
 {
         struct err e = {""};
         int r;
@@ -162,7 +164,7 @@ static bool produce(struct lane *l, struct sink_record *rec, uint64_t seq, uint3
 }
 
 /* False: the lane has to wait, and the row's turn comes again. */
-static bool send_row(struct lane *l, const struct spool_row *row, const struct rt_time *now)
+static bool send_row(struct uplink_lane_state *l, const struct spool_row *row, const struct rt_time *now)
 {
         struct sink_record rec = {0};
         size_t n_bytes;
@@ -187,7 +189,7 @@ static bool send_row(struct lane *l, const struct spool_row *row, const struct r
         }
 }
 
-static bool wait_for_pace(struct lane *l, const struct rt_time *now)
+static bool wait_for_pace(struct uplink_lane_state *l, const struct rt_time *now)
 {
         int64_t own_us = pace_wait_us(&l->pace, now->mono_us), wait_us = own_us;
 
@@ -200,7 +202,7 @@ static bool wait_for_pace(struct lane *l, const struct rt_time *now)
         return wait_us != 0;
 }
 
-bool lane_pump(struct lane *l, uint32_t *budget)
+bool lane_pump(struct uplink_lane_state *l, uint32_t *budget)
 {
         const struct spool_row *row;
         struct rt_time now;
@@ -224,7 +226,7 @@ bool lane_pump(struct lane *l, uint32_t *budget)
 
 /* ---- reports ---- */
 
-void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const char *why)
+void lane_report(struct uplink_lane_state *l, uint32_t slot, enum sink_result result, const char *why)
 {
         uint64_t seq;
 
@@ -242,7 +244,7 @@ void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const c
         }
 }
 
-static void back_off(struct lane *l)
+static void back_off(struct uplink_lane_state *l)
 {
         bool first = !l->w.backoff.n;
         int64_t us = window_backoff_us(&l->w, rt_random(l->u->rt));
@@ -257,7 +259,7 @@ static void back_off(struct lane *l)
 
 static void on_acks_durable(struct spool_sync *q)
 {
-        struct lane *l = list_entry(q, struct lane, sync);
+        struct uplink_lane_state *l = list_entry(q, struct uplink_lane_state, sync);
 
         l->syncing = false;
         lane_learn_durable(l);
@@ -268,7 +270,7 @@ static void on_acks_durable(struct spool_sync *q)
  * Acks are made durable by the next commit, which may be a while off: who waits
  * for them asks for it.
  */
-static void want_durable(struct lane *l)
+static void want_durable(struct uplink_lane_state *l)
 {
         if ((l->w.full != WINDOW_FULL_KEPT && !l->gives_way) || !l->w.n_settled || l->syncing)
                 return;
@@ -276,7 +278,7 @@ static void want_durable(struct lane *l)
         spool_sync(l->u->spool, &l->sync);
 }
 
-bool lane_settle(struct lane *l)
+bool lane_settle(struct uplink_lane_state *l)
 {
         bool moved = window_advance(&l->w);
 
@@ -297,7 +299,7 @@ bool lane_settle(struct lane *l)
 
 static void on_wake(struct rt_timer *t)
 {
-        struct lane *l = list_entry(t, struct lane, wake);
+        struct uplink_lane_state *l = list_entry(t, struct uplink_lane_state, wake);
 
         l->read_failed = false;
         if (l->in_backoff) {

@@ -23,11 +23,11 @@ enum { OPAQUE_LANE_BITS = 3, OPAQUE_LANE_MASK = 7, OPAQUE_AGAIN = 6, OPAQUE_HEAR
 
 enum batch_state { BATCH_EMPTY, BATCH_FETCHING, BATCH_READY };
 
-struct lane;
+struct uplink_lane_state;
 
 struct batch {
         struct spool_fetch fetch;
-        struct lane *lane;
+        struct uplink_lane_state *lane;
         enum batch_state state;
         bool stale;    /* the lane went back while it was being read: not to be used */
         bool kicked;   /* the spool got rows while it was being read */
@@ -35,7 +35,7 @@ struct batch {
         uint32_t next; /* row to produce */
 };
 
-struct lane {
+struct uplink_lane_state {
         struct uplink *u;
         enum uplink_lane no;
         enum spool_lane id;
@@ -67,7 +67,7 @@ struct uplink {
         struct record_encoder enc;
         char *buf; /* of the record being made; grows with the largest text seen */
         size_t cap;
-        struct lane lane[UPLINK_LANES];
+        struct uplink_lane_state lane[UPLINK_LANES];
         int n_lanes;
         struct pace pace; /* of readings */
         struct rt_timer turn, stop_timer;
@@ -84,56 +84,57 @@ void uplink_pump(struct uplink *u);
 void uplink_check_stopped(struct uplink *u);
 
 /* lane_read.c */
-void lane_read_init(struct lane *l, uint64_t acked_seq);
-void lane_read_fini(struct lane *l);
-void lane_read_ahead(struct lane *l);
-bool lane_is_reading(const struct lane *l);
-void lane_kick(struct lane *l);
-void lane_learn_durable(struct lane *l);
+void lane_read_init(struct uplink_lane_state *l, uint64_t acked_seq);
+void lane_read_fini(struct uplink_lane_state *l);
+void lane_read_ahead(struct uplink_lane_state *l);
+bool lane_is_reading(const struct uplink_lane_state *l);
+void lane_kick(struct uplink_lane_state *l);
+void lane_learn_durable(struct uplink_lane_state *l);
 /*
  * All that was read and not sent is forgotten; reading begins again behind
  * `after`.
  */
-void lane_rewind(struct lane *l, uint64_t after);
-struct spool_row *lane_next_row(struct lane *l); /* NULL when there is none yet */
-void lane_took_row(struct lane *l);
+void lane_rewind(struct uplink_lane_state *l, uint64_t after);
+struct spool_row *lane_next_row(struct uplink_lane_state *l); /* NULL when there is none yet */
+void lane_took_row(struct uplink_lane_state *l);
 /*
  * True when the row is too old to go before fresher ones; then lane_give_way
  * does it when the window is empty.
  */
-bool lane_should_give_way(const struct lane *l, const struct spool_row *row, const struct rt_time *now);
-void lane_give_way(struct lane *l);
+bool lane_should_give_way(const struct uplink_lane_state *l, const struct spool_row *row, const struct rt_time *now);
+void lane_give_way(struct uplink_lane_state *l);
 /*
  * The backlog: when all of it is done the watermark goes up to the fresh rows.
  */
-void lane_end_backlog(struct lane *l);
+void lane_end_backlog(struct uplink_lane_state *l);
 
 /* lane.c */
 /* Readings: its window is one of `parts` of what is configured. */
-void lane_init(struct lane *l, struct uplink *u, enum uplink_lane no, uint32_t parts);
-void lane_fini(struct lane *l);
+void lane_init(struct uplink_lane_state *l, struct uplink *u, enum uplink_lane no, uint32_t parts);
+void lane_fini(struct uplink_lane_state *l);
 
 /*
  * Produces until something stops it; each row takes one of *budget. True: call
  * again soon.
  */
-bool lane_pump(struct lane *l, uint32_t *budget);
-void lane_reconfigure(struct lane *l);
+bool lane_pump(struct uplink_lane_state *l, uint32_t *budget);
+void lane_reconfigure(struct uplink_lane_state *l);
 
 /*
  * Topic, time, key and value; they live until the next one is made. False: it
  * is of a tag that nobody knows.
  */
-bool lane_make_record(struct lane *l, const struct spool_row *row, const struct rt_time *now, struct sink_record *rec);
+bool lane_make_record(struct uplink_lane_state *l, const struct spool_row *row, const struct rt_time *now,
+                      struct sink_record *rec);
 
 /* Ends what can be ended at once. */
-void lane_stop(struct lane *l);
-void lane_report(struct lane *l, uint32_t slot, enum sink_result result, const char *why);
+void lane_stop(struct uplink_lane_state *l);
+void lane_report(struct uplink_lane_state *l, uint32_t slot, enum sink_result result, const char *why);
 
 /*
  * After a batch of reports: the watermark moves, and a lane that has to back off
  * rests. True when it moved.
  */
-bool lane_settle(struct lane *l);
+bool lane_settle(struct uplink_lane_state *l);
 
 #endif

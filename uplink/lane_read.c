@@ -38,7 +38,7 @@ enum {
 
 static void on_rows(struct spool_fetch *f);
 
-void lane_read_init(struct lane *l, uint64_t acked_seq)
+void lane_read_init(struct uplink_lane_state *l, uint64_t acked_seq)
 {
         bool events = l->no == UPLINK_EVENTS;
 
@@ -59,13 +59,13 @@ void lane_read_init(struct lane *l, uint64_t acked_seq)
         }
 }
 
-void lane_read_fini(struct lane *l)
+void lane_read_fini(struct uplink_lane_state *l)
 {
         spool_fetch_free(&l->batch[0].fetch);
         spool_fetch_free(&l->batch[1].fetch);
 }
 
-bool lane_is_reading(const struct lane *l)
+bool lane_is_reading(const struct uplink_lane_state *l)
 {
         return l->batch[0].state == BATCH_FETCHING || l->batch[1].state == BATCH_FETCHING;
 }
@@ -76,7 +76,7 @@ bool lane_is_reading(const struct lane *l)
  * What is read may go out: the spool is told first, so that it drops none of it
  * meanwhile.
  */
-static void pin(struct lane *l, uint64_t seq)
+static void pin(struct uplink_lane_state *l, uint64_t seq)
 {
         if (seq <= l->pinned)
                 return;
@@ -91,7 +91,7 @@ static void pin(struct lane *l, uint64_t seq)
  * Moves fetch_after over what is delivered. False: nothing behind it is this
  * lane's.
  */
-static bool find_pending(struct lane *l, uint64_t *upto)
+static bool find_pending(struct uplink_lane_state *l, uint64_t *upto)
 {
         uint64_t first = l->u->lane[UPLINK_SAMPLES].first;
 
@@ -101,7 +101,7 @@ static bool find_pending(struct lane *l, uint64_t *upto)
         return l->fetch_after < *upto;
 }
 
-void lane_read_ahead(struct lane *l)
+void lane_read_ahead(struct uplink_lane_state *l)
 {
         struct batch *b = &l->batch[l->at];
 
@@ -127,7 +127,7 @@ void lane_read_ahead(struct lane *l)
  * Behind a gap in seq rows may be read that were not pinned meanwhile: those
  * are left, and read again.
  */
-static uint32_t rows_pinned(struct lane *l, const struct spool_fetch *f)
+static uint32_t rows_pinned(struct uplink_lane_state *l, const struct spool_fetch *f)
 {
         uint32_t n = f->n_rows;
 
@@ -139,7 +139,7 @@ static uint32_t rows_pinned(struct lane *l, const struct spool_fetch *f)
 }
 
 /* There is nothing between b->fetch.after_seq and b->upto. */
-static void end_range(struct lane *l, const struct batch *b)
+static void end_range(struct uplink_lane_state *l, const struct batch *b)
 {
         uint64_t upto;
 
@@ -152,7 +152,7 @@ static void end_range(struct lane *l, const struct batch *b)
         l->idle = !b->kicked;
 }
 
-static void take_rows(struct lane *l, struct batch *b)
+static void take_rows(struct uplink_lane_state *l, struct batch *b)
 {
         struct spool_counts c;
 
@@ -174,7 +174,7 @@ static void take_rows(struct lane *l, struct batch *b)
 static void on_rows(struct spool_fetch *f)
 {
         struct batch *b = list_entry(f, struct batch, fetch);
-        struct lane *l = b->lane;
+        struct uplink_lane_state *l = b->lane;
 
         b->state = BATCH_EMPTY;
         if (l->u->stopping) {
@@ -190,19 +190,19 @@ static void on_rows(struct spool_fetch *f)
         uplink_pump(l->u);
 }
 
-void lane_learn_durable(struct lane *l)
+void lane_learn_durable(struct uplink_lane_state *l)
 {
         window_durable(&l->w, spool_durable(l->u->spool, l->id, l->first));
 }
 
-void lane_kick(struct lane *l)
+void lane_kick(struct uplink_lane_state *l)
 {
         lane_learn_durable(l);
         l->idle = false;
         l->batch[0].kicked = l->batch[1].kicked = true;
 }
 
-void lane_rewind(struct lane *l, uint64_t after)
+void lane_rewind(struct uplink_lane_state *l, uint64_t after)
 {
         for (int i = 0; i < 2; i++) {
                 if (l->batch[i].state == BATCH_FETCHING)
@@ -214,7 +214,7 @@ void lane_rewind(struct lane *l, uint64_t after)
         l->idle = l->gives_way = false;
 }
 
-struct spool_row *lane_next_row(struct lane *l)
+struct spool_row *lane_next_row(struct uplink_lane_state *l)
 {
         struct batch *b;
 
@@ -224,7 +224,7 @@ struct spool_row *lane_next_row(struct lane *l)
         return b->state == BATCH_READY ? &b->fetch.rows[b->next] : NULL;
 }
 
-void lane_took_row(struct lane *l)
+void lane_took_row(struct uplink_lane_state *l)
 {
         struct batch *b = &l->batch[l->at];
 
@@ -234,7 +234,7 @@ void lane_took_row(struct lane *l)
 
 /* ---- fresh ones first ---- */
 
-bool lane_should_give_way(const struct lane *l, const struct spool_row *row, const struct rt_time *now)
+bool lane_should_give_way(const struct uplink_lane_state *l, const struct spool_row *row, const struct rt_time *now)
 {
         const struct kafka_conf *conf = l->u->conf;
         const struct reading *r = &row->r;
@@ -246,9 +246,9 @@ bool lane_should_give_way(const struct lane *l, const struct spool_row *row, con
                spool_may_go_ahead(l->u->spool);
 }
 
-void lane_give_way(struct lane *l)
+void lane_give_way(struct uplink_lane_state *l)
 {
-        struct lane *backlog = &l->u->lane[UPLINK_BACKLOG];
+        struct uplink_lane_state *backlog = &l->u->lane[UPLINK_BACKLOG];
         struct spool_counts c;
 
         spool_counts(l->u->spool, &c);
@@ -263,7 +263,7 @@ void lane_give_way(struct lane *l)
         rt_timer_set(l->u->rt, &l->u->turn, 0);
 }
 
-void lane_end_backlog(struct lane *l)
+void lane_end_backlog(struct uplink_lane_state *l)
 {
         uint64_t upto;
 

@@ -21,7 +21,7 @@
 
 static void step_limit(struct rules *r, uint32_t at, unsigned nth, bool at_once, const struct context *from)
 {
-        const struct slot *s = slot_at(r, at);
+        const struct rule_slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
         const struct level *l = &rule->levels[nth];
         struct alarm_policy policy = rule->policy;
@@ -39,7 +39,7 @@ static void step_limit(struct rules *r, uint32_t at, unsigned nth, bool at_once,
 
 void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct context *o)
 {
-        const struct slot *s = slot_at(r, at);
+        const struct rule_slot *s = slot_at(r, at);
 
         for (unsigned k = outer + 1; k < s->n; k++) {
                 if (r->rules[s->rule].levels[k].outer == (int)outer)
@@ -51,7 +51,7 @@ void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct
  * The deadband is for an alarm that is active, or that another one speaks for;
  * until then the limit is the limit.
  */
-static bool is_inside(const struct slot *s, const struct level *l, unsigned nth, double deadband, double v)
+static bool is_inside(const struct rule_slot *s, const struct level *l, unsigned nth, double deadband, double v)
 {
         bool active = alarm_is_active(&s->alarm[nth]) || (l->outer >= 0 && alarm_is_active(&s->alarm[(int)l->outer]));
         double back = active ? deadband : 0;
@@ -61,7 +61,7 @@ static bool is_inside(const struct slot *s, const struct level *l, unsigned nth,
 
 static void judge_limits(struct rules *r, uint32_t at, const struct context *o)
 {
-        struct slot *s = slot_at(r, at);
+        struct rule_slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
         bool quiet = true;
 
@@ -86,7 +86,7 @@ static void replace_tags(struct rules *r, uint32_t source, const struct context 
                 uint32_t at = r->tags[i - 1].first;
 
                 for (unsigned k = 0; k < r->tags[i - 1].n_slots; k++) {
-                        const struct slot *s = slot_at(r, at);
+                        const struct rule_slot *s = slot_at(r, at);
 
                         if (engine_is_replaced(r, s))
                                 emit_step(r, at, 0, &r->rules[s->rule].policy, ALARM_REPLACED, o);
@@ -102,7 +102,7 @@ static void restart_silent(struct rules *r, uint32_t source)
                 uint32_t at = r->tags[i - 1].first;
 
                 for (unsigned k = 0; k < r->tags[i - 1].n_slots; k++) {
-                        struct slot *s = slot_at(r, at);
+                        struct rule_slot *s = slot_at(r, at);
 
                         if (r->rules[s->rule].kind == RULE_SILENT) {
                                 silent_restart(slot_memory(r, s), r->now_ms * 1000);
@@ -188,7 +188,7 @@ static double number_of(const struct reading *r)
 
 static void judge_unknown(struct rules *r, uint32_t at, const struct context *o)
 {
-        struct slot *s = slot_at(r, at);
+        struct rule_slot *s = slot_at(r, at);
 
         for (unsigned k = 0; k < s->n; k++) {
                 emit_step(r, at, k, &r->rules[s->rule].policy, ALARM_UNKNOWN, o);
@@ -198,7 +198,7 @@ static void judge_unknown(struct rules *r, uint32_t at, const struct context *o)
 
 static void judge_reading(struct rules *r, uint32_t at, const struct sample *sample, struct context o)
 {
-        struct slot *s = slot_at(r, at);
+        struct rule_slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
         const struct judge *j = &judges[rule->kind];
         struct verdict v = j->judge(rule->conf, slot_memory(r, s), sample, alarm_is_active(&s->alarm[0]));

@@ -50,7 +50,7 @@ static void make_rule(struct rule *rule, const struct rule_conf *c)
                 add_limits(rule, c);
         else
                 add_level(rule, 0, RULES_ONLY, -1, c->severity);
-        rule->memory_at = (uint32_t)(sizeof(struct slot) + rule->n_levels * sizeof(struct alarm) + 7) / 8 * 8;
+        rule->memory_at = (uint32_t)(sizeof(struct rule_slot) + rule->n_levels * sizeof(struct alarm) + 7) / 8 * 8;
         rule->bytes = rule->memory_at + (uint32_t)(memory + 7) / 8 * 8;
 }
 
@@ -128,7 +128,7 @@ static uint32_t add_slot(struct rules *r, size_t i, uint32_t owner, unsigned twi
 {
         struct rule *rule = &r->rules[i];
         uint32_t at = (uint32_t)r->n_words;
-        struct slot *s;
+        struct rule_slot *s;
 
         BUG_ON(r->n_words + rule->bytes / 8 > UINT32_MAX);
         if (r->n_words + rule->bytes / 8 > r->cap_words) {

@@ -55,7 +55,7 @@ static int64_t shelved_until(const struct rules *r, uint32_t at, unsigned nth)
 
 void emit_row(const struct rules *r, uint32_t at, unsigned nth, struct rules_row *out)
 {
-        const struct slot *s = slot_at(r, at);
+        const struct rule_slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
         const struct alarm *a = &s->alarm[nth];
 
@@ -130,7 +130,7 @@ static void count(struct rules *r, struct alarm *a, enum alarm_change change, in
 enum alarm_change emit_step(struct rules *r, uint32_t at, unsigned nth, const struct alarm_policy *policy,
                             enum alarm_input in, const struct context *o)
 {
-        struct slot *s = slot_at(r, at);
+        struct rule_slot *s = slot_at(r, at);
         struct alarm *a = &s->alarm[nth];
         enum alarm_change change = alarm_step(a, policy, in, (uint32_t)o->mono_ms);
         struct rules_transition t;

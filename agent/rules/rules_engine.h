@@ -37,7 +37,7 @@ struct rule {
         size_t n_names;
 };
 
-struct slot {
+struct rule_slot {
         uint32_t owner;   /* tag, or OWNER_SOURCE | source */
         uint32_t heap_at; /* from 1; 0: not in the heap */
         uint16_t rule;
@@ -112,12 +112,12 @@ struct context {
         double value, limit;
 };
 
-static inline struct slot *slot_at(const struct rules *r, uint32_t at)
+static inline struct rule_slot *slot_at(const struct rules *r, uint32_t at)
 {
-        return (struct slot *)(void *)(r->words + at);
+        return (struct rule_slot *)(void *)(r->words + at);
 }
 
-static inline void *slot_memory(const struct rules *r, struct slot *s)
+static inline void *slot_memory(const struct rules *r, struct rule_slot *s)
 {
         return (char *)s + r->rules[s->rule].memory_at;
 }
@@ -139,7 +139,7 @@ uint32_t engine_find_source(const struct rules *r, const char *name); /* index +
 void engine_note_time(struct rules *r, const struct rt_time *now);
 void engine_schedule(struct rules *r, uint32_t at, int64_t due_ms);
 void engine_run_until(struct rules *r, int64_t until_ms); /* all that happens by itself, each thing at its time */
-bool engine_is_replaced(const struct rules *r, const struct slot *s); /* its device is down, and that is told */
+bool engine_is_replaced(const struct rules *r, const struct rule_slot *s); /* its device is down, and that is told */
 
 /* rules.c */
 /*

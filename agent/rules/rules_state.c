@@ -37,7 +37,7 @@ static bool walk_slot(struct walk *w)
         return true;
 }
 
-static int find_limit(const struct rules *r, const struct slot *s, const char *limit_kind)
+static int find_limit(const struct rules *r, const struct rule_slot *s, const char *limit_kind)
 {
         const struct rule *rule = &r->rules[s->rule];
 
@@ -54,7 +54,7 @@ static int find_among(const struct rules *r, uint32_t at, uint32_t n, const char
                       struct rules_ref *out)
 {
         for (; n > 0; n--, at = slot_next(r, at)) {
-                const struct slot *s = slot_at(r, at);
+                const struct rule_slot *s = slot_at(r, at);
                 int nth = find_limit(r, s, limit_kind);
 
                 if (nth < 0 || strcmp(r->rules[s->rule].names[s->twin], rule) != 0)
@@ -176,7 +176,7 @@ int rules_command(struct rules *r, struct rules_ref ref, enum alarm_input in, in
                   const struct rt_time *now)
 {
         struct context o = {.ts_us = now->wall_us, .value = NAN, .limit = NAN};
-        struct slot *s;
+        struct rule_slot *s;
         int rc;
 
         BUG_ON(in < ALARM_ACK || in >= ALARM_INPUTS || ref.slot >= r->n_words);
@@ -238,7 +238,7 @@ int rules_import(struct rules *r, const struct rules_row *row, const struct rt_t
         return 0;
 }
 
-static size_t baseline_bytes(const struct rules *r, const struct slot *s)
+static size_t baseline_bytes(const struct rules *r, const struct rule_slot *s)
 {
         const struct rule *rule = &r->rules[s->rule];
 
@@ -250,7 +250,7 @@ void rules_each_baseline(const struct rules *r,
                          void *ctx)
 {
         for (struct walk w = {r, 0, 0}; walk_slot(&w);) {
-                struct slot *s = slot_at(r, w.at);
+                struct rule_slot *s = slot_at(r, w.at);
                 struct rules_row row;
 
                 if (!baseline_bytes(r, s))
@@ -264,7 +264,7 @@ int rules_import_baseline(struct rules *r, const struct rules_row *row, int form
 {
         const struct judge *j;
         struct rules_ref ref;
-        struct slot *s;
+        struct rule_slot *s;
 
         if (rules_find(r, row->source, row->tag, row->rule, row->limit_kind, &ref) != 0)
                 return RULES_E_UNKNOWN;

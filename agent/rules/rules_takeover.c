@@ -33,12 +33,12 @@ struct carry {
  * The slot of the same rule among the n of the same owner, under the same name;
  * 0: none.
  */
-static uint32_t find_twin(const struct carry *c, const struct slot *s, uint32_t at, uint32_t n)
+static uint32_t find_twin(const struct carry *c, const struct rule_slot *s, uint32_t at, uint32_t n)
 {
         uint32_t rule = c->same[s->rule];
 
         for (; rule && n > 0; n--, at = slot_next(c->r, at)) {
-                const struct slot *mine = slot_at(c->r, at);
+                const struct rule_slot *mine = slot_at(c->r, at);
 
                 if (mine->rule == rule - 1)
                         return mine->twin == s->twin ? at : 0;
@@ -48,10 +48,10 @@ static uint32_t find_twin(const struct carry *c, const struct slot *s, uint32_t 
 
 static void copy_slot(struct carry *c, uint32_t from, uint32_t to)
 {
-        struct slot *s = slot_at(c->was, from), *mine = slot_at(c->r, to);
+        struct rule_slot *s = slot_at(c->was, from), *mine = slot_at(c->r, to);
         const struct rule *rule = &c->r->rules[mine->rule];
 
-        memcpy(mine->alarm, s->alarm, rule->bytes - offsetof(struct slot, alarm));
+        memcpy(mine->alarm, s->alarm, rule->bytes - offsetof(struct rule_slot, alarm));
         c->moved[from] = to;
         if (s->heap_at)
                 engine_schedule(c->r, to,
@@ -67,7 +67,7 @@ static void copy_slot(struct carry *c, uint32_t from, uint32_t to)
 /* Its alarms under the same names, whatever rule they are of now. */
 static void import_slot(struct carry *c, uint32_t from)
 {
-        const struct slot *s = slot_at(c->was, from);
+        const struct rule_slot *s = slot_at(c->was, from);
 
         for (unsigned k = 0; k < s->n; k++) {
                 struct rules_row row;

@@ -79,7 +79,7 @@ static int64_t heap_due_ms(const struct rules *r)
 
 static void run_timers(struct rules *r, uint32_t at, const struct context *from)
 {
-        struct slot *s = slot_at(r, at);
+        struct rule_slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
 
         for (unsigned k = 0; k < s->n; k++) {
@@ -96,7 +96,7 @@ static void run_timers(struct rules *r, uint32_t at, const struct context *from)
         }
 }
 
-bool engine_is_replaced(const struct rules *r, const struct slot *s)
+bool engine_is_replaced(const struct rules *r, const struct rule_slot *s)
 {
         enum rule_kind kind = r->rules[s->rule].kind;
 
@@ -105,7 +105,7 @@ bool engine_is_replaced(const struct rules *r, const struct slot *s)
 
 static void pass_time(struct rules *r, uint32_t at, struct context o)
 {
-        struct slot *s = slot_at(r, at);
+        struct rule_slot *s = slot_at(r, at);
         const struct rule *rule = &r->rules[s->rule];
         const struct judge *j = &judges[rule->kind];
         struct verdict v;
@@ -124,7 +124,7 @@ static void pass_time(struct rules *r, uint32_t at, struct context o)
 
 static void fire(struct rules *r, uint32_t at)
 {
-        const struct slot *s = slot_at(r, at);
+        const struct rule_slot *s = slot_at(r, at);
         struct context o = {.mono_ms = r->now_ms, .value = NAN, .limit = NAN};
 
         o.ts_us = r->now_ms * 1000 + r->wall_offset_us;

@@ -136,7 +136,7 @@ void spool_db_put_baselines(struct spool_db *db, const struct spool_batch *b);
         "source, tag, rule, limit_kind, state, active, unacked, latched, visibility, activations, since_us," \
         " shelved_until_us, severity, event_id"
 void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a); /* texts are SQLite's until the next step */
-int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e);
+int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account lanes[SPOOL_LANES], struct err *e);
 void spool_db_take_conf(struct spool_db *db, const struct spool_conf *conf); /* while no commit runs */
 void spool_db_close(struct spool_db *db, bool clean);
 void spool_db_forget(struct spool_db *db);

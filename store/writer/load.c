@@ -95,7 +95,7 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its readings", e);
 }
 
-static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
+static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane_account *l, struct err *e)
 {
         sqlite3_stmt *st = NULL;
         int rc = sqlite3_prepare_v2(
@@ -125,7 +125,7 @@ static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane *l
  * A line that is no range, or not in its place, is passed over: its rows are
  * sent again.
  */
-static int load_ahead(struct spool_db *db, struct lane *l, struct err *e)
+static int load_ahead(struct spool_db *db, struct lane_account *l, struct err *e)
 {
         uint64_t after = l->acked_durable;
         struct lane_ahead *a = &l->ahead;
@@ -150,7 +150,7 @@ static int load_ahead(struct spool_db *db, struct lane *l, struct err *e)
         return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : spool_db_fail(db, "cannot read what went ahead", e);
 }
 
-static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, struct err *e)
+static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane_account *l, struct err *e)
 {
         static const char *const ends[SPOOL_LANES][3] = {
                 {"SELECT acked_seq FROM cursor WHERE lane='events'", "SELECT coalesce(min(seq), 0) FROM event",
@@ -178,7 +178,7 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane *l, 
  * Events are at most a tenth of the file, but that may be much: count them by a
  * sample of the newest.
  */
-static int load_sizes(struct spool_db *db, const struct lane *events, struct err *e)
+static int load_sizes(struct spool_db *db, const struct lane_account *events, struct err *e)
 {
         int64_t mean, quarantine, dead, saved, thinned, aggregates;
 
@@ -207,7 +207,7 @@ static int load_sizes(struct spool_db *db, const struct lane *events, struct err
         return 0;
 }
 
-int spool_db_load(struct spool_db *db, struct tags *tags, struct lane lanes[SPOOL_LANES], struct err *e)
+int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account lanes[SPOOL_LANES], struct err *e)
 {
         for (int i = 0; i < SPOOL_LANES; i++)
                 if (load_lane(db, (enum spool_lane)i, &lanes[i], e) < 0)

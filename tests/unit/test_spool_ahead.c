@@ -34,7 +34,7 @@ static uint64_t rnd(struct rt_sim *sim, uint64_t below)
         return (uint64_t)(rt_random(&sim->rt) * (double)below);
 }
 
-static void check_against_model(const struct lane *l)
+static void check_against_model(const struct lane_account *l)
 {
         uint64_t n[3] = {0}, after = l->acked, upto;
 
@@ -65,7 +65,7 @@ static void deliver(uint64_t from, uint64_t to)
                         M.fate[seq] = DELIVERED;
 }
 
-static void drop_some(struct rt_sim *sim, struct lane *l)
+static void drop_some(struct rt_sim *sim, struct lane_account *l)
 {
         uint64_t seq = l->acked + 1 + rnd(sim, 40), n = 0;
 
@@ -77,7 +77,7 @@ static void drop_some(struct rt_sim *sim, struct lane *l)
         lane_drop(l, seq, seq + n - 1);
 }
 
-static void act(struct rt_sim *sim, struct lane *l)
+static void act(struct rt_sim *sim, struct lane_account *l)
 {
         uint64_t from, upto, seq;
 
@@ -122,7 +122,7 @@ static void test_arithmetic(void **state)
         uint32_t most = 0;
 
         for (uint64_t seed = 1; seed <= 60; seed++) {
-                struct lane l = {0};
+                struct lane_account l = {0};
                 struct rt_sim sim;
 
                 memset(&M, 0, sizeof(M));
