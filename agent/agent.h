@@ -4,7 +4,7 @@
  * Used by the daemon (main.c: libuv, Kafka) and by the simulation (tests/sim:
  * virtual clock, a sink that fails on purpose), so that both run the same
  * house.  Loop thread; the configuration, runtime and sink outlive it, and with
- * agent_change every configuration of which agent_uses is true.
+ * agent_reconfigure every configuration of which agent_uses is true.
  */
 #ifndef MILLRACE_AGENT_AGENT_H
 #define MILLRACE_AGENT_AGENT_H
@@ -107,7 +107,7 @@ void agent_abandon(struct agent *a);
 /* ---- agent/reload/apply.c: another configuration while it runs ---- */
 
 /*
- * Drivers that change or go end; then on_retired, after which agent_change
+ * Drivers that change or go end; then on_retired, after which agent_reconfigure
  * follows at once.
  */
 void agent_retire(struct agent *a, const struct reload_plan *plan, void (*on_retired)(void *ctx), void *ctx);
@@ -117,8 +117,8 @@ void agent_retire(struct agent *a, const struct reload_plan *plan, void (*on_ret
  * over.  0, or -1: a driver can't be made any more, each is told in the log and
  * by `fault`.
  */
-int agent_change(struct agent *a, const struct config *is, const struct reload_plan *plan, struct kafka_next *kafka,
-                 void (*fault)(void *ctx, const char *words), void *ctx);
+int agent_reconfigure(struct agent *a, const struct config *is, const struct reload_plan *plan,
+                      struct kafka_next *kafka, void (*fault)(void *ctx, const char *words), void *ctx);
 /* Something still uses the memory of this one. */
 bool agent_uses(const struct agent *a, const struct config *c);
 

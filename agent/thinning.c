@@ -96,7 +96,7 @@ void thinning_free(struct thinning *t)
         free(t);
 }
 
-void thinning_change(struct thinning *t, const struct schema_list *conf)
+void thinning_reconfigure(struct thinning *t, const struct schema_list *conf)
 {
         t->conf = conf->items;
         t->n_conf = conf->n;

@@ -35,7 +35,7 @@ void thinning_free(struct thinning *t);
  * Other items from now on: a tag whose item says the same goes on, of others
  * the stretch ends with the next reading.
  */
-void thinning_change(struct thinning *t, const struct schema_list *conf);
+void thinning_reconfigure(struct thinning *t, const struct schema_list *conf);
 
 /*
  * Takes a reading in, gives 0 to 2 that are to be kept, oldest first. With

@@ -131,7 +131,7 @@ static void run_commit(struct rt_work *w)
  * A batch with something in it keeps its memory, and takes at most what there
  * is room for; the next one is as planned.
  */
-void spool_take_conf(struct spool *s)
+void spool_reconfigure_idle(struct spool *s)
 {
         struct spool_batch *b = s->gather;
 
@@ -151,7 +151,7 @@ static void swap(struct spool *s, bool save)
         s->gather = s->committing;
         s->committing = b;
         s->gather->no = b->no + 1;
-        spool_take_conf(s);
+        spool_reconfigure_idle(s);
         snapshot(s, b, save);
         s->urgent = false;
         rt_timer_cancel(s->rt, &s->interval);
@@ -161,7 +161,7 @@ static void launch(struct spool *s)
 {
         take_acks(s, s->committing);
         if (s->conf_moved)
-                spool_db_take_conf(&s->db, &s->conf);
+                spool_db_reconfigure(&s->db, &s->conf);
         s->conf_moved = false;
         s->state = COMMIT_RUNNING;
         s->run_pending = true;
@@ -396,7 +396,7 @@ bool spool_commit_here(struct spool *s)
                 swap(s, true);
         take_acks(s, s->committing);
         if (s->conf_moved)
-                spool_db_take_conf(&s->db, &s->conf);
+                spool_db_reconfigure(&s->db, &s->conf);
         s->conf_moved = false;
         s->state = COMMIT_RUNNING;
         s->run_pending = true;

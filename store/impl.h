@@ -72,7 +72,7 @@ void spool_tell_room(struct spool *s);
 void spool_tell_pressure(struct spool *s);
 
 void spool_commit_init(struct spool *s);
-void spool_take_conf(struct spool *s);
+void spool_reconfigure_idle(struct spool *s);
 void spool_want_commit(struct spool *s);
 bool spool_is_dirty(const struct spool *s); /* something is gathered, or acked and on no commit's way to disk */
 void spool_go_on(struct spool *s);

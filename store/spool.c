@@ -156,7 +156,7 @@ void spool_reconfigure(struct spool *s, const struct spool_conf *conf)
         s->conf = *conf;
         s->conf.path = path;
         s->conf_moved = true;
-        spool_take_conf(s);
+        spool_reconfigure_idle(s);
         spool_want_commit(s);
         if (s->state == COMMIT_BACKOFF)
                 rt_timer_set(s->rt, &s->retry, 0);

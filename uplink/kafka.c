@@ -66,7 +66,7 @@ struct setup {
         rd_kafka_conf_t *conf;
         char *topic_name[SINK_TOPICS];
         char user[128];
-        uint64_t print; /* of all that was set, secrets included */
+        uint64_t fingerprint; /* of all that was set, secrets included */
 };
 
 struct kafka_next {
@@ -85,7 +85,7 @@ struct kafka {
         struct producer p;
         struct kafka_next *next;  /* waits until the producer there is has ended */
         struct kafka_next *taken; /* by the work under way */
-        uint64_t print;           /* of the latest applied */
+        uint64_t fingerprint;     /* of the latest applied */
         enum phase phase;
         bool closing, changing;
         int purge_ticks;
@@ -537,7 +537,7 @@ static const struct sink_ops kafka_ops = {.produce = kafka_produce, .close = kaf
 
 static void note(struct setup *s, const char *name, const char *value)
 {
-        s->print = text_hash(value, strlen(value) + 1, text_hash(name, strlen(name) + 1, s->print));
+        s->fingerprint = text_hash(value, strlen(value) + 1, text_hash(name, strlen(name) + 1, s->fingerprint));
 }
 
 static int set(struct setup *s, const char *name, const char *value, struct err *e)
@@ -681,7 +681,7 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
         k->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         make_headers(k);
         if (setup_fill(&k->setup, conf, gateway, e) == 0) {
-                k->print = k->setup.print;
+                k->fingerprint = k->setup.fingerprint;
                 if (k->watch.fd < 0)
                         err_errno(e, "kafka: no eventfd");
                 else if (producer_make(&k->p, &k->setup, e) == 0) {
@@ -707,7 +707,7 @@ int kafka_sink_prepare(const struct sink *s, const struct kafka_conf *conf, cons
                 kafka_next_free(next);
                 return -1;
         }
-        if (next->setup.print == k->print) {
+        if (next->setup.fingerprint == k->fingerprint) {
                 kafka_next_free(next);
                 return 0;
         }
@@ -719,7 +719,7 @@ int kafka_sink_prepare(const struct sink *s, const struct kafka_conf *conf, cons
         return 0;
 }
 
-void kafka_sink_apply(struct sink *s, struct kafka_next *next)
+void kafka_sink_reconfigure(struct sink *s, struct kafka_next *next)
 {
         struct kafka *k = (struct kafka *)s;
         struct kafka_next **last = &k->next;
@@ -727,7 +727,7 @@ void kafka_sink_apply(struct sink *s, struct kafka_next *next)
         while (*last)
                 last = &(*last)->after;
         *last = next;
-        k->print = next->setup.print;
+        k->fingerprint = next->setup.fingerprint;
         if (k->phase == PHASE_RUNS)
                 begin_drain(k);
         else if (k->phase == PHASE_REMAKES && rt_timer_armed(&k->tick))

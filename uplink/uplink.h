@@ -96,7 +96,7 @@ void kafka_sink_free(struct sink *k); /* after closed */
 struct kafka_next;
 int kafka_sink_prepare(const struct sink *k, const struct kafka_conf *conf, const char *gateway,
                        struct kafka_next **out, struct err *e);
-void kafka_sink_apply(struct sink *k, struct kafka_next *next);
+void kafka_sink_reconfigure(struct sink *k, struct kafka_next *next);
 void kafka_next_free(struct kafka_next *next); /* blocking; NULL is fine */
 
 #endif

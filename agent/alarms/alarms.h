@@ -75,7 +75,7 @@ void alarms_clear_notifiers(struct alarms *a);
  * rule of the new that says the same, or 0.  States stay with their names; an
  * alarm nobody watches any more ends, and says so to everyone.
  */
-void alarms_change(struct alarms *a, const struct alarms_conf *conf, const uint32_t *same);
+void alarms_reconfigure(struct alarms *a, const struct alarms_conf *conf, const uint32_t *same);
 /* The driver's devices begin anew: whether one is down is not known. */
 void alarms_forget_driver(struct alarms *a, const char *driver);
 

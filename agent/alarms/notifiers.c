@@ -63,7 +63,7 @@ static void open_exec(struct notifiers *n, struct rt *rt, const struct notify_ex
         if (!n->has_exec)
                 return;
         if (n->exec)
-                notify_exec_change(n->exec, conf);
+                notify_exec_reconfigure(n->exec, conf);
         else
                 n->exec = notify_exec_new(rt, conf);
 }
@@ -88,8 +88,8 @@ int notifiers_open(struct notifiers *n, struct rt *rt, const struct config *conf
         return 0;
 }
 
-int notifiers_change(struct notifiers *n, struct rt *rt, const struct config *conf, bool mqtt_moved,
-                     struct alarms *alarms, struct err *e)
+int notifiers_reconfigure(struct notifiers *n, struct rt *rt, const struct config *conf, bool mqtt_moved,
+                          struct alarms *alarms, struct err *e)
 {
         int rc = 0;
 

@@ -25,8 +25,8 @@ void notifiers_start(struct notifiers *n);
  * one; else it is left alone and goes on using what it was made from. 0, or -1
  * with a sentence: no retained messages.
  */
-int notifiers_change(struct notifiers *n, struct rt *rt, const struct config *conf, bool mqtt_moved,
-                     struct alarms *alarms, struct err *e);
+int notifiers_reconfigure(struct notifiers *n, struct rt *rt, const struct config *conf, bool mqtt_moved,
+                          struct alarms *alarms, struct err *e);
 void notifiers_close(struct notifiers *n);
 
 #endif

@@ -272,7 +272,7 @@ static void take_next(struct notify_exec *n)
         n->next_argv = NULL;
 }
 
-void notify_exec_change(struct notify_exec *n, const struct notify_exec_conf *conf)
+void notify_exec_reconfigure(struct notify_exec *n, const struct notify_exec_conf *conf)
 {
         free(n->next_argv);
         n->next_argv = copy_argv(&conf->command);
@@ -288,7 +288,7 @@ struct notify_exec *notify_exec_new(struct rt *rt, const struct notify_exec_conf
         n->notifier.tell = tell;
         n->notifier.busy = busy;
         n->rt = rt;
-        notify_exec_change(n, conf);
+        notify_exec_reconfigure(n, conf);
         n->tokens = (double)conf->per_minute;
         n->tokens_us = rt_mono_us(rt);
         n->work = (struct rt_work){.run = run, .on_done = on_started};

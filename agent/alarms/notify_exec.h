@@ -24,7 +24,7 @@ struct notify_exec *notify_exec_new(struct rt *rt, const struct notify_exec_conf
  * For those that are told from now on; what waits is still run, by the new
  * command.
  */
-void notify_exec_change(struct notify_exec *n, const struct notify_exec_conf *conf);
+void notify_exec_reconfigure(struct notify_exec *n, const struct notify_exec_conf *conf);
 void notify_exec_free(struct notify_exec *n); /* NULL is fine; a program that runs is left alone */
 struct alarm_notifier *notify_exec_notifier(struct notify_exec *n);
 void notify_exec_counts(const struct notify_exec *n, struct notify_exec_counts *out);

@@ -66,7 +66,7 @@ static void bind_again(struct alarms *a, const bool *bound, size_t n, const stru
         alarms_bind_configured(a, now);
 }
 
-void alarms_change(struct alarms *a, const struct alarms_conf *conf, const uint32_t *same)
+void alarms_reconfigure(struct alarms *a, const struct alarms_conf *conf, const uint32_t *same)
 {
         struct rules *was = a->rules, *is;
         struct alarms_conf was_conf = a->conf;

@@ -86,7 +86,7 @@ static void change_thinning(struct agent *a)
         const struct schema_list *conf = &a->conf->alarm_sections.thin;
 
         if (a->thinning)
-                thinning_change(a->thinning, conf);
+                thinning_reconfigure(a->thinning, conf);
         else if (conf->n)
                 a->thinning = thinning_new(conf, a->tags);
         a->pipeline.thinning = a->thinning;
@@ -99,9 +99,9 @@ static void reconfigure_alarms(struct change *c, const struct reload_plan *plan)
         struct err e;
 
         agent_watch_conf(a, &conf);
-        alarms_change(a->alarms, &conf, plan->same_rules);
+        alarms_reconfigure(a->alarms, &conf, plan->same_rules);
         a->pipeline.alarms = conf.rules.n ? a->alarms : NULL;
-        if (notifiers_change(&a->notifiers, a->rt, a->conf, plan->notify_mqtt, a->alarms, &e) < 0)
+        if (notifiers_reconfigure(&a->notifiers, a->rt, a->conf, plan->notify_mqtt, a->alarms, &e) < 0)
                 tell_fault(c, "notify", e.text);
 }
 
@@ -113,8 +113,8 @@ static void change_spool(struct agent *a, const struct reload_plan *plan)
                 host_pause(a->host, a->spool_high && a->conf->spool.when_full == SPOOL_BLOCK);
 }
 
-int agent_change(struct agent *a, const struct config *is, const struct reload_plan *plan, struct kafka_next *kafka,
-                 void (*fault)(void *ctx, const char *words), void *ctx)
+int agent_reconfigure(struct agent *a, const struct config *is, const struct reload_plan *plan,
+                      struct kafka_next *kafka, void (*fault)(void *ctx, const char *words), void *ctx)
 {
         struct change c = {a, fault, ctx, 0};
         const struct config *was = a->conf;
@@ -129,7 +129,7 @@ int agent_change(struct agent *a, const struct config *is, const struct reload_p
         agent_kafka_conf(a);
         uplink_reconfigure(a->uplink);
         if (kafka)
-                kafka_sink_apply(a->sink, kafka);
+                kafka_sink_reconfigure(a->sink, kafka);
         make_drivers(&c, plan);
         return c.rc;
 }

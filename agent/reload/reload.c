@@ -1,7 +1,7 @@
 /*
  * reload: see reload.h.
  *
- *   IDLE --request--> READS --good--> RETIRES --drivers have ended--> (agent_change) --> IDLE
+ *   IDLE --request--> READS --good--> RETIRES --drivers have ended--> (agent_reconfigure) --> IDLE
  *                       |--faulty--> DROPS (what was made for it is freed off the loop) --> IDLE
  *
  * All that can fail is tried before anything is changed: files, faults,
@@ -209,7 +209,7 @@ static void on_retired(void *ctx)
         r->kafka = NULL;
         adopt(r, r->is);
         change_metrics(r);
-        agent_change(r->parts.agent, r->is, &r->plan, kafka, on_fault, r);
+        agent_reconfigure(r->parts.agent, r->is, &r->plan, kafka, on_fault, r);
         tell_applied(r);
         forget_unused(r);
         reload_plan_free(&r->plan);

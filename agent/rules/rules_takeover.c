@@ -19,7 +19,7 @@
 #include "agent/base/err.h"
 #include "agent/rules/rules_engine.h"
 
-struct carry {
+struct takeover {
         struct rules *r;
         const struct rules *was;
         const uint32_t *same; /* by rule of `was`: 1 + the rule of `r`; 0: none */
@@ -33,7 +33,7 @@ struct carry {
  * The slot of the same rule among the n of the same owner, under the same name;
  * 0: none.
  */
-static uint32_t find_twin(const struct carry *c, const struct rule_slot *s, uint32_t at, uint32_t n)
+static uint32_t find_twin(const struct takeover *c, const struct rule_slot *s, uint32_t at, uint32_t n)
 {
         uint32_t rule = c->same[s->rule];
 
@@ -46,7 +46,7 @@ static uint32_t find_twin(const struct carry *c, const struct rule_slot *s, uint
         return 0;
 }
 
-static void copy_slot(struct carry *c, uint32_t from, uint32_t to)
+static void copy_slot(struct takeover *c, uint32_t from, uint32_t to)
 {
         struct rule_slot *s = slot_at(c->was, from), *mine = slot_at(c->r, to);
         const struct rule *rule = &c->r->rules[mine->rule];
@@ -65,7 +65,7 @@ static void copy_slot(struct carry *c, uint32_t from, uint32_t to)
 }
 
 /* Its alarms under the same names, whatever rule they are of now. */
-static void import_slot(struct carry *c, uint32_t from)
+static void import_slot(struct takeover *c, uint32_t from)
 {
         const struct rule_slot *s = slot_at(c->was, from);
 
@@ -80,7 +80,7 @@ static void import_slot(struct carry *c, uint32_t from)
         }
 }
 
-static void carry_slots(struct carry *c, uint32_t from, uint32_t n, uint32_t mine, uint32_t n_mine)
+static void take_over_slots(struct takeover *c, uint32_t from, uint32_t n, uint32_t mine, uint32_t n_mine)
 {
         for (; n > 0; n--, from = slot_next(c->was, from)) {
                 uint32_t to = find_twin(c, slot_at(c->was, from), mine, n_mine);
@@ -94,7 +94,7 @@ static void carry_slots(struct carry *c, uint32_t from, uint32_t n, uint32_t min
 
 /* ---- tags and sources ---- */
 
-static void carry_tag(struct carry *c, uint32_t tag)
+static void take_over_tag(struct takeover *c, uint32_t tag)
 {
         const struct tag_state *b = &c->was->tags[tag];
         struct tag_state *mine = tag < c->r->n_tags ? &c->r->tags[tag] : NULL;
@@ -102,7 +102,7 @@ static void carry_tag(struct carry *c, uint32_t tag)
         if (!b->name)
                 return;
         if (!mine || !mine->name) {
-                carry_slots(c, b->first, b->n_slots, 0, 0);
+                take_over_slots(c, b->first, b->n_slots, 0, 0);
                 return;
         }
         mine->last = b->last;
@@ -110,34 +110,34 @@ static void carry_tag(struct carry *c, uint32_t tag)
         mine->failed = b->failed;
         c->r->sources[mine->source].n_seen += mine->seen;
         c->r->sources[mine->source].n_failed += mine->failed;
-        carry_slots(c, b->first, b->n_slots, mine->first, mine->n_slots);
+        take_over_slots(c, b->first, b->n_slots, mine->first, mine->n_slots);
 }
 
-static void carry_source(struct carry *c, const struct source *o)
+static void take_over_source(struct takeover *c, const struct source *o)
 {
         uint32_t place = engine_find_source(c->r, o->name);
         struct source *mine = place ? &c->r->sources[place - 1] : NULL;
 
         if (!mine) {
-                carry_slots(c, o->first, o->n_slots, 0, 0);
+                take_over_slots(c, o->first, o->n_slots, 0, 0);
                 return;
         }
         mine->last_us = o->last_us;
         mine->told_down = o->told_down;
         mine->down = o->down && mine->n_slots;
-        carry_slots(c, o->first, o->n_slots, mine->first, mine->n_slots);
+        take_over_slots(c, o->first, o->n_slots, mine->first, mine->n_slots);
 }
 
 /* ---- the flood ---- */
 
-static uint64_t moved_key(const struct carry *c, uint64_t key)
+static uint64_t moved_key(const struct takeover *c, uint64_t key)
 {
         uint32_t to = key >> 8 < c->was->n_words ? c->moved[key >> 8] : 0;
 
         return to ? emit_key(to, key & 255) : UINT64_MAX;
 }
 
-static void carry_flood(struct carry *c)
+static void take_over_flood(struct takeover *c)
 {
         struct flood *f = &c->r->flood;
 
@@ -153,7 +153,7 @@ static void carry_flood(struct carry *c)
         f->group.worst = 0;
 }
 
-static void carry_counts(struct rules *r, const struct rules *was)
+static void take_over_counts(struct rules *r, const struct rules *was)
 {
         r->ordinal = was->ordinal;
         r->n_readings = was->n_readings;
@@ -168,14 +168,14 @@ static void carry_counts(struct rules *r, const struct rules *was)
 void rules_take_over(struct rules *r, const struct rules *was, const uint32_t *same, const struct rt_time *now,
                      void (*lost)(void *ctx, uint32_t tag, const struct rules_row *row), void *ctx)
 {
-        struct carry c = {r, was, same, mem_alloc(was->n_words * sizeof(*c.moved)), now, lost, ctx};
+        struct takeover c = {r, was, same, mem_alloc(was->n_words * sizeof(*c.moved)), now, lost, ctx};
 
         for (size_t i = 0; i < was->n_sources; i++)
-                carry_source(&c, &was->sources[i]);
+                take_over_source(&c, &was->sources[i]);
         for (uint32_t tag = 0; tag < was->n_tags; tag++)
-                carry_tag(&c, tag);
-        carry_flood(&c);
-        carry_counts(r, was);
+                take_over_tag(&c, tag);
+        take_over_flood(&c);
+        take_over_counts(r, was);
         free(c.moved);
 }
 

@@ -137,7 +137,7 @@ void spool_db_put_baselines(struct spool_db *db, const struct spool_batch *b);
         " shelved_until_us, severity, event_id"
 void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a); /* texts are SQLite's until the next step */
 int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account lanes[SPOOL_LANES], struct err *e);
-void spool_db_take_conf(struct spool_db *db, const struct spool_conf *conf); /* while no commit runs */
+void spool_db_reconfigure(struct spool_db *db, const struct spool_conf *conf); /* while no commit runs */
 void spool_db_close(struct spool_db *db, bool clean);
 void spool_db_forget(struct spool_db *db);
 int spool_db_prepare(struct spool_db *db, struct err *e);

@@ -307,7 +307,7 @@ static bool lost_its_head(const struct spool_db *db)
         return stat(wal, &st) == 0 && st.st_size > 0;
 }
 
-void spool_db_take_conf(struct spool_db *db, const struct spool_conf *conf)
+void spool_db_reconfigure(struct spool_db *db, const struct spool_conf *conf)
 {
         db->when_full = conf->when_full;
         db->keep_us = conf->keep_delivered_us;
@@ -327,7 +327,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
         int kind;
 
         db->path = mem_strdup(conf->path);
-        spool_db_take_conf(db, conf);
+        spool_db_reconfigure(db, conf);
         if (strlen(conf->path) > 4000)
                 return err_set(e, "spool: the path is too long");
         if (db->lock_fd < 0 && take_lock(db, e) < 0)

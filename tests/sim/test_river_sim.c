@@ -470,7 +470,7 @@ static void on_change_fault(void *ctx, const char *words)
 
 static void on_retired(void *ctx)
 {
-        assert_int_equal(agent_change(&T.agent, &R.conf[!R.at], &R.plan, NULL, on_change_fault, NULL), 0);
+        assert_int_equal(agent_reconfigure(&T.agent, &R.conf[!R.at], &R.plan, NULL, on_change_fault, NULL), 0);
         assert_false(agent_uses(&T.agent, &R.conf[R.at]) && R.plan.n_kept == 0);
         reload_plan_free(&R.plan);
         R.at = !R.at;

@@ -629,14 +629,14 @@ static void test_a_change_waits_for_what_is_out(void **state)
         assert_null(prepare(&f)); /* nothing has changed */
         produce(&f, 0, 3000);
         f.conf.linger_us = 1000;
-        kafka_sink_apply(f.sink, prepare(&f));
+        kafka_sink_reconfigure(f.sink, prepare(&f));
         assert_null(prepare(&f)); /* nothing differs from what was applied */
         assert_int_equal(produce_sized(&f, 3000, 0, NULL), SINK_E_FULL);
         run_until(&f, takes_again);
         f.conf.linger_us = 2000;
-        kafka_sink_apply(f.sink, prepare(&f)); /* two in a row */
+        kafka_sink_reconfigure(f.sink, prepare(&f)); /* two in a row */
         f.conf.linger_us = 3000;
-        kafka_sink_apply(f.sink, prepare(&f));
+        kafka_sink_reconfigure(f.sink, prepare(&f));
         run_until(&f, takes_again);
         n = f.want;
         f.want = 0;
@@ -659,7 +659,7 @@ static void test_a_change_while_no_broker_answers(void **state)
         produce(&f, 0, 100);
         run_until(&f, is_down);
         f.conf.linger_us = 1000;
-        kafka_sink_apply(f.sink, prepare(&f));
+        kafka_sink_reconfigure(f.sink, prepare(&f));
         run_until(&f, all_reported);
         assert_int_equal(f.n_of[SINK_RETRY], 100); /* at once: they go again, under the same ids */
         f.want = 100;
@@ -707,7 +707,7 @@ static void test_a_changed_secret_is_a_change(void **state)
         open_sink(&f);
         assert_null(prepare(&f));
         assert_int_equal(pwrite(fd, "two", 3, 0), 3);
-        kafka_sink_apply(f.sink, prepare(&f));
+        kafka_sink_reconfigure(f.sink, prepare(&f));
         run_until(&f, takes_again);
         tear_down(&f); /* with a change prepared but never begun, too */
         close(fd);
@@ -723,7 +723,7 @@ static void test_the_end_in_the_middle_of_a_change(void **state)
         produce(&f, 0, 1000);
         for (int i = 1; i <= 2; i++) {
                 f.conf.linger_us = 1000 * i;
-                kafka_sink_apply(f.sink, prepare(&f));
+                kafka_sink_reconfigure(f.sink, prepare(&f));
         }
         tear_down(&f);
         each_reported_once(&f, 0, 1000);

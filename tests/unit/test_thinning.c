@@ -159,7 +159,7 @@ static void test_items_change(void **state)
         }
         assert_string_equal(out, "20@0 30@0 40@0 40@1 40@2 ");
         *out = '\0';
-        thinning_change(t, &(struct schema_list){other_way, 3});
+        thinning_reconfigure(t, &(struct schema_list){other_way, 3});
         pass(t, out, number(slow, 3, 20.3), false); /* still within the same band */
         pass(t, out, number(door, 3, 30.3), false); /* what was held back, then the first of the new stretch */
         pass(t, out, number(other, 3, 40), false);
@@ -167,7 +167,7 @@ static void test_items_change(void **state)
         pass(t, out, number(other, 4, 41), false);
         assert_string_equal(out, "30.2@2 30.3@3 40@3 ");
         *out = '\0';
-        thinning_change(t, &(struct schema_list){NULL, 0});
+        thinning_reconfigure(t, &(struct schema_list){NULL, 0});
         pass(t, out, number(slow, 5, 20.3), false);
         pass(t, out, number(slow, 6, 20.3), false);
         pass(t, out, number(door, 5, 34), false);
