@@ -26,7 +26,7 @@
 enum {
         DROP_NOTE_US = 10000000,
         HEARTBEAT_US = 60000000,
-        COMMIT_MOST_US = 60000000,
+        COMMIT_MAX_US = 60000000,
         LAST_ROWS_US = 20000,
         SPOOL_PER_WINDOW = 8
 };
@@ -155,7 +155,7 @@ void agent_set_interval(struct agent *a)
 {
         int64_t interval_us = (int64_t)((double)a->conf->spool.commit_interval_us * a->flash.slowdown);
 
-        spool_set_commit_interval(a->spool, interval_us < COMMIT_MOST_US ? interval_us : COMMIT_MOST_US);
+        spool_set_commit_interval(a->spool, interval_us < COMMIT_MAX_US ? interval_us : COMMIT_MAX_US);
         host_slow_acks(a->host, a->flash.slowdown);
 }
 

@@ -35,10 +35,10 @@ struct drop_note {
 /* What came of reading the configuration again; for status. */
 struct reload_report {
         uint64_t n_applied, n_refused;
-        bool refused;                       /* the last time */
-        int64_t at_us;                      /* wall clock, of the last time; 0: never */
-        char *faults;                       /* of the last time, one a line; NULL: none */
-        const char *keys[RELOAD_KEYS_MOST]; /* that differ in the files and need a restart */
+        bool refused;                      /* the last time */
+        int64_t at_us;                     /* wall clock, of the last time; 0: never */
+        char *faults;                      /* of the last time, one a line; NULL: none */
+        const char *keys[RELOAD_KEYS_MAX]; /* that differ in the files and need a restart */
         size_t n_keys;
 };
 

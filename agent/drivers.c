@@ -12,6 +12,6 @@
 #include "drivers/sim/sim.h"
 #include "drivers/syslog/syslog.h"
 
-const struct driver_ops *const drivers_known[DRIVERS_MOST + 1] = {
+const struct driver_ops *const drivers_known[DRIVERS_MAX + 1] = {
         &mqtt_ops, &sim_ops, &modbus_ops, &serial_ops, &syslog_ops,
 };

@@ -6,8 +6,8 @@
 
 #include "drivers/driver.h"
 
-enum { DRIVERS_MOST = 8 };
+enum { DRIVERS_MAX = 8 };
 
-extern const struct driver_ops *const drivers_known[DRIVERS_MOST + 1]; /* NULL-ended */
+extern const struct driver_ops *const drivers_known[DRIVERS_MAX + 1]; /* NULL-ended */
 
 #endif

@@ -16,7 +16,7 @@
 
 #include "agent/host_impl.h"
 
-enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MOST_US = 60000000 };
+enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MAX_US = 60000000 };
 
 /* ---- ends ---- */
 
@@ -76,7 +76,7 @@ static struct host_slot *make(struct host *h, const struct driver_ops *ops, cons
         s->host = h;
         s->late = h->running;
         s->timer.on_due = host_on_timer;
-        s->backoff = (struct backoff){.first_us = BACKOFF_FIRST_US, .most_us = BACKOFF_MOST_US};
+        s->backoff = (struct backoff){.first_us = BACKOFF_FIRST_US, .most_us = BACKOFF_MAX_US};
         s->d = (struct driver){.ops = ops,
                                .name = name,
                                .gateway = h->gateway,

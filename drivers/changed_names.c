@@ -11,7 +11,7 @@
 
 #include "agent/base/err.h"
 
-enum { SLOTS = 2 * CHANGED_NAMES_MOST };
+enum { SLOTS = 2 * CHANGED_NAMES_MAX };
 
 struct changed_names {
         unsigned n;
@@ -36,7 +36,7 @@ bool changed_names_add(struct changed_names *c, uint64_t hash)
         for (; c->hash[i]; i = (i + 1) % SLOTS)
                 if (c->hash[i] == hash)
                         return false;
-        if (c->n < CHANGED_NAMES_MOST) {
+        if (c->n < CHANGED_NAMES_MAX) {
                 c->hash[i] = hash;
                 c->n++;
         }

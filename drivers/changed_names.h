@@ -2,7 +2,7 @@
  * changed_names: names from the wire that had to be changed, each told once.
  * Loop thread; allocates once.
  *
- * Bounded: behind CHANGED_NAMES_MOST a new one is told each time it is met, so
+ * Bounded: behind CHANGED_NAMES_MAX a new one is told each time it is met, so
  * what is counted by it is exact up to there, and too high beyond.
  */
 #ifndef MILLRACE_DRIVERS_CHANGED_NAMES_H
@@ -13,7 +13,7 @@
 
 struct changed_names;
 
-enum { CHANGED_NAMES_MOST = 4096 };
+enum { CHANGED_NAMES_MAX = 4096 };
 
 struct changed_names *changed_names_new(void);
 void changed_names_free(struct changed_names *c);

@@ -71,14 +71,14 @@ static const char *level(const char *s, char *out, size_t *len)
 int json_paths_add(struct json_paths *p, const char *pointer, struct err *e)
 {
         const char *s = pointer;
-        char key[JSON_POINTER_MOST];
+        char key[JSON_POINTER_MAX];
         size_t len;
         int at = 0;
 
         if (*s && *s != '/')
                 return err_set(e, "'%s': a JSON pointer begins with / (like /temp)", pointer);
         if (strlen(s) >= sizeof(key) || !text_is_utf8(s, strlen(s)))
-                return err_set(e, "a JSON pointer is UTF-8 and shorter than %d bytes", JSON_POINTER_MOST);
+                return err_set(e, "a JSON pointer is UTF-8 and shorter than %d bytes", JSON_POINTER_MAX);
         if (!p->n_nodes)
                 node_new(p, "", 0);
         while (*s) {
@@ -214,7 +214,7 @@ struct scan {
         const char *s, *end;
         struct json_value *found;
         const char *why;
-        struct frame stack[JSON_DEPTH_MOST];
+        struct frame stack[JSON_DEPTH_MAX];
         int depth;
         int node; /* of the value to come */
 };
@@ -348,7 +348,7 @@ static void keep(struct scan *c, const struct json_value *v)
 
 static bool is_key(const struct json_node *n, const struct json_value *key)
 {
-        char plain[6 * JSON_POINTER_MOST]; /* no longer key can be one of ours, however it is escaped */
+        char plain[6 * JSON_POINTER_MAX]; /* no longer key can be one of ours, however it is escaped */
 
         if (!key->escaped)
                 return n->key_len == key->len && !memcmp(n->key, key->at, key->len);
@@ -404,7 +404,7 @@ static int enter(struct scan *c)
         struct json_value v = {.type = *c->s == '{' ? SCAN_OBJECT : SCAN_ARRAY};
 
         keep(c, &v);
-        if (c->depth == JSON_DEPTH_MOST) {
+        if (c->depth == JSON_DEPTH_MAX) {
                 wrong(c, "nested deeper than 64 levels");
                 return -1;
         }

@@ -15,7 +15,7 @@
 
 #include "agent/base/err.h"
 
-enum { JSON_DEPTH_MOST = 64, JSON_POINTER_MOST = 256 };
+enum { JSON_DEPTH_MAX = 64, JSON_POINTER_MAX = 256 };
 
 enum scan_type {
         SCAN_ABSENT,
@@ -63,7 +63,7 @@ struct json_wrong {
 
 /*
  * `found` has a place for each slot.  Of a key that comes twice the last one
- * counts.  0, or -1: not JSON, or nested deeper than JSON_DEPTH_MOST, or not
+ * counts.  0, or -1: not JSON, or nested deeper than JSON_DEPTH_MAX, or not
  * UTF-8, or with a NUL in it.
  */
 int json_scan(const struct json_paths *p, const char *text, size_t len, struct json_value *found,

@@ -12,7 +12,7 @@ void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last)
 
 bool spool_may_go_ahead(const struct spool *s)
 {
-        return s->lanes[SPOOL_SAMPLES].ahead.n < LANE_AHEAD_MOST;
+        return s->lanes[SPOOL_SAMPLES].ahead.n < LANE_AHEAD_MAX;
 }
 
 uint64_t spool_goes_ahead_from(const struct spool *s)

@@ -99,7 +99,7 @@ struct spool_repair {
         int64_t step_us, now_us;    /* now by the clock after the step */
         uint64_t after, upto, sure; /* seqs of rows in the file */
 };
-enum { REPAIRS_MOST = 4 };
+enum { REPAIRS_MAX = 4 };
 bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const struct reading *reading);
 
 struct spool_tag_save {
@@ -122,7 +122,7 @@ struct spool_batch {
         struct spool_drops refused;
         struct spool_dead_item *dead;
         size_t n_dead, cap_dead;
-        struct spool_repair repairs[REPAIRS_MOST];
+        struct spool_repair repairs[REPAIRS_MAX];
         size_t n_repairs;
         uint64_t purge_upto; /* 0: nothing */
         uint64_t *forget;    /* dead letters */

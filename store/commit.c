@@ -21,7 +21,7 @@ enum {
         SAVE_EVERY_US = 600000000,
         MORE_PAUSE_US = 20000, /* between commits that only trim */
         RETRY_FIRST_US = 100000,
-        RETRY_MOST_US = 30000000,
+        RETRY_MAX_US = 30000000,
         LOW_SPACE_ROWS = 2000, /* tag times are saved, so that rows up to there may go */
 };
 
@@ -361,7 +361,7 @@ static void on_kick(struct rt_timer *t)
 
 void spool_commit_init(struct spool *s)
 {
-        s->backoff = (struct backoff){.first_us = RETRY_FIRST_US, .most_us = RETRY_MOST_US};
+        s->backoff = (struct backoff){.first_us = RETRY_FIRST_US, .most_us = RETRY_MAX_US};
         s->interval.on_due = on_interval;
         s->retry.on_due = on_retry;
         s->kick.on_due = on_kick;

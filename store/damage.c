@@ -9,7 +9,7 @@
 #include "agent/base/log.h"
 #include "store/impl.h"
 
-enum { MOST_DAMAGED = 4 };
+enum { DAMAGED_MAX = 4 };
 
 /*
  * Ends the program when the file answers wrongly time and again (once may be a
@@ -19,7 +19,7 @@ enum { MOST_DAMAGED = 4 };
 void spool_note_damage(struct spool *s, int *in_a_row, bool damaged)
 {
         *in_a_row = damaged ? *in_a_row + 1 : 0;
-        if (*in_a_row < MOST_DAMAGED)
+        if (*in_a_row < DAMAGED_MAX)
                 return;
         spool_rescue_mark(s->conf.path);
         log_error("spool", "%s is damaged (%s); ending, the next start will rescue it", s->conf.path,

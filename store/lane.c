@@ -85,7 +85,7 @@ bool lane_ack_ahead(struct lane_account *l, uint64_t first, uint64_t last)
         if (last > l->appended)
                 last = l->appended;
         if (!a->n || a->v[a->n - 1].first != first) {
-                BUG_ON(a->n == LANE_AHEAD_MOST || (a->n && a->v[a->n - 1].last >= first));
+                BUG_ON(a->n == LANE_AHEAD_MAX || (a->n && a->v[a->n - 1].last >= first));
                 a->v[a->n++] = (struct lane_range){first, first - 1};
         }
         if (last <= a->v[a->n - 1].last)

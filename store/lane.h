@@ -21,10 +21,10 @@ struct lane_range {
         uint64_t first, last;
 };
 
-enum { LANE_AHEAD_MOST = 32 };
+enum { LANE_AHEAD_MAX = 32 };
 
 struct lane_ahead {
-        struct lane_range v[LANE_AHEAD_MOST]; /* ascending, disjoint, above the watermark */
+        struct lane_range v[LANE_AHEAD_MAX]; /* ascending, disjoint, above the watermark */
         uint32_t n;
         uint64_t no; /* of changes */
 };

@@ -1,12 +1,12 @@
 /*
  * purge: the loop's side of what an operator has taken away: the wish goes into
  * the batch, writer/purge.c carries it out.  Bounded: no more dead letters at a
- * time than FORGET_MOST.
+ * time than FORGET_MAX.
  */
 #include "agent/base/err.h"
 #include "store/impl.h"
 
-enum { FORGET_MOST = 2000 };
+enum { FORGET_MAX = 2000 };
 
 void spool_purge(struct spool *s, uint64_t upto)
 {
@@ -25,10 +25,10 @@ bool spool_forget_dead(struct spool *s, uint64_t id)
 {
         struct spool_batch *b = s->gather;
 
-        if (b->n_forget == FORGET_MOST)
+        if (b->n_forget == FORGET_MAX)
                 return false;
         if (!b->forget)
-                b->forget = mem_alloc(FORGET_MOST * sizeof(*b->forget));
+                b->forget = mem_alloc(FORGET_MAX * sizeof(*b->forget));
         b->forget[b->n_forget++] = id;
         spool_arm(s);
         return true;

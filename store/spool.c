@@ -210,7 +210,7 @@ void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uin
         }
         if (step_us < 0 && atomic_load(&s->db.pin[SPOOL_SAMPLES]) <= since_seq)
                 lower_tag_times(s, &r);
-        if (b->n_repairs == REPAIRS_MOST) {
+        if (b->n_repairs == REPAIRS_MAX) {
                 log_warn("spool", "the clock steps too often: readings on disk are not moved by this step");
                 return;
         }

@@ -49,7 +49,7 @@ enum {
         DRAIN_TICK_US = 10000,
         DRAIN_TICKS = 300,
         SPARE_RECORDS = 1024, /* the events' window and heartbeats, beside window_records */
-        QUEUE_KIB_LEAST = 8192,
+        QUEUE_KIB_MIN = 8192,
         BATCHES = 10, /* a full window is so many batches: it goes out at once, where one larger batch would linger */
 };
 
@@ -599,7 +599,7 @@ static int set_ours(struct setup *s, const struct kafka_conf *c, const char *gat
             set_number(s, "linger.ms", (uint64_t)c->linger_us / 1000, e) < 0 ||
             set_number(s, "batch.num.messages", (uint64_t)c->window_records / BATCHES, e) < 0 ||
             set_number(s, "queue.buffering.max.messages", (uint64_t)c->window_records + SPARE_RECORDS, e) < 0 ||
-            set_number(s, "queue.buffering.max.kbytes", kib > QUEUE_KIB_LEAST ? kib : QUEUE_KIB_LEAST, e) < 0)
+            set_number(s, "queue.buffering.max.kbytes", kib > QUEUE_KIB_MIN ? kib : QUEUE_KIB_MIN, e) < 0)
                 return -1;
         rd_kafka_conf_set_events(s->conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
         return 0;

@@ -6,13 +6,13 @@
 
 #include <math.h>
 
-enum { BURST_LEAST = 16384 };
+enum { BURST_MIN = 16384 };
 
 void pace_init(struct pace *p, uint64_t bytes_s, int64_t now_us)
 {
         *p = (struct pace){.bytes_s = bytes_s, .burst = bytes_s / 2, .at_us = now_us};
-        if (p->burst < BURST_LEAST)
-                p->burst = BURST_LEAST;
+        if (p->burst < BURST_MIN)
+                p->burst = BURST_MIN;
         p->tokens = (double)p->burst;
 }
 

@@ -15,7 +15,7 @@
 
 enum slot_state { SLOT_FREE, SLOT_OUT, SLOT_WAITS, SLOT_DONE };
 
-enum { BACKOFF_FIRST_US = 500000, BACKOFF_MOST_US = 30000000, SHRINK = 8 };
+enum { BACKOFF_FIRST_US = 500000, BACKOFF_MAX_US = 30000000, SHRINK = 8 };
 
 void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark)
 {
@@ -23,7 +23,7 @@ void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, u
                              .most_group = most_records,
                              .most_bytes = most_bytes,
                              .watermark = watermark,
-                             .backoff = {BACKOFF_FIRST_US, BACKOFF_MOST_US, 0}};
+                             .backoff = {BACKOFF_FIRST_US, BACKOFF_MAX_US, 0}};
         w->slot = mem_alloc((unsigned long)most_records * sizeof(*w->slot));
 }
 

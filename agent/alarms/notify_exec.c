@@ -28,14 +28,14 @@
 #include "agent/base/err.h"
 #include "agent/base/log.h"
 
-enum { WAITING_MOST = 64, LOOK_US = 20000, MINUTE_US = 60000000 };
+enum { WAITING_MAX = 64, LOOK_US = 20000, MINUTE_US = 60000000 };
 
 struct notify_exec {
         struct alarm_notifier notifier; /* first */
         struct rt *rt;
         int64_t timeout_us, per_minute;
         char **argv, **next_argv; /* ours, each one piece of memory; next: when the start under way is over */
-        char *waiting[WAITING_MOST];
+        char *waiting[WAITING_MAX];
         size_t first, n_waiting;
         double tokens; /* starts left of this minute */
         int64_t tokens_us;
@@ -197,7 +197,7 @@ static void start_next(struct notify_exec *n)
         if (n->busy || !n->n_waiting)
                 return;
         n->text = n->waiting[n->first];
-        n->first = (n->first + 1) % WAITING_MOST;
+        n->first = (n->first + 1) % WAITING_MAX;
         n->n_waiting--;
         n->busy = n->starting = true;
         n->killed = false;
@@ -225,7 +225,7 @@ static void tell(struct alarm_notifier *notifier, const struct alarm_notice *not
         struct notify_exec *n = (struct notify_exec *)(void *)notifier;
         char *text;
 
-        if (n->n_waiting == WAITING_MOST || !within_rate(n)) {
+        if (n->n_waiting == WAITING_MAX || !within_rate(n)) {
                 if (!n->counts.not_run++)
                         log_warn("notify", "%s: more alarms than it may be started for; the rest is counted",
                                  n->argv[0]);
@@ -234,7 +234,7 @@ static void tell(struct alarm_notifier *notifier, const struct alarm_notice *not
         text = mem_alloc(notice->len + 2);
         memcpy(text, notice->json, notice->len);
         text[notice->len] = '\n';
-        n->waiting[(n->first + n->n_waiting++) % WAITING_MOST] = text;
+        n->waiting[(n->first + n->n_waiting++) % WAITING_MAX] = text;
         start_next(n);
 }
 
@@ -311,7 +311,7 @@ void notify_exec_free(struct notify_exec *n)
                 close(n->watch.fd);
         }
         for (; n->n_waiting; n->n_waiting--)
-                free(n->waiting[(n->first + n->n_waiting - 1) % WAITING_MOST]);
+                free(n->waiting[(n->first + n->n_waiting - 1) % WAITING_MAX]);
         free(n->text);
         free(n->argv);
         free(n->next_argv);

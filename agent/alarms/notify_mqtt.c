@@ -25,9 +25,9 @@
 
 #include "agent/base/err.h"
 
-enum { SLICE = 100, SLICE_US = 50000, RIGHTED_MOST = 5000 /* per connection: more than that is not of our making */ };
+enum { SLICE = 100, SLICE_US = 50000, RIGHTED_MAX = 5000 /* per connection: more than that is not of our making */ };
 
-enum { WAITING_MOST = 64, TOPIC_MAX = 512 };
+enum { WAITING_MAX = 64, TOPIC_MAX = 512 };
 
 struct message {
         char *topic, *json;
@@ -45,7 +45,7 @@ struct notify_mqtt {
         size_t next, at, sent; /* of the walk: where it goes on, where it is, in this slice */
         size_t righted;        /* of this connection */
         uint64_t published;
-        struct message waiting[WAITING_MOST]; /* from `first`, around */
+        struct message waiting[WAITING_MAX]; /* from `first`, around */
         size_t first, n_waiting;
 };
 
@@ -67,7 +67,7 @@ static struct message take(struct notify_mqtt *n)
 {
         struct message m = n->waiting[n->first];
 
-        n->first = (n->first + 1) % WAITING_MOST;
+        n->first = (n->first + 1) % WAITING_MAX;
         n->n_waiting--;
         return m;
 }
@@ -80,9 +80,9 @@ static void release(struct message m)
 
 static void keep(struct notify_mqtt *n, const char *topic, const struct alarm_notice *notice)
 {
-        if (n->n_waiting == WAITING_MOST)
+        if (n->n_waiting == WAITING_MAX)
                 release(take(n)); /* its state will be told */
-        n->waiting[(n->first + n->n_waiting++) % WAITING_MOST] =
+        n->waiting[(n->first + n->n_waiting++) % WAITING_MAX] =
                 (struct message){mem_strdup(topic), mem_strdup(notice->json), notice->row != NULL};
 }
 
@@ -187,7 +187,7 @@ static void on_retained(void *ctx, const char *topic, const void *payload, size_
         char text[ALARM_TEXT_MAX];
         bool known = strlen(topic) < TOPIC_MAX && find(n, topic, &row, &notice, text);
 
-        if ((known && alarm_ever_was(&row)) || n->righted++ >= RIGHTED_MOST)
+        if ((known && alarm_ever_was(&row)) || n->righted++ >= RIGHTED_MAX)
                 return;
         if (known)
                 publish(n, &notice);

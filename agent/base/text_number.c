@@ -31,7 +31,7 @@
  * No double and no midpoint of two has more than 767 digits: NUMBER_DIGITS
  * decide any rounding.
  */
-enum { DIGITS_MOST = 17, EXACT_DIGITS = 15, EXACT_POWER = 22, NUMBER_DIGITS = 780 };
+enum { DIGITS_MAX = 17, EXACT_DIGITS = 15, EXACT_POWER = 22, NUMBER_DIGITS = 780 };
 
 static const double power_of_ten[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -39,7 +39,7 @@ static const double power_of_ten[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4
 
 /* d[0].d[1]d[2]… * 10^exp, without trailing zeros. */
 struct decimal {
-        char d[DIGITS_MOST + 1];
+        char d[DIGITS_MAX + 1];
         int n, exp;
 };
 
@@ -173,7 +173,7 @@ static void decimal_slow(struct decimal *t, double a, int tried)
         int e2;
 
         if (a < DBL_MIN) {
-                for (int n = 1; n <= DIGITS_MOST && !decimal_nearest(t, a, n); n++)
+                for (int n = 1; n <= DIGITS_MAX && !decimal_nearest(t, a, n); n++)
                         continue;
                 return;
         }
@@ -186,7 +186,7 @@ static void decimal_slow(struct decimal *t, double a, int tried)
                 if (decimal_reads_back(t, a))
                         return;
         }
-        decimal_print(t, a, DIGITS_MOST, buf); /* enough for any double */
+        decimal_print(t, a, DIGITS_MAX, buf); /* enough for any double */
 }
 
 static size_t put_plain(char *out, const struct decimal *t)

@@ -72,7 +72,7 @@ struct scan {
         struct cli *c;
         const char *const *argv;
         int argc, at;
-        const char *words[CLI_ARGS_MOST + 2];
+        const char *words[CLI_ARGS_MAX + 2];
         int n_words;
 };
 
@@ -214,7 +214,7 @@ static bool is_option(const char *text)
 
 static int scan_word(struct scan *s, const char *text, struct err *e)
 {
-        if (s->n_words == CLI_ARGS_MOST + 2) {
+        if (s->n_words == CLI_ARGS_MAX + 2) {
                 err_set(e, "too many arguments: '%s'", text);
                 return CLI_USAGE;
         }
@@ -361,7 +361,7 @@ int cli_parse(struct cli *c, int argc, const char *const *argv, struct err *e)
         if (r)
                 return r;
         for (int i = n_words; i < s.n_words; i++) {
-                if (c->n_args == CLI_ARGS_MOST) {
+                if (c->n_args == CLI_ARGS_MAX) {
                         err_set(e, "too many arguments: '%s'", s.words[i]);
                         return CLI_USAGE;
                 }

@@ -56,7 +56,7 @@ enum cli_option_id {
 };
 #define CLI_BIT(option) (1u << CLI_OPT_##option)
 
-enum { CLI_ARGS_MOST = 4 };
+enum { CLI_ARGS_MAX = 4 };
 
 struct cli;
 
@@ -80,7 +80,7 @@ struct cli {
         const char *by, *comment, *span; /* --operator, --comment, --for */
         int64_t since_us, until_us;      /* when given */
         uint64_t lines, seconds;
-        const char *args[CLI_ARGS_MOST];
+        const char *args[CLI_ARGS_MAX];
         int n_args;
         int64_t now_us; /* set before cli_parse */
         struct out out;

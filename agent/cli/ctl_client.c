@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ANSWER_WITHIN_MS = 5000, ANSWER_MOST = 64 << 20, ANSWER_STEP = 16 << 10 };
+enum { ANSWER_WITHIN_MS = 5000, ANSWER_MAX = 64 << 20, ANSWER_STEP = 16 << 10 };
 
 static int64_t mono_ms(void)
 {
@@ -132,7 +132,7 @@ static int read_line(int fd, char **out, size_t *out_len, struct err *e)
                 if (n < 0 && (errno == EINTR || errno == EAGAIN))
                         continue;
                 len += n > 0 ? (size_t)n : 0;
-                if (n <= 0 || memchr(buf + len - n, '\n', (size_t)n) || len >= ANSWER_MOST)
+                if (n <= 0 || memchr(buf + len - n, '\n', (size_t)n) || len >= ANSWER_MAX)
                         break;
         }
         *out = buf;

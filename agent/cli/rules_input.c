@@ -16,17 +16,17 @@
 #include "agent/config/walk.h"
 #include "store/inspect/query.h"
 
-enum { KEYS_MOST = 64, BYTES_MOST = 1 << 20 };
+enum { KEYS_MAX = 64, BYTES_MAX = 1 << 20 };
 
 /* ---- rules ---- */
 
-static void free_keys(struct schema_key keys[KEYS_MOST])
+static void free_keys(struct schema_key keys[KEYS_MAX])
 {
         const struct schema_key *from = config_schema()->keys;
         size_t n = 0;
 
         for (; from[n].name; n++) {
-                BUG_ON(n + 1 == KEYS_MOST);
+                BUG_ON(n + 1 == KEYS_MAX);
                 keys[n] = from[n];
                 keys[n].flags &= ~(unsigned)SCHEMA_REQUIRED;
         }
@@ -40,8 +40,8 @@ static char *read_whole(const char *path, size_t *len)
 
         if (!f)
                 return NULL;
-        text = mem_alloc(BYTES_MOST + 1);
-        *len = fread(text, 1, BYTES_MOST + 1, f);
+        text = mem_alloc(BYTES_MAX + 1);
+        *len = fread(text, 1, BYTES_MAX + 1, f);
         if (ferror(f)) {
                 free(text);
                 text = NULL;
@@ -52,7 +52,7 @@ static char *read_whole(const char *path, size_t *len)
 
 int rules_file_load(const char *path, struct rules_file *f)
 {
-        struct schema_key keys[KEYS_MOST];
+        struct schema_key keys[KEYS_MAX];
         struct schema root = *config_schema();
         struct faults faults = {0};
         struct schema_at at = {path, 0, 0};

@@ -104,7 +104,7 @@ static size_t print_pupil(FILE *f, const struct pupil *p)
                 break;
         default:
                 fprintf(f, "  # %s/%s: %zu numbers and %" PRIu64 " other readings; at least %d numbers are needed\n",
-                        p->source, p->tag, p->learn.n, p->n_other, LEARN_LEAST);
+                        p->source, p->tag, p->learn.n, p->n_other, LEARN_MIN);
         }
         return 0;
 }

@@ -16,7 +16,7 @@
 #include "store/inspect/sql.h"
 #include "store/inspect/verify.h"
 
-enum { SQL_LIMIT_MS = 10000, SQL_ANSWER_MOST = 64 << 20 };
+enum { SQL_LIMIT_MS = 10000, SQL_ANSWER_MAX = 64 << 20 };
 
 /* ---- verify ---- */
 
@@ -148,7 +148,7 @@ static bool on_sql_row(void *ctx, const struct spool_sql_row *row)
 
         for (int i = 0; i < row->n; i++)
                 a->n_bytes += strlen(row->cells[i].text) + 16;
-        if (a->n_bytes > SQL_ANSWER_MOST)
+        if (a->n_bytes > SQL_ANSWER_MAX)
                 return false;
         if (a->c->out.json)
                 return on_json(a->c, row);
@@ -212,8 +212,8 @@ int cmd_spool_sql(struct cli *c)
         else if (rc == SPOOL_SQL_E_TIME)
                 r = cli_fail(CLI_NO, "stopped after %d s; narrow the question, or ask a copy of the file",
                              SQL_LIMIT_MS / 1000);
-        else if (a.n_bytes > SQL_ANSWER_MOST)
-                r = cli_fail(CLI_NO, "stopped after %d MiB; narrow the question", SQL_ANSWER_MOST >> 20);
+        else if (a.n_bytes > SQL_ANSWER_MAX)
+                r = cli_fail(CLI_NO, "stopped after %d MiB; narrow the question", SQL_ANSWER_MAX >> 20);
         release(&a, c->out.n_columns);
         places_release(&places);
         return r;

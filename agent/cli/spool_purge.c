@@ -22,7 +22,7 @@
 #include "agent/cli/ctl_client.h"
 #include "agent/cli/open.h"
 
-enum { ASK_EVERY_MS = 200, TAGS_MOST = 1000000, STEP_US = 100000 };
+enum { ASK_EVERY_MS = 200, TAGS_MAX = 1000000, STEP_US = 100000 };
 
 struct found {
         uint64_t held, kept, first_seq, last_seq;
@@ -111,7 +111,7 @@ static int purge_file(const char *path, const char *gateway, uint64_t upto, int6
                                   .batch_rows = 100,
                                   .batch_bytes = 1 << 16,
                                   .quarantine_bytes = 64 << 20};
-        struct tags *tags = tags_new(TAGS_MOST);
+        struct tags *tags = tags_new(TAGS_MAX);
         struct rt_sim sim;
         struct spool *s;
         int r = -1;

@@ -15,7 +15,7 @@
  * Spools up to this size are walked for the last values; that takes under a
  * second.
  */
-enum { WALK_BYTES_MOST = 64 << 20 };
+enum { WALK_BYTES_MAX = 64 << 20 };
 
 struct tag_list {
         struct out *out;
@@ -141,7 +141,7 @@ int cmd_tags(struct cli *c)
         if (spool_query_counts(q, &n, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
         else
-                r = list_tags(c, q, n.spool_bytes < WALK_BYTES_MOST,
+                r = list_tags(c, q, n.spool_bytes < WALK_BYTES_MAX,
                               (struct tag_listing){columns, sizeof(columns) / sizeof(*columns), on_tag});
         spool_query_close(q);
         return r;

@@ -25,7 +25,7 @@
 #include "agent/cli/screen.h"
 #include "agent/cli/tail_view.h"
 
-enum { EVERY_MS = 500, NAMED_MOST = 5, NEAR_MOST = 10000, NAME_BYTES = 2 * TEXT_NAME_MAX + 2, PRINTED_ROWS = 24 };
+enum { EVERY_MS = 500, NAMED_MAX = 5, NEAR_MAX = 10000, NAME_BYTES = 2 * TEXT_NAME_MAX + 2, PRINTED_ROWS = 24 };
 
 /* ---- which tag ---- */
 
@@ -35,8 +35,8 @@ struct search {
         char halves[SPLIT_MAX];
         char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1], unit[64]; /* of the last one found */
         unsigned n;
-        char found[NAMED_MOST * NAME_BYTES]; /* their names, for the message */
-        char **others;                       /* that are not it, for did-you-mean */
+        char found[NAMED_MAX * NAME_BYTES]; /* their names, for the message */
+        char **others;                      /* that are not it, for did-you-mean */
         size_t n_others;
 };
 
@@ -57,12 +57,12 @@ static bool on_tag(void *ctx, const struct spool_query_tag *t)
         if (is_wanted(s, t)) {
                 size_t len = strlen(s->found);
 
-                if (s->n++ < NAMED_MOST)
+                if (s->n++ < NAMED_MAX)
                         snprintf(s->found + len, sizeof(s->found) - len, "%s%s", len ? ", " : "", name);
                 text_copy(s->source, sizeof(s->source), t->source);
                 text_copy(s->tag, sizeof(s->tag), t->name);
                 text_copy(s->unit, sizeof(s->unit), t->unit);
-        } else if (s->n_others < NEAR_MOST) {
+        } else if (s->n_others < NEAR_MAX) {
                 s->others[s->n_others++] = mem_strdup(name);
         }
         return true;
@@ -78,7 +78,7 @@ static int judge(const struct search *s, bool one)
                                 near ? "?" : "");
         if (s->n > 1 && (one || !strchr(s->wanted, '/')))
                 return cli_fail(CLI_NO, "%.200s is %u tags: %s%s; one is needed", s->wanted, s->n, s->found,
-                                s->n > NAMED_MOST ? ", …" : "");
+                                s->n > NAMED_MAX ? ", …" : "");
         return CLI_OK;
 }
 
@@ -88,7 +88,7 @@ static int find_tag(struct spool_query *q, const char *wanted, bool one, struct 
         struct err e;
         int r;
 
-        *s = (struct search){.wanted = wanted, .others = mem_alloc(NEAR_MOST * sizeof(char *))};
+        *s = (struct search){.wanted = wanted, .others = mem_alloc(NEAR_MAX * sizeof(char *))};
         split_tag(wanted, s->halves, &s->parts);
         if (spool_query_tags(q, false, on_tag, s, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);

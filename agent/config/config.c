@@ -32,7 +32,7 @@
 #include "drivers/mqtt/mqtt.h"
 #include "store/spool.h"
 
-enum { OWN_KEYS = 9, SLAVE_KEYS = 2, FILES_MOST = 256 };
+enum { OWN_KEYS = 9, SLAVE_KEYS = 2, FILES_MAX = 256 };
 
 static const char *const levels[] = {"error", "warn", "notice", "info", "debug", NULL};
 
@@ -98,7 +98,7 @@ static const struct schema_key slave_keys[SLAVE_KEYS] = {
 
 const struct schema *config_schema(void)
 {
-        static struct schema_key keys[OWN_KEYS + DRIVERS_MOST + SLAVE_KEYS + N_ALARM_SECTIONS + 1];
+        static struct schema_key keys[OWN_KEYS + DRIVERS_MAX + SLAVE_KEYS + N_ALARM_SECTIONS + 1];
         static const struct schema root = {.name = "configuration",
                                            .help = "The whole file.",
                                            .keys = keys,
@@ -424,9 +424,9 @@ static char *read_file(const char *path, size_t *len)
                 errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
                 return NULL;
         }
-        text = mem_alloc(CONFIG_BYTES_MOST + 1);
-        for (*len = 0; n > 0 && *len <= CONFIG_BYTES_MOST; *len += n > 0 ? (size_t)n : 0)
-                n = read(fd, text + *len, CONFIG_BYTES_MOST + 1 - *len);
+        text = mem_alloc(CONFIG_BYTES_MAX + 1);
+        for (*len = 0; n > 0 && *len <= CONFIG_BYTES_MAX; *len += n > 0 ? (size_t)n : 0)
+                n = read(fd, text + *len, CONFIG_BYTES_MAX + 1 - *len);
         close(fd);
         if (n >= 0)
                 return text;
@@ -478,14 +478,14 @@ static void load_fragments(struct loading *l, const char *path)
         }
         free(name);
         for (int i = 0; i < n; i++) {
-                if (i == FILES_MOST) {
+                if (i == FILES_MAX) {
                         faults_add(l->faults, &(struct schema_at){path, 0, 0}, "",
-                                   "more than %d files in conf.d/; allowed: fewer", FILES_MOST);
+                                   "more than %d files in conf.d/; allowed: fewer", FILES_MAX);
                         l->broken = true;
                 }
                 if (asprintf(&name, "%.*sconf.d/%s", dir_len, path, entries[i]->d_name) < 0)
                         abort();
-                if (i < FILES_MOST)
+                if (i < FILES_MAX)
                         load_file(l, name, true);
                 free(name);
                 free(entries[i]);

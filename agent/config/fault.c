@@ -72,7 +72,7 @@ void faults_add(struct faults *f, const struct schema_at *at, const char *path, 
         struct fault *fault;
         va_list ap;
 
-        if (f->n == FAULTS_MOST) {
+        if (f->n == FAULTS_MAX) {
                 f->n_more++;
                 return;
         }

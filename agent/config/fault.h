@@ -26,7 +26,7 @@ void *arena_alloc(struct arena *a, size_t n_bytes);           /* zeroed; never N
 char *arena_text(struct arena *a, const char *s, size_t len); /* with a NUL behind it */
 void arena_release(struct arena *a);
 
-enum { FAULTS_MOST = 200 };
+enum { FAULTS_MAX = 200 };
 
 struct fault {
         struct schema_at at; /* line 0: the file as a whole */
@@ -37,7 +37,7 @@ struct fault {
 struct faults {
         struct arena arena;
         struct fault *items;
-        size_t n, n_more; /* kept; counted beyond FAULTS_MOST */
+        size_t n, n_more; /* kept; counted beyond FAULTS_MAX */
         const char **files;
         size_t n_files;
 };

@@ -21,7 +21,7 @@
 #include "agent/config/scalar.h"
 #include "agent/config/yaml.h"
 
-enum { KEYS_MOST = 64 };
+enum { KEYS_MAX = 64 };
 
 struct source {
         struct source *next;
@@ -306,8 +306,8 @@ static bool is_list_node(struct walk *w, const struct schema_key *key, struct re
                 return false;
         }
         items = r.node->n;
-        if (*n + items > CONFIG_ITEMS_MOST) {
-                snprintf(text, sizeof(text), "%zu items; allowed: at most %d", *n + items, CONFIG_ITEMS_MOST);
+        if (*n + items > CONFIG_ITEMS_MAX) {
+                snprintf(text, sizeof(text), "%zu items; allowed: at most %d", *n + items, CONFIG_ITEMS_MAX);
                 fault_here(w, r, text);
                 return false;
         }
@@ -370,7 +370,7 @@ static void fill_default(struct walk *w, const struct schema_key *key, void *obj
 static void fault_unknown(struct walk *w, const struct schema *schema, struct ref r)
 {
         const char *name = r.node->text;
-        const char *names[KEYS_MOST], *near;
+        const char *names[KEYS_MAX], *near;
         char text[480], shown[72];
         size_t n = 0, len;
 
@@ -477,7 +477,7 @@ static void sort_pairs(struct walk *w, const struct schema *schema, const struct
 static void fill_map(struct walk *w, const struct schema *schema, void *obj, const struct schema_at *at,
                      const struct pair *pairs, size_t n)
 {
-        struct row_values rows[KEYS_MOST] = {{NULL}};
+        struct row_values rows[KEYS_MAX] = {{NULL}};
         size_t faults = n_faults(w);
 
         if (schema->has_at)
@@ -487,7 +487,7 @@ static void fill_map(struct walk *w, const struct schema *schema, void *obj, con
                 const struct schema_key *key = &schema->keys[i];
                 size_t before = path_key(w, key->name);
 
-                BUG_ON(i >= KEYS_MOST);
+                BUG_ON(i >= KEYS_MAX);
                 if (rows[i].n)
                         fill_value(w, key, obj, rows[i].values, rows[i].n);
                 else if (key->flags & SCHEMA_REQUIRED)

@@ -16,7 +16,7 @@
 #include "agent/base/schema.h"
 #include "agent/config/fault.h"
 
-enum { CONFIG_ITEMS_MOST = 4096 };
+enum { CONFIG_ITEMS_MAX = 4096 };
 
 struct walk;
 

@@ -71,7 +71,7 @@ static int check_bytes(struct faults *faults, const char *file, const char *text
 {
         struct schema_at at = {file, 0, 0};
 
-        if (len > CONFIG_BYTES_MOST) {
+        if (len > CONFIG_BYTES_MAX) {
                 faults_add(faults, &at, "", "the file is too large (%zu bytes); allowed: 1 MiB", len);
                 return -1;
         }
@@ -165,9 +165,9 @@ static bool scan_event(struct scan *s, const yaml_event_t *event)
         default:
                 return true;
         }
-        if (++s->depth > CONFIG_DEPTH_MOST)
-                scan_fault(s, event->start_mark, true, "nested too deep; allowed: %d levels", CONFIG_DEPTH_MOST);
-        return s->depth <= CONFIG_DEPTH_MOST;
+        if (++s->depth > CONFIG_DEPTH_MAX)
+                scan_fault(s, event->start_mark, true, "nested too deep; allowed: %d levels", CONFIG_DEPTH_MAX);
+        return s->depth <= CONFIG_DEPTH_MAX;
 }
 
 static bool scan_text(struct faults *faults, const char *file, const char *text, size_t len)

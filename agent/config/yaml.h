@@ -10,7 +10,7 @@
 
 #include "agent/config/fault.h"
 
-enum { CONFIG_BYTES_MOST = 1 << 20, CONFIG_DEPTH_MOST = 16 };
+enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_DEPTH_MAX = 16 };
 
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 

@@ -44,7 +44,7 @@ static struct {
         FUNCTIONS(POINTER)
 } mhd;
 
-enum { CLIENTS_MOST = 8, IDLE_S = 10, SOON_MS = 100 };
+enum { CLIENTS_MAX = 8, IDLE_S = 10, SOON_MS = 100 };
 
 struct metrics_http {
         struct rt *rt;
@@ -152,7 +152,7 @@ struct metrics_http *metrics_http_open(struct rt *rt, const char *listen, char *
         flags |= address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0;
         errno = 0;
         m->server = mhd.start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR,
-                                     (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MOST,
+                                     (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MAX,
                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
         if (!m->server) {
                 err_errno(e, "metrics.listen %s", listen);

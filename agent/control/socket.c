@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CLIENTS_MOST = 16, REQUEST_MOST = 65536, IDLE_US = 60000000 };
+enum { CLIENTS_MAX = 16, REQUEST_MAX = 65536, IDLE_US = 60000000 };
 
 struct control_client {
         struct control *control;
@@ -144,11 +144,11 @@ static void on_client(struct rt_watch *w, unsigned events)
                 client_pump(c);
                 return;
         }
-        if (c->n_in == REQUEST_MOST) {
+        if (c->n_in == REQUEST_MAX) {
                 client_close(c);
                 return;
         }
-        n = recv(w->fd, c->in + c->n_in, REQUEST_MOST - c->n_in, MSG_DONTWAIT);
+        n = recv(w->fd, c->in + c->n_in, REQUEST_MAX - c->n_in, MSG_DONTWAIT);
         if (n > 0) {
                 c->n_in += (size_t)n;
                 client_pump(c);
@@ -172,7 +172,7 @@ static void on_accept(struct rt_watch *w, unsigned events)
 
         if (fd < 0)
                 return;
-        if (control->n_clients == CLIENTS_MOST) {
+        if (control->n_clients == CLIENTS_MAX) {
                 static const char busy[] = "{\"error\":\"too many clients, try again\"}\n";
 
                 (void)!send(fd, busy, sizeof(busy) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -181,7 +181,7 @@ static void on_accept(struct rt_watch *w, unsigned events)
         }
         c = mem_alloc(sizeof(*c));
         c->control = control;
-        c->in = mem_alloc(REQUEST_MOST);
+        c->in = mem_alloc(REQUEST_MAX);
         c->watch = (struct rt_watch){.fd = fd, .on_event = on_client};
         c->idle.on_due = on_idle;
         list_append(&control->clients, &c->node);
@@ -236,7 +236,7 @@ static int listen_at(struct control *control, const char *path, struct err *e)
         mask = umask(0117);
         rc = bind(fd, (struct sockaddr *)&un, sizeof(un));
         umask(mask);
-        if (rc < 0 || listen(fd, CLIENTS_MOST) < 0)
+        if (rc < 0 || listen(fd, CLIENTS_MAX) < 0)
                 return err_errno(e, "control socket %s", path);
         return 0;
 }

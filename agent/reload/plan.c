@@ -143,7 +143,7 @@ static bool hold_text(struct config *is, const char **field, const char *was)
         return true;
 }
 
-size_t reload_hold_back(struct config *is, const struct config *was, const char *keys[RELOAD_KEYS_MOST])
+size_t reload_hold_back(struct config *is, const struct config *was, const char *keys[RELOAD_KEYS_MAX])
 {
         size_t n = 0;
 

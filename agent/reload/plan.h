@@ -10,7 +10,7 @@
 
 #include "agent/config/config.h"
 
-enum { RELOAD_NONE = -1, RELOAD_KEYS_MOST = 8 };
+enum { RELOAD_NONE = -1, RELOAD_KEYS_MAX = 8 };
 
 struct reload_driver {
         int was, is;  /* in the drivers of the old and of the new configuration; RELOAD_NONE: not there */
@@ -33,6 +33,6 @@ void reload_plan_free(struct reload_plan *p);
  * keys that differ go to `keys`, the number of them is returned.  Right after
  * `is` was loaded.
  */
-size_t reload_hold_back(struct config *is, const struct config *was, const char *keys[RELOAD_KEYS_MOST]);
+size_t reload_hold_back(struct config *is, const struct config *was, const char *keys[RELOAD_KEYS_MAX]);
 
 #endif

@@ -26,7 +26,7 @@
 #include "agent/base/text.h"
 #include "agent/systemd.h"
 
-enum { LINES_MOST = 20 };
+enum { LINES_MAX = 20 };
 
 enum phase { IDLE, READS, RETIRES, DROPS };
 
@@ -43,7 +43,7 @@ struct reload {
         struct faults faults;
         struct kafka_next *kafka;
         struct metrics_http *metrics;
-        const char *keys[RELOAD_KEYS_MOST];
+        const char *keys[RELOAD_KEYS_MAX];
         size_t n_keys;
         struct reload_plan plan;
         struct rt_time begun;
@@ -82,7 +82,7 @@ static size_t log_lines(const char *text)
         for (; *text; n++) {
                 size_t len = strcspn(text, "\n");
 
-                if (n < LINES_MOST && ++told)
+                if (n < LINES_MAX && ++told)
                         log_error("config", "%.*s", (int)len, text);
                 text += len + (text[len] == '\n');
         }

@@ -31,7 +31,7 @@
 
 #include "agent/rules/judge.h"
 
-enum { LEAST_READINGS = 30, QUIET_READINGS = 50 };
+enum { READINGS_MIN = 30, QUIET_READINGS = 50 };
 static const double most_weight = 0.25;      /* of one reading, after a gap */
 static const double short_weight = 0.066967; /* 1 - 2^(-1/10) */
 static const double spread_memory = 3;       /* of the mean's */
@@ -90,7 +90,7 @@ static bool is_warm(const struct rule_conf *c, const struct deviation *m, int64_
 {
         if (!c->warm_up_us)
                 return m->n >= DEVIATION_READINGS / 2;
-        return m->n >= LEAST_READINGS && ts_us - m->begun_ts_us >= c->warm_up_us;
+        return m->n >= READINGS_MIN && ts_us - m->begun_ts_us >= c->warm_up_us;
 }
 
 static double clamp(double v, double most)
@@ -116,11 +116,11 @@ static void learn_step(struct deviation *m, double v, double w)
 
         if (step > 0 && (m->resolution == 0 || step < m->resolution))
                 m->resolution = step;
-        if (m->n >= LEAST_READINGS)
+        if (m->n >= READINGS_MIN)
                 step = fmin(step, leap * usual);
         m->now += at_least_first(m, short_weight) * (step - m->now);
         d = m->now - m->now_mean;
-        if (m->n >= LEAST_READINGS) {
+        if (m->n >= READINGS_MIN) {
                 step = fmin(step, winsor * usual);
                 d = clamp(d, winsor * fmax(sqrt(m->now_var), m->resolution / 4));
         }
@@ -131,7 +131,7 @@ static void learn_step(struct deviation *m, double v, double w)
 
 static void learn(struct deviation *m, double d, double w, double w_spread)
 {
-        if (m->n >= LEAST_READINGS)
+        if (m->n >= READINGS_MIN)
                 d = clamp(d, winsor * sigma_of(m));
         m->mean += w * d;
         m->var = (1 - w_spread) * (m->var + w_spread * d * d);

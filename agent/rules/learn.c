@@ -199,7 +199,7 @@ int learn_propose(const struct learn *l, struct learned *out)
         size_t steps = 0, periods = 0;
 
         *out = (struct learned){.noise = 0};
-        if (l->n < LEARN_LEAST)
+        if (l->n < LEARN_MIN)
                 return LEARN_E_FEW;
         sorted = mem_alloc(l->n * sizeof(double));
         room = mem_alloc(2 * l->n * sizeof(double)); /* both edges can have that many blips */

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LEARN_LEAST = 100 };
+enum { LEARN_MIN = 100 };
 
 struct learn {
         int64_t *ts_us;
@@ -41,7 +41,7 @@ void learn_release(struct learn *l);
 
 enum { LEARN_E_FEW = 1, LEARN_E_STILL = 2 };
 /*
- * 0; LEARN_E_FEW: fewer than LEARN_LEAST readings; LEARN_E_STILL: it did not
+ * 0; LEARN_E_FEW: fewer than LEARN_MIN readings; LEARN_E_STILL: it did not
  * move.
  */
 int learn_propose(const struct learn *l, struct learned *out);

@@ -36,7 +36,7 @@ struct rules;
 enum {
         RULES_NO_TAG = UINT32_MAX, /* an alarm of a source as a whole */
         RULES_ID_MAX = 16,         /* hex digits */
-        RULES_SHELVED_MOST = 1024,
+        RULES_SHELVED_MAX = 1024,
 };
 
 enum {

@@ -197,7 +197,7 @@ static int check_count(struct rule_conf *c, const char **key, struct err *e)
                 return fault(key, "at_most", e, "stands beside at_least; one of them, two rules for both");
         c->what = c->what ? c->what : RULE_READINGS;
         c->per = c->per ? c->per : RULE_PER_TAG;
-        if (c->what == RULE_DISTINCT && !(c->at_least <= RULES_DISTINCT_MOST) && !(c->at_most < RULES_DISTINCT_MOST))
+        if (c->what == RULE_DISTINCT && !(c->at_least <= RULES_DISTINCT_MAX) && !(c->at_most < RULES_DISTINCT_MAX))
                 return fault(key, isnan(c->at_least) ? "at_most" : "at_least", e,
                              "is more different values than are told apart; allowed: up to 256");
         if (c->per == RULE_PER_VALUE && (c->what != RULE_READINGS || isnan(c->at_least)))

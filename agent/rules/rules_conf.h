@@ -66,7 +66,7 @@ struct rule_conf {
 extern const struct schema rules_schema;
 
 enum {
-        RULES_DISTINCT_MOST = 256, /* different values a count can tell apart */
+        RULES_DISTINCT_MAX = 256,  /* different values a count can tell apart */
         DEVIATION_READINGS = 1000, /* half-life in readings where no time is given */
 };
 

@@ -18,7 +18,7 @@
 #include "agent/base/tags.h"
 #include "agent/base/text.h"
 
-enum { TAGS_MOST = 1000000, CELL_MAX = 4096 };
+enum { TAGS_MAX = 1000000, CELL_MAX = 4096 };
 
 struct replay {
         const struct rule_conf *conf;
@@ -42,7 +42,7 @@ struct replay *replay_new(const struct rule_conf *conf, size_t n, const char *ga
         p->n_conf = n;
         p->gateway = mem_strdup(gateway);
         p->up = *up;
-        p->tags = tags_new(TAGS_MOST);
+        p->tags = tags_new(TAGS_MAX);
         return p;
 }
 
@@ -203,7 +203,7 @@ int replay_csv_header(struct replay *p, const char *source, const char *line, si
                 p->columns = mem_grow(p->columns, p->n_columns + 1, sizeof(*p->columns));
                 text_map_name(name, cell, n);
                 if (tags_intern(p->tags, source, name, NULL, "", "", &p->columns[p->n_columns++]) != 0)
-                        return err_set(e, "line 1: more than %d columns", TAGS_MOST);
+                        return err_set(e, "line 1: more than %d columns", TAGS_MAX);
         }
         return 0;
 }

@@ -127,7 +127,7 @@ static void take_off_shelf(struct rules *r, struct rules_ref ref)
 int state_shelve(struct rules *r, struct rules_ref ref, int64_t until_wall_us)
 {
         take_off_shelf(r, ref);
-        if (r->n_shelf == RULES_SHELVED_MOST)
+        if (r->n_shelf == RULES_SHELVED_MAX)
                 return RULES_E_FULL;
         if (r->n_shelf == r->cap_shelf) {
                 r->cap_shelf += 16;

@@ -14,7 +14,7 @@
 
 #include "agent/rules/judge.h"
 
-enum { SLICES = 16, VALUES = 64, SEEN_SETS = 32, SEEN_WAYS = 8, PLACES = 2 * RULES_DISTINCT_MOST };
+enum { SLICES = 16, VALUES = 64, SEEN_SETS = 32, SEEN_WAYS = 8, PLACES = 2 * RULES_DISTINCT_MAX };
 
 struct values {
         uint64_t hash[VALUES];
@@ -81,7 +81,7 @@ static void add_distinct(struct distinct *d, uint64_t hash, int64_t slice)
         uint32_t i = place_of(d, hash);
 
         if (!d->places[i].slice) {
-                if (d->n == RULES_DISTINCT_MOST)
+                if (d->n == RULES_DISTINCT_MAX)
                         return;
                 d->n++;
         }

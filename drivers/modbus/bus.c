@@ -25,7 +25,7 @@
 
 #include "drivers/modbus/schedule.h"
 
-enum { LATE_LEAST_US = 100000, NOISE_US = 1000000, DEAF_US = 300000000 };
+enum { LATE_MIN_US = 100000, NOISE_US = 1000000, DEAF_US = 300000000 };
 
 struct slot {
         bool used;
@@ -130,7 +130,7 @@ static void on_timeout(struct modbus_bus *b, struct slot *s, int64_t now_us)
 
         b->counts.timeouts++;
         if (!b->tcp) {
-                b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_LEAST_US ? late_us : LATE_LEAST_US);
+                b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_MIN_US ? late_us : LATE_MIN_US);
                 modbus_rtu_flush(&b->rtu);
         }
         finish(b, s, MODBUS_SILENT, now_us, "no answer");

@@ -29,7 +29,7 @@
 #include "drivers/modbus/bus.h"
 #include "drivers/tty.h"
 
-enum { CONNECT_US = 5000000, PEER_GONE_MS = 10000, ADDRESSES_MOST = 4, ROUNDS_MOST = 64 };
+enum { CONNECT_US = 5000000, PEER_GONE_MS = 10000, ADDRESSES_MAX = 4, ROUNDS_MAX = 64 };
 
 enum port_state { SHUT, RESOLVING, CONNECTING, OPEN };
 
@@ -52,7 +52,7 @@ struct modbus {
         struct {
                 struct sockaddr_storage addr;
                 socklen_t len;
-        } found[ADDRESSES_MOST];
+        } found[ADDRESSES_MAX];
         size_t n_found, next_found;
         int resolve_error;
 
@@ -271,7 +271,7 @@ static int resolve(struct modbus *m, int flags)
         if (r)
                 return r;
         m->n_found = 0;
-        for (struct addrinfo *a = list; a && m->n_found < ADDRESSES_MOST; a = a->ai_next) {
+        for (struct addrinfo *a = list; a && m->n_found < ADDRESSES_MAX; a = a->ai_next) {
                 memcpy(&m->found[m->n_found].addr, a->ai_addr, a->ai_addrlen);
                 m->found[m->n_found++].len = a->ai_addrlen;
         }
@@ -329,7 +329,7 @@ static int read_all(struct modbus *m)
 {
         int r = 1;
 
-        for (int i = 0; i < ROUNDS_MOST && r > 0; i++)
+        for (int i = 0; i < ROUNDS_MAX && r > 0; i++)
                 r = read_some(m);
         return r;
 }
@@ -370,7 +370,7 @@ static void run(struct modbus *m)
         int64_t now_us;
 
         for (int i = 0; m->port_state == OPEN && !m->out.len; i++) {
-                if (i == ROUNDS_MOST) { /* a slave as fast as we are: others have their turn too */
+                if (i == ROUNDS_MAX) { /* a slave as fast as we are: others have their turn too */
                         rt_timer_set(m->d->rt, &m->timer, 0);
                         return;
                 }

@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_STEP = 3, DOUBT_MOST = 9, DOWN_AFTER = 5, SHARE = 20, PATIENCE = 2 };
-enum { PROBE_FIRST_US = 1000000, PROBE_MOST_US = 60000000, BUSY_US = 100000 };
+enum { DOUBT_STEP = 3, DOUBT_MAX = 9, DOWN_AFTER = 5, SHARE = 20, PATIENCE = 2 };
+enum { PROBE_FIRST_US = 1000000, PROBE_MAX_US = 60000000, BUSY_US = 100000 };
 
 /* ---- a device's heap ---- */
 
@@ -274,7 +274,7 @@ static int64_t others_us(const struct modbus_schedule *t, int64_t cost_us)
 static void probe_later(struct modbus_schedule *t, struct modbus_schedule_device *d, int64_t now_us, int64_t cost_us)
 {
         d->probe_us = now_us + d->probe_pause_us;
-        d->probe_pause_us = 2 * d->probe_pause_us < PROBE_MOST_US ? 2 * d->probe_pause_us : PROBE_MOST_US;
+        d->probe_pause_us = 2 * d->probe_pause_us < PROBE_MAX_US ? 2 * d->probe_pause_us : PROBE_MAX_US;
         t->next_probe_us = now_us + others_us(t, cost_us);
 }
 
@@ -288,7 +288,7 @@ static void note(struct modbus_schedule *t, struct modbus_schedule_device *d, bo
                 d->doubt -= d->doubt > 0;
         } else {
                 d->n_silent++;
-                d->doubt = d->doubt + DOUBT_STEP < DOUBT_MOST ? d->doubt + DOUBT_STEP : DOUBT_MOST;
+                d->doubt = d->doubt + DOUBT_STEP < DOUBT_MAX ? d->doubt + DOUBT_STEP : DOUBT_MAX;
         }
 }
 

@@ -38,7 +38,7 @@ static char reason_text[160];
 static int init_values(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, struct err *e)
 {
         const struct mqtt_reading_conf *r = conf->readings.items;
-        char pointer[JSON_POINTER_MOST];
+        char pointer[JSON_POINTER_MAX];
 
         d->n_values = conf->readings.n;
         BUG_ON(d->n_values > MQTT_READINGS_MAX);

@@ -23,7 +23,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-enum { PATTERN_MAX = 4096, TRIES_MOST = 20000, HEAP_KIB_MOST = 256, NAMES_MOST = 64 };
+enum { PATTERN_MAX = 4096, TRIES_MAX = 20000, HEAP_KIB_MAX = 256, NAMES_MAX = 64 };
 
 struct serial_match {
         pcre2_code *code;
@@ -61,8 +61,8 @@ struct serial_match *serial_match_new(const char *pattern, struct err *e)
         m->data = pcre2_match_data_create_from_pattern(code, NULL);
         m->limits = pcre2_match_context_create(NULL);
         BUG_ON(!m->data || !m->limits);
-        pcre2_set_match_limit(m->limits, TRIES_MOST);
-        pcre2_set_heap_limit(m->limits, HEAP_KIB_MOST);
+        pcre2_set_match_limit(m->limits, TRIES_MAX);
+        pcre2_set_heap_limit(m->limits, HEAP_KIB_MAX);
         return m;
 }
 
@@ -80,7 +80,7 @@ void serial_match_free(struct serial_match *m)
  * The names of the groups, as the table holds them: two bytes of number, then
  * the name.
  */
-static size_t list_names(const struct serial_match *m, const char *names[NAMES_MOST])
+static size_t list_names(const struct serial_match *m, const char *names[NAMES_MAX])
 {
         PCRE2_SPTR table;
         uint32_t n, width;
@@ -88,8 +88,8 @@ static size_t list_names(const struct serial_match *m, const char *names[NAMES_M
         pcre2_pattern_info(m->code, PCRE2_INFO_NAMECOUNT, &n);
         pcre2_pattern_info(m->code, PCRE2_INFO_NAMEENTRYSIZE, &width);
         pcre2_pattern_info(m->code, PCRE2_INFO_NAMETABLE, &table);
-        if (n > NAMES_MOST)
-                n = NAMES_MOST;
+        if (n > NAMES_MAX)
+                n = NAMES_MAX;
         for (uint32_t i = 0; i < n; i++)
                 names[i] = (const char *)table + i * width + 2;
         return n;
@@ -97,7 +97,7 @@ static size_t list_names(const struct serial_match *m, const char *names[NAMES_M
 
 static int fault_name(const struct serial_match *m, const char *name, struct err *e)
 {
-        const char *names[NAMES_MOST], *near;
+        const char *names[NAMES_MAX], *near;
         size_t n = list_names(m, names), used = 0;
         char all[200] = "";
 

@@ -28,7 +28,7 @@
 #include "drivers/serial/frame.h"
 #include "drivers/tty.h"
 
-enum { ROUNDS_MOST = 16, KEEP_MOST = 20, KEEP_EVERY_US = 30000000, PATIENCE_US = 100000, NO_TAG = UINT32_MAX };
+enum { ROUNDS_MAX = 16, KEEP_MAX = 20, KEEP_EVERY_US = 30000000, PATIENCE_US = 100000, NO_TAG = UINT32_MAX };
 
 struct serial {
         struct driver *d;
@@ -122,7 +122,7 @@ static bool may_keep(struct serial *s)
                 int64_t more = (now_us - s->keep_since_us) / KEEP_EVERY_US;
 
                 s->keep_since_us += more * KEEP_EVERY_US;
-                s->n_keep = more < KEEP_MOST - s->n_keep ? s->n_keep + (int)more : KEEP_MOST;
+                s->n_keep = more < KEEP_MAX - s->n_keep ? s->n_keep + (int)more : KEEP_MAX;
         }
         return s->n_keep > 0 && s->n_keep--;
 }
@@ -222,7 +222,7 @@ static void on_event(struct rt_watch *w, unsigned events)
         struct serial *s = list_entry(w, struct serial, watch);
         int r = 1;
 
-        for (int i = 0; i < ROUNDS_MOST && r > 0; i++)
+        for (int i = 0; i < ROUNDS_MAX && r > 0; i++)
                 r = read_some(s);
         if (r >= 0)
                 watch_idle(s);
@@ -276,7 +276,7 @@ static int serial_init(struct driver *d, struct err *e)
         s->idle.on_due = on_idle;
         s->answer.on_due = on_unanswered;
         s->patience.on_due = on_impatient;
-        s->n_keep = KEEP_MOST;
+        s->n_keep = KEEP_MAX;
         s->keep_since_us = rt_mono_us(d->rt);
         n = s->conf->poll ? serial_unescape(s->poll, sizeof(s->poll), s->conf->poll, e) : 0;
         if (n < 0 || serial_decoder_init(&s->decoder, s->conf, &key, e) < 0) {

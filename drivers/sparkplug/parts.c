@@ -19,7 +19,7 @@
 #include "agent/base/err.h"
 
 #define REQUEST_FIRST_US INT64_C(5000000)
-#define REQUEST_MOST_US  INT64_C(300000000)
+#define REQUEST_MAX_US   INT64_C(300000000)
 
 static size_t make_key(char key[SPARKPLUG_TOPIC_MAX], const struct sparkplug_address *a, bool with_device)
 {
@@ -91,7 +91,7 @@ static struct sparkplug_part *get(struct sparkplug_parts *t, const struct sparkp
         p->group_len = a->group_len;
         p->node = node ? node : p;
         p->seq = -1;
-        p->backoff = (struct backoff){.first_us = REQUEST_FIRST_US, .most_us = REQUEST_MOST_US};
+        p->backoff = (struct backoff){.first_us = REQUEST_FIRST_US, .most_us = REQUEST_MAX_US};
         p->next_request_us = INT64_MIN;
         *n_mapped += set_names(p, a);
         t->part[t->n++] = p;

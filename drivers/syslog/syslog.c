@@ -36,7 +36,7 @@
 #include "drivers/syslog/stream.h"
 #include "drivers/syslog/tags.h"
 
-enum { DATAGRAMS = 16, ROUNDS_MOST = 4, RECEIVE_BUFFER_BYTES = 1 << 20, ACCEPT_AGAIN_US = 1000000 };
+enum { DATAGRAMS = 16, ROUNDS_MAX = 4, RECEIVE_BUFFER_BYTES = 1 << 20, ACCEPT_AGAIN_US = 1000000 };
 
 struct connection {
         struct syslog *s;
@@ -197,7 +197,7 @@ static void on_udp(struct rt_watch *w, unsigned events)
         struct syslog *s = list_entry(w, struct syslog, udp);
         int n = DATAGRAMS;
 
-        for (int round = 0; round < ROUNDS_MOST && n == DATAGRAMS; round++) {
+        for (int round = 0; round < ROUNDS_MAX && n == DATAGRAMS; round++) {
                 prepare(s);
                 n = recvmmsg(w->fd, s->heads, DATAGRAMS, 0, NULL);
                 for (int i = 0; i < n; i++)

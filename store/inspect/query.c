@@ -196,7 +196,7 @@ static int load_ahead(struct spool_query *q, struct lane_sums *l, struct err *e)
         st = query_prepare(q, "SELECT first_seq, last_seq FROM ahead ORDER BY first_seq", e);
         if (!st)
                 return -1;
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW && l->ahead.n < LANE_AHEAD_MOST) {
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW && l->ahead.n < LANE_AHEAD_MAX) {
                 struct lane_range *r = &l->ahead.v[l->ahead.n++];
 
                 *r = (struct lane_range){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};

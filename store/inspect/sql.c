@@ -15,7 +15,7 @@
 
 #include "store/inspect/readonly.h"
 
-enum { STEPS = 10000, MOST_COLUMNS = 100 };
+enum { STEPS = 10000, COLUMNS_MAX = 100 };
 
 static int64_t now_ms(void)
 {
@@ -44,9 +44,9 @@ static int may(void *ctx, int action, const char *a, const char *b, const char *
 }
 
 struct sql_row {
-        const char *names[MOST_COLUMNS];
-        struct spool_sql_cell cells[MOST_COLUMNS];
-        char *hex[MOST_COLUMNS];
+        const char *names[COLUMNS_MAX];
+        struct spool_sql_cell cells[COLUMNS_MAX];
+        char *hex[COLUMNS_MAX];
 };
 
 static char *to_hex(const unsigned char *p, size_t n)
@@ -89,14 +89,14 @@ static int run(sqlite3 *c, sqlite3_stmt *st, bool (*each)(void *ctx, const struc
         struct sql_row *row = mem_alloc(sizeof(*row));
         int n = sqlite3_column_count(st), rc;
 
-        if (n > MOST_COLUMNS)
-                n = MOST_COLUMNS;
+        if (n > COLUMNS_MAX)
+                n = COLUMNS_MAX;
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 fill(row, st, n);
                 if (!each(ctx, &(struct spool_sql_row){n, row->names, row->cells}))
                         break;
         }
-        for (int i = 0; i < MOST_COLUMNS; i++)
+        for (int i = 0; i < COLUMNS_MAX; i++)
                 free(row->hex[i]);
         free(row);
         if (rc == SQLITE_INTERRUPT)

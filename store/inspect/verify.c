@@ -20,7 +20,7 @@
 #include "store/rescue/pages.h"
 #include "store/writer/db.h"
 
-enum { SLICE = 20000, MOST_PER_RULE = 5 };
+enum { SLICE = 20000, PER_RULE_MAX = 5 };
 
 struct rule {
         const char *what; /* %s: the first column of what was found */
@@ -212,7 +212,7 @@ static void ask_rule(struct spool_verify *v, sqlite3 *c, const struct rule *r, u
                 sqlite3_bind_int64(st, 1, (int64_t)after);
                 sqlite3_bind_int64(st, 2, (int64_t)upto);
         }
-        for (int i = 0; (rc = sqlite3_step(st)) == SQLITE_ROW && i < MOST_PER_RULE; i++) {
+        for (int i = 0; (rc = sqlite3_step(st)) == SQLITE_ROW && i < PER_RULE_MAX; i++) {
                 const char *found = (const char *)sqlite3_column_text(st, 0);
 
                 break_rule(v, r, found ? found : "(none)");
@@ -255,7 +255,7 @@ static void check_rows(struct spool_verify *v, sqlite3 *c, uint64_t version)
         uint64_t first = ask(c, "SELECT min(seq) FROM reading"), last = ask(c, "SELECT max(seq) FROM reading");
         uint64_t after = first ? first - 1 : 0, faults = v->n_faults;
 
-        /* With MOST_PER_RULE faults a slice, a thoroughly broken file would never end. */
+        /* With PER_RULE_MAX faults a slice, a thoroughly broken file would never end. */
         for (; after < last && v->n_faults < faults + 100; after += SLICE) {
                 for (size_t i = 0; i < sizeof(slice_rules) / sizeof(*slice_rules); i++)
                         ask_rule(v, c, &slice_rules[i], after, after + SLICE);

@@ -26,8 +26,8 @@ enum {
         FRAME_HEAD = 24,
         LEAF_TABLE = 13,
         LEAF_INDEX = 10,
-        MOST_CELLS = PAGE / 4,
-        MOST_PAYLOAD = 80 << 20,
+        CELLS_MAX = PAGE / 4,
+        PAYLOAD_MAX = 80 << 20,
         ID_AT = 68, /* application_id in the first page */
 };
 
@@ -224,7 +224,7 @@ static const unsigned char *follow(struct pages *p, const unsigned char *local, 
         uint32_t no = be32(local + n_local);
         uint64_t done = n_local;
 
-        if (payload > MOST_PAYLOAD)
+        if (payload > PAYLOAD_MAX)
                 return NULL;
         if (payload > p->cap_payload) {
                 p->cap_payload = payload;
@@ -252,7 +252,7 @@ static bool parse_cell(struct pages *p, const unsigned char *page, size_t head_a
         uint64_t payload, rowid = 0, n_local;
         int n;
 
-        if (c < page + head_at + 8 || !(n = varint(c, end, &payload)) || payload < 2 || payload > MOST_PAYLOAD)
+        if (c < page + head_at + 8 || !(n = varint(c, end, &payload)) || payload < 2 || payload > PAYLOAD_MAX)
                 return false;
         c += n;
         if (table && !(n = varint(c, end, &rowid)))
@@ -273,7 +273,7 @@ static bool is_leaf(const unsigned char *page, size_t head_at)
 {
         unsigned n = be16(page + head_at + 3);
 
-        return (page[head_at] == LEAF_TABLE || page[head_at] == LEAF_INDEX) && n > 0 && n <= MOST_CELLS &&
+        return (page[head_at] == LEAF_TABLE || page[head_at] == LEAF_INDEX) && n > 0 && n <= CELLS_MAX &&
                head_at + 8 + 2 * n <= PAGE;
 }
 

@@ -25,9 +25,9 @@
 #include "store/rescue/salvage.h"
 
 enum {
-        MOST_TRIES = 3,
+        TRIES_MAX = 3,
         ROWS_AT_ONCE = 5000,
-        MOST_S = 60,
+        S_MAX = 60,
         TELL_EVERY_S = 5,
 };
 
@@ -137,7 +137,7 @@ static bool may_go_on(struct salvage *s)
                 clock_gettime(CLOCK_MONOTONIC, &s->told);
                 log_notice("spool", "%" PRIu64 " readings carried over so far", s->r->n_readings);
         }
-        if (seconds_since(&s->began) < MOST_S)
+        if (seconds_since(&s->began) < S_MAX)
                 return s->rc == SQLITE_OK;
         s->r->stopped = "the time for it was over";
         return false;
@@ -249,7 +249,7 @@ static void salvage(struct salvage *s, const char *gateway)
 
         clock_gettime(CLOCK_MONOTONIC, &s->began);
         s->told = s->began;
-        if (s->r->tries > MOST_TRIES) {
+        if (s->r->tries > TRIES_MAX) {
                 s->r->stopped = "it was tried three times and never came to an end";
         } else if (pages_open(&s->pages, s->r->aside, &e) < 0) {
                 s->r->stopped = "the file could not be opened";

@@ -12,7 +12,7 @@
 
 #include "agent/base/text.h"
 
-enum { MOST_TAGS = 1000000, MOST_UNNAMED = 1000 };
+enum { TAGS_MAX = 1000000, UNNAMED_MAX = 1000 };
 
 void salvage_bind(sqlite3_stmt *st, int at, const struct pages_value *v)
 {
@@ -176,7 +176,7 @@ static bool read_old(const struct pages_row *row, struct found *out)
         for (int i = 1; i < 5; i++)
                 if (v[i].type != PAGES_INT)
                         return false;
-        if (v[2].i < 0 || v[2].i >= MOST_TAGS || v[3].i < 0 || v[3].i >= N_QUALITIES || v[4].i < 0 ||
+        if (v[2].i < 0 || v[2].i >= TAGS_MAX || v[3].i < 0 || v[3].i >= N_QUALITIES || v[4].i < 0 ||
             v[4].i > UINT16_MAX)
                 return false;
         *out = (struct found){
@@ -194,7 +194,7 @@ bool salvage_reading(const struct salvage *s, const struct pages_row *row, struc
         if (row->n == SAMPLE_COLUMNS ? !read_sample(s, row, out) : !read_old(row, out))
                 return false;
         out->tag = spool_sample_tag(out->bits);
-        return (out->tag < s->n_tags || out->tag < MOST_UNNAMED) && spool_sample_quality(out->bits) < N_QUALITIES &&
+        return (out->tag < s->n_tags || out->tag < UNNAMED_MAX) && spool_sample_quality(out->bits) < N_QUALITIES &&
                (out->value->type != PAGES_TEXT || text_is_utf8(out->value->p, out->value->len));
 }
 
@@ -203,7 +203,7 @@ bool salvage_tag(void *ctx, const struct pages_row *row)
         struct salvage *s = ctx;
         size_t id = (size_t)row->rowid;
 
-        if (row->rowid < 0 || row->rowid >= MOST_TAGS)
+        if (row->rowid < 0 || row->rowid >= TAGS_MAX)
                 return true;
         for (int i = 1; i <= 5; i++)
                 if (row->v[i].type != PAGES_TEXT || row->v[i].len > 4096)

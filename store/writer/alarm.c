@@ -17,7 +17,7 @@
 
 #include "store/writer/db.h"
 
-enum { FIRST_ALARMS = 64, NOTES_MOST = 4096, LOG_MOST = 20000, LOG_LINE_BYTES = 256, SAID_MAX = 400 };
+enum { FIRST_ALARMS = 64, NOTES_MAX = 4096, LOG_MAX = 20000, LOG_LINE_BYTES = 256, SAID_MAX = 400 };
 
 /* ---- gathering ---- */
 
@@ -80,7 +80,7 @@ bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_
 {
         struct spool_alarm_note *mine;
 
-        if (b->n_notes == NOTES_MOST)
+        if (b->n_notes == NOTES_MAX)
                 return false;
         if (b->n_notes == b->cap_notes) {
                 b->cap_notes = b->cap_notes ? 2 * b->cap_notes : FIRST_ALARMS;
@@ -111,7 +111,7 @@ uint64_t spool_alarm_lines(const struct spool_plan *plan)
 {
         uint64_t lines = plan->event_bytes / 4 / LOG_LINE_BYTES;
 
-        return lines < LOG_MOST ? lines : LOG_MOST;
+        return lines < LOG_MAX ? lines : LOG_MAX;
 }
 
 static void put_text(sqlite3_stmt *st, int at, const char *s)

@@ -16,11 +16,11 @@
 
 #include "store/writer/db.h"
 
-enum { ROW_BYTES_MOST = 512 };
+enum { ROW_BYTES_MAX = 512 };
 
 uint64_t spool_baseline_rows(const struct spool_plan *plan)
 {
-        return plan->event_bytes / 8 / ROW_BYTES_MOST;
+        return plan->event_bytes / 8 / ROW_BYTES_MAX;
 }
 
 /* ---- gathering ---- */

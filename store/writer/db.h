@@ -96,10 +96,10 @@ struct spool_db {
                 int64_t base_us;      /* times of new rows count from it */
                 uint64_t thinned_seq; /* rows up to here are as thin as they get */
                 bool has_aggregates;
-                uint64_t purge_upto;                           /* 0: nothing more */
-                uint64_t ahead_no;                             /* which list of ranges is in the table */
-                uint64_t ahead_gone;                           /* rows of ranges ahead are gone up to here */
-                struct spool_repair repairs[2 * REPAIRS_MOST]; /* under way */
+                uint64_t purge_upto;                          /* 0: nothing more */
+                uint64_t ahead_no;                            /* which list of ranges is in the table */
+                uint64_t ahead_gone;                          /* rows of ranges ahead are gone up to here */
+                struct spool_repair repairs[2 * REPAIRS_MAX]; /* under way */
                 size_t n_repairs;
         } v;
         uint64_t epoch;

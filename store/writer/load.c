@@ -135,7 +135,7 @@ static int load_ahead(struct spool_db *db, struct lane_account *l, struct err *e
 
         if (rc != SQLITE_OK)
                 return spool_db_fail(db, "cannot read what went ahead", e);
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW && a->n < LANE_AHEAD_MOST) {
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW && a->n < LANE_AHEAD_MAX) {
                 uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
 
                 if (first <= after || last < first || last > INT64_MAX)

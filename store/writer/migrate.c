@@ -19,7 +19,7 @@
 #include "agent/base/log.h"
 #include "store/writer/stmt.h"
 
-enum { MOST_ROWS = 20000, TELL_ROWS = 5000000 };
+enum { ROWS_MAX = 20000, TELL_ROWS = 5000000 };
 
 struct move {
         struct spool_db *db;
@@ -44,7 +44,7 @@ static uint64_t find_range(struct move *m)
                         m->arrival_us = sqlite3_column_int64(m->walk, 2);
                 }
                 bytes += spool_row_cost((size_t)sqlite3_column_int64(m->walk, 1));
-                if (n == MOST_ROWS || bytes >= m->budget)
+                if (n == ROWS_MAX || bytes >= m->budget)
                         break;
         }
         sqlite3_reset(m->walk);

@@ -9,7 +9,7 @@
  */
 #include "store/writer/stmt.h"
 
-enum { ROWS_LEAST = 50, ROWS_MOST = 8000 };
+enum { ROWS_MIN = 50, ROWS_MAX = 8000 };
 
 /* ---- in a commit ---- */
 
@@ -22,7 +22,7 @@ static uint64_t rows_at_once(struct spool_db *db, const struct spool_batch *b)
         uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;
         uint64_t mean = stmt_used_pages(db) * PAGE_BYTES / (rows ? rows : 1) + 1, most = db->plan.wal_bytes / 4 / mean;
 
-        return most < ROWS_LEAST ? ROWS_LEAST : most > ROWS_MOST ? ROWS_MOST : most;
+        return most < ROWS_MIN ? ROWS_MIN : most > ROWS_MAX ? ROWS_MAX : most;
 }
 
 void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)

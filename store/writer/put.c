@@ -50,7 +50,7 @@ void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, str
         struct spool_repair *all = db->v.repairs, *r;
         uint64_t budget = REPAIR_ROWS;
 
-        for (size_t i = 0; i < b->n_repairs && db->v.n_repairs < 2 * REPAIRS_MOST; i++)
+        for (size_t i = 0; i < b->n_repairs && db->v.n_repairs < 2 * REPAIRS_MAX; i++)
                 all[db->v.n_repairs++] = b->repairs[i];
         while (db->v.n_repairs && budget && stmt_fine(db)) {
                 uint64_t upto;

@@ -31,7 +31,7 @@
 #include "store/writer/stmt.h"
 
 enum {
-        ROWS_MOST = 20000, /* of a step */
+        ROWS_MAX = 20000, /* of a step */
         MINUTE_US = 60000000,
         KEPT_APART = READING_CLOCK_UNSYNCED | READING_HISTORICAL | READING_RETAINED,
         NOT_A_NUMBER = 16, /* beside the type: only the last one counts */
@@ -59,9 +59,9 @@ struct spool_thin *spool_thin_new(void)
 {
         struct spool_thin *t = mem_alloc(sizeof(*t));
 
-        t->seq = mem_alloc(ROWS_MOST * sizeof(*t->seq));
-        t->group = mem_alloc(ROWS_MOST * sizeof(*t->group));
-        t->bucket = mem_alloc(ROWS_MOST * sizeof(*t->bucket));
+        t->seq = mem_alloc(ROWS_MAX * sizeof(*t->seq));
+        t->group = mem_alloc(ROWS_MAX * sizeof(*t->group));
+        t->bucket = mem_alloc(ROWS_MAX * sizeof(*t->bucket));
         return t;
 }
 
@@ -126,7 +126,7 @@ static struct group *find_group(struct spool_thin *t, const struct group *key)
 {
         uint64_t hash =
                 (key->tag * UINT64_C(0x9e3779b97f4a7c15)) ^ ((uint64_t)key->minute * 31 + key->quality * 7 + key->kind);
-        uint32_t *bucket = &t->bucket[(hash ^ hash >> 32) % ROWS_MOST];
+        uint32_t *bucket = &t->bucket[(hash ^ hash >> 32) % ROWS_MAX];
         struct group *g;
 
         for (uint32_t i = *bucket; i; i = g->next) {
@@ -190,7 +190,7 @@ static bool load(struct spool_db *db, uint64_t after, uint64_t upto)
         bool over = false;
 
         t->n_rows = t->n_groups = 0;
-        memset(t->bucket, 0, ROWS_MOST * sizeof(*t->bucket));
+        memset(t->bucket, 0, ROWS_MAX * sizeof(*t->bucket));
         stmt_bind(db, STMT_THIN_WALK, 1, after);
         stmt_bind(db, STMT_THIN_WALK, 2, upto);
         while (!over && stmt_next(db, STMT_THIN_WALK)) {
@@ -205,7 +205,7 @@ static bool load(struct spool_db *db, uint64_t after, uint64_t upto)
                 add_row(t, &row);
                 bytes += (int64_t)spool_row_cost(row.r.type == READING_TEXT || row.r.type == READING_RAW ? row.r.len
                                                                                                          : 0);
-                over = t->n_rows == ROWS_MOST || (uint64_t)bytes >= t->left_bytes;
+                over = t->n_rows == ROWS_MAX || (uint64_t)bytes >= t->left_bytes;
         }
         sqlite3_reset(db->stmt[STMT_THIN_WALK]);
         t->left_bytes -= (uint64_t)bytes < t->left_bytes ? (uint64_t)bytes : t->left_bytes;

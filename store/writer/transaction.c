@@ -29,7 +29,7 @@
 #include "store/writer/stmt.h"
 
 enum {
-        LEDGER_MOST = 4096, /* lines at or below the watermark are joined beyond that */
+        LEDGER_MAX = 4096, /* lines at or below the watermark are joined beyond that */
         ATTEMPTS_MAX = 4,
         LOW_SPACE_WAL_BYTES = 128 << 10,
 };
@@ -83,7 +83,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
                 spool_drops_add(&res->drops, b->refused.v[i].lane, b->refused.v[i].first, b->refused.v[i].last,
                                 b->refused.v[i].reason);
         spool_db_write_ledger(db, &res->drops, b->wall_us);
-        if (db->v.n_ledger > LEDGER_MOST)
+        if (db->v.n_ledger > LEDGER_MAX)
                 for (int i = 0; i < SPOOL_LANES; i++)
                         spool_db_join_ledger(db, (enum spool_lane)i, b->acked[i]);
         spool_db_shrink(db, res);

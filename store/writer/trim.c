@@ -13,7 +13,7 @@
 
 enum {
         CHUNK_ROWS = 512,     /* dropped at once to make room */
-        TRIM_LEAST = 4000,    /* not before so many can go: a trim rewrites pages at the old end */
+        TRIM_MIN = 4000,      /* not before so many can go: a trim rewrites pages at the old end */
         TRIM_ALONG = 500,     /* but as many as come, when so many do */
         TRIM_ROWS = 32000,    /* delivered rows removed per commit */
         TRIM_BYTES = 4 << 20, /* the same, in bytes */
@@ -186,7 +186,7 @@ void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_
                 limit = min_u64(limit, db->v.ts_saved_seq);
                 if (!low_space) {
                         limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
-                        least = along ? b->n_rows : TRIM_LEAST;
+                        least = along ? b->n_rows : TRIM_MIN;
                 }
         }
         if (!first || limit < first || limit - first + 1 < least)

@@ -27,7 +27,7 @@
 #include "drivers/modbus/frame.h"
 #include "drivers/modbus/modbus.h"
 
-enum { READS = 16, CONNECTIONS_MOST = 64 };
+enum { READS = 16, CONNECTIONS_MAX = 64 };
 
 static const char *const link_path = "/tmp/modbus_bench.tty";
 
@@ -331,8 +331,8 @@ static bool answer_connection(struct connection *c)
 
 static void farm(int port)
 {
-        static struct connection connections[CONNECTIONS_MOST];
-        struct pollfd fds[CONNECTIONS_MOST + 1];
+        static struct connection connections[CONNECTIONS_MAX];
+        struct pollfd fds[CONNECTIONS_MAX + 1];
         struct sockaddr_in addr = {
                 .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
         int listener = socket(AF_INET, SOCK_STREAM, 0), n = 0;
@@ -341,7 +341,7 @@ static void farm(int port)
         if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(listener, 64) < 0)
                 abort();
         for (;;) {
-                fds[0] = (struct pollfd){.fd = listener, .events = n < CONNECTIONS_MOST ? POLLIN : 0};
+                fds[0] = (struct pollfd){.fd = listener, .events = n < CONNECTIONS_MAX ? POLLIN : 0};
                 for (int i = 0; i < n; i++)
                         fds[i + 1] = (struct pollfd){.fd = connections[i].fd, .events = POLLIN};
                 poll(fds, (nfds_t)n + 1, -1);

@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MOST_FDS = 4096, MOST_NAMES = 64, NAME_BYTES = 96 };
+enum { FDS_MAX = 4096, NAMES_MAX = 64, NAME_BYTES = 96 };
 
 struct op {
         bool truncates;
@@ -43,7 +43,7 @@ struct name {
 };
 
 struct names {
-        struct name v[MOST_NAMES];
+        struct name v[NAMES_MAX];
         size_t n;
 };
 
@@ -64,7 +64,7 @@ static struct {
                 struct file *file;
                 char name[NAME_BYTES];
                 bool inside, is_dir;
-        } fd[MOST_FDS];
+        } fd[FDS_MAX];
         uint64_t n_calls, cut_at;
         bool cut;
         enum disk_call cut_in;
@@ -95,7 +95,7 @@ static void put_name(struct names *names, const char *text, struct file *file)
         struct name *at = find(names, text);
 
         if (!at) {
-                if (names->n == MOST_NAMES)
+                if (names->n == NAMES_MAX)
                         abort();
                 at = &names->v[names->n++];
                 snprintf(at->text, sizeof(at->text), "%s", text);
@@ -246,7 +246,7 @@ static bool power_is_on(enum disk_call call, const char *name)
 
 static bool watched(int fd)
 {
-        return fd >= 0 && fd < MOST_FDS && disk.fd[fd].inside;
+        return fd >= 0 && fd < FDS_MAX && disk.fd[fd].inside;
 }
 
 static int do_open(const char *path, int flags, mode_t mode)
@@ -259,7 +259,7 @@ static int do_open(const char *path, int flags, mode_t mode)
         if (name && fails(DISK_OPEN, name))
                 return -1;
         fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-        if (fd < 0 || fd >= MOST_FDS)
+        if (fd < 0 || fd >= FDS_MAX)
                 return fd;
         disk.fd[fd].inside = false;
         disk.fd[fd].is_dir = is_dir;
@@ -315,7 +315,7 @@ static int do_truncate(int fd, int64_t size)
 /* The real files need no sync: the test's power never goes. */
 static int do_sync(int fd)
 {
-        if (fd >= 0 && fd < MOST_FDS && disk.fd[fd].is_dir) {
+        if (fd >= 0 && fd < FDS_MAX && disk.fd[fd].is_dir) {
                 if (fails(DISK_SYNC, "/"))
                         return -1;
                 if (power_is_on(DISK_SYNC, "/"))
@@ -355,7 +355,7 @@ int open64(const char *path, int flags, ...)
 
 int close(int fd)
 {
-        if (fd >= 0 && fd < MOST_FDS)
+        if (fd >= 0 && fd < FDS_MAX)
                 disk.fd[fd].inside = disk.fd[fd].is_dir = false;
         return (int)syscall(SYS_close, fd);
 }

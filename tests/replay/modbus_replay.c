@@ -11,7 +11,7 @@
 #include "drivers/modbus/decode.h"
 #include "drivers/modbus/frame.h"
 
-enum { STREAMS_MOST = 4096, LINE_MOST = 4096 };
+enum { STREAMS_MAX = 4096, LINE_MOST = 4096 };
 
 struct stream {
         uint8_t key[12]; /* addresses and ports */
@@ -151,7 +151,7 @@ static struct stream *find_stream(const uint8_t *key)
                 if (memcmp(streams[i].key, key, sizeof(streams[i].key)) == 0)
                         return &streams[i];
         }
-        check(n_streams < STREAMS_MOST, "too many streams");
+        check(n_streams < STREAMS_MAX, "too many streams");
         memcpy(streams[n_streams].key, key, sizeof(streams->key));
         return &streams[n_streams++];
 }
@@ -218,7 +218,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "usage: modbus_replay CAPTURE.pcap CAPTURE.expected\n");
                 return 2;
         }
-        streams = calloc(STREAMS_MOST, sizeof(*streams));
+        streams = calloc(STREAMS_MAX, sizeof(*streams));
         expected = fopen(argv[2], "r");
         check(streams && expected, argv[2]);
         read_capture(argv[1]);

@@ -21,7 +21,7 @@
 #include "agent/base/rt_sim.h"
 #include "drivers/mqtt/redelivery.h"
 
-enum { TAGS_MOST = 1000, TIMES_MOST = 600, MESSAGES_MOST = 60000, S = 1000000, ID = 24 };
+enum { TAGS_MAX = 1000, TIMES_MAX = 600, MESSAGES_MAX = 60000, S = 1000000, ID = 24 };
 
 /* ---- what is known from outside, over all cuts ---- */
 
@@ -45,10 +45,10 @@ static struct {
         int64_t every_us;
         double (*value)(int64_t message);
         double high, back; /* limit, limit - deadband */
-        struct times (*times)[TIMES_MOST];
-        int64_t sent_at_us[MESSAGES_MOST]; /* handed over for the first time, in this life */
+        struct times (*times)[TIMES_MAX];
+        int64_t sent_at_us[MESSAGES_MAX]; /* handed over for the first time, in this life */
         int64_t now_message;
-        int64_t latency_us[MESSAGES_MOST];
+        int64_t latency_us[MESSAGES_MAX];
         size_t n_told, n_groups, n_in_groups;
         int worst_told;
 
@@ -62,7 +62,7 @@ static struct times *times_of(const char *tag, unsigned long n)
 {
         unsigned long t = strtoul(tag + 1, NULL, 10);
 
-        assert_true(t < (unsigned long)T.n_tags && n >= 1 && n < TIMES_MOST);
+        assert_true(t < (unsigned long)T.n_tags && n >= 1 && n < TIMES_MAX);
         return &T.times[t][n];
 }
 
@@ -191,7 +191,7 @@ static struct {
         struct mqtt_redelivery known;
         int64_t acked, got, published, resend_below;
         int64_t begin_us; /* message 0 is published then */
-        uint32_t tag[TAGS_MOST];
+        uint32_t tag[TAGS_MAX];
         bool stopping;
 } feed;
 
@@ -222,7 +222,7 @@ static void hand_over(int64_t k)
 
 static void on_feed(struct rt_timer *t)
 {
-        while (feed.begin_us + feed.published * T.every_us <= T.sim.now.mono_us && feed.published < MESSAGES_MOST)
+        while (feed.begin_us + feed.published * T.every_us <= T.sim.now.mono_us && feed.published < MESSAGES_MAX)
                 feed.published++;
         for (; feed.got < feed.published; feed.got++)
                 hand_over(feed.got);
@@ -317,7 +317,7 @@ static void stage_init(uint64_t seed, int n_tags, int64_t every_us, double (*val
         T.value = value;
         T.high = 80;
         T.back = 75;
-        T.times = calloc(TAGS_MOST, sizeof(*T.times));
+        T.times = calloc(TAGS_MAX, sizeof(*T.times));
         list_init(&T.out);
         sink.ops = &sink_ops;
         feed.begin_us = T.sim.now.mono_us;
@@ -443,7 +443,7 @@ static unsigned check_tag(int tag, unsigned *returned)
 static void check_ids_differ(void)
 {
         for (int a = 0; a < T.n_tags; a++)
-                for (int n = 1; n < TIMES_MOST && T.times[a][n].id[0]; n++)
+                for (int n = 1; n < TIMES_MAX && T.times[a][n].id[0]; n++)
                         for (int m = 1; m < n; m++)
                                 assert_string_not_equal(T.times[a][n].id, T.times[a][m].id);
 }
@@ -487,7 +487,7 @@ static void test_kills(void **state)
 
                         activations += check_tag(tag, &back);
                         returns += back;
-                        for (int n = 1; n < TIMES_MOST; n++)
+                        for (int n = 1; n < TIMES_MAX; n++)
                                 again += T.times[tag][n].told_active > 1;
                 }
                 check_ids_differ();

@@ -18,7 +18,7 @@
 #define MS     1000
 #define SECOND 1000000
 
-enum { EVENTS_MOST = 4096, READS_MOST = 64, DEVICES_MOST = 16 };
+enum { EVENTS_MAX = 4096, READS_MAX = 64, DEVICES_MAX = 16 };
 
 struct event {
         int64_t at_us;
@@ -36,9 +36,9 @@ struct request {
 struct world {
         int64_t now_us;
         struct modbus_conf conf;
-        struct modbus_profile_conf profiles[DEVICES_MOST];
-        struct modbus_device_conf devices[DEVICES_MOST];
-        struct modbus_register_conf registers[DEVICES_MOST][8];
+        struct modbus_profile_conf profiles[DEVICES_MAX];
+        struct modbus_device_conf devices[DEVICES_MAX];
+        struct modbus_register_conf registers[DEVICES_MAX][8];
         size_t n_devices;
         struct modbus_plan *plan;
         struct modbus_bus *bus;
@@ -50,8 +50,8 @@ struct world {
         uint64_t rng;
 
         long n_data, n_wrong, n_bad, n_down, n_up, n_requests;
-        long data_of[READS_MOST], bad_of[READS_MOST];
-        unsigned quality_of[READS_MOST];
+        long data_of[READS_MAX], bad_of[READS_MAX];
+        unsigned quality_of[READS_MAX];
         long n_late_sent;
         void *test;
 };
@@ -125,7 +125,7 @@ static struct world *make(const char *port, size_t n_devices, unsigned first_uni
 {
         struct world *w = calloc(1, sizeof(*w));
 
-        w->events = calloc(EVENTS_MOST, sizeof(*w->events));
+        w->events = calloc(EVENTS_MAX, sizeof(*w->events));
         w->now_us = 1000 * SECOND;
         w->rng = 1;
         w->n_devices = n_devices;
@@ -179,7 +179,7 @@ static void deliver(struct world *w, int64_t at_us, const uint8_t *p, size_t n)
 {
         struct event *e = &w->events[w->n_events++];
 
-        assert_true(w->n_events < EVENTS_MOST);
+        assert_true(w->n_events < EVENTS_MAX);
         *e = (struct event){.at_us = at_us, .order = w->order++, .len = n};
         memcpy(e->bytes, p, n);
 }
@@ -674,11 +674,11 @@ struct gateway {
                 uint16_t transaction;
                 uint8_t reply[64];
                 size_t len;
-        } out[READS_MOST]; /* what the last request of each read is to be answered with */
+        } out[READS_MAX]; /* what the last request of each read is to be answered with */
         bool stamped;
         uint32_t stamp;
-        int64_t last_us[READS_MOST], worst_us[READS_MOST], first_us[READS_MOST];
-        long n_sent[READS_MOST], answered[8], silent[8], late[8];
+        int64_t last_us[READS_MAX], worst_us[READS_MAX], first_us[READS_MAX];
+        long n_sent[READS_MAX], answered[8], silent[8], late[8];
 };
 
 static size_t unhex(const char *hex, uint8_t *out)

@@ -25,7 +25,7 @@
 #include "drivers/mqtt/redelivery.h"
 #include "drivers/sim/sim.h"
 
-enum { VALUES_MOST = 200000, SEQS_MOST = 4000000, WINDOW = 500, S = 1000000 };
+enum { VALUES_MAX = 200000, SEQS_MAX = 4000000, WINDOW = 500, S = 1000000 };
 
 /* ---- Kafka, as seen from the far side ---- */
 
@@ -86,7 +86,7 @@ static void store(struct fake_kafka *k, const struct out *o)
                 k->n_events++;
                 return;
         }
-        assert_true(o->seq < SEQS_MOST);
+        assert_true(o->seq < SEQS_MAX);
         if (k->times[o->seq]++) {
                 assert_true(k->was_cut);
                 k->n_again++;
@@ -95,7 +95,7 @@ static void store(struct fake_kafka *k, const struct out *o)
                 k->n_unique++;
         }
         if (o->value >= 0) {
-                assert_true(o->value < VALUES_MOST);
+                assert_true(o->value < VALUES_MAX);
                 if (k->seq_of[o->value])
                         assert_int_equal(k->seq_of[o->value], o->seq);
                 k->seq_of[o->value] = o->seq;
@@ -321,8 +321,8 @@ static void stage_init(uint64_t seed, int64_t sources, int64_t period_us, uint64
         rt_sim_init(&T.sim, seed, INT64_C(1795428000) * S);
         T.kafka.sink.ops = &fake_ops;
         list_init(&T.kafka.out);
-        T.kafka.times = calloc(SEQS_MOST, 1);
-        T.kafka.seq_of = calloc(VALUES_MOST, sizeof(uint64_t));
+        T.kafka.times = calloc(SEQS_MAX, 1);
+        T.kafka.seq_of = calloc(VALUES_MAX, sizeof(uint64_t));
         T.sim_tag =
                 (struct sim_tag_conf){.tag = "v", .unit = "C", .wave = SIM_NOISE, .min = 0, .max = 100, .cycle_us = S};
         T.sim_conf = (struct sim_conf){.name = "floor",
@@ -427,7 +427,7 @@ static void test_storms(void **state)
                 uint64_t cuts = 0;
 
                 stage_init(seed, 20, S, 64 << 20, SPOOL_BLOCK);
-                feed.limit = VALUES_MOST - 1;
+                feed.limit = VALUES_MAX - 1;
                 for (int i = 0; i < 60; i++) {
                         double dice = rt_random(&T.sim.rt);
 
@@ -511,7 +511,7 @@ static void test_reconfigured(void **state)
                 R.conf[0] = T.conf;
                 memcpy(R.drivers[0], T.drivers, sizeof(T.drivers));
                 R.sim[0] = T.sim_conf;
-                feed.limit = VALUES_MOST - 1;
+                feed.limit = VALUES_MAX - 1;
                 for (int i = 0; i < 100; i++) {
                         double dice = rt_random(&T.sim.rt);
 
@@ -563,7 +563,7 @@ static void test_drop_oldest(void **state)
         uint64_t last, missing = 0;
 
         stage_init(5, 200, S, 8 << 20, SPOOL_DROP_OLDEST);
-        feed.limit = VALUES_MOST - 1;
+        feed.limit = VALUES_MAX - 1;
         kafka_away(true);
         run_for((int64_t)1800 * S);
         assert_true(T.last.dropped > 0);
@@ -583,12 +583,12 @@ static void test_blocked_source_goes_on(void **state)
         stage_init(6, 1, 60 * S, 4 << 20, SPOOL_BLOCK);
         T.conf.spool.keep_delivered_us = 3600 * (int64_t)S;
         power_cut(); /* opens it with that */
-        feed.limit = VALUES_MOST - 1;
+        feed.limit = VALUES_MAX - 1;
         feed.every_us = 1000;
         kafka_away(true);
         run_for(120 * (int64_t)S);
         assert_true(feed.paused);
-        assert_in_range(feed.acked, 10000, VALUES_MOST / 2);
+        assert_in_range(feed.acked, 10000, VALUES_MAX / 2);
         kafka_away(false);
         for (int i = 0; i < 3600 && feed.acked < feed.limit; i++)
                 run_for(S);

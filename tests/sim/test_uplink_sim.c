@@ -22,7 +22,7 @@
 #include "agent/base/rt_sim.h"
 #include "uplink/uplink.h"
 
-enum { ROWS_MOST = 1000000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MOST = 4096, S = 1000000, MINUTE = 60 * S };
+enum { ROWS_MAX = 1000000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MAX = 4096, S = 1000000, MINUTE = 60 * S };
 
 struct scenario {
         const char *name;
@@ -65,7 +65,7 @@ struct world {
         struct kafka_conf kafka_conf;
         char path[64];
         struct rt_timer feed, broker;
-        struct out out[OUT_MOST];
+        struct out out[OUT_MAX];
         int n_out;
         bool away, ending, stopped;
         int64_t away_until_us, start_us;
@@ -150,7 +150,7 @@ static int fake_produce(struct sink *s, const struct sink_record *rec, struct er
         seq = strstr(text, ",\"seq\":");
         ts = strstr(text, ",\"ts_us\":");
         assert_true(seq && ts);
-        assert_true(w->n_out < OUT_MOST);
+        assert_true(w->n_out < OUT_MAX);
         o = &w->out[w->n_out++];
         *o = (struct out){.opaque = rec->opaque,
                           .topic = rec->topic,
@@ -181,7 +181,7 @@ static void report(struct world *w, const struct out *o, const bool refused_topi
 /* Some of what is out, any order; a batch (of a topic) that holds a poisoned record is refused as a whole. */
 static void report_some(struct world *w)
 {
-        struct out batch[OUT_MOST];
+        struct out batch[OUT_MAX];
         bool poison[SINK_TOPICS] = {false};
         int n = 0, most = 1 + (int)rnd(w, (uint64_t)w->n_out);
 
@@ -355,7 +355,7 @@ static void check(void *ctx)
         check_fresh(w);
         assert_true(c.accepted == c.delivered + c.held + c.dropped);
         for (int i = 0; i < SPOOL_LANES; i++) {
-                assert_true(c.last_seq[i] < ROWS_MOST);
+                assert_true(c.last_seq[i] < ROWS_MAX);
                 for (; w->checked[i] < c.acked_seq[i]; w->checked[i]++)
                         if (!is_accounted(w, (enum spool_lane)i, w->checked[i] + 1))
                                 fail_msg("%s: lane %d seq %llu released, and not with Kafka", w->sc->name, i,
@@ -400,11 +400,11 @@ static void set_up(struct world *w, const struct scenario *sc)
         assert_non_null(mkdtemp(w->path));
         snprintf(db, sizeof(db), "%s/s.db", w->path);
         for (int i = 0; i < SPOOL_LANES; i++) {
-                w->times[i] = calloc(1, ROWS_MOST);
-                w->dropped[i] = calloc(1, ROWS_MOST);
+                w->times[i] = calloc(1, ROWS_MAX);
+                w->dropped[i] = calloc(1, ROWS_MAX);
         }
         for (int i = 0; i < SINK_TOPICS; i++)
-                w->produced[i] = calloc(1, ROWS_MOST);
+                w->produced[i] = calloc(1, ROWS_MAX);
         w->spool_conf = (struct spool_conf){.path = db,
                                             .max_size_bytes = sc->max_size,
                                             .commit_interval_us = S,
@@ -477,7 +477,7 @@ static void run_scenario(void **state)
                         run_for(w, piece_us);
                 }
         }
-        for (uint64_t seq = 1; seq < ROWS_MOST; seq++)
+        for (uint64_t seq = 1; seq < ROWS_MAX; seq++)
                 n_dropped += w->dropped[SPOOL_SAMPLES][seq] && !is_poison(w, SPOOL_SAMPLES, seq);
         assert_int_equal(n_dropped != 0, sc->drops);
         if (sc->plain)

@@ -572,8 +572,8 @@ static void test_bounds(void **state)
         free(s);
         s = repeat(HEAD, "x: 1\n", 1000, "");
         assert_int_equal(config_load_text("t", s, strlen(s), &c, &f), -1);
-        assert_int_equal(f.n, FAULTS_MOST);
-        assert_int_equal(f.n_more, 1000 - FAULTS_MOST);
+        assert_int_equal(f.n, FAULTS_MAX);
+        assert_int_equal(f.n_more, 1000 - FAULTS_MAX);
         t = told(&f);
         assert_non_null(strstr(t, "\nand 800 more\n"));
         free(t);

@@ -129,8 +129,8 @@ static void test_depth(void **state)
         memset(text, '[', 10000);
         memset(text + 10000, ']', 10000);
         assert_int_equal(json_scan(&p, text, 20000, NULL, &wrong), -1);
-        assert_int_equal(wrong.byte, JSON_DEPTH_MOST);
-        assert_int_equal(json_scan(&p, text + 10000 - JSON_DEPTH_MOST, 2 * JSON_DEPTH_MOST, NULL, &wrong), 0);
+        assert_int_equal(wrong.byte, JSON_DEPTH_MAX);
+        assert_int_equal(json_scan(&p, text + 10000 - JSON_DEPTH_MAX, 2 * JSON_DEPTH_MAX, NULL, &wrong), 0);
 }
 
 static void test_pointers(void **state)

@@ -159,7 +159,7 @@ static void test_changed_names_are_new_once(void **state)
                 match_of(&m, rows[i].topic);
                 assert_int_equal(mqtt_mapped_add(changed, &m), rows[i].n);
         }
-        for (; n < CHANGED_NAMES_MOST; n++) {
+        for (; n < CHANGED_NAMES_MAX; n++) {
                 sprintf(topic, "l/s/tag %u", n);
                 match_of(&m, topic);
                 assert_int_equal(mqtt_mapped_add(changed, &m), 1);

@@ -220,7 +220,7 @@ static void test_what_needs_a_restart_stays(void **state)
         struct config *was = load(HEAD);
         struct config *is = load("gateway: gw-8\nspool: {path: /other/s.db, max_size: 2GiB}\n"
                                  "kafka: {brokers: [b:1], window_records: 777}\ncontrol: {socket: /run/x.sock}\n");
-        const char *keys[RELOAD_KEYS_MOST];
+        const char *keys[RELOAD_KEYS_MAX];
         struct reload_plan p;
         char words[256] = "";
 

@@ -225,7 +225,7 @@ static void test_learned_nothing(void **state)
         struct learned out;
         struct learn l = {.n = 0};
 
-        for (int i = 0; i < LEARN_LEAST - 1; i++)
+        for (int i = 0; i < LEARN_MIN - 1; i++)
                 learn_add(&l, i, i);
         assert_int_equal(learn_propose(&l, &out), LEARN_E_FEW);
         learn_release(&l);

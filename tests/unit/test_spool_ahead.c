@@ -105,7 +105,7 @@ static void act(struct rt_sim *sim, struct lane_account *l)
                 lane_ack_ahead(l, M.first, seq);
                 break;
         case 3: /* a new stretch begins */
-                if (l->ahead.n < LANE_AHEAD_MOST && rnd(sim, 3) == 0)
+                if (l->ahead.n < LANE_AHEAD_MAX && rnd(sim, 3) == 0)
                         M.first = M.last + 1;
                 break;
         case 4:

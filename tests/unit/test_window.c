@@ -14,7 +14,7 @@
 
 #include "uplink/window.h"
 
-enum { ROWS = 300, WINDOW_MOST = 64 };
+enum { ROWS = 300, WINDOW_MAX = 64 };
 
 struct model {
         uint64_t rng;
@@ -25,10 +25,10 @@ struct model {
         bool poison[ROWS], gone[ROWS];
         bool refused[ROWS];
         unsigned delivered[ROWS];
-        int next;             /* row to offer */
-        int out[WINDOW_MOST]; /* row of each slot that is out; -1 */
-        uint64_t last_sent;   /* since the last rest */
-        unsigned p_retry;     /* of 100 */
+        int next;            /* row to offer */
+        int out[WINDOW_MAX]; /* row of each slot that is out; -1 */
+        uint64_t last_sent;  /* since the last rest */
+        unsigned p_retry;    /* of 100 */
 };
 
 static uint32_t rnd(struct model *m, uint32_t below)
@@ -43,7 +43,7 @@ static void init(struct model *m, uint64_t seed)
 
         memset(m, 0, sizeof(*m));
         m->rng = seed;
-        m->cap = 1 + rnd(m, WINDOW_MOST);
+        m->cap = 1 + rnd(m, WINDOW_MAX);
         m->most_bytes = 100 + rnd(m, 5000);
         m->p_retry = rnd(m, 3) ? rnd(m, 30) : 0;
         for (int i = 0; i < ROWS; i++) {
@@ -64,7 +64,7 @@ static unsigned count_out(const struct model *m)
 {
         unsigned n = 0;
 
-        for (unsigned i = 0; i < WINDOW_MOST; i++)
+        for (unsigned i = 0; i < WINDOW_MAX; i++)
                 n += m->out[i] >= 0;
         return n;
 }
@@ -123,7 +123,7 @@ static void offer(struct model *m)
 
 static bool poison_is_out(const struct model *m)
 {
-        for (unsigned i = 0; i < WINDOW_MOST; i++)
+        for (unsigned i = 0; i < WINDOW_MAX; i++)
                 if (m->out[i] >= 0 && m->poison[m->out[i]])
                         return true;
         return false;
@@ -156,10 +156,10 @@ static void report_one(struct model *m, unsigned slot, bool refuse_all)
 static void report(struct model *m)
 {
         bool refuse_all = poison_is_out(m);
-        unsigned n = refuse_all ? WINDOW_MOST : 1 + rnd(m, 8), from = rnd(m, WINDOW_MOST);
+        unsigned n = refuse_all ? WINDOW_MAX : 1 + rnd(m, 8), from = rnd(m, WINDOW_MAX);
 
-        for (unsigned i = 0; i < WINDOW_MOST && n; i++) {
-                unsigned slot = (from + i * 7) % WINDOW_MOST;
+        for (unsigned i = 0; i < WINDOW_MAX && n; i++) {
+                unsigned slot = (from + i * 7) % WINDOW_MAX;
 
                 if (m->out[slot] >= 0) {
                         report_one(m, slot, refuse_all);

@@ -23,7 +23,7 @@
 
 #include "agent/cli/demo/stage.h"
 
-enum { OUTAGE_LEAST_S = 3, OUTAGE_MOST_S = 10, OUTAGE_FROM_S = 12 };
+enum { OUTAGE_MIN_S = 3, OUTAGE_MAX_S = 10, OUTAGE_FROM_S = 12 };
 
 volatile sig_atomic_t stage_interrupted;
 
@@ -51,11 +51,11 @@ static void say(struct demo *d, const char *fmt, ...)
 
 static void plan_outage(struct demo *d)
 {
-        uint64_t s = d->c->seconds, third = s ? s / 3 : 20, length = s ? s / 5 : OUTAGE_MOST_S;
+        uint64_t s = d->c->seconds, third = s ? s / 3 : 20, length = s ? s / 5 : OUTAGE_MAX_S;
 
         if (d->c->kafka || (s && s < OUTAGE_FROM_S))
                 return;
-        length = length < OUTAGE_LEAST_S ? OUTAGE_LEAST_S : length > OUTAGE_MOST_S ? OUTAGE_MOST_S : length;
+        length = length < OUTAGE_MIN_S ? OUTAGE_MIN_S : length > OUTAGE_MAX_S ? OUTAGE_MAX_S : length;
         d->outage_from_s = third;
         d->outage_to_s = third + length;
 }

@@ -24,7 +24,7 @@
 
 #include "agent/base/err.h"
 
-enum { PARTITIONS = 4, REPORT_EVERY_MS = 250, METADATA_WITHIN_MS = 2000, SEQ_MOST = 1 << 28, RECORD_MAX = 2000 };
+enum { PARTITIONS = 4, REPORT_EVERY_MS = 250, METADATA_WITHIN_MS = 2000, SEQ_MAX = 1 << 28, RECORD_MAX = 2000 };
 
 struct kafka {
         rd_kafka_t *host, *consumer;
@@ -164,7 +164,7 @@ static void take(struct kafka *k, const rd_kafka_message_t *m)
         k->last[m->len] = '\0';
         at = strstr(k->last, mark);
         seq = at ? strtoull(at + sizeof(mark) - 1, NULL, 10) : 0;
-        if (seq > 0 && seq < SEQ_MOST)
+        if (seq > 0 && seq < SEQ_MAX)
                 count(k, seq);
 }
 
