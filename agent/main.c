@@ -129,7 +129,7 @@ static int load(struct process *p, const char *path)
         int rc = config_load(path, &p->conf, &faults);
 
         faults_print(&faults, stderr);
-        faults_release(&faults);
+        faults_fini(&faults);
         return rc;
 }
 

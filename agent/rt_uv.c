@@ -228,6 +228,6 @@ void rt_uv_free(struct rt *rt)
         uv_close((uv_handle_t *)&uv->timer, NULL);
         uv_run(&uv->loop, UV_RUN_DEFAULT);
         BUG_ON(uv_loop_close(&uv->loop) != 0);
-        rt_release(rt);
+        rt_fini(rt);
         free(uv);
 }

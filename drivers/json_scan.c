@@ -92,7 +92,7 @@ int json_paths_add(struct json_paths *p, const char *pointer, struct err *e)
         return p->node[at].slot;
 }
 
-void json_paths_release(struct json_paths *p)
+void json_paths_fini(struct json_paths *p)
 {
         for (int i = 0; i < p->n_nodes; i++)
                 free(p->node[i].key);

@@ -54,7 +54,7 @@ struct json_paths {
  * sentence.
  */
 int json_paths_add(struct json_paths *p, const char *pointer, struct err *e);
-void json_paths_release(struct json_paths *p);
+void json_paths_fini(struct json_paths *p);
 
 struct json_wrong {
         const char *why;

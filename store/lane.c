@@ -12,7 +12,7 @@
 
 #include "agent/base/err.h"
 
-void lane_release(struct lane_account *l)
+void lane_account_fini(struct lane_account *l)
 {
         free(l->ranges);
         memset(l, 0, sizeof(*l));

@@ -42,7 +42,7 @@ struct lane_account {
         struct lane_ahead ahead_durable; /* on disk */
 };
 
-void lane_release(struct lane_account *l);
+void lane_account_fini(struct lane_account *l);
 
 /*
  * Moves the wanted watermark to `seq` and over dropped ranges behind it. True

@@ -29,7 +29,7 @@ static void dispose(struct spool *s, bool clean)
         rt_timer_cancel(s->rt, &s->retry);
         rt_timer_cancel(s->rt, &s->kick);
         for (int i = 0; i < SPOOL_LANES; i++)
-                lane_release(&s->lanes[i]);
+                lane_account_fini(&s->lanes[i]);
         for (int i = 0; i < 2; i++)
                 spool_batch_free(&s->batches[i]);
         while (list_take(&s->syncs))
@@ -87,7 +87,7 @@ static void forget_lanes(struct spool *s)
 {
         spool_reader_close(s);
         for (int i = 0; i < SPOOL_LANES; i++)
-                lane_release(&s->lanes[i]);
+                lane_account_fini(&s->lanes[i]);
 }
 
 static int try_open(struct spool *s, const char *gateway, int64_t wall_us, struct err *e)

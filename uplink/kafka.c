@@ -187,7 +187,7 @@ static void producer_destroy(struct producer *p)
         *p = (struct producer){0};
 }
 
-static void setup_release(struct setup *s)
+static void setup_fini(struct setup *s)
 {
         rd_kafka_conf_destroy(s->conf);
         for (int i = 0; i < SINK_TOPICS; i++)
@@ -211,7 +211,7 @@ static void run_work(struct rt_work *w)
 
         producer_destroy(&k->p);
         if (k->taken) {
-                setup_release(&k->setup);
+                setup_fini(&k->setup);
                 k->setup = k->taken->setup;
                 k->p = k->taken->p;
                 free(k->taken);
@@ -739,7 +739,7 @@ void kafka_next_free(struct kafka_next *next)
         if (!next)
                 return;
         producer_destroy(&next->p);
-        setup_release(&next->setup);
+        setup_fini(&next->setup);
         free(next);
 }
 
@@ -758,7 +758,7 @@ void kafka_sink_free(struct sink *s)
                 rd_kafka_headers_destroy(k->spare[--k->n_spare]);
         rd_kafka_headers_destroy(k->headers);
         rd_kafka_headers_destroy(k->raw_headers);
-        setup_release(&k->setup);
+        setup_fini(&k->setup);
         while ((next = k->next)) {
                 k->next = next->after;
                 kafka_next_free(next);

@@ -102,7 +102,7 @@ void rt_run_due(struct rt *rt, int64_t now_us)
         rt->ops->arm(rt, rt_next_due(rt));
 }
 
-void rt_release(struct rt *rt)
+void rt_fini(struct rt *rt)
 {
         free(rt->heap);
         rt->heap = NULL;

@@ -115,6 +115,6 @@ static inline bool rt_timer_armed(const struct rt_timer *t)
  */
 void rt_run_due(struct rt *rt, int64_t now_us);
 int64_t rt_next_due(const struct rt *rt); /* INT64_MAX: none */
-void rt_release(struct rt *rt);
+void rt_fini(struct rt *rt);
 
 #endif

@@ -140,8 +140,8 @@ void rt_sim_cut(struct rt_sim *sim)
                 free(list_entry(node, struct sim_work, node));
 }
 
-void rt_sim_release(struct rt_sim *sim)
+void rt_sim_fini(struct rt_sim *sim)
 {
         rt_sim_cut(sim);
-        rt_release(&sim->rt);
+        rt_fini(&sim->rt);
 }

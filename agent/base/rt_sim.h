@@ -35,6 +35,6 @@ void rt_sim_step_wall(struct rt_sim *sim, int64_t by_us);
  * never runs.
  */
 void rt_sim_cut(struct rt_sim *sim);
-void rt_sim_release(struct rt_sim *sim);
+void rt_sim_fini(struct rt_sim *sim);
 
 #endif

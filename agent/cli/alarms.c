@@ -186,7 +186,7 @@ int cmd_alarms_ls(struct cli *c)
                 r = list_from_file(&places, &l);
         }
         json_decref(request);
-        places_release(&places);
+        places_fini(&places);
         if (r == CLI_OK)
                 print(c, &l);
         release(&l);

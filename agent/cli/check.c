@@ -110,7 +110,7 @@ int cmd_check(struct cli *c)
                         print_json(&c->out, &faults, "fault");
                 else
                         faults_print(&faults, stderr);
-                faults_release(&faults);
+                faults_fini(&faults);
                 return CLI_CONFIG;
         }
         if (c->out.json)
@@ -120,6 +120,6 @@ int cmd_check(struct cli *c)
         else
                 print_verdict(c, path, conf);
         config_free(conf);
-        faults_release(&faults);
+        faults_fini(&faults);
         return CLI_OK;
 }

@@ -36,7 +36,7 @@ static bool find_running(const struct cli *c, struct places *p)
                 return false;
         if (access(p->socket, F_OK) == 0)
                 return true;
-        places_release(p);
+        places_fini(p);
         *p = (struct places){0};
         return false;
 }
@@ -60,18 +60,18 @@ int places_find(const struct cli *c, struct places *p)
                 else
                         fprintf(stderr,
                                 "millrace: the configuration has faults and is not the one in use: millrace check\n");
-                faults_release(&faults);
+                faults_fini(&faults);
                 return rc;
         }
         p->spool = mem_strdup(conf->spool.path);
         p->socket = mem_strdup(conf->control_socket);
         p->spool_max_bytes = conf->spool.max_size_bytes;
         config_free(conf);
-        faults_release(&faults);
+        faults_fini(&faults);
         return CLI_OK;
 }
 
-void places_release(struct places *p)
+void places_fini(struct places *p)
 {
         free(p->spool);
         free(p->socket);
@@ -88,7 +88,7 @@ int ask_daemon(const struct cli *c, json_t *request, json_t **reply)
                 if (r)
                         r = cli_fail(r == CTL_E_REFUSED ? CLI_NO : CLI_AWAY, "%s%s",
                                      r == CTL_E_REFUSED ? "refused: " : "", e.text);
-                places_release(&places);
+                places_fini(&places);
         }
         json_decref(request);
         return r;
@@ -104,7 +104,7 @@ int open_spool(const struct cli *c, struct spool_query **q)
                 return r;
         if (spool_query_open(q, places.spool, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
-        places_release(&places);
+        places_fini(&places);
         return r;
 }
 

@@ -18,7 +18,7 @@ struct places {
         uint64_t spool_max_bytes; /* 0: not known */
 };
 int places_find(const struct cli *c, struct places *p);
-void places_release(struct places *p);
+void places_fini(struct places *p);
 
 /*
  * One question for the daemon there, for which nobody else can speak; the

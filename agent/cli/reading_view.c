@@ -95,7 +95,7 @@ void view_init(struct view *v, struct out *out, enum view_form form, const struc
         record_encoder_init(&v->encoder, &id);
 }
 
-void view_release(struct view *v)
+void view_fini(struct view *v)
 {
         record_encoder_free(&v->encoder);
         free(v->buf);

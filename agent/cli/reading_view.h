@@ -23,7 +23,7 @@ struct view {
 };
 
 void view_init(struct view *v, struct out *out, enum view_form form, const struct spool_query *q);
-void view_release(struct view *v);
+void view_fini(struct view *v);
 void view_head(struct view *v); /* the header line, where the form has one */
 void view_row(struct view *v, const struct spool_query_row *row);
 

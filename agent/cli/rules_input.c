@@ -79,16 +79,16 @@ int rules_file_load(const char *path, struct rules_file *f)
         faults_sort(&faults);
         faults_print(&faults, stderr);
         len = faults.n;
-        faults_release(&faults);
+        faults_fini(&faults);
         if (!len)
                 return CLI_OK;
-        rules_file_release(f);
+        rules_file_fini(f);
         return CLI_CONFIG;
 }
 
-void rules_file_release(struct rules_file *f)
+void rules_file_fini(struct rules_file *f)
 {
-        arena_release(&f->arena);
+        arena_fini(&f->arena);
 }
 
 /* ---- recordings ---- */

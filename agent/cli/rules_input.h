@@ -20,7 +20,7 @@ struct rules_file {
 
 /* CLI_OK or CLI_CONFIG, having printed every fault. */
 int rules_file_load(const char *path, struct rules_file *f);
-void rules_file_release(struct rules_file *f);
+void rules_file_fini(struct rules_file *f);
 
 /*
  * Plays --input into `p`: a CSV file, or a spool (all readings that are still

@@ -128,7 +128,7 @@ int cmd_rules_learn(struct cli *c)
                       c->out.f);
         for (size_t i = 0; i < l.n; i++) {
                 n += r == CLI_OK ? print_pupil(c->out.f, &l.pupils[i]) : 0;
-                learn_release(&l.pupils[i].learn);
+                learn_fini(&l.pupils[i].learn);
         }
         free(l.pupils);
         return r ? r : n ? CLI_OK : cli_fail(CLI_NO, "nothing could be learned from %s", c->input);

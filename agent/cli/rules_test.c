@@ -240,6 +240,6 @@ int cmd_rules_test(struct cli *c)
                         print_summary(&run);
         }
         free(run.rules);
-        rules_file_release(&file);
+        rules_file_fini(&file);
         return r;
 }

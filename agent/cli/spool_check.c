@@ -101,7 +101,7 @@ int cmd_spool_verify(struct cli *c)
                 out_table_end(&c->out);
         if (!r)
                 tell_result(c, &v, live);
-        places_release(&places);
+        places_fini(&places);
         return r ? r : v.n_faults ? CLI_NO : CLI_OK;
 }
 
@@ -215,6 +215,6 @@ int cmd_spool_sql(struct cli *c)
         else if (a.n_bytes > SQL_ANSWER_MAX)
                 r = cli_fail(CLI_NO, "stopped after %d MiB; narrow the question", SQL_ANSWER_MAX >> 20);
         release(&a, c->out.n_columns);
-        places_release(&places);
+        places_fini(&places);
         return r;
 }

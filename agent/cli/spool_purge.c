@@ -124,7 +124,7 @@ static int purge_file(const char *path, const char *gateway, uint64_t upto, int6
                 rt_sim_cut(&sim);
                 r = spool_close(s) ? 0 : err_set(e, "spool %s: cannot be written", path);
         }
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
         tags_free(tags);
         return r;
 }
@@ -202,6 +202,6 @@ int cmd_spool_purge(struct cli *c)
                 tell(c, &f, "would go", 0);
         else
                 r = purge_found(c, &places, &f);
-        places_release(&places);
+        places_fini(&places);
         return r;
 }

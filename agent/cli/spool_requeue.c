@@ -130,6 +130,6 @@ int cmd_spool_requeue(struct cli *c)
                 r = cli_fail(r == CTL_E_REFUSED ? CLI_NO : CLI_AWAY, "%s%s", e.text,
                              r == CTL_E_AWAY ? "; only the daemon sends: start it" : "");
         }
-        places_release(&places);
+        places_fini(&places);
         return r;
 }

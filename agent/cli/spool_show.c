@@ -171,7 +171,7 @@ int cmd_spool_show(struct cli *c)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
         else if (!s.found)
                 r = explain_absence(&s, q);
-        view_release(&s.view);
+        view_fini(&s.view);
         spool_query_close(q);
         return r;
 }

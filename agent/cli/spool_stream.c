@@ -66,7 +66,7 @@ int cmd_spool_export(struct cli *c)
         if (spool_query_rows(q, &filter, on_row, &s, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
         progress_end(&s.progress);
-        view_release(&s.view);
+        view_fini(&s.view);
         spool_query_close(q);
         return r;
 }
@@ -116,7 +116,7 @@ static int tail_one(struct cli *c, const char *path, struct spool_filter *filter
                 }
                 nanosleep(&pause, NULL);
         }
-        view_release(&s.view);
+        view_fini(&s.view);
         spool_query_close(q);
         return r;
 }
@@ -140,6 +140,6 @@ int cmd_spool_tail(struct cli *c)
         }
         if (r < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
-        places_release(&places);
+        places_fini(&places);
         return r;
 }

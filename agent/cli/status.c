@@ -103,6 +103,6 @@ int cmd_status(struct cli *c)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
         }
         json_decref(request);
-        places_release(&places);
+        places_fini(&places);
         return r;
 }

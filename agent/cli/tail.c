@@ -306,7 +306,7 @@ int cmd_tail(struct cli *c)
                 r = show(c, t);
         if (t->q)
                 spool_query_close(t->q);
-        places_release(&t->places);
+        places_fini(&t->places);
         free(t);
         return r;
 }

@@ -176,7 +176,7 @@ int cmd_top(struct cli *c)
                         screen_close();
                 }
         }
-        places_release(&t->places);
+        places_fini(&t->places);
         json_decref(t->status);
         json_decref(t->alarms);
         free(t);

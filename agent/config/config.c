@@ -525,7 +525,7 @@ int config_places(const char *path, char **spool, char **socket)
         }
         walk_free(l.walk);
         config_free(l.config);
-        faults_release(&faults);
+        faults_fini(&faults);
         return rc;
 }
 
@@ -533,7 +533,7 @@ void config_free(struct config *c)
 {
         if (!c)
                 return;
-        faults_release(&c->notices);
-        arena_release(&c->arena);
+        faults_fini(&c->notices);
+        arena_fini(&c->arena);
         free(c);
 }

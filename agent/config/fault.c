@@ -37,7 +37,7 @@ char *arena_text(struct arena *a, const char *s, size_t len)
         return copy;
 }
 
-void arena_release(struct arena *a)
+void arena_fini(struct arena *a)
 {
         while (a->blocks) {
                 struct arena_block *b = a->blocks;
@@ -122,10 +122,10 @@ void faults_print(const struct faults *f, FILE *out)
                 fprintf(out, "and %zu more\n", f->n_more);
 }
 
-void faults_release(struct faults *f)
+void faults_fini(struct faults *f)
 {
         free(f->items);
         free(f->files);
-        arena_release(&f->arena);
+        arena_fini(&f->arena);
         *f = (struct faults){.n = 0};
 }

@@ -24,7 +24,7 @@ struct arena {
 
 void *arena_alloc(struct arena *a, size_t n_bytes);           /* zeroed; never NULL */
 char *arena_text(struct arena *a, const char *s, size_t len); /* with a NUL behind it */
-void arena_release(struct arena *a);
+void arena_fini(struct arena *a);
 
 enum { FAULTS_MAX = 200 };
 
@@ -53,6 +53,6 @@ void faults_add(struct faults *f, const struct schema_at *at, const char *path, 
 void faults_sort(struct faults *f);
 /* One line each: file:line:col: path.to.key: found; allowed */
 void faults_print(const struct faults *f, FILE *out);
-void faults_release(struct faults *f);
+void faults_fini(struct faults *f);
 
 #endif

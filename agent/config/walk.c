@@ -69,7 +69,7 @@ void walk_free(struct walk *w)
                 w->sources = src->next;
                 free(src);
         }
-        arena_release(&w->own);
+        arena_fini(&w->own);
         free(w->places);
         free(w);
 }

@@ -296,7 +296,7 @@ static void begin(struct reload *r)
 {
         r->phase = READS;
         r->again = false;
-        faults_release(&r->faults);
+        faults_fini(&r->faults);
         rt_now(r->parts.agent->rt, &r->begun);
         notify_reloading(r->begun.mono_us);
         log_notice("config", "reading %s again", r->parts.path);
@@ -353,7 +353,7 @@ void reload_free(struct reload *r, bool quiet)
         config_free(r->is);
         while (r->n_configs)
                 config_free(r->configs[--r->n_configs]);
-        faults_release(&r->faults);
+        faults_fini(&r->faults);
         free(r->configs);
         free(r);
 }

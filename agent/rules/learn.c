@@ -31,7 +31,7 @@ void learn_add(struct learn *l, int64_t ts_us, double v)
         l->v[l->n++] = v;
 }
 
-void learn_release(struct learn *l)
+void learn_fini(struct learn *l)
 {
         free(l->ts_us);
         free(l->v);

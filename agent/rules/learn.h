@@ -37,7 +37,7 @@ struct learned {
 };
 
 void learn_add(struct learn *l, int64_t ts_us, double v);
-void learn_release(struct learn *l);
+void learn_fini(struct learn *l);
 
 enum { LEARN_E_FEW = 1, LEARN_E_STILL = 2 };
 /*

@@ -73,7 +73,7 @@ struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_
 
 void modbus_bus_free(struct modbus_bus *b)
 {
-        modbus_schedule_release(&b->schedule);
+        modbus_schedule_fini(&b->schedule);
         free(b->told);
         free(b);
 }

@@ -92,7 +92,7 @@ void modbus_schedule_init(struct modbus_schedule *t, const struct modbus_conf *b
                 push(t, device_of(t, i), i);
 }
 
-void modbus_schedule_release(struct modbus_schedule *t)
+void modbus_schedule_fini(struct modbus_schedule *t)
 {
         free(t->devices);
         free(t->reads);

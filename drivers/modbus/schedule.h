@@ -54,7 +54,7 @@ struct modbus_schedule_result {
 };
 
 void modbus_schedule_init(struct modbus_schedule *t, const struct modbus_conf *bus, const struct modbus_plan *plan);
-void modbus_schedule_release(struct modbus_schedule *t);
+void modbus_schedule_fini(struct modbus_schedule *t);
 
 /* Everything is due, also slaves that were given up. */
 void modbus_schedule_open(struct modbus_schedule *t, int64_t now_us);

@@ -37,7 +37,7 @@ static int check_pointer(const char **key, const char *which, const char *pointe
         struct json_paths paths = {0};
         int slot = pointer ? json_paths_add(&paths, pointer, e) : 0;
 
-        json_paths_release(&paths);
+        json_paths_fini(&paths);
         if (slot >= 0)
                 return 0;
         *key = which;

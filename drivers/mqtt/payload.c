@@ -72,7 +72,7 @@ int mqtt_decoder_init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, 
 
 void mqtt_decoder_release(struct mqtt_decoder *d)
 {
-        json_paths_release(&d->paths);
+        json_paths_fini(&d->paths);
         free(d->slot);
         free(d->found);
         d->slot = NULL;

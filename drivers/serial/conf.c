@@ -341,7 +341,7 @@ static int check_match(const struct serial_conf *c, const char **key, struct err
         if (check_readings(c, key, e) < 0)
                 return -1;
         r = serial_decoder_init(&d, c, key, e);
-        serial_decoder_release(&d);
+        serial_decoder_fini(&d);
         return r;
 }
 

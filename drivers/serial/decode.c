@@ -53,7 +53,7 @@ int serial_decoder_init(struct serial_decoder *d, const struct serial_conf *conf
         return find_groups(d, key, e);
 }
 
-void serial_decoder_release(struct serial_decoder *d)
+void serial_decoder_fini(struct serial_decoder *d)
 {
         serial_match_free(d->match);
         d->match = NULL;

@@ -18,7 +18,7 @@ struct serial_decoder {
 
 /* Says at the key what is wrong with expression and groups. 0 or -1. */
 int serial_decoder_init(struct serial_decoder *d, const struct serial_conf *conf, const char **key, struct err *e);
-void serial_decoder_release(struct serial_decoder *d);
+void serial_decoder_fini(struct serial_decoder *d);
 
 enum { SERIAL_E_MALFORMED = 1 };
 

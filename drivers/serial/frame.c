@@ -84,7 +84,7 @@ void serial_framer_init(struct serial_framer *f, const struct serial_conf *conf)
         f->buf = mem_alloc(f->cap);
 }
 
-void serial_framer_release(struct serial_framer *f)
+void serial_framer_fini(struct serial_framer *f)
 {
         free(f->buf);
         f->buf = NULL;

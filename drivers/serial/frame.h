@@ -38,7 +38,7 @@ struct serial_framer {
 
 /* The configuration has been checked. */
 void serial_framer_init(struct serial_framer *f, const struct serial_conf *conf);
-void serial_framer_release(struct serial_framer *f);
+void serial_framer_fini(struct serial_framer *f);
 
 /*
  * Room for the next read; never 0 after serial_frame_next has said SERIAL_MORE.

@@ -280,7 +280,7 @@ static int serial_init(struct driver *d, struct err *e)
         s->keep_since_us = rt_mono_us(d->rt);
         n = s->conf->poll ? serial_unescape(s->poll, sizeof(s->poll), s->conf->poll, e) : 0;
         if (n < 0 || serial_decoder_init(&s->decoder, s->conf, &key, e) < 0) {
-                serial_decoder_release(&s->decoder);
+                serial_decoder_fini(&s->decoder);
                 free(s);
                 return -1;
         }
@@ -354,8 +354,8 @@ static void serial_fini(struct driver *d)
         struct serial *s = d->priv;
 
         shut(s);
-        serial_framer_release(&s->framer);
-        serial_decoder_release(&s->decoder);
+        serial_framer_fini(&s->framer);
+        serial_decoder_fini(&s->decoder);
         free(s);
 }
 

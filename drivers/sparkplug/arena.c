@@ -99,7 +99,7 @@ void sparkplug_arena_reset(struct sparkplug_arena *a)
         a->total = kept->cap;
 }
 
-void sparkplug_arena_release(struct sparkplug_arena *a)
+void sparkplug_arena_fini(struct sparkplug_arena *a)
 {
         struct sparkplug_chunk *next;
 

@@ -24,6 +24,6 @@ struct sparkplug_arena {
 
 void sparkplug_arena_init(struct sparkplug_arena *a, size_t most_bytes);
 void sparkplug_arena_reset(struct sparkplug_arena *a);
-void sparkplug_arena_release(struct sparkplug_arena *a);
+void sparkplug_arena_fini(struct sparkplug_arena *a);
 
 #endif

@@ -25,7 +25,7 @@ void sparkplug_birth_init(struct sparkplug_birth *b, size_t n_metrics, size_t na
         b->names = mem_alloc(names_bytes + 1);
 }
 
-void sparkplug_birth_release(struct sparkplug_birth *b)
+void sparkplug_birth_fini(struct sparkplug_birth *b)
 {
         free(b->metric);
         free(b->by_alias);

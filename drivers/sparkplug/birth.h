@@ -38,7 +38,7 @@ struct sparkplug_birth {
 
 /* Room for that many metrics and bytes of names. */
 void sparkplug_birth_init(struct sparkplug_birth *b, size_t n_metrics, size_t names_bytes);
-void sparkplug_birth_release(struct sparkplug_birth *b);
+void sparkplug_birth_fini(struct sparkplug_birth *b);
 
 enum { SPARKPLUG_BIRTH_E_NAME = 1, SPARKPLUG_BIRTH_E_ALIAS = 2 };
 /*

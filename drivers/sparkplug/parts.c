@@ -111,10 +111,10 @@ struct sparkplug_part *sparkplug_parts_get(struct sparkplug_parts *t, const stru
         return node && a->device_len ? get(t, a, node, n_mapped) : node;
 }
 
-void sparkplug_parts_release(struct sparkplug_parts *t)
+void sparkplug_parts_fini(struct sparkplug_parts *t)
 {
         for (size_t i = 0; i < t->n; i++) {
-                sparkplug_birth_release(&t->part[i]->birth);
+                sparkplug_birth_fini(&t->part[i]->birth);
                 free(t->part[i]->key);
                 free(t->part[i]);
         }

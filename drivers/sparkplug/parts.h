@@ -55,6 +55,6 @@ struct sparkplug_address {
 /* Found or made; NULL: no room. */
 struct sparkplug_part *sparkplug_parts_get(struct sparkplug_parts *t, const struct sparkplug_address *a,
                                            size_t *n_mapped);
-void sparkplug_parts_release(struct sparkplug_parts *t);
+void sparkplug_parts_fini(struct sparkplug_parts *t);
 
 #endif

@@ -60,8 +60,8 @@ void sparkplug_free(struct sparkplug *s)
 {
         if (!s)
                 return;
-        sparkplug_arena_release(&s->arena);
-        sparkplug_parts_release(&s->parts);
+        sparkplug_arena_fini(&s->arena);
+        sparkplug_parts_fini(&s->parts);
         free(s->r);
         free(s->owner);
         free(s);

@@ -200,7 +200,7 @@ void sparkplug_take_birth(struct sparkplug_message *m)
                 take_birth_metric(m, &b, pl->metrics[i]);
         drop_old(m);
         m->s->n_metrics += b.n - p->birth.n;
-        sparkplug_birth_release(&p->birth);
+        sparkplug_birth_fini(&p->birth);
         p->birth = b;
         if (p->bad) {
                 m->out->source = p->source;

@@ -21,7 +21,7 @@ void syslog_stream_init(struct syslog_stream *s)
         *s = (struct syslog_stream){.buf = mem_alloc(SYSLOG_STREAM_BYTES)};
 }
 
-void syslog_stream_release(struct syslog_stream *s)
+void syslog_stream_fini(struct syslog_stream *s)
 {
         free(s->buf);
         s->buf = NULL;

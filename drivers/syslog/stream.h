@@ -25,7 +25,7 @@ struct syslog_stream {
 };
 
 void syslog_stream_init(struct syslog_stream *s);
-void syslog_stream_release(struct syslog_stream *s);
+void syslog_stream_fini(struct syslog_stream *s);
 void syslog_stream_reset(struct syslog_stream *s);
 
 /* Room for the next read; never 0 after syslog_stream_next has said false. */

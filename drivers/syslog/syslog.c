@@ -469,8 +469,8 @@ static void syslog_fini(struct driver *d)
 
         shut(s);
         for (int64_t i = 0; i < s->conf->max_connections; i++)
-                syslog_stream_release(&s->connections[i].stream);
-        syslog_tags_release(&s->tags);
+                syslog_stream_fini(&s->connections[i].stream);
+        syslog_tags_fini(&s->tags);
         free(s->connections);
         free(s->datagrams);
         free(s);

@@ -35,7 +35,7 @@ void syslog_tags_init(struct syslog_tags *t, struct driver *d)
         t->changed = changed_names_new();
 }
 
-void syslog_tags_release(struct syslog_tags *t)
+void syslog_tags_fini(struct syslog_tags *t)
 {
         changed_names_free(t->changed);
         free(t->slots);

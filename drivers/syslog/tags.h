@@ -20,7 +20,7 @@ struct syslog_tags {
 };
 
 void syslog_tags_init(struct syslog_tags *t, struct driver *d);
-void syslog_tags_release(struct syslog_tags *t);
+void syslog_tags_fini(struct syslog_tags *t);
 
 /*
  * `peer` is the host of a message that names none. 0; or TAGS_E_FULL: the

@@ -286,7 +286,7 @@ int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *
         if (s.rc != SQLITE_OK)
                 err_set(e, "spool %s: what was saved of the damaged file cannot be written: %s", db->path,
                         sqlite3_errmsg(db->conn));
-        salvage_release(&s);
+        salvage_fini(&s);
         if (s.rc != SQLITE_OK)
                 return -1;
         spool_rescue_unmark(db->path);

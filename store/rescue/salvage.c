@@ -241,7 +241,7 @@ bool salvage_was_dropped(const struct salvage *s, uint64_t seq, uint64_t *last)
         return low < s->n_dropped && s->dropped[low].first <= seq;
 }
 
-void salvage_release(struct salvage *s)
+void salvage_fini(struct salvage *s)
 {
         for (size_t id = 0; id < s->n_tags; id++)
                 for (int i = 0; i < 5; i++)

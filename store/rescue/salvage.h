@@ -74,6 +74,6 @@ void salvage_bind(sqlite3_stmt *st, int at, const struct pages_value *v);
 void salvage_small(struct salvage *s);
 void salvage_move_aggregate(struct salvage *s, uint64_t from, uint64_t to);
 void salvage_end_aggregates(struct salvage *s);
-void salvage_release(struct salvage *s);
+void salvage_fini(struct salvage *s);
 
 #endif

@@ -270,7 +270,7 @@ static bool one_life(const struct disk_fault *f, bool old)
         clean();
         disk_end();
         spool_fetch_free(&l.fetch);
-        rt_sim_release(&l.sim);
+        rt_sim_fini(&l.sim);
         return struck;
 }
 

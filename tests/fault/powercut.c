@@ -585,7 +585,7 @@ static void one_file(uint64_t seed, const char *dir, uint64_t most_cuts)
         seen.vacuums += disk_shrunk();
         disk_end();
         spool_fetch_free(&w->fetch);
-        rt_sim_release(&w->sim);
+        rt_sim_fini(&w->sim);
         free(w->value);
         free(w->arrival_us);
         free(w->moved_us);

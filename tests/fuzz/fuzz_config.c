@@ -52,7 +52,7 @@ static void check_again(const struct config *c)
                 config_free(again);
         }
         free(text);
-        faults_release(&faults);
+        faults_fini(&faults);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 BUG_ON(faults.n == 0 || c);
         }
         print(&faults);
-        faults_release(&faults);
+        faults_fini(&faults);
         config_free(c);
         return 0;
 }

@@ -136,7 +136,7 @@ static uint64_t run(const struct serial_conf *c, struct serial_decoder *d, const
         }
         print = drain(&f, d, true, print);
         BUG_ON(!serial_framer_empty(&f));
-        serial_framer_release(&f);
+        serial_framer_fini(&f);
         return print;
 }
 
@@ -160,6 +160,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 BUG_ON(run(&c, NULL, data + n, size - n, 1) != whole);
                 BUG_ON(run(&c, NULL, data + n, size - n, 7) != whole);
         }
-        serial_decoder_release(&d);
+        serial_decoder_fini(&d);
         return 0;
 }

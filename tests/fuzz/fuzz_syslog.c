@@ -70,7 +70,7 @@ static uint64_t run(const uint8_t *data, size_t size, size_t piece)
                 print = drain(&s, false, print);
         }
         print = drain(&s, true, print);
-        syslog_stream_release(&s);
+        syslog_stream_fini(&s);
         return print;
 }
 

@@ -118,7 +118,7 @@ static char *replay(struct intake_replay *r, FILE *recording)
         fclose(out);
         mqtt_intake_release(&r->in);
         tags_free(r->d.tags);
-        rt_sim_release(&r->sim);
+        rt_sim_fini(&r->sim);
         return text;
 }
 

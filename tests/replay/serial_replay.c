@@ -139,8 +139,8 @@ static struct text run(const struct serial_conf *conf, const struct text *log, s
                                 fprintf(out, "broken\n");
                 }
         }
-        serial_framer_release(f);
-        serial_decoder_release(&d);
+        serial_framer_fini(f);
+        serial_decoder_fini(&d);
         fclose(out);
         return got;
 }

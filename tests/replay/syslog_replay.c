@@ -63,7 +63,7 @@ static int run(const char *bytes, size_t len, size_t piece, FILE *out)
                         syslog_stream_took(&s);
                 }
         }
-        syslog_stream_release(&s);
+        syslog_stream_fini(&s);
         return n_messages;
 }
 

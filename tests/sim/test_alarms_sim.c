@@ -389,7 +389,7 @@ static void finish(void)
 
         T.agent.on_stopped = NULL;
         assert_true(agent_close(&T.agent));
-        rt_sim_release(&T.sim);
+        rt_sim_fini(&T.sim);
         free(T.times);
         snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
         assert_int_equal(system(cmd), 0);

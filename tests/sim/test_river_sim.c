@@ -405,7 +405,7 @@ static void finish(void)
         assert_true(agent_close(&T.agent));
         fake_cut(&T.kafka);
         T.kafka.was_cut = false;
-        rt_sim_release(&T.sim);
+        rt_sim_fini(&T.sim);
 }
 
 static void release(void)

@@ -422,7 +422,7 @@ static void run_seed(uint64_t seed, const char *dir)
                 step(w);
         finish(w);
         spool_fetch_free(&w->fetch);
-        rt_sim_release(&w->sim);
+        rt_sim_fini(&w->sim);
         free(w->value);
         free(w->taken);
         free(w);

@@ -447,7 +447,7 @@ static void end_house(struct world *w)
         uplink_free(w->uplink);
         assert_true(spool_close(w->spool));
         tags_free(w->tags);
-        rt_sim_release(&w->sim);
+        rt_sim_fini(&w->sim);
         remove_files(w);
         for (int i = 0; i < SPOOL_LANES; i++) {
                 free(w->times[i]);

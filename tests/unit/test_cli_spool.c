@@ -96,7 +96,7 @@ static int teardown(void **state)
                 unlinkat(dirfd(d), entry->d_name, 0);
         closedir(d);
         rmdir(h->dir);
-        rt_sim_release(&h->sim);
+        rt_sim_fini(&h->sim);
         free(h);
         return 0;
 }

@@ -60,7 +60,7 @@ static void check_faults(const char *yaml, size_t len, const char *expected)
 
         assert_int_equal(config_load_text("t", yaml, len, &c, &f), *expected ? -1 : 0);
         check_told(&f, expected);
-        faults_release(&f);
+        faults_fini(&f);
         config_free(c);
 }
 
@@ -71,7 +71,7 @@ static struct config *load(const char *yaml)
 
         if (config_load_text("t", yaml, strlen(yaml), &c, &f) < 0)
                 check_told(&f, "");
-        faults_release(&f);
+        faults_fini(&f);
         return c;
 }
 
@@ -280,7 +280,7 @@ static void test_checks_of_modules(void **state)
         assert_int_equal(f.items[0].at.line, 4);
         assert_int_equal(f.items[0].at.column, 12);
         assert_memory_equal(f.items[0].text, "kafka.brokers: ", 15);
-        faults_release(&f);
+        faults_fini(&f);
 }
 
 static void test_defaults(void **state)
@@ -322,7 +322,7 @@ static struct config *load_contract(const char *name)
         snprintf(path, sizeof(path), TEST_ROOT "/tests/fuzz/corpus/config/%s", name);
         if (config_load(path, &c, &f) < 0)
                 check_told(&f, "");
-        faults_release(&f);
+        faults_fini(&f);
         return c;
 }
 
@@ -516,7 +516,7 @@ static void test_fragments(void **state)
                  "key: value)\n",
                  d.path, d.main, d.path, d.main, d.path, d.main, d.path);
         check_told(&f, expected);
-        faults_release(&f);
+        faults_fini(&f);
         folder_remove(&d, names);
 }
 
@@ -532,12 +532,12 @@ static void test_files_that_are_none(void **state)
         assert_int_equal(config_load(d.main, &c, &f), -1);
         snprintf(expected, sizeof(expected), "%s: can't be read: No such file or directory\n", d.main);
         check_told(&f, expected);
-        faults_release(&f);
+        faults_fini(&f);
 
         assert_int_equal(config_load(d.path, &c, &f), -1);
         snprintf(expected, sizeof(expected), "%s: can't be read: Is a directory\n", d.path);
         check_told(&f, expected);
-        faults_release(&f);
+        faults_fini(&f);
 
         memset(large, '#', 2 << 20);
         put_file(d.path, "large.yaml", large);
@@ -546,7 +546,7 @@ static void test_files_that_are_none(void **state)
         assert_int_equal(config_load(path, &c, &f), -1);
         snprintf(expected, sizeof(expected), "%s: the file is too large (1048577 bytes); allowed: 1 MiB\n", path);
         check_told(&f, expected);
-        faults_release(&f);
+        faults_fini(&f);
         folder_remove(&d, names);
 }
 
@@ -577,16 +577,16 @@ static void test_bounds(void **state)
         t = told(&f);
         assert_non_null(strstr(t, "\nand 800 more\n"));
         free(t);
-        faults_release(&f);
+        faults_fini(&f);
         free(s);
         /* shared nodes that would unfold to 10^9 */
         s = repeat("a: &a [1,1]\n", "b: &b [*a,*a]\n", 500, "");
         assert_int_equal(config_load_text("t", s, strlen(s), &c, &f), -1);
-        faults_release(&f);
+        faults_fini(&f);
         free(s);
         s = repeat(HEAD "site: ", "[", 100000, "");
         assert_int_equal(config_load_text("t", s, strlen(s), &c, &f), -1);
-        faults_release(&f);
+        faults_fini(&f);
         free(s);
 }
 
@@ -668,7 +668,7 @@ static void check_table(const struct schema *schema)
                 if (k->type != SCHEMA_MAP && k->offset >= schema->size)
                         fail_msg("%s: %s lies outside its struct", schema->name, k->name);
         }
-        arena_release(&arena);
+        arena_fini(&arena);
 }
 
 static void test_tables(void **state)

@@ -131,7 +131,7 @@ static int tear_down(void **state)
         char cmd[128];
 
         close_spool();
-        rt_sim_release(&T.sim);
+        rt_sim_fini(&T.sim);
         snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
         return system(cmd);
 }

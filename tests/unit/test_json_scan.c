@@ -61,7 +61,7 @@ static void test_finds(void **state)
                         memcpy(plain, v[0].at, n = v[0].len);
                 plain[n] = '\0';
                 assert_string_equal(plain, finds[i].value);
-                json_paths_release(&p);
+                json_paths_fini(&p);
         }
 }
 
@@ -117,7 +117,7 @@ static void test_refusals(void **state)
                 assert_non_null(wrong.why);
                 assert_int_equal(wrong.byte, refusals[i].byte);
         }
-        json_paths_release(&p);
+        json_paths_fini(&p);
 }
 
 static void test_depth(void **state)
@@ -145,7 +145,7 @@ static void test_pointers(void **state)
         assert_int_equal(json_paths_add(&p, "a", &e), -1);
         assert_int_equal(json_paths_add(&p, "/a~2", &e), -1);
         assert_int_equal(json_paths_add(&p, "/a~", &e), -1);
-        json_paths_release(&p);
+        json_paths_fini(&p);
 }
 
 /* jansson takes some texts that we do not (deeper than 64) and the reverse is a fault of ours; numbers out of its range

@@ -85,7 +85,7 @@ static void end(void)
 {
         mqtt_intake_release(&in);
         tags_free(d.tags);
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
 }
 
 static int take(const char *topic, const char *payload, uint16_t mid, bool dup)

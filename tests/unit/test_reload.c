@@ -34,7 +34,7 @@ static struct config *load(const char *yaml)
                 faults_print(&f, stderr);
                 fail();
         }
-        faults_release(&f);
+        faults_fini(&f);
         return c;
 }
 

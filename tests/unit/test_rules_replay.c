@@ -207,17 +207,17 @@ static void test_learned(void **state)
         assert_true(quiet.noise > 0.25 && quiet.noise < 0.35);
         assert_true(quiet.deadband > 0.9 && quiet.deadband < 2);
         assert_true(quiet.period_us == 1000000 && quiet.off_delay_us >= 3000000);
-        learn_release(&l);
+        learn_fini(&l);
 
         learn_from(&l, 20000, 2); /* two failures don't set the limit they are to be caught by */
         assert_int_equal(learn_propose(&l, &incident), 0);
         assert_true(fabs(incident.lo - quiet.lo) < 2 && fabs(incident.hi - quiet.hi) < 2);
-        learn_release(&l);
+        learn_fini(&l);
 
         learn_from(&l, 20000, 50); /* what happens every few minutes is operation */
         assert_int_equal(learn_propose(&l, &often), 0);
         assert_true(often.lo < 20);
-        learn_release(&l);
+        learn_fini(&l);
 }
 
 static void test_learned_nothing(void **state)
@@ -228,15 +228,15 @@ static void test_learned_nothing(void **state)
         for (int i = 0; i < LEARN_MIN - 1; i++)
                 learn_add(&l, i, i);
         assert_int_equal(learn_propose(&l, &out), LEARN_E_FEW);
-        learn_release(&l);
+        learn_fini(&l);
         for (int i = 0; i < 1000; i++)
                 learn_add(&l, i, 4);
         assert_int_equal(learn_propose(&l, &out), LEARN_E_STILL);
-        learn_release(&l);
+        learn_fini(&l);
         for (int i = 0; i < 1000; i++) /* moves, in no time */
                 learn_add(&l, 5, i);
         assert_int_equal(learn_propose(&l, &out), LEARN_E_STILL);
-        learn_release(&l);
+        learn_fini(&l);
 }
 
 int main(void)

@@ -125,7 +125,7 @@ static int tear_down(void **state)
         tags_free(b.d.tags);
         if (b.master >= 0)
                 close(b.master);
-        rt_sim_release(&b.sim);
+        rt_sim_fini(&b.sim);
         return 0;
 }
 

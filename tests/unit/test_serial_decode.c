@@ -54,7 +54,7 @@ static int decode(const struct serial_conf *conf, const uint8_t *frame, size_t l
 
         assert_int_equal(serial_decoder_init(&d, conf, &key, &e), 0);
         r = serial_decode(&d, frame, len, NOW_US, &out);
-        serial_decoder_release(&d);
+        serial_decoder_fini(&d);
         for (size_t i = 0; i < out.n; i++)
                 assert_int_equal(out.r[i].arrival_us, NOW_US);
         return r;
@@ -175,7 +175,7 @@ static void wrong_expressions(void **state)
                 assert_int_equal(serial_decoder_init(&d, &conf, &key, &e), -1);
                 assert_string_equal(key, rows[i].key);
                 assert_string_equal(e.text, rows[i].told);
-                serial_decoder_release(&d);
+                serial_decoder_fini(&d);
         }
 }
 

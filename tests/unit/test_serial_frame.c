@@ -55,7 +55,7 @@ static void run(const struct serial_conf *conf, const char *bytes, size_t len, s
         while ((found = serial_frame_flush(&f, &frame)) != SERIAL_MORE)
                 put(out, found, &frame);
         assert_true(serial_framer_empty(&f));
-        serial_framer_release(&f);
+        serial_framer_fini(&f);
 }
 
 static void check(const struct serial_conf *conf, const char *bytes, size_t len, const char *expected)
@@ -237,7 +237,7 @@ static void a_buffer_never_fills(void **state)
                                 while (serial_frame_next(&f, &frame) != SERIAL_MORE)
                                         assert_true(frame.len <= 4096 + 3);
                         }
-                        serial_framer_release(&f);
+                        serial_framer_fini(&f);
                 }
         }
 }

@@ -136,7 +136,7 @@ static void test_driver(void **state)
         assert_true(stopped);
         sim_ops.fini(&d);
         tags_free(d.tags);
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
 }
 
 int main(void)

@@ -85,7 +85,7 @@ static void end(void)
 {
         mqtt_intake_release(&in);
         tags_free(d.tags);
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
 }
 
 /* A message of so many metrics m0, m1, … with aliases of their number; data has aliases only. */

@@ -148,7 +148,7 @@ static int teardown(void **state)
 
         if (h->spool)
                 close_spool(h);
-        rt_sim_release(&h->sim);
+        rt_sim_fini(&h->sim);
         dir = opendir(h->dir);
         while ((d = readdir(dir)))
                 if (d->d_name[0] != '.') {

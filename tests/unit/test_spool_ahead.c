@@ -137,8 +137,8 @@ static void test_arithmetic(void **state)
                 lane_committed(&l, l.appended, l.acked, &l.ahead);
                 check_against_model(&l);
                 assert_int_equal(l.ahead.n, 0);
-                lane_release(&l);
-                rt_sim_release(&sim);
+                lane_account_fini(&l);
+                rt_sim_fini(&sim);
         }
         assert_true(most > 3);
 }
@@ -187,7 +187,7 @@ static int tear_down(void **state)
 
         spool_abandon(T.spool);
         tags_free(T.tags);
-        rt_sim_release(&T.sim);
+        rt_sim_fini(&T.sim);
         snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
         return system(cmd);
 }

@@ -51,7 +51,7 @@ static void close_spool(bool clean)
         else
                 spool_abandon(T.spool);
         tags_free(T.tags);
-        rt_sim_release(&T.sim);
+        rt_sim_fini(&T.sim);
 }
 
 static int set_up(void **state)

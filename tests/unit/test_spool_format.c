@@ -426,7 +426,7 @@ static int end(void **state)
                 tags_free(tags);
         }
         spool_fetch_free(&fetch);
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
         snprintf(command, sizeof(command), "rm -rf %s", dir);
         return system(command);
 }

@@ -69,7 +69,7 @@ static int tear_down(void **state)
 
         assert_true(spool_close(T.spool));
         tags_free(T.tags);
-        rt_sim_release(&T.sim);
+        rt_sim_fini(&T.sim);
         snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
         return system(cmd);
 }

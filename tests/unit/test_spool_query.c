@@ -93,7 +93,7 @@ static int teardown(void **state)
         char path[128];
 
         close_spool();
-        rt_sim_release(&house.sim);
+        rt_sim_fini(&house.sim);
         for (int i = 0; i < 5; i++) {
                 snprintf(path, sizeof(path), "%s%s", house.path, names[i]);
                 unlink(path);

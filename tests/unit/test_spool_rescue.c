@@ -173,7 +173,7 @@ static int teardown(void **state)
 
         if (h->spool)
                 leave(h, false);
-        rt_sim_release(&h->sim);
+        rt_sim_fini(&h->sim);
         dir = opendir(h->dir);
         while ((d = readdir(dir)))
                 if (d->d_name[0] != '.') {

@@ -73,7 +73,7 @@ static int teardown(void **state)
         rt_sim_cut(&sim);
         spool_abandon(spool);
         tags_free(tags);
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
         snprintf(command, sizeof(command), "rm -rf %s", dir);
         return system(command);
 }

@@ -86,7 +86,7 @@ static int teardown(void **state)
         spool_abandon(spool);
         tags_free(tags);
         spool_fetch_free(&fetch);
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
         snprintf(command, sizeof(command), "rm -rf %s", dir);
         return system(command);
 }

@@ -196,7 +196,7 @@ static int teardown(void **state)
         rt_sim_cut(&sim);
         spool_close(spool);
         tags_free(tags);
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
         for (size_t i = 0; i < sizeof(suffix) / sizeof(*suffix); i++) {
                 snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
                 unlink(name);

@@ -250,7 +250,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        rt_sim_release(&sim);
+        rt_sim_fini(&sim);
         remove_all();
         return rmdir(dir);
 }

@@ -105,7 +105,7 @@ static int tear_down(void **state)
         char cmd[128];
 
         agent_abandon(&T.agent);
-        rt_sim_release(&T.sim);
+        rt_sim_fini(&T.sim);
         snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
         assert_int_equal(system(cmd), 0);
         return 0;

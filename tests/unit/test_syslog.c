@@ -179,7 +179,7 @@ static int tear_down(void **state)
         for (size_t i = 0; i < WATCHES; i++)
                 assert_null(b.watches[i]);
         tags_free(b.d.tags);
-        rt_sim_release(&b.sim);
+        rt_sim_fini(&b.sim);
         return 0;
 }
 

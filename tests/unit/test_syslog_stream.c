@@ -61,7 +61,7 @@ static void run(const char *bytes, size_t len, size_t piece, struct sink *out)
         strcpy(out->text + out->len, "#");
         out->len++;
         drain(&s, true, out);
-        syslog_stream_release(&s);
+        syslog_stream_fini(&s);
 }
 
 static void check(const char *bytes, size_t len, const char *expected)
