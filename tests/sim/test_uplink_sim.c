@@ -285,7 +285,7 @@ static void on_uplink_state(void *ctx, bool up, const char *why)
         w->told = up;
 }
 
-static void open_house(struct world *w)
+static void open_fixture(struct world *w)
 {
         struct spool_upcalls from_spool = {.on_committed = on_committed, .on_dropped = on_dropped, .ctx = w};
         struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .ctx = w};
@@ -323,7 +323,7 @@ static void cut(struct world *w)
         uplink_free(w->uplink);
         spool_abandon(w->spool);
         tags_free(w->tags);
-        open_house(w);
+        open_fixture(w);
 }
 
 static bool is_accounted(const struct world *w, enum spool_lane lane, uint64_t seq)
@@ -418,10 +418,10 @@ static void set_up(struct world *w, const struct scenario *sc)
                                     .backfill_rate_limit_bytes_s = sc->backfill_rate_limit,
                                     .live_first = !sc->plain && !sc->late,
                                     .backfill_after_us = sc->backfill_after_s ? sc->backfill_after_s * S : MINUTE};
-        open_house(w);
+        open_fixture(w);
 }
 
-static void end_house(struct world *w)
+static void end_fixture(struct world *w)
 {
         struct spool_counts c;
 
@@ -486,7 +486,7 @@ static void run_scenario(void **state)
                 assert_true(w->n_backfill > 0);
         if (sc->fresh_s)
                 assert_true(w->n_overtaken > w->n_backfill / 2);
-        end_house(w);
+        end_fixture(w);
         free(w);
 }
 

@@ -23,14 +23,14 @@
 
 #define WALL_US 1795428000000000
 
-struct house {
+struct fixture {
         struct rt_sim sim;
         char dir[64], path[96];
         struct tags *tags;
         struct spool *spool;
 };
 
-static void append(struct house *h, uint32_t tag, const struct reading *like)
+static void append(struct fixture *h, uint32_t tag, const struct reading *like)
 {
         struct reading r = *like;
 
@@ -40,7 +40,7 @@ static void append(struct house *h, uint32_t tag, const struct reading *like)
         rt_sim_run(&h->sim, h->sim.now.mono_us + 1000000, NULL, NULL);
 }
 
-static void fill(struct house *h)
+static void fill(struct fixture *h)
 {
         uint32_t temp, note;
 
@@ -60,7 +60,7 @@ static void fill(struct house *h)
 static int setup(void **state)
 {
         static const struct spool_upcalls none = {0};
-        struct house *h = calloc(1, sizeof(*h));
+        struct fixture *h = calloc(1, sizeof(*h));
         struct spool_conf conf = {.max_size_bytes = 64 << 20,
                                   .commit_interval_us = 100000,
                                   .keep_delivered_us = 3600000000,
@@ -88,7 +88,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         DIR *d = opendir(h->dir);
         struct dirent *entry;
 
@@ -102,7 +102,7 @@ static int teardown(void **state)
 }
 
 /* Runs a command line on the spool; *text is what it printed. */
-static int run(struct house *h, const char *const *words, char **text)
+static int run(struct fixture *h, const char *const *words, char **text)
 {
         const char *argv[12] = {"millrace", "--spool", h->path};
         struct cli c = {.now_us = WALL_US + 10000000, .lines = 10};
@@ -122,7 +122,7 @@ static int run(struct house *h, const char *const *words, char **text)
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static void check(struct house *h, const char *const *words, int result, const char *expected)
+static void check(struct fixture *h, const char *const *words, int result, const char *expected)
 {
         char *text;
 
@@ -137,7 +137,7 @@ static const char record_3[] = "{\"id\":\"gw-7:1:3\",\"gateway\":\"gw-7\",\"sour
 
 static void test_export(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
 
         check(h, WORDS("spool", "export", "--tag", "press-*/temp", "--until", "2026-11-23T10:00:03Z"), 0, record_3);
         check(h, WORDS("spool", "export", "--csv", "--all"), 0,
@@ -158,7 +158,7 @@ static void test_export(void **state)
 
 static void test_tail(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
 
         check(h, WORDS("spool", "tail", "-n", "2"), 0,
               "SEQ\tTIME\tTAG\tVALUE\tUNIT\tQUALITY\tSTATE\n"
@@ -169,7 +169,7 @@ static void test_tail(void **state)
 
 static void test_show(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         char *text;
 
         check(h, WORDS("spool", "show", "3"), CLI_OK,
@@ -189,7 +189,7 @@ static void test_show(void **state)
 
 static void test_lists(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         char *text;
 
         assert_int_equal(run(h, WORDS("spool", "ls", "--json"), &text), CLI_OK);
@@ -217,7 +217,7 @@ static void test_lists(void **state)
 /* No daemon: the same keys from the file, and "no" for an answer. */
 static void test_sql(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         char *text;
 
         check(h, WORDS("spool", "sql", "SELECT seq, value AS v, NULL AS absent FROM reading WHERE seq < 3"), 0,

@@ -21,7 +21,7 @@
 
 #define WALL_US 1795428000000000
 
-struct house {
+struct fixture {
         struct rt_sim sim;
         char dir[64], path[96];
         struct spool_conf conf;
@@ -50,24 +50,24 @@ static uint64_t file_bytes(const char *path)
 
 static void on_room(void *ctx)
 {
-        ((struct house *)ctx)->n_room++;
+        ((struct fixture *)ctx)->n_room++;
 }
 
 static void on_committed(void *ctx)
 {
-        ((struct house *)ctx)->n_committed++;
+        ((struct fixture *)ctx)->n_committed++;
 }
 
 static void on_pressure(void *ctx, bool high)
 {
-        struct house *h = ctx;
+        struct fixture *h = ctx;
 
         (*(high ? &h->n_high : &h->n_low))++;
 }
 
 static void on_fault(void *ctx, const char *what)
 {
-        struct house *h = ctx;
+        struct fixture *h = ctx;
 
         (*(what ? &h->n_fault : &h->n_works))++;
 }
@@ -75,10 +75,10 @@ static void on_fault(void *ctx, const char *what)
 static void on_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason)
 {
         assert_int_equal(n, last_seq - first_seq + 1);
-        ((struct house *)ctx)->dropped += n;
+        ((struct fixture *)ctx)->dropped += n;
 }
 
-static void open_spool(struct house *h)
+static void open_spool(struct fixture *h)
 {
         struct err e = {{0}};
 
@@ -87,35 +87,35 @@ static void open_spool(struct house *h)
                 fail_msg("%s", e.text);
 }
 
-static void leave(struct house *h)
+static void leave(struct fixture *h)
 {
         tags_free(h->tags);
         h->tags = NULL;
         h->spool = NULL;
 }
 
-static void close_spool(struct house *h)
+static void close_spool(struct fixture *h)
 {
         rt_sim_cut(&h->sim);
         assert_true(spool_close(h->spool));
         leave(h);
 }
 
-static void cut_power(struct house *h)
+static void cut_power(struct fixture *h)
 {
         rt_sim_cut(&h->sim);
         spool_abandon(h->spool);
         leave(h);
 }
 
-static void run_for(struct house *h, int64_t us)
+static void run_for(struct fixture *h, int64_t us)
 {
         rt_sim_run(&h->sim, h->sim.now.mono_us + us, NULL, NULL);
 }
 
 static int setup(void **state)
 {
-        struct house *h = calloc(1, sizeof(*h));
+        struct fixture *h = calloc(1, sizeof(*h));
 
         strcpy(h->dir, "/tmp/test_spool_XXXXXX");
         assert_non_null(mkdtemp(h->dir));
@@ -141,7 +141,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct dirent *d;
         char name[400];
         DIR *dir;
@@ -161,7 +161,7 @@ static int teardown(void **state)
         return 0;
 }
 
-static struct reading reading(struct house *h, const char *source, double v)
+static struct reading reading(struct fixture *h, const char *source, double v)
 {
         struct reading r = {.ts_us = h->sim.now.wall_us, .arrival_us = h->sim.now.wall_us, .type = READING_F64};
 
@@ -170,7 +170,7 @@ static struct reading reading(struct house *h, const char *source, double v)
         return r;
 }
 
-static int put(struct house *h, const char *source, double v)
+static int put(struct fixture *h, const char *source, double v)
 {
         struct reading r = reading(h, source, v);
 
@@ -178,7 +178,7 @@ static int put(struct house *h, const char *source, double v)
 }
 
 /* Asks the file itself, past everything the spool keeps in memory. */
-static int64_t ask(struct house *h, const char *sql)
+static int64_t ask(struct fixture *h, const char *sql)
 {
         sqlite3 *c;
         sqlite3_stmt *st;
@@ -193,7 +193,7 @@ static int64_t ask(struct house *h, const char *sql)
         return v;
 }
 
-static void check_counts(struct house *h, uint64_t accepted, uint64_t delivered, uint64_t held, uint64_t dropped)
+static void check_counts(struct fixture *h, uint64_t accepted, uint64_t delivered, uint64_t held, uint64_t dropped)
 {
         struct spool_counts c;
 
@@ -218,7 +218,7 @@ static void on_durable(struct spool_sync *q)
         list_entry(q, struct waiter, q)->n++;
 }
 
-static void commit(struct house *h)
+static void commit(struct fixture *h)
 {
         struct waiter w = {.q.on_durable = on_durable};
 
@@ -238,7 +238,7 @@ static void on_rows(struct spool_fetch *f)
         n_fetched++;
 }
 
-static void fetch(struct house *h, struct spool_fetch *f, uint64_t after)
+static void fetch(struct fixture *h, struct spool_fetch *f, uint64_t after)
 {
         int before = n_fetched;
 
@@ -251,7 +251,7 @@ static void fetch(struct house *h, struct spool_fetch *f, uint64_t after)
 
 static void an_append_comes_back(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_fetch f;
 
         assert_int_equal(put(h, "press-1", 71.5), 0);
@@ -282,7 +282,7 @@ static void an_append_comes_back(void **state)
 
 static void every_type_comes_back_as_it_was(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct reading in[8];
         struct spool_fetch f;
         static const char raw[] = {0, 1, (char)0xff, 0};
@@ -346,7 +346,7 @@ static void every_type_comes_back_as_it_was(void **state)
 
 static void a_large_text_comes_alone(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct reading r = reading(h, "scale", 0);
         struct spool_fetch f;
         char *big = malloc(300000);
@@ -377,7 +377,7 @@ static void a_large_text_comes_alone(void **state)
 
 static void a_tags_time_only_grows(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         int64_t at = h->sim.now.wall_us;
         struct reading r = reading(h, "press-1", 1);
         struct spool_fetch f;
@@ -413,7 +413,7 @@ static void a_tags_time_only_grows(void **state)
 
 static void the_interval_commits_and_a_sync_at_once(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct waiter w = {.q.on_durable = on_durable}, late = {.q.on_durable = on_durable};
 
         put(h, "press-1", 1);
@@ -448,7 +448,7 @@ static void the_interval_commits_and_a_sync_at_once(void **state)
 
 static void a_full_batch_says_busy_then_room(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
 
         h->sim.work_delay_us = 50000;
         for (int i = 0; i < 2000; i++)
@@ -473,7 +473,7 @@ static void a_full_batch_says_busy_then_room(void **state)
 
 static void the_watermark_steps_over_what_was_dropped(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
 
         for (int i = 0; i < 5; i++)
                 put(h, "press-1", i);
@@ -501,7 +501,7 @@ static void the_watermark_steps_over_what_was_dropped(void **state)
 
 static void a_poisoned_row_is_set_aside(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
 
         for (int i = 0; i < 5; i++)
@@ -526,7 +526,7 @@ static void a_poisoned_row_is_set_aside(void **state)
 
 static void delivered_rows_stay_a_while_then_go(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
 
         for (int i = 0; i < 70000; i++) {
                 put(h, "press-1", i);
@@ -546,7 +546,7 @@ static void delivered_rows_stay_a_while_then_go(void **state)
 }
 
 /* Readings with text until the budget is used up several times over. */
-static void flood(struct house *h, int policy)
+static void flood(struct fixture *h, int policy)
 {
         static char text[700];
         struct reading r;
@@ -573,7 +573,7 @@ static void flood(struct house *h, int policy)
 
 static void full_drops_the_oldest_but_for_pinned(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
 
         spool_pin(h->spool, SPOOL_SAMPLES, 0);
@@ -595,7 +595,7 @@ static void full_drops_the_oldest_but_for_pinned(void **state)
 
 static void full_drops_the_newest(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
 
         flood(h, SPOOL_DROP_NEWEST);
@@ -607,7 +607,7 @@ static void full_drops_the_newest(void **state)
 
 static void full_blocks_until_there_is_room(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         int before;
 
@@ -634,7 +634,7 @@ static void full_blocks_until_there_is_room(void **state)
 static void room_comes_back_however_the_acks_come(void **state)
 {
         static char text[700];
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         struct reading r;
 
@@ -664,7 +664,7 @@ static void room_comes_back_however_the_acks_come(void **state)
 
 static void events_have_a_share_of_their_own(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         struct spool_fetch f;
         char body[1000];
@@ -698,7 +698,7 @@ static void events_have_a_share_of_their_own(void **state)
 
 static void quarantine_is_bounded(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         static char payload[20000];
 
@@ -724,7 +724,7 @@ static void seen(void *ctx, const struct reading *r)
 
 static void recent_packet_ids_are_told(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         int n = 0;
 
         for (int i = 1; i <= 100; i++) {
@@ -744,7 +744,7 @@ static void recent_packet_ids_are_told(void **state)
 /* A table in the way makes the transaction fail without any trick on the file system. */
 static void a_failing_disk_loses_nothing(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         sqlite3 *db;
 
@@ -778,7 +778,7 @@ static void a_failing_disk_loses_nothing(void **state)
         assert_false(c.failing);
 }
 
-static void refused_with(struct house *h, const char *gateway, const char *words)
+static void refused_with(struct fixture *h, const char *gateway, const char *words)
 {
         struct tags *tags = tags_new(10);
         struct spool *s = NULL;
@@ -809,7 +809,7 @@ static void run_sql(const char *path, const char *sql)
 
 static void a_wrong_file_is_refused_by_name(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         char other[128];
 
         refused_with(h, "gw-7", "in use by process");
@@ -832,7 +832,7 @@ static void a_wrong_file_is_refused_by_name(void **state)
 
 static void an_epoch_is_never_used_twice(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         struct stat st;
 
@@ -852,7 +852,7 @@ static void an_epoch_is_never_used_twice(void **state)
         assert_int_equal(ask(h, "SELECT value FROM meta WHERE key = 'epoch'"), 2);
 }
 
-static sqlite3 *lock_file(struct house *h)
+static sqlite3 *lock_file(struct fixture *h)
 {
         sqlite3 *c;
 
@@ -882,7 +882,7 @@ static int (*count_sleeps(void))(sqlite3_vfs *, int)
 
 static void a_retry_acks_nothing_past_a_dead_letter(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         int (*before)(sqlite3_vfs *, int) = count_sleeps();
         struct spool_counts c;
         sqlite3 *lock;
@@ -916,7 +916,7 @@ static void a_retry_acks_nothing_past_a_dead_letter(void **state)
 static void a_locked_file_holds_up_the_end_for_a_second_at_most(void **state)
 {
         for (int running = 0; running < 2; running++) {
-                struct house *h = *state;
+                struct fixture *h = *state;
                 int (*before)(sqlite3_vfs *, int) = count_sleeps();
                 sqlite3 *lock = lock_file(h);
 
@@ -939,7 +939,7 @@ static void a_locked_file_holds_up_the_end_for_a_second_at_most(void **state)
  * hook is that instant; another connection may do there what it likes.
  */
 static struct {
-        struct house *h;
+        struct fixture *h;
         struct spool_fetch f;
         bool fetching;
         uint64_t pin, sent, n_sent, n_dropped, n_both;
@@ -997,7 +997,7 @@ static int on_connection(sqlite3 *c, const char **message, const struct sqlite3_
 
 static void no_row_is_both_sent_and_dropped(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         char text[400];
 
         close_spool(h);

@@ -21,14 +21,14 @@ static struct {
         char dir[64], path[96];
         struct tags *tags;
         struct spool *spool;
-} house;
+} fixture;
 
 enum { N = 3000 };
 #define WALL_US 1795428000000000
 
 static void open_spool(void)
 {
-        struct spool_conf conf = {.path = house.path,
+        struct spool_conf conf = {.path = fixture.path,
                                   .max_size_bytes = 64 << 20,
                                   .commit_interval_us = 1000,
                                   .keep_delivered_us = 3600000000,
@@ -37,14 +37,14 @@ static void open_spool(void)
                                   .quarantine_bytes = 1 << 20};
         struct err e = {{0}};
 
-        house.tags = tags_new(100);
-        if (spool_open(&house.spool, &house.sim.rt, &conf, "gw-7", house.tags, NULL, &e) < 0)
+        fixture.tags = tags_new(100);
+        if (spool_open(&fixture.spool, &fixture.sim.rt, &conf, "gw-7", fixture.tags, NULL, &e) < 0)
                 fail_msg("%s", e.text);
 }
 
 static void run(void)
 {
-        rt_sim_run(&house.sim, house.sim.now.mono_us + 100000, NULL, NULL);
+        rt_sim_run(&fixture.sim, fixture.sim.now.mono_us + 100000, NULL, NULL);
 }
 
 /* Odd seqs are press-1/temp numbers, even ones press-2/state texts; 1..1000 delivered, 3001 refused, 500 set aside. */
@@ -53,38 +53,38 @@ static int setup(void **state)
         struct reading num = {.ts_us = WALL_US, .arrival_us = WALL_US, .type = READING_F64};
         struct reading text = {.ts_us = WALL_US, .arrival_us = WALL_US, .type = READING_TEXT, .len = 4};
 
-        strcpy(house.dir, "/tmp/test_spool_query_XXXXXX");
-        assert_non_null(mkdtemp(house.dir));
-        snprintf(house.path, sizeof(house.path), "%s/spool.db", house.dir);
-        rt_sim_init(&house.sim, 1, WALL_US);
+        strcpy(fixture.dir, "/tmp/test_spool_query_XXXXXX");
+        assert_non_null(mkdtemp(fixture.dir));
+        snprintf(fixture.path, sizeof(fixture.path), "%s/spool.db", fixture.dir);
+        rt_sim_init(&fixture.sim, 1, WALL_US);
         open_spool();
-        tags_intern(house.tags, "press-1", "temp", "degC", "\"line\":\"l1\"", "plant", &num.tag);
-        tags_intern(house.tags, "press-2", "state", "", "", "plant", &text.tag);
+        tags_intern(fixture.tags, "press-1", "temp", "degC", "\"line\":\"l1\"", "plant", &num.tag);
+        tags_intern(fixture.tags, "press-2", "state", "", "", "plant", &text.tag);
         text.v.text = "idle";
         for (int i = 1; i <= N; i++) {
                 num.ts_us = text.ts_us = WALL_US + i * 1000;
                 num.v.f64 = i;
-                assert_int_equal(spool_append(house.spool, i % 2 ? &num : &text), 0);
+                assert_int_equal(spool_append(fixture.spool, i % 2 ? &num : &text), 0);
         }
-        spool_refuse(house.spool, 1, "memory_full");
-        spool_append_event(house.spool, 77, "alarm", 700, num.tag, "\"a\":1", 5);
-        spool_append_event(house.spool, 78, "link", 100, SPOOL_NO_TAG, "\"b\":2", 5);
-        spool_quarantine(house.spool, "plant", "a/b", "not a number", "x\0y", 3);
+        spool_refuse(fixture.spool, 1, "memory_full");
+        spool_append_event(fixture.spool, 77, "alarm", 700, num.tag, "\"a\":1", 5);
+        spool_append_event(fixture.spool, 78, "link", 100, SPOOL_NO_TAG, "\"b\":2", 5);
+        spool_quarantine(fixture.spool, "plant", "a/b", "not a number", "x\0y", 3);
         run();
-        spool_dead_letter(house.spool, SPOOL_SAMPLES, 500, "too large");
-        spool_ack(house.spool, SPOOL_SAMPLES, 1000);
+        spool_dead_letter(fixture.spool, SPOOL_SAMPLES, 500, "too large");
+        spool_ack(fixture.spool, SPOOL_SAMPLES, 1000);
         run();
         return 0;
 }
 
 static void close_spool(void)
 {
-        if (!house.spool)
+        if (!fixture.spool)
                 return;
-        rt_sim_cut(&house.sim);
-        assert_true(spool_close(house.spool));
-        tags_free(house.tags);
-        house.spool = NULL;
+        rt_sim_cut(&fixture.sim);
+        assert_true(spool_close(fixture.spool));
+        tags_free(fixture.tags);
+        fixture.spool = NULL;
 }
 
 static int teardown(void **state)
@@ -93,12 +93,12 @@ static int teardown(void **state)
         char path[128];
 
         close_spool();
-        rt_sim_fini(&house.sim);
+        rt_sim_fini(&fixture.sim);
         for (int i = 0; i < 5; i++) {
-                snprintf(path, sizeof(path), "%s%s", house.path, names[i]);
+                snprintf(path, sizeof(path), "%s%s", fixture.path, names[i]);
                 unlink(path);
         }
-        rmdir(house.dir);
+        rmdir(fixture.dir);
         return 0;
 }
 
@@ -126,7 +126,7 @@ static struct spool_query *open_query(void)
         struct spool_query *q;
         struct err e = {{0}};
 
-        if (spool_query_open(&q, house.path, &e) < 0)
+        if (spool_query_open(&q, fixture.path, &e) < 0)
                 fail_msg("%s", e.text);
         assert_string_equal(spool_query_gateway(q), "gw-7");
         assert_int_equal(spool_query_epoch(q), 1);
@@ -202,7 +202,7 @@ static void counts_are_the_daemons(void **state)
         struct spool_counts mine, theirs;
         struct err e = {{0}};
 
-        spool_counts(house.spool, &theirs);
+        spool_counts(fixture.spool, &theirs);
         assert_int_equal(spool_query_counts(q, &mine, &e), 0);
         assert_int_equal(mine.accepted, N + 1);
         assert_int_equal(mine.accepted, theirs.accepted);
@@ -299,10 +299,10 @@ static void a_wrong_file_is_named(void **state)
         char path[128];
         FILE *f;
 
-        snprintf(path, sizeof(path), "%s.none", house.path);
+        snprintf(path, sizeof(path), "%s.none", fixture.path);
         assert_int_equal(spool_query_open(&q, path, &e), -1);
         assert_non_null(strstr(e.text, path));
-        snprintf(path, sizeof(path), "%s.epoch", house.path);
+        snprintf(path, sizeof(path), "%s.epoch", fixture.path);
         f = fopen(path, "w");
         fprintf(f, "%600s", "this is no database");
         fclose(f);

@@ -24,7 +24,7 @@
 
 enum { ROWS = 6000, ACKED = 1000, LONG_EVERY = 50, LONG_BYTES = 9000, N_TAGS = 5 };
 
-struct house {
+struct fixture {
         struct rt_sim sim;
         char dir[64], path[96];
         struct spool_conf conf;
@@ -33,7 +33,7 @@ struct house {
         struct err e;
 };
 
-static bool try_open(struct house *h)
+static bool try_open(struct fixture *h)
 {
         h->tags = tags_new(1000);
         h->e.text[0] = '\0';
@@ -44,12 +44,12 @@ static bool try_open(struct house *h)
         return false;
 }
 
-static void run_for(struct house *h, int64_t us)
+static void run_for(struct fixture *h, int64_t us)
 {
         rt_sim_run(&h->sim, h->sim.now.mono_us + us, NULL, NULL);
 }
 
-static void leave(struct house *h, bool clean)
+static void leave(struct fixture *h, bool clean)
 {
         rt_sim_cut(&h->sim);
         if (clean)
@@ -61,7 +61,7 @@ static void leave(struct house *h, bool clean)
 }
 
 /* Row `seq` holds seq: as a number, or at the head of a text that needs overflow pages. */
-static void append_all(struct house *h)
+static void append_all(struct fixture *h)
 {
         static char text[LONG_BYTES];
 
@@ -86,7 +86,7 @@ static void append_all(struct house *h)
 }
 
 /* One that an operator shelved, with what was said, and one that is active. */
-static void put_alarms(struct house *h)
+static void put_alarms(struct fixture *h)
 {
         struct spool_alarm a = {.source = "press-1",
                                 .tag = "tag-1",
@@ -130,7 +130,7 @@ static void put_alarms(struct house *h)
 }
 
 /* ACKED delivered, two seqs in the ledger, an event, and the rest held; in the database and in the WAL. */
-static void fill(struct house *h, bool clean)
+static void fill(struct fixture *h, bool clean)
 {
         static const char body[] = "\"kind\":\"link\",\"state\":\"down\"";
 
@@ -146,7 +146,7 @@ static void fill(struct house *h, bool clean)
 
 static int setup(void **state)
 {
-        struct house *h = calloc(1, sizeof(*h));
+        struct fixture *h = calloc(1, sizeof(*h));
 
         strcpy(h->dir, "/tmp/test_rescue_XXXXXX");
         assert_non_null(mkdtemp(h->dir));
@@ -166,7 +166,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct dirent *d;
         char name[400];
         DIR *dir;
@@ -206,7 +206,7 @@ static void overwrite(const char *path, off_t at, int byte, size_t n)
         free(junk);
 }
 
-static char *beside(const struct house *h, const char *suffix)
+static char *beside(const struct fixture *h, const char *suffix)
 {
         static char name[200];
 
@@ -252,23 +252,23 @@ static void copy(const char *from, const char *to)
         close(out);
 }
 
-static void garbage_header(struct house *h)
+static void garbage_header(struct fixture *h)
 {
         overwrite(h->path, 0, 0xa5, 100);
 }
 
-static void zeroed_first_page(struct house *h)
+static void zeroed_first_page(struct fixture *h)
 {
         overwrite(h->path, 0, 0, 4096);
 }
 
-static void torn_first_page(struct house *h)
+static void torn_first_page(struct fixture *h)
 {
         overwrite(h->path, 110, 0xff, 3900); /* behind the header of its tree */
 }
 
 /* The root of `sample`: SQLite can't reach a single row any more. */
-static void no_root(struct house *h)
+static void no_root(struct fixture *h)
 {
         off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'sample'");
 
@@ -276,24 +276,24 @@ static void no_root(struct house *h)
         unlink(beside(h, "-shm"));
 }
 
-static void no_tags(struct house *h)
+static void no_tags(struct fixture *h)
 {
         off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'tag'");
 
         overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
 }
 
-static void cut_in_half(struct house *h)
+static void cut_in_half(struct fixture *h)
 {
         assert_int_equal(truncate(h->path, size_of(h->path) / 2 / 4096 * 4096 + 1000), 0);
 }
 
-static void cut_to_nothing(struct house *h)
+static void cut_to_nothing(struct fixture *h)
 {
         assert_int_equal(truncate(h->path, 0), 0);
 }
 
-static void foreign_wal(struct house *h)
+static void foreign_wal(struct fixture *h)
 {
         char other[200];
 
@@ -308,26 +308,26 @@ static void foreign_wal(struct house *h)
         unlink(beside(h, "-other-shm"));
 }
 
-static void marked(struct house *h)
+static void marked(struct fixture *h)
 {
         int fd = open(beside(h, ".damaged"), O_WRONLY | O_CREAT, 0640);
 
         close(fd);
 }
 
-static void swapped_tags(struct house *h)
+static void swapped_tags(struct fixture *h)
 {
         run_sql(h->path, "UPDATE tag SET id = 90 WHERE id = 2");
 }
 
-static void no_meta(struct house *h)
+static void no_meta(struct fixture *h)
 {
         run_sql(h->path, "DELETE FROM meta WHERE key = 'epoch'");
 }
 
 /* ---- what must come of it ---- */
 
-static char *aside_of(const struct house *h)
+static char *aside_of(const struct fixture *h)
 {
         static char name[400];
         struct dirent *d;
@@ -343,13 +343,13 @@ static char *aside_of(const struct house *h)
 
 struct damage {
         const char *what;
-        void (*make)(struct house *h);
+        void (*make)(struct fixture *h);
         bool clean;     /* all in the database, no WAL */
         uint64_t least; /* readings that can be carried over */
 };
 
 /* In order, each what it was under its old seq, nothing delivered, dropped or twice; lost + carried = held. */
-static void check_alarms(struct house *h)
+static void check_alarms(struct fixture *h)
 {
         assert_int_equal(ask(h->path, "SELECT count(*) FROM alarm"), 2);
         assert_int_equal(ask(h->path, "SELECT visibility || severity || activations || active || unacked FROM alarm"
@@ -364,7 +364,7 @@ static void check_alarms(struct house *h)
         assert_int_equal(ask(h->path, "SELECT value FROM meta WHERE key = 'alarm_told'"), 0);
 }
 
-static void check_carried(struct house *h, const struct damage *d)
+static void check_carried(struct fixture *h, const struct damage *d)
 {
         int64_t n = ask(h->path, "SELECT count(*) FROM reading"), lost = ask(h->path, "SELECT lost_n FROM rescue");
         struct spool_counts c;
@@ -392,7 +392,7 @@ static void check_carried(struct house *h, const struct damage *d)
                 ask(h->path, "SELECT count(*) = 1 AND max(integrity_check) = 'ok' FROM pragma_integrity_check"), 1);
 }
 
-static void check_goes_on(struct house *h)
+static void check_goes_on(struct fixture *h)
 {
         struct reading r = {.ts_us = h->sim.now.wall_us, .arrival_us = h->sim.now.wall_us, .type = READING_F64};
         struct spool_counts before, c;
@@ -429,7 +429,7 @@ static void what_is_readable_is_carried_over(void **state)
         };
 
         for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-                struct house *h;
+                struct fixture *h;
                 off_t before;
 
                 print_message("%s\n", all[i].what);
@@ -468,7 +468,7 @@ static off_t leaf_in_the_middle(const char *path)
 /* A page in the middle that SQLite has no reason to look at when opening. */
 static void a_hole_is_told_by_its_seqs(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         off_t at;
 
         fill(h, true);
@@ -489,7 +489,7 @@ static void a_hole_is_told_by_its_seqs(void **state)
 
 static void a_rescue_that_was_cut_short_starts_over(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         char aside[200];
         FILE *f;
 
@@ -509,7 +509,7 @@ static void a_rescue_that_was_cut_short_starts_over(void **state)
 
 static void a_rescue_that_never_ends_is_left(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         FILE *f;
 
         fill(h, true);
@@ -523,7 +523,7 @@ static void a_rescue_that_never_ends_is_left(void **state)
 
 static void what_is_not_ours_is_not_touched(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         off_t before;
 
         run_sql(h->path, "PRAGMA application_id=99; CREATE TABLE t(x)");
@@ -542,7 +542,7 @@ static void what_is_not_ours_is_not_touched(void **state)
 /* Readers make the -shm anew; a file that lost its WAL stands where the last checkpoint left it. */
 static void a_missing_shm_is_nothing(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
 
         fill(h, false);
@@ -556,7 +556,7 @@ static void a_missing_shm_is_nothing(void **state)
 /* Random bytes anywhere: it opens, or is rescued, and never ends the program. */
 static void any_damage_is_survived(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         uint64_t seed = 1;
 
         fill(h, true);
@@ -580,7 +580,7 @@ static void any_damage_is_survived(void **state)
 /* The database alone is a file as good as any; what it lacks is known from beside it. */
 static void a_wal_that_is_gone_is_told(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct reading r = {.ts_us = h->sim.now.wall_us, .type = READING_I64};
         struct spool_counts c;
         char wal[200];
@@ -608,7 +608,7 @@ static void a_torn_mark_is_none(void **state)
 {
         static const char torn[] =
                 "                   1              9999999                    1                 5000\n";
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         int fd;
 
@@ -625,7 +625,7 @@ static void a_torn_mark_is_none(void **state)
 /* Somebody's tool that writes the WAL back into the database takes nothing away. */
 static void a_wal_that_was_written_back_is_none_that_is_gone(void **state)
 {
-        struct house *h = *state;
+        struct fixture *h = *state;
         struct spool_counts c;
         sqlite3 *db;
 
