@@ -27,7 +27,7 @@ static void read_one(sqlite3_stmt *st, struct spool_baseline *l)
                                      .rule = text_of(st, 3),
                                      .limit_kind = text_of(st, 4),
                                      .form = sqlite3_column_int(st, 5)};
-        if (!memory || n > SPOOL_LEARNED_MAX)
+        if (!memory || n > SPOOL_BASELINE_MAX)
                 return;
         l->n_bytes = (size_t)n;
         memcpy(l->memory, memory, l->n_bytes);
@@ -57,7 +57,7 @@ void spool_put_baseline(struct spool *s, const struct spool_baseline *l)
 {
         struct spool_batch *b = s->gather;
 
-        BUG_ON(l->n_bytes > SPOOL_LEARNED_MAX);
+        BUG_ON(l->n_bytes > SPOOL_BASELINE_MAX);
         if (b->n_baselines >= spool_baseline_rows(&s->plan))
                 return;
         if (b->n_baselines == b->cap_baselines) {

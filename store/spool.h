@@ -224,13 +224,13 @@ int spool_each_unnotified(struct spool *s, void (*each)(void *ctx, const struct 
 int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e);
 
 /* What a rule has learned about a tag; texts are borrowed until spool_close. */
-enum { SPOOL_LEARNED_MAX = 256 };
+enum { SPOOL_BASELINE_MAX = 256 };
 struct spool_baseline {
         const char *source, *tag, *rule, *limit_kind;
         int64_t at_us;
         int form; /* the layout of the memory */
         size_t n_bytes;
-        char memory[SPOOL_LEARNED_MAX];
+        char memory[SPOOL_BASELINE_MAX];
 };
 
 /*

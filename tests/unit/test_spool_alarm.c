@@ -295,7 +295,7 @@ static void put_baseline(const char *tag, int64_t at_us, char byte)
 
         l.at_us = at_us;
         l.form = 7;
-        l.n_bytes = SPOOL_LEARNED_MAX;
+        l.n_bytes = SPOOL_BASELINE_MAX;
         memset(l.memory, byte, sizeof(l.memory));
         spool_put_baseline(T.spool, &l);
 }
@@ -306,9 +306,9 @@ static void on_learned(void *ctx, const struct spool_baseline *l)
 
         assert_string_equal(l->rule, "odd");
         assert_int_equal(l->form, 7);
-        assert_int_equal(l->n_bytes, SPOOL_LEARNED_MAX);
+        assert_int_equal(l->n_bytes, SPOOL_BASELINE_MAX);
         assert_int_equal(l->memory[0], (char)l->at_us);
-        assert_int_equal(l->memory[SPOOL_LEARNED_MAX - 1], (char)l->at_us);
+        assert_int_equal(l->memory[SPOOL_BASELINE_MAX - 1], (char)l->at_us);
         ++*n;
 }
 
