@@ -237,7 +237,7 @@ static int open_alarms(struct agent *a, struct err *e)
         struct alarms_conf conf;
 
         agent_watch_conf(a, &conf);
-        a->alarms = alarms_open(a->rt, &conf, a->tags, a->spool, e);
+        a->alarms = alarms_new(a->rt, &conf, a->tags, a->spool, e);
         if (!a->alarms || notifiers_open(&a->notifiers, a->rt, a->conf, a->alarms, e) < 0)
                 return -1;
         if (a->conf->alarm_sections.thin.n)
@@ -268,7 +268,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 return -1;
         }
         if (open_alarms(a, e) < 0) {
-                alarms_close(a->alarms);
+                alarms_free(a->alarms);
                 notifiers_close(&a->notifiers);
                 spool_close(a->spool);
                 free(a->gateway);
@@ -367,7 +367,7 @@ static void release(struct agent *a)
         rt_timer_cancel(a->rt, &a->last_rows);
         host_free(a->host);
         notifiers_close(&a->notifiers);
-        alarms_close(a->alarms);
+        alarms_free(a->alarms);
         if (a->thinning)
                 thinning_free(a->thinning);
         requeue_free(a->requeue);

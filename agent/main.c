@@ -234,7 +234,7 @@ static int serve(const char *path)
                 return 1;
         reload_free(p.reload, p.quiet);
         if (p.sink_closed && p.quiet) {
-                kafka_sink_free(p.sink);
+                kafka_sink_close(p.sink);
                 rt_uv_free(p.rt);
         }
         return 0;

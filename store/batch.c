@@ -31,7 +31,7 @@ void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan)
         }
 }
 
-void spool_batch_free(struct spool_batch *b)
+void spool_batch_fini(struct spool_batch *b)
 {
         free(b->rows);
         free(b->text);

@@ -152,7 +152,7 @@ void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan);
 /* Memory for what is planned; of an empty one. */
 void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan);
 void spool_batch_clear(struct spool_batch *b);
-void spool_batch_free(struct spool_batch *b);
+void spool_batch_fini(struct spool_batch *b);
 bool spool_batch_empty(const struct spool_batch *b);
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len);
 /* False: no memory for it (the batch's share of events is used up). */

@@ -84,7 +84,7 @@ void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most
         f->text = mem_alloc(most_bytes);
 }
 
-void spool_fetch_free(struct spool_fetch *f)
+void spool_fetch_fini(struct spool_fetch *f)
 {
         free(f->rows);
         free(f->text);

@@ -31,7 +31,7 @@ static void dispose(struct spool *s, bool clean)
         for (int i = 0; i < SPOOL_LANES; i++)
                 lane_account_fini(&s->lanes[i]);
         for (int i = 0; i < 2; i++)
-                spool_batch_free(&s->batches[i]);
+                spool_batch_fini(&s->batches[i]);
         while (list_take(&s->syncs))
                 ;
         free(s->result.drops.v);

@@ -280,7 +280,7 @@ struct spool_fetch {
         struct rt_work work;
 };
 void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most_rows, uint32_t most_bytes);
-void spool_fetch_free(struct spool_fetch *f);
+void spool_fetch_fini(struct spool_fetch *f);
 void spool_fetch(struct spool *s, struct spool_fetch *f);
 
 /*

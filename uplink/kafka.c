@@ -690,7 +690,7 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
                 }
         }
         producer_destroy(&k->p);
-        kafka_sink_free(&k->sink);
+        kafka_sink_close(&k->sink);
         return NULL;
 }
 
@@ -743,7 +743,7 @@ void kafka_next_free(struct kafka_next *next)
         free(next);
 }
 
-void kafka_sink_free(struct sink *s)
+void kafka_sink_close(struct sink *s)
 {
         struct kafka *k = (struct kafka *)s;
         struct kafka_next *next;
@@ -763,6 +763,6 @@ void kafka_sink_free(struct sink *s)
                 k->next = next->after;
                 kafka_next_free(next);
         }
-        outstanding_free(&k->out);
+        outstanding_fini(&k->out);
         free(k);
 }

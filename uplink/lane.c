@@ -67,7 +67,7 @@ void lane_stop(struct uplink_lane_state *l)
 void lane_fini(struct uplink_lane_state *l)
 {
         rt_timer_cancel(l->u->rt, &l->wake);
-        window_free(&l->w);
+        window_fini(&l->w);
         lane_read_fini(l);
 }
 

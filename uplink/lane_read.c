@@ -61,8 +61,8 @@ void lane_read_init(struct uplink_lane_state *l, uint64_t acked_seq)
 
 void lane_read_fini(struct uplink_lane_state *l)
 {
-        spool_fetch_free(&l->batch[0].fetch);
-        spool_fetch_free(&l->batch[1].fetch);
+        spool_fetch_fini(&l->batch[0].fetch);
+        spool_fetch_fini(&l->batch[1].fetch);
 }
 
 bool lane_is_reading(const struct uplink_lane_state *l)

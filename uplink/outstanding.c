@@ -46,7 +46,7 @@ bool outstanding_pop(struct outstanding *o, uint32_t *opaque)
         return false;
 }
 
-void outstanding_free(struct outstanding *o)
+void outstanding_fini(struct outstanding *o)
 {
         free(o->words);
         *o = (struct outstanding){NULL, 0};

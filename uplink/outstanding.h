@@ -21,6 +21,6 @@ void outstanding_add(struct outstanding *o, uint32_t opaque);
 void outstanding_remove(struct outstanding *o, uint32_t opaque);
 /* Takes the lowest out. False: there is none. */
 bool outstanding_pop(struct outstanding *o, uint32_t *opaque);
-void outstanding_free(struct outstanding *o);
+void outstanding_fini(struct outstanding *o);
 
 #endif

@@ -86,7 +86,7 @@ void record_encoder_init(struct record_encoder *enc, const struct uplink_identit
         memcpy(p, id->gateway, n);
 }
 
-void record_encoder_free(struct record_encoder *enc)
+void record_encoder_fini(struct record_encoder *enc)
 {
         for (size_t i = 0; i < enc->n_tags; i++)
                 free(enc->tag[i].text);

@@ -34,7 +34,7 @@ struct record_encoder {
 };
 
 void record_encoder_init(struct record_encoder *enc, const struct uplink_identity *id);
-void record_encoder_free(struct record_encoder *enc);
+void record_encoder_fini(struct record_encoder *enc);
 
 /* The most bytes that the row can need. */
 size_t record_bound(struct record_encoder *enc, const struct tag *tag, const struct spool_row *row);

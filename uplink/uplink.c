@@ -150,7 +150,7 @@ void uplink_free(struct uplink *u)
         rt_timer_cancel(u->rt, &u->stop_timer);
         for (int i = 0; i < u->n_lanes; i++)
                 lane_fini(&u->lane[i]);
-        record_encoder_free(&u->enc);
+        record_encoder_fini(&u->enc);
         free(u->gateway);
         free(u->buf);
         free(u);

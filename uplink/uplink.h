@@ -86,7 +86,7 @@ void uplink_free(struct uplink *u);
  * runs.
  */
 struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e);
-void kafka_sink_free(struct sink *k); /* after closed */
+void kafka_sink_close(struct sink *k); /* after closed */
 
 /*
  * Another configuration while it runs.  prepare: any thread, blocking (secrets,

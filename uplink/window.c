@@ -27,7 +27,7 @@ void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, u
         w->slot = mem_alloc((unsigned long)most_records * sizeof(*w->slot));
 }
 
-void window_free(struct window *w)
+void window_fini(struct window *w)
 {
         free(w->slot);
         w->slot = NULL;

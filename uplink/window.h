@@ -65,7 +65,7 @@ struct window {
 };
 
 void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark);
-void window_free(struct window *w);
+void window_fini(struct window *w);
 
 enum window_answer window_offer(struct window *w, uint64_t seq, uint32_t bytes, uint32_t *slot);
 

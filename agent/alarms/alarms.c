@@ -290,8 +290,8 @@ struct rules *alarms_new_rules(struct alarms *a, const struct rt_time *now)
         return rules_new(a->conf.rules.items, a->conf.rules.n, a->identity, &up, now);
 }
 
-struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct tags *tags, struct spool *spool,
-                           struct err *e)
+struct alarms *alarms_new(struct rt *rt, const struct alarms_conf *conf, struct tags *tags, struct spool *spool,
+                          struct err *e)
 {
         struct alarms *a = mem_alloc(sizeof(*a));
         struct spool_counts counts;
@@ -311,7 +311,7 @@ struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct
         alarms_bind_configured(a, &now);
         if (alarms_load(a, e) == 0 && alarms_baselines_load(a, e) == 0 && alarms_renotify_load(a, e) == 0)
                 return a;
-        alarms_close(a);
+        alarms_free(a);
         return NULL;
 }
 
@@ -336,7 +336,7 @@ void alarms_stop(struct alarms *a)
                 alarms_renotify_mark(a);
 }
 
-void alarms_close(struct alarms *a)
+void alarms_free(struct alarms *a)
 {
         if (!a)
                 return;

@@ -61,9 +61,9 @@ struct alarms_conf {
 };
 
 /* Loads the states the spool has. Blocking. NULL with a sentence. */
-struct alarms *alarms_open(struct rt *rt, const struct alarms_conf *conf, struct tags *tags, struct spool *spool,
-                           struct err *e);
-void alarms_close(struct alarms *a); /* NULL is fine */
+struct alarms *alarms_new(struct rt *rt, const struct alarms_conf *conf, struct tags *tags, struct spool *spool,
+                          struct err *e);
+void alarms_free(struct alarms *a);  /* NULL is fine */
 void alarms_start(struct alarms *a); /* deadlines run from now on */
 void alarms_stop(struct alarms *a);  /* no more of them; what is learned goes into the next commit */
 

@@ -97,7 +97,7 @@ void view_init(struct view *v, struct out *out, enum view_form form, const struc
 
 void view_fini(struct view *v)
 {
-        record_encoder_free(&v->encoder);
+        record_encoder_fini(&v->encoder);
         free(v->buf);
 }
 

@@ -127,7 +127,7 @@ void reload_plan(struct reload_plan *p, const struct config *was, const struct c
         plan_sections(p, was, is);
 }
 
-void reload_plan_free(struct reload_plan *p)
+void reload_plan_fini(struct reload_plan *p)
 {
         free(p->drivers);
         free(p->same_rules);

@@ -26,7 +26,7 @@ struct reload_plan {
 };
 
 void reload_plan(struct reload_plan *p, const struct config *was, const struct config *is);
-void reload_plan_free(struct reload_plan *p);
+void reload_plan_fini(struct reload_plan *p);
 
 /*
  * What can't change while it runs stays in `is` as it was; the names of such

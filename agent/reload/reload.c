@@ -212,7 +212,7 @@ static void on_retired(void *ctx)
         agent_reconfigure(r->parts.agent, r->is, &r->plan, kafka, on_fault, r);
         tell_applied(r);
         forget_unused(r);
-        reload_plan_free(&r->plan);
+        reload_plan_fini(&r->plan);
         r->is = NULL;
         next(r);
 }
@@ -347,7 +347,7 @@ void reload_free(struct reload *r, bool quiet)
         if (!quiet && (r->phase == READS || r->phase == DROPS))
                 return;
         if (r->phase == RETIRES)
-                reload_plan_free(&r->plan);
+                reload_plan_fini(&r->plan);
         metrics_http_close(r->metrics);
         kafka_next_free(r->kafka);
         config_free(r->is);

@@ -108,7 +108,7 @@ int main(int argc, char **argv)
                cpu_s * 1e9 / RECORDS, B.produce_s * 1e9 / RECORDS, all_s * 1e9 / RECORDS);
         B.sink->ops->close(B.sink, on_closed, NULL);
         rt_uv_run(B.rt);
-        kafka_sink_free(B.sink);
+        kafka_sink_close(B.sink);
         rt_uv_free(B.rt);
         return 0;
 }

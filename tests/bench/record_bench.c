@@ -36,7 +36,7 @@ static void run(const char *name, const struct tag *tag, struct reading (*make)(
                 bytes += record_encode_sample(&enc, buf, sizeof(buf), &tag[row.r.tag], &row);
         }
         printf("%-24s %6.1f ns per record, %zu bytes\n", name, (now_s() - from) * 1e9 / ROUNDS, bytes / ROUNDS);
-        record_encoder_free(&enc);
+        record_encoder_fini(&enc);
 }
 
 static struct reading nothing(uint32_t i)

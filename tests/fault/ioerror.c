@@ -269,7 +269,7 @@ static bool one_life(const struct disk_fault *f, bool old)
         tags_free(l.tags);
         clean();
         disk_end();
-        spool_fetch_free(&l.fetch);
+        spool_fetch_fini(&l.fetch);
         rt_sim_fini(&l.sim);
         return struck;
 }

@@ -584,7 +584,7 @@ static void one_file(uint64_t seed, const char *dir, uint64_t most_cuts)
         leave(w);
         seen.vacuums += disk_shrunk();
         disk_end();
-        spool_fetch_free(&w->fetch);
+        spool_fetch_fini(&w->fetch);
         rt_sim_fini(&w->sim);
         free(w->value);
         free(w->arrival_us);

@@ -472,7 +472,7 @@ static void on_retired(void *ctx)
 {
         assert_int_equal(agent_reconfigure(&T.agent, &R.conf[!R.at], &R.plan, NULL, on_change_fault, NULL), 0);
         assert_false(agent_uses(&T.agent, &R.conf[R.at]) && R.plan.n_kept == 0);
-        reload_plan_free(&R.plan);
+        reload_plan_fini(&R.plan);
         R.at = !R.at;
         R.under_way = false;
         R.n_changes++;

@@ -421,7 +421,7 @@ static void run_seed(uint64_t seed, const char *dir)
         for (int i = 0; i < STEPS; i++)
                 step(w);
         finish(w);
-        spool_fetch_free(&w->fetch);
+        spool_fetch_fini(&w->fetch);
         rt_sim_fini(&w->sim);
         free(w->value);
         free(w->taken);

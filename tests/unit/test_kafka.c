@@ -167,7 +167,7 @@ static void close_sink(struct fixture *f)
 {
         f->sink->ops->close(f->sink, on_closed, f);
         run_until(f, is_closed);
-        kafka_sink_free(f->sink);
+        kafka_sink_close(f->sink);
         f->sink = NULL;
 }
 
@@ -566,7 +566,7 @@ static void test_outstanding(void **state)
                 assert_int_equal(opaque, opaques[i]);
         }
         assert_false(outstanding_pop(&o, &opaque));
-        outstanding_free(&o);
+        outstanding_fini(&o);
 }
 
 static void test_wrong_configuration_is_named(void **state)

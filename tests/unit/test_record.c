@@ -38,7 +38,7 @@ static char *encode(const struct tag *tag, const struct spool_row *row, bool eve
                     : record_encode_sample(&enc, buf, bound, tag, row);
         assert_true(len <= bound);
         buf[len] = '\0';
-        record_encoder_free(&enc);
+        record_encoder_fini(&enc);
         return buf;
 }
 
@@ -225,7 +225,7 @@ static void test_times(void **state)
                 buf[record_encode_sample(&enc, buf, sizeof(buf), &bare, &row)] = '\0';
                 assert_non_null(strstr(buf, rows[i / 2].expected));
         }
-        record_encoder_free(&enc);
+        record_encoder_fini(&enc);
 }
 
 /* The longest of everything stays within the bound. */
@@ -292,7 +292,7 @@ static void test_key_and_timestamp(void **state)
         key = record_key(&enc, NULL, SPOOL_NO_TAG, &len);
         assert_int_equal(len, 4);
         assert_memory_equal(key, "gw-7", len);
-        record_encoder_free(&enc);
+        record_encoder_fini(&enc);
 
         assert_int_equal(record_timestamp_ms(T, T), T / 1000);
         assert_int_equal(record_timestamp_ms(T + 59999000, T), T / 1000 + 59999);

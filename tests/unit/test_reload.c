@@ -64,7 +64,7 @@ static void check(const char *was_yaml, const char *is_yaml, const char *expecte
         assert_string_equal(words, expected);
         assert_int_equal(p.n_kept + p.n_changed + p.n_added, is->n_drivers);
         assert_int_equal(p.n_kept + p.n_changed + p.n_removed, was->n_drivers);
-        reload_plan_free(&p);
+        reload_plan_fini(&p);
         config_free(was);
         config_free(is);
 }
@@ -157,7 +157,7 @@ static void test_the_notifiers_connection(void **state)
 
                 reload_plan(&p, was, is);
                 assert_int_equal(p.notify_mqtt, cases[i].moved);
-                reload_plan_free(&p);
+                reload_plan_fini(&p);
                 config_free(was);
                 config_free(is);
         }
@@ -178,7 +178,7 @@ static void test_rules_find_themselves(void **state)
         assert_int_equal(p.same_rules[1], 0);
         assert_int_equal(p.same_rules[2], 1);
         assert_int_equal(p.same_rules[3], 0); /* its twin has been found already */
-        reload_plan_free(&p);
+        reload_plan_fini(&p);
         config_free(was);
         config_free(is);
 }
@@ -237,7 +237,7 @@ static void test_what_needs_a_restart_stays(void **state)
         reload_plan(&p, was, is);
         put_plan(words, &p, was, is);
         assert_string_equal(words, "| spool kafka");
-        reload_plan_free(&p);
+        reload_plan_fini(&p);
         config_free(was); /* what was held back is a copy */
         assert_string_equal(is->gateway, "gw-7");
         was = load(HEAD);

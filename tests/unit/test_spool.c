@@ -271,7 +271,7 @@ static void an_append_comes_back(void **state)
         spool_ack(h->spool, SPOOL_SAMPLES, 1);
         run_for(h, 2000000);
         check_counts(h, 1, 1, 0, 0);
-        spool_fetch_free(&f);
+        spool_fetch_fini(&f);
         close_spool(h);
         open_spool(h);
         check_counts(h, 1, 1, 0, 0);
@@ -337,7 +337,7 @@ static void every_type_comes_back_as_it_was(void **state)
                 else if (r->type != READING_NONE)
                         assert_memory_equal(&r->v, &in[i].v, 8);
         }
-        spool_fetch_free(&f);
+        spool_fetch_fini(&f);
         assert_int_equal(ask(h,
                              "SELECT count(*) FROM readings WHERE source = 'press-1' AND tag = 'temp' AND NOT delivered"
                              " AND time LIKE '2026-11-23T%Z'"),
@@ -371,7 +371,7 @@ static void a_large_text_comes_alone(void **state)
         fetch(h, &f, 2);
         assert_int_equal(f.n_rows, 1);
         assert_int_equal(f.rows[0].seq, 3);
-        spool_fetch_free(&f);
+        spool_fetch_fini(&f);
         free(big);
 }
 
@@ -408,7 +408,7 @@ static void a_tags_time_only_grows(void **state)
         close_spool(h); /* now from the tag table */
         open_spool(h);
         assert_int_equal(tags_get(h->tags, 0)->last_ts_us, at + 4);
-        spool_fetch_free(&f);
+        spool_fetch_fini(&f);
 }
 
 static void the_interval_commits_and_a_sync_at_once(void **state)
@@ -690,7 +690,7 @@ static void events_have_a_share_of_their_own(void **state)
         assert_int_equal(f.rows[1].r.tag, SPOOL_NO_TAG);
         assert_int_equal(f.rows[1].r.ts_us, 999);
         assert_int_equal(f.rows[1].r.len, sizeof(body));
-        spool_fetch_free(&f);
+        spool_fetch_fini(&f);
         spool_append_event(h->spool, 1, "x", 1, SPOOL_NO_TAG, body, 5000);
         commit(h);
         assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE reason = 'too_large'"), 1);
@@ -1030,7 +1030,7 @@ static void no_row_is_both_sent_and_dropped(void **state)
         assert_int_equal(race.n_both, 0);
         race.h = NULL;
         close_spool(h);
-        spool_fetch_free(&race.f);
+        spool_fetch_fini(&race.f);
         h->conf.max_size_bytes = 64 << 20;
         open_spool(h);
 }

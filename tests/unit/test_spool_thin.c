@@ -85,7 +85,7 @@ static int teardown(void **state)
         rt_sim_cut(&sim);
         spool_abandon(spool);
         tags_free(tags);
-        spool_fetch_free(&fetch);
+        spool_fetch_fini(&fetch);
         rt_sim_fini(&sim);
         snprintf(command, sizeof(command), "rm -rf %s", dir);
         return system(command);

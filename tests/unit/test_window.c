@@ -219,7 +219,7 @@ static void run_seed(uint64_t seed)
                         assert_int_equal(m.delivered[i], 0);
         }
         assert_int_equal(m.w.n_out, 0);
-        window_free(&m.w);
+        window_fini(&m.w);
 }
 
 static uint64_t only_seed;
@@ -253,7 +253,7 @@ static void test_full_until_half_is_free(void **state)
                 window_durable(&w, 101 + i);
                 assert_int_equal(window_is_open(&w), i >= 4);
         }
-        window_free(&w);
+        window_fini(&w);
 }
 
 static void test_a_record_larger_than_the_window_goes_alone(void **state)
@@ -269,7 +269,7 @@ static void test_a_record_larger_than_the_window_goes_alone(void **state)
         window_advance(&w);
         assert_int_equal(window_offer(&w, 2, 5000, &slot), WINDOW_SEND);
         assert_int_equal(window_offer(&w, 3, 1, &slot), WINDOW_WAIT);
-        window_free(&w);
+        window_fini(&w);
 }
 
 static void test_rests_grow_until_the_watermark_moves(void **state)
@@ -298,7 +298,7 @@ static void test_rests_grow_until_the_watermark_moves(void **state)
         window_offer(&w, 2, 10, &slot);
         window_report(&w, slot, SINK_RETRY, &seq);
         assert_true(window_backoff_us(&w, 0.5) < 1000000);
-        window_free(&w);
+        window_fini(&w);
 }
 
 /* Rows that wait behind others are purged, while the first of them have not been offered again yet. */
@@ -331,7 +331,7 @@ static void test_gone_rows_behind_waiting_ones(void **state)
                 window_advance(&w);
                 window_durable(&w, w.watermark);
         }
-        window_free(&w);
+        window_fini(&w);
 }
 
 int main(int argc, char **argv)
