@@ -58,8 +58,8 @@ static void on_spool_pressure(void *ctx, bool high)
                          : a->conf->spool.when_full == SPOOL_DROP_NEWEST ? "new readings are dropped"
                          : a->conf->spool.when_full == SPOOL_THIN        ? "the oldest become one a minute"
                                                                          : "the oldest readings are dropped");
-        pipeline_event(&a->pipeline, "spool_pressure", high ? 600 : 100, SPOOL_NO_TAG, "\"state\":\"%s\"",
-                       high ? "high" : "normal");
+        pipeline_event(&a->pipeline, "spool_pressure", high ? EVENT_BACKLOG : EVENT_NORMAL, SPOOL_NO_TAG,
+                       "\"state\":\"%s\"", high ? "high" : "normal");
         if (a->conf->spool.when_full == SPOOL_BLOCK)
                 host_pause(a->host, high);
 }
@@ -72,8 +72,8 @@ static void on_spool_fault(void *ctx, const char *what)
         if (what)
                 words[text_put_json(words, what, strnlen(what, sizeof(words) / 6 - 1))] = '\0';
         host_disk(a->host, what != NULL);
-        pipeline_event(&a->pipeline, "spool_fault", what ? 900 : 100, SPOOL_NO_TAG, "\"state\":\"%s\",\"why\":\"%s\"",
-                       what ? "failing" : "normal", words);
+        pipeline_event(&a->pipeline, "spool_fault", what ? EVENT_FAILURE : EVENT_NORMAL, SPOOL_NO_TAG,
+                       "\"state\":\"%s\",\"why\":\"%s\"", what ? "failing" : "normal", words);
 }
 
 static void tell_dropped(struct agent *a)
@@ -84,7 +84,7 @@ static void tell_dropped(struct agent *a)
                 return;
         log_warn("spool", "dropped %llu readings (%s), seq %llu to %llu", (unsigned long long)d->n, d->reason,
                  (unsigned long long)d->first_seq, (unsigned long long)d->last_seq);
-        pipeline_event(&a->pipeline, "dropped", 800, SPOOL_NO_TAG,
+        pipeline_event(&a->pipeline, "dropped", EVENT_LOSS, SPOOL_NO_TAG,
                        "\"reason\":\"%s\",\"n\":%llu,\"first_seq\":%llu,\"last_seq\":%llu", d->reason,
                        (unsigned long long)d->n, (unsigned long long)d->first_seq, (unsigned long long)d->last_seq);
         d->n = 0;
@@ -115,8 +115,8 @@ static void on_uplink_state(void *ctx, bool up, const char *why)
 
         if (why)
                 words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
-        pipeline_event(&a->pipeline, "uplink", up ? 100 : 600, SPOOL_NO_TAG, "\"state\":\"%s\",\"why\":\"%s\"",
-                       up ? "up" : "down", words);
+        pipeline_event(&a->pipeline, "uplink", up ? EVENT_NORMAL : EVENT_BACKLOG, SPOOL_NO_TAG,
+                       "\"state\":\"%s\",\"why\":\"%s\"", up ? "up" : "down", words);
 }
 
 static void on_uplink_resent(void *ctx, uint32_t token, bool delivered, const char *why)
@@ -143,7 +143,7 @@ static void watch_clock(struct agent *a, bool unsynced)
         if (by_us) {
                 log_notice("clock", "stepped by %.3f s%s", (double)by_us / 1e6,
                            was_unsynced ? "; readings not yet sent are moved by it" : "");
-                pipeline_event(&a->pipeline, "clock", 300, SPOOL_NO_TAG, "\"step_ms\":%lld,\"repaired\":%s",
+                pipeline_event(&a->pipeline, "clock", EVENT_NOTICE, SPOOL_NO_TAG, "\"step_ms\":%lld,\"repaired\":%s",
                                (long long)(by_us / 1000), was_unsynced ? "true" : "false");
                 if (was_unsynced)
                         spool_repair_time(a->spool, by_us, a->first_seq, a->seq_at_update);
@@ -297,7 +297,7 @@ void agent_start(struct agent *a)
         a->started_us = rt_mono_us(a->rt);
         a->first_seq = a->seq_at_update = spool_appended_seq(a->spool, SPOOL_SAMPLES);
         a->dropped_told_us = a->started_us - DROP_NOTE_US;
-        pipeline_event(&a->pipeline, "agent", 100, SPOOL_NO_TAG, "\"state\":\"started\",\"version\":\"%s\"",
+        pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"started\",\"version\":\"%s\"",
                        MILLRACE_VERSION);
         rt_timer_set(a->rt, &a->each_second, 0);
         rt_timer_set(a->rt, &a->heartbeat, 1000000);
@@ -356,7 +356,7 @@ void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx
         a->ctx = ctx;
         a->stop_by_us = rt_mono_us(a->rt) + within_us;
         rt_timer_cancel(a->rt, &a->heartbeat);
-        pipeline_event(&a->pipeline, "agent", 100, SPOOL_NO_TAG, "\"state\":\"stopping\"");
+        pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"stopping\"");
         host_stop(a->host, on_host_stopped, a);
 }
 

@@ -66,8 +66,9 @@ void host_pause_update(struct host_slot *s)
         if (on)
                 s->paused_since_us = now_us;
         else if (now_us - s->paused_since_us >= 1000000)
-                pipeline_event(s->host->pipeline, "pause", 300, SPOOL_NO_TAG, "\"driver\":\"%s\",\"duration_ms\":%lld",
-                               s->d.name, (long long)(now_us - s->paused_since_us) / 1000);
+                pipeline_event(s->host->pipeline, "pause", EVENT_NOTICE, SPOOL_NO_TAG,
+                               "\"driver\":\"%s\",\"duration_ms\":%lld", s->d.name,
+                               (long long)(now_us - s->paused_since_us) / 1000);
         s->d.ops->pause(&s->d, on);
 }
 
@@ -159,7 +160,7 @@ static void up_link_up(struct driver *d)
         d->state = DRIVER_UP;
         log_info(s->scope, "connected");
         if (s->told_down) {
-                pipeline_event(h->pipeline, "link", 100, SPOOL_NO_TAG,
+                pipeline_event(h->pipeline, "link", EVENT_NORMAL, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"up\",\"down_for_ms\":%lld", d->name,
                                (long long)(now_us - s->down_since_us) / 1000);
                 pipeline_link(h->pipeline, d->name, false);
@@ -189,7 +190,7 @@ static void up_link_down(struct driver *d, const char *why)
                 s->told_down = true;
                 s->down_since_us = rt_mono_us(h->rt);
                 words[text_put_json(words, d->last_error, strnlen(d->last_error, sizeof(words) / 6 - 1))] = '\0';
-                pipeline_event(h->pipeline, "link", 500, SPOOL_NO_TAG,
+                pipeline_event(h->pipeline, "link", EVENT_FAULT, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"down\",\"why\":\"%s\"", d->name, words);
                 pipeline_link(h->pipeline, d->name, true);
                 log_warn(s->scope, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
@@ -216,7 +217,7 @@ static void up_device_event(struct driver *d, const char *source, const char *st
         char words[3 * sizeof(d->last_error)];
 
         words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
-        pipeline_event(s->host->pipeline, "device", down ? 500 : 100, SPOOL_NO_TAG,
+        pipeline_event(s->host->pipeline, "device", down ? EVENT_FAULT : EVENT_NORMAL, SPOOL_NO_TAG,
                        "\"driver\":\"%s\",\"source\":\"%s\",\"state\":\"%s\",\"why\":\"%s\"", d->name, source, state,
                        words);
         pipeline_device(s->host->pipeline, source, down);

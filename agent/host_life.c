@@ -177,8 +177,8 @@ void host_remove(struct host *h, const char *name)
                 return;
         s = h->slot[i];
         if (s->told_down)
-                pipeline_event(h->pipeline, "link", 100, SPOOL_NO_TAG, "\"driver\":\"%s\",\"state\":\"removed\"",
-                               s->d.name);
+                pipeline_event(h->pipeline, "link", EVENT_NORMAL, SPOOL_NO_TAG,
+                               "\"driver\":\"%s\",\"state\":\"removed\"", s->d.name);
         dispose(s);
         memmove(&h->slot[i], &h->slot[i + 1], (--h->n - i) * sizeof(*h->slot));
 }

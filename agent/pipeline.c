@@ -122,7 +122,8 @@ void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity
         spool_append_event(p->spool, ts_us, kind, severity, tag_or_none, body, len);
 }
 
-void pipeline_event(struct pipeline *p, const char *kind, int severity, uint32_t tag_or_none, const char *members, ...)
+void pipeline_event(struct pipeline *p, const char *kind, enum event_severity severity, uint32_t tag_or_none,
+                    const char *members, ...)
 {
         char body[1024];
         struct rt_time now;
@@ -170,6 +171,6 @@ void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit)
                 return;
         t->unit_told_us = now_us ? now_us : 1;
         log_notice("tags", "%s/%s: its unit is '%s' now, it was '%s'", t->source, t->name, unit, old_unit);
-        pipeline_event(p, "tag", 300, tag, "\"state\":\"unit_changed\",\"from\":\"%s\",\"to\":\"%s\"",
+        pipeline_event(p, "tag", EVENT_NOTICE, tag, "\"state\":\"unit_changed\",\"from\":\"%s\",\"to\":\"%s\"",
                        unit_in_json(from, old_unit), unit_in_json(to, unit));
 }

@@ -24,6 +24,16 @@
 
 enum { PIPELINE_E_WAIT = 1 };
 
+/* Of the agent's own events, on the scale of 1 to 1000 that alarms have. */
+enum event_severity {
+        EVENT_NORMAL = 100,  /* as it should be, again or still */
+        EVENT_NOTICE = 300,  /* worth knowing; nothing is to be done */
+        EVENT_FAULT = 500,   /* something of one's own is wrong: a link, a device, a configuration */
+        EVENT_BACKLOG = 600, /* nothing is lost yet */
+        EVENT_LOSS = 800,    /* readings were dropped */
+        EVENT_FAILURE = 900, /* nothing can be kept */
+};
+
 struct pipeline {
         struct rt *rt;
         struct tags *tags;
@@ -66,7 +76,7 @@ void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity
  * An event of the agent's own; `members` is the rest of the JSON object after
  * kind and severity, may be "".
  */
-void pipeline_event(struct pipeline *p, const char *kind, int severity, uint32_t tag_or_none, const char *members, ...)
-        __attribute__((format(printf, 5, 6)));
+void pipeline_event(struct pipeline *p, const char *kind, enum event_severity severity, uint32_t tag_or_none,
+                    const char *members, ...) __attribute__((format(printf, 5, 6)));
 
 #endif

@@ -119,8 +119,8 @@ static void tell_refused(struct reload *r)
         log_error("config", "not reloaded: %zu fault%s; nothing was changed", n, n == 1 ? "" : "s");
         len = strcspn(a->reload.faults, "\n");
         words[text_put_json(words, a->reload.faults, len < sizeof(words) / 6 ? len : sizeof(words) / 6 - 1)] = '\0';
-        pipeline_event(&a->pipeline, "config", 500, SPOOL_NO_TAG, "\"state\":\"refused\",\"faults\":%zu,\"why\":\"%s\"",
-                       n, words);
+        pipeline_event(&a->pipeline, "config", EVENT_FAULT, SPOOL_NO_TAG,
+                       "\"state\":\"refused\",\"faults\":%zu,\"why\":\"%s\"", n, words);
 }
 
 static void put_words(char *out, size_t cap, const char *const *words, size_t n)
@@ -156,7 +156,8 @@ static void tell_applied(struct reload *r)
         if (r->n_keys)
                 log_warn("config", "restart for the new value of: %s", keys);
         config_log_notices(r->is);
-        pipeline_event(&a->pipeline, "config", r->n_keys || a->reload.faults ? 300 : 100, SPOOL_NO_TAG,
+        pipeline_event(&a->pipeline, "config", r->n_keys || a->reload.faults ? EVENT_NOTICE : EVENT_NORMAL,
+                       SPOOL_NO_TAG,
                        "\"state\":\"reloaded\",\"changed\":\"%s\",\"restart_for\":\"%s\",\"drivers_changed\":%zu,"
                        "\"drivers_new\":%zu,\"drivers_gone\":%zu",
                        sections, keys, p->n_changed, p->n_added, p->n_removed);
