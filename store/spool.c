@@ -31,14 +31,13 @@ static int refuse(struct spool *s, int rc)
         return rc;
 }
 
-bool spool_has_room(const struct spool *s, size_t n, size_t text_bytes)
+bool spool_has_room(struct spool *s, size_t n, size_t text_bytes)
 {
         int rc = spool_room_for(s, n, text_bytes);
 
         if (!rc || (rc == SPOOL_E_BUSY && spool_batch_empty(s->gather)))
                 return true;
-        /* The spool is never a const object; asking is not changing for the caller, but waiting must be remembered. */
-        refuse((struct spool *)s, rc);
+        refuse(s, rc);
         return false;
 }
 

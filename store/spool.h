@@ -102,7 +102,7 @@ int spool_append(struct spool *s, const struct reading *r);
  * lets a caller append all of a message or none. Also true when nothing is
  * gathered: what does not fit then never will, and append says so.
  */
-bool spool_has_room(const struct spool *s, size_t n, size_t text_bytes);
+bool spool_has_room(struct spool *s, size_t n, size_t text_bytes);
 
 /*
  * The seq the last append to the lane got; 0: none yet. Not yet durable, see
