@@ -262,17 +262,9 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         a->heartbeat.on_due = on_heartbeat;
         a->gateway = mem_strdup(conf->gateway);
         a->tags = tags_new((size_t)conf->max_tags);
-        if (spool_open(&a->spool, rt, &conf->spool, conf->gateway, a->tags, &from_spool, e) < 0) {
-                free(a->gateway);
-                tags_free(a->tags);
-                return -1;
-        }
-        if (open_alarms(a, e) < 0) {
-                alarms_free(a->alarms);
-                notifiers_close(&a->notifiers);
-                spool_close(a->spool);
-                free(a->gateway);
-                tags_free(a->tags);
+        if (spool_open(&a->spool, rt, &conf->spool, conf->gateway, a->tags, &from_spool, e) < 0 ||
+            open_alarms(a, e) < 0) {
+                agent_close(a);
                 return -1;
         }
         pipeline_init(&a->pipeline, rt, a->tags, a->spool, conf->alarm_sections.alarms.n ? a->alarms : NULL,
@@ -365,7 +357,8 @@ static void release(struct agent *a)
         rt_timer_cancel(a->rt, &a->each_second);
         rt_timer_cancel(a->rt, &a->heartbeat);
         rt_timer_cancel(a->rt, &a->last_rows);
-        host_free(a->host);
+        if (a->host)
+                host_free(a->host);
         notifiers_close(&a->notifiers);
         alarms_free(a->alarms);
         if (a->thinning)
@@ -379,7 +372,7 @@ static void release(struct agent *a)
 
 bool agent_close(struct agent *a)
 {
-        bool all = spool_close(a->spool);
+        bool all = !a->spool || spool_close(a->spool);
 
         release(a);
         return all;
