@@ -36,7 +36,11 @@ static size_t text_bytes(const struct reading *r, size_t n)
 
 static void append(struct pipeline *p, const struct reading *r)
 {
-        int rc = spool_append(p->spool, r);
+        int rc;
+
+        BUG_ON(r->quality >= N_QUALITIES || r->type > READING_RAW);
+        BUG_ON(r->type == READING_NONE && !quality_is_bad(r->quality));
+        rc = spool_append(p->spool, r);
 
         if (rc > 0) {
                 spool_refuse(p->spool, 1, rc == SPOOL_E_FULL ? "spool_full" : "memory_full");

@@ -73,8 +73,11 @@ bool spool_batch_empty(const struct spool_batch *b)
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)
 {
-        struct spool_row *row = &b->rows[b->n_rows++];
+        struct spool_row *row = &b->rows[b->n_rows];
 
+        BUG_ON(b->n_rows == b->cap_rows || text_len > b->cap_text - b->text_used);
+        BUG_ON(b->n_rows && seq <= b->rows[b->n_rows - 1].seq);
+        b->n_rows++;
         row->seq = seq;
         row->r = *r;
         b->cost_bytes += spool_row_cost(text_len);

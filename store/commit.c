@@ -159,6 +159,7 @@ static void swap(struct spool *s, bool save)
 
 static void launch(struct spool *s)
 {
+        BUG_ON(s->state == COMMIT_RUNNING || s->run_pending);
         take_acks(s, s->committing);
         if (s->conf_moved)
                 spool_db_reconfigure(&s->db, &s->conf);
@@ -171,6 +172,7 @@ static void launch(struct spool *s)
 
 static void start_commit(struct spool *s)
 {
+        BUG_ON(s->state != COMMIT_IDLE);
         swap(s, false);
         launch(s);
         if (s->wants_room)
@@ -322,6 +324,7 @@ static void on_commit_done(struct rt_work *w)
 {
         struct spool *s = list_entry(w, struct spool, work);
 
+        BUG_ON(s->state != COMMIT_RUNNING || s->run_pending || s->in_upcalls);
         s->run_done = false;
         s->low_space = s->result.low_space;
         s->in_upcalls = true;

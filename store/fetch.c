@@ -211,7 +211,7 @@ static void park(struct spool *s, struct spool_fetch *f)
 {
         size_t i = 0;
 
-        while (s->parked[i])
+        while (i < sizeof(s->parked) / sizeof(*s->parked) && s->parked[i])
                 i++;
         BUG_ON(i == sizeof(s->parked) / sizeof(*s->parked));
         s->parked[i] = f;
@@ -219,6 +219,7 @@ static void park(struct spool *s, struct spool_fetch *f)
 
 void spool_fetch(struct spool *s, struct spool_fetch *f)
 {
+        BUG_ON(!f->most_rows);
         f->spool = s;
         f->work.run = run_fetch;
         f->work.on_done = on_fetched;

@@ -18,6 +18,19 @@ void lane_account_fini(struct lane_account *l)
         memset(l, 0, sizeof(*l));
 }
 
+/* What lane.h says of the numbers, after every change of them. */
+static void check(const struct lane_account *l)
+{
+        const struct lane_ahead *a = &l->ahead;
+
+        BUG_ON(l->acked_durable > l->acked);
+        BUG_ON(l->acked > l->appended);
+        BUG_ON(l->acked_durable > l->last);
+        BUG_ON(l->dropped_acked > l->dropped || l->dropped > l->last);
+        BUG_ON(l->n_ranges && l->ranges[0].first <= l->acked_durable);
+        BUG_ON(a->n > LANE_AHEAD_MAX || (a->n && a->v[0].first <= l->acked));
+}
+
 /* Index of the first range that ends at or behind `seq`. */
 static size_t find(const struct lane_account *l, uint64_t seq)
 {
@@ -73,6 +86,7 @@ bool lane_ack(struct lane_account *l, uint64_t seq)
                 l->acked = seq;
         while (pass(l))
                 ;
+        check(l);
         return l->acked != before;
 }
 
@@ -92,6 +106,7 @@ bool lane_ack_ahead(struct lane_account *l, uint64_t first, uint64_t last)
                 return false;
         a->v[a->n - 1].last = last;
         a->no++;
+        check(l);
         return true;
 }
 
@@ -177,6 +192,8 @@ void lane_drop(struct lane_account *l, uint64_t first, uint64_t last)
         bool joins_before = i > 0 && l->ranges[i - 1].last + 1 == first;
         bool joins_after = i < l->n_ranges && l->ranges[i].first == last + 1;
 
+        BUG_ON(last < first || first <= l->acked_durable);
+        BUG_ON(i < l->n_ranges && l->ranges[i].first <= last);
         l->dropped += last - first + 1;
         if (joins_before && joins_after) {
                 l->ranges[i - 1].last = l->ranges[i].last;
@@ -194,6 +211,7 @@ void lane_committed(struct lane_account *l, uint64_t last, uint64_t acked, const
 {
         size_t n = 0;
 
+        BUG_ON(last < l->last || acked < l->acked_durable);
         if (ahead && ahead->no != l->ahead_durable.no)
                 l->ahead_durable = *ahead;
         l->last = last;

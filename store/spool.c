@@ -51,6 +51,7 @@ static void order_time(struct spool *s, struct reading *r)
 {
         struct tag *tag = tags_get(s->tags, r->tag);
 
+        BUG_ON(tag->first != r->tag);
         r->tag = tag->current;
 
         if (r->ts_us <= tag->last_ts_us && !(r->flags & READING_HISTORICAL)) {

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "agent/base/err.h"
+
 enum { BURST_MIN = 16384 };
 
 void pace_init(struct pace *p, uint64_t bytes_s, int64_t now_us)
@@ -25,6 +27,7 @@ int64_t pace_wait_us(struct pace *p, int64_t now_us)
                 p->tokens = fmin(p->tokens, (double)p->burst);
                 p->at_us = now_us;
         }
+        BUG_ON(p->tokens > (double)p->burst);
         if (p->tokens > 0)
                 return 0;
         return (int64_t)ceil(-p->tokens * 1e6 / (double)p->bytes_s) + 1;

@@ -19,6 +19,7 @@ enum { BACKOFF_FIRST_US = 500000, BACKOFF_MAX_US = 30000000, SHRINK = 8 };
 
 void window_init(struct window *w, uint32_t most_records, uint64_t most_bytes, uint64_t watermark)
 {
+        BUG_ON(!most_records || !most_bytes);
         *w = (struct window){.cap = most_records,
                              .most_group = most_records,
                              .most_bytes = most_bytes,
@@ -31,6 +32,16 @@ void window_fini(struct window *w)
 {
         free(w->slot);
         w->slot = NULL;
+}
+
+/* What window.h says of the numbers, after every change of them. */
+static void check(const struct window *w)
+{
+        BUG_ON(w->n > w->cap || w->head >= w->cap);
+        BUG_ON(w->cursor > w->n || w->n_out > w->n);
+        BUG_ON(w->n_settled > w->cursor);
+        BUG_ON(!w->n_out && w->bytes_out);
+        BUG_ON(!w->most_group || w->most_group > w->cap);
 }
 
 static uint32_t index_at(const struct window *w, uint32_t from_head)
@@ -69,6 +80,7 @@ static enum window_answer send(struct window *w, uint64_t seq, uint32_t bytes, u
         w->slot[*slot] = (struct window_slot){.seq = seq, .bytes = bytes, .state = SLOT_OUT};
         w->n_out++;
         w->bytes_out += bytes;
+        check(w);
         return WINDOW_SEND;
 }
 
@@ -117,6 +129,7 @@ static struct window_slot *settle(struct window *w, uint32_t slot, enum slot_sta
 
         BUG_ON(slot >= w->cap || w->slot[slot].state != SLOT_OUT);
         s = &w->slot[slot];
+        BUG_ON(!w->n_out || w->bytes_out < s->bytes);
         s->state = state;
         w->n_out--;
         w->bytes_out -= s->bytes;
@@ -172,6 +185,7 @@ bool window_advance(struct window *w)
         if (w->n_settled != before)
                 w->backoff.n = 0;
         make_room(w);
+        check(w);
         return w->n_settled != before;
 }
 
@@ -184,6 +198,7 @@ void window_durable(struct window *w, uint64_t seq)
                 w->cursor--;
         }
         make_room(w);
+        check(w);
 }
 
 void window_gone(struct window *w, uint64_t seq)
@@ -225,4 +240,5 @@ void window_resume(struct window *w)
         w->cursor = w->n_settled;
         w->group = 0;
         w->full = WINDOW_ROOM;
+        check(w);
 }

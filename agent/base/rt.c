@@ -52,7 +52,10 @@ static void sift_down(struct rt *rt, size_t pos, struct rt_timer *t)
 static void take_out(struct rt *rt, struct rt_timer *t)
 {
         size_t pos = t->heap_pos;
-        struct rt_timer *last = rt->heap[--rt->n_timers];
+        struct rt_timer *last;
+
+        BUG_ON(pos > rt->n_timers || rt->heap[pos - 1] != t);
+        last = rt->heap[--rt->n_timers];
 
         t->heap_pos = 0;
         if (last == t)
