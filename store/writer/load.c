@@ -95,29 +95,48 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its readings", e);
 }
 
+/* One line, behind all before it; at or below the watermark several may have been joined, with `n` less than all. */
+static void take_line(struct lane_account *l, uint64_t first, uint64_t last, uint64_t n)
+{
+        if (last > l->last)
+                l->last = last;
+        if (first <= l->acked_durable) {
+                uint64_t below = last <= l->acked_durable ? n : l->acked_durable - first + 1;
+
+                l->dropped += below;
+                l->dropped_acked += below;
+                first = l->acked_durable + 1;
+        }
+        if (first <= last)
+                lane_drop(l, first, last);
+}
+
 static int load_ledger(struct spool_db *db, enum spool_lane lane, struct lane_account *l, struct err *e)
 {
         sqlite3_stmt *st = NULL;
+        int64_t before = 0;
+        bool sound = true;
         int rc = sqlite3_prepare_v2(
                 db->conn, "SELECT first_seq, last_seq, n FROM dropped WHERE lane=?1 ORDER BY first_seq", -1, &st, NULL);
 
         if (rc != SQLITE_OK)
                 return spool_db_fail(db, "cannot read its ledger", e);
         sqlite3_bind_text(st, 1, spool_lane_names[lane], -1, SQLITE_STATIC);
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-                uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
+        while ((rc = sqlite3_step(st)) == SQLITE_ROW && sound) {
+                int64_t first = sqlite3_column_int64(st, 0), last = sqlite3_column_int64(st, 1);
+                int64_t n = sqlite3_column_int64(st, 2);
 
                 db->v.n_ledger++;
-                if (last > l->last)
-                        l->last = last;
-                if (last > l->acked_durable) {
-                        lane_drop(l, first, last);
-                } else {
-                        l->dropped += (uint64_t)sqlite3_column_int64(st, 2);
-                        l->dropped_acked += (uint64_t)sqlite3_column_int64(st, 2);
-                }
+                sound = first > before && last >= first && n > 0 && n <= last - first + 1;
+                if (sound)
+                        take_line(l, (uint64_t)first, (uint64_t)last, (uint64_t)n);
+                before = last;
         }
         sqlite3_finalize(st);
+        if (!sound) {
+                db->damaged = true;
+                return err_set(e, "spool %s: damaged (its ledger of dropped readings contradicts itself)", db->path);
+        }
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its ledger", e);
 }
 
@@ -164,6 +183,10 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane_acco
             spool_db_get_int(db->conn, ends[lane][1], &first) != SQLITE_OK ||
             spool_db_get_int(db->conn, ends[lane][2], &last) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read where it stands", e);
+        if (acked < 0 || first < 0 || last < 0) {
+                db->damaged = true;
+                return err_set(e, "spool %s: damaged (a seq below zero)", db->path);
+        }
         db->v.first[lane] = (uint64_t)first;
         l->acked_durable = l->acked = (uint64_t)acked;
         l->last = (uint64_t)(last > acked ? last : acked);

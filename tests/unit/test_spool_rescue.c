@@ -640,6 +640,38 @@ static void a_wal_that_was_written_back_is_none_that_is_gone(void **state)
         assert_int_equal(c.held, ROWS - ACKED - 1);
 }
 
+/* Numbers that no spool of ours would say are damage, and never reach an assertion. */
+static void books_that_contradict_themselves_are_damage(void **state)
+{
+        static const char *const lies[] = {
+                "INSERT INTO dropped VALUES ('samples', 2000, 1500, 3, 'full', 0)",
+                "INSERT INTO dropped VALUES ('samples', 2000, 2500, 501, 'full', 0), ('samples', 2400, 2600, 201, "
+                "'full', 0)",
+                "INSERT INTO dropped VALUES ('samples', 2, 3, 9999999, 'full', 0)",
+                "INSERT INTO dropped VALUES ('samples', -5, 3, 9, 'full', 0)",
+                "INSERT INTO dropped VALUES ('events', 9223372036854775807, 1, -9, 'full', 0)",
+                "UPDATE cursor SET acked_seq = -4",
+        };
+        struct fixture *h = *state;
+        sqlite3 *db;
+
+        fill(h, true);
+        for (size_t i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
+                struct spool_counts c;
+
+                assert_int_equal(sqlite3_open(h->path, &db), SQLITE_OK);
+                assert_int_equal(sqlite3_exec(db, lies[i], NULL, NULL, NULL), SQLITE_OK);
+                sqlite3_close(db);
+                if (!try_open(h))
+                        fail_msg("%s: %s", lies[i], h->e.text);
+                spool_counts(h->spool, &c);
+                assert_int_equal(c.epoch, i + 2);
+                assert_int_equal(c.accepted, c.delivered + c.held + c.dropped);
+                leave(h, true);
+        }
+        assert_true(try_open(h));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -654,6 +686,7 @@ int main(void)
                 T(what_is_not_ours_is_not_touched),
                 T(a_missing_shm_is_nothing),
                 T(any_damage_is_survived),
+                T(books_that_contradict_themselves_are_damage),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
