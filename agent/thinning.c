@@ -1,7 +1,7 @@
 /*
  * thinning: see thinning.h.
  *
- * The decision is rules/thin.c's, on time and number alone; here it is applied
+ * The decision is rules/swinging_door.c's, on time and number alone; here it is applied
  * to readings: the one held back is kept whole, so that what is sent is a
  * reading as it was.  A change of quality, a value that is no number, and a
  * reading that moved an alarm end a stretch: what was held back goes first, so
@@ -17,7 +17,7 @@
 
 #include "agent/base/err.h"
 #include "agent/rules/rules_conf.h"
-#include "agent/rules/thin.h"
+#include "agent/rules/swinging_door.h"
 
 static const char *const methods[] = {"exception", "swinging_door", NULL};
 
@@ -58,12 +58,12 @@ const struct schema thinning_schema = {
 };
 
 struct stretch {
-        struct thin_conf conf;
-        struct thin thin;
+        struct swinging_door_conf conf;
+        struct swinging_door thin;
         struct reading held; /* while thin.holds */
         unsigned quality;
         bool over; /* no item is for its tag any more, or another: */
-        struct thin_conf next;
+        struct swinging_door_conf next;
         bool has_next;
 };
 
@@ -104,23 +104,23 @@ void thinning_reconfigure(struct thinning *t, const struct schema_list *conf)
                 t->looked[i] = false;
 }
 
-static bool find_conf(const struct thinning *t, const struct tag *tag, struct thin_conf *out)
+static bool find_conf(const struct thinning *t, const struct tag *tag, struct swinging_door_conf *out)
 {
         for (size_t i = 0; i < t->n_conf; i++) {
                 const struct thinning_conf *c = &t->conf[i];
 
                 if (!rule_matches(c->match, tag->source, tag->name))
                         continue;
-                *out = (struct thin_conf){.mode = c->method ? THIN_SWINGING_DOOR : THIN_EXCEPTION,
-                                          .band = c->deadband,
-                                          .min_us = c->min_us,
-                                          .max_us = c->max_us};
+                *out = (struct swinging_door_conf){.mode = c->method ? THIN_SWINGING_DOOR : THIN_EXCEPTION,
+                                                   .band = c->deadband,
+                                                   .min_us = c->min_us,
+                                                   .max_us = c->max_us};
                 return true;
         }
         return false;
 }
 
-static bool same_conf(const struct thin_conf *a, const struct thin_conf *b)
+static bool same_conf(const struct swinging_door_conf *a, const struct swinging_door_conf *b)
 {
         return a->mode == b->mode && a->band == b->band && a->min_us == b->min_us && a->max_us == b->max_us;
 }
@@ -139,7 +139,7 @@ static void make_room(struct thinning *t)
 
 static void look(struct thinning *t, uint32_t tag)
 {
-        struct thin_conf conf = {0};
+        struct swinging_door_conf conf = {0};
         struct stretch *s;
         bool found = find_conf(t, tags_get(t->tags, tag), &conf);
 
@@ -167,9 +167,9 @@ static double number_of(const struct reading *r)
 /* What was held back, if any. */
 static size_t end_stretch(struct stretch *s, struct reading *out)
 {
-        struct thin_point point[1];
+        struct swinging_door_point point[1];
 
-        if (!thin_break(&s->thin, point))
+        if (!swinging_door_break(&s->thin, point))
                 return 0;
         *out = s->held;
         return 1;
@@ -192,8 +192,8 @@ static bool begin_next(struct thinning *t, uint32_t tag)
 
 static size_t push(struct stretch *s, const struct reading *r, struct reading out[2])
 {
-        struct thin_point point[2];
-        int n = thin_push(&s->thin, &s->conf, (struct thin_point){r->ts_us, number_of(r)}, point);
+        struct swinging_door_point point[2];
+        int n = swinging_door_push(&s->thin, &s->conf, (struct swinging_door_point){r->ts_us, number_of(r)}, point);
 
         if (n == 2)
                 out[0] = s->held;

@@ -9,11 +9,11 @@
 
 #include <math.h>
 
-#include "agent/rules/thin.h"
+#include "agent/rules/swinging_door.h"
 
 enum { N = 20000 };
 
-static struct thin_point in[N], out[N + 2];
+static struct swinging_door_point in[N], out[N + 2];
 static uint64_t seed;
 
 static double any(void)
@@ -38,18 +38,18 @@ static void make(int shape)
                         v = (i / 500) * 7 % 5;
                 else
                         v = i % 1000 < 500 ? i % 1000 : 1000 - i % 1000;
-                in[i] = (struct thin_point){(i ? in[i - 1].ts_us : 0) + 1000 + (int64_t)(any() * 1e6), v};
+                in[i] = (struct swinging_door_point){(i ? in[i - 1].ts_us : 0) + 1000 + (int64_t)(any() * 1e6), v};
         }
 }
 
-static size_t run(const struct thin_conf *c)
+static size_t run(const struct swinging_door_conf *c)
 {
-        struct thin t = {.begun = false};
+        struct swinging_door t = {.begun = false};
         size_t n = 0;
 
         for (int i = 0; i < N; i++)
-                n += (size_t)thin_push(&t, c, in[i], out + n);
-        return n + (size_t)thin_break(&t, out + n);
+                n += (size_t)swinging_door_push(&t, c, in[i], out + n);
+        return n + (size_t)swinging_door_break(&t, out + n);
 }
 
 static double worst(size_t n)
@@ -88,7 +88,7 @@ static void test_bound(void **state)
         for (int shape = 0; shape < 5; shape++)
                 for (int mode = THIN_NONE; mode <= THIN_SWINGING_DOOR; mode++)
                         for (double band = 0; band < 6; band = band * 2 + 0.25) {
-                                struct thin_conf c = {.mode = mode, .band = band};
+                                struct swinging_door_conf c = {.mode = mode, .band = band};
                                 double error;
                                 size_t n;
 
@@ -108,7 +108,7 @@ static void test_bound(void **state)
 static void test_intervals(void **state)
 {
         for (int mode = THIN_EXCEPTION; mode <= THIN_SWINGING_DOOR; mode++) {
-                struct thin_conf c = {.mode = mode, .band = 1e9, .max_us = 10000000};
+                struct swinging_door_conf c = {.mode = mode, .band = 1e9, .max_us = 10000000};
                 size_t n;
 
                 seed = 1;
@@ -118,12 +118,12 @@ static void test_intervals(void **state)
                         assert_true(out[i].ts_us - out[i - 1].ts_us <= 11001000);
                 assert_true(n < N / 5);
         }
-        struct thin_conf c = {.mode = THIN_EXCEPTION, .band = 0, .min_us = 5000000};
+        struct swinging_door_conf c = {.mode = THIN_EXCEPTION, .band = 0, .min_us = 5000000};
         int64_t last = -5000000;
-        struct thin t = {.begun = false};
+        struct swinging_door t = {.begun = false};
 
         for (int i = 0; i < N; i++) {
-                int n = thin_push(&t, &c, in[i], out);
+                int n = swinging_door_push(&t, &c, in[i], out);
 
                 if (!n)
                         continue;
@@ -134,14 +134,14 @@ static void test_intervals(void **state)
 
 static void test_back_in_time(void **state)
 {
-        struct thin_conf c = {.mode = THIN_SWINGING_DOOR, .band = 1};
-        struct thin t = {.begun = false};
+        struct swinging_door_conf c = {.mode = THIN_SWINGING_DOOR, .band = 1};
+        struct swinging_door t = {.begun = false};
 
-        assert_int_equal(thin_push(&t, &c, (struct thin_point){100, 1}, out), 1);
-        assert_int_equal(thin_push(&t, &c, (struct thin_point){200, 1}, out), 0);
-        assert_int_equal(thin_push(&t, &c, (struct thin_point){200, 1}, out), 2);
-        assert_int_equal(thin_push(&t, &c, (struct thin_point){50, 1}, out), 1);
-        assert_int_equal(thin_break(&t, out), 0);
+        assert_int_equal(swinging_door_push(&t, &c, (struct swinging_door_point){100, 1}, out), 1);
+        assert_int_equal(swinging_door_push(&t, &c, (struct swinging_door_point){200, 1}, out), 0);
+        assert_int_equal(swinging_door_push(&t, &c, (struct swinging_door_point){200, 1}, out), 2);
+        assert_int_equal(swinging_door_push(&t, &c, (struct swinging_door_point){50, 1}, out), 1);
+        assert_int_equal(swinging_door_break(&t, out), 0);
 }
 
 int main(void)

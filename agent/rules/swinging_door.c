@@ -1,5 +1,5 @@
 /*
- * thin: see thin.h.
+ * swinging_door: see swinging_door.h.
  *
  * The usual swinging door keeps two doors open and sends the reading before the
  * one that shuts them; the line it then draws may miss earlier readings by up
@@ -11,26 +11,26 @@
  * A reading that is not later than the last one begins anew and is sent: order
  * is never guessed.
  */
-#include "agent/rules/thin.h"
+#include "agent/rules/swinging_door.h"
 
 #include <math.h>
 
-static int start(struct thin *t, struct thin_point p)
+static int start(struct swinging_door *t, struct swinging_door_point p)
 {
-        *t = (struct thin){.sent = p, .low = -HUGE_VAL, .high = HUGE_VAL, .begun = true};
+        *t = (struct swinging_door){.sent = p, .low = -HUGE_VAL, .high = HUGE_VAL, .begun = true};
         return 1;
 }
 
-int thin_break(struct thin *t, struct thin_point out[1])
+int swinging_door_break(struct swinging_door *t, struct swinging_door_point out[1])
 {
         bool holds = t->holds;
 
         out[0] = t->held;
-        *t = (struct thin){.begun = false};
+        *t = (struct swinging_door){.begun = false};
         return holds;
 }
 
-static int send(struct thin *t, struct thin_point p, struct thin_point out[2])
+static int send(struct swinging_door *t, struct swinging_door_point p, struct swinging_door_point out[2])
 {
         int n = 0;
 
@@ -41,7 +41,8 @@ static int send(struct thin *t, struct thin_point p, struct thin_point out[2])
         return n;
 }
 
-static int by_exception(struct thin *t, const struct thin_conf *c, struct thin_point p, struct thin_point out[2])
+static int by_exception(struct swinging_door *t, const struct swinging_door_conf *c, struct swinging_door_point p,
+                        struct swinging_door_point out[2])
 {
         int64_t since_us = p.ts_us - t->sent.ts_us;
 
@@ -52,7 +53,7 @@ static int by_exception(struct thin *t, const struct thin_conf *c, struct thin_p
         return 0;
 }
 
-static void swing(struct thin *t, double band, struct thin_point p)
+static void swing(struct swinging_door *t, double band, struct swinging_door_point p)
 {
         double span = (double)(p.ts_us - t->sent.ts_us);
         double low = (p.v - band - t->sent.v) / span, high = (p.v + band - t->sent.v) / span;
@@ -63,7 +64,8 @@ static void swing(struct thin *t, double band, struct thin_point p)
         t->holds = true;
 }
 
-static int by_door(struct thin *t, const struct thin_conf *c, struct thin_point p, struct thin_point out[2])
+static int by_door(struct swinging_door *t, const struct swinging_door_conf *c, struct swinging_door_point p,
+                   struct swinging_door_point out[2])
 {
         double slope = (p.v - t->sent.v) / (double)(p.ts_us - t->sent.ts_us);
         int n = 0;
@@ -81,9 +83,10 @@ static int by_door(struct thin *t, const struct thin_conf *c, struct thin_point 
         return n;
 }
 
-int thin_push(struct thin *t, const struct thin_conf *c, struct thin_point p, struct thin_point out[2])
+int swinging_door_push(struct swinging_door *t, const struct swinging_door_conf *c, struct swinging_door_point p,
+                       struct swinging_door_point out[2])
 {
-        const struct thin_point *last = t->holds ? &t->held : &t->sent;
+        const struct swinging_door_point *last = t->holds ? &t->held : &t->sent;
 
         if (c->mode == THIN_NONE || !t->begun || p.ts_us <= last->ts_us)
                 return send(t, p, out);
