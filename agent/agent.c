@@ -2,9 +2,8 @@
  * agent: see agent.h.
  *
  * Everything that connects two rooms is here, and only that: the spool's
- * upcalls become pauses, kicks and events; the uplink's become events.
- * Stopping goes the way the data goes: drivers, then uplink, then the last
- * commit.
+ * upcalls become pauses, kicks and events; the uplink's become events. Stopping
+ * goes the way the data goes: drivers, then uplink, then the last commit.
  *
  * Fails at start with a sentence (spool, driver); afterwards it does not fail:
  * faults are states that status shows.

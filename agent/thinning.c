@@ -1,9 +1,9 @@
 /*
  * thinning: see thinning.h.
  *
- * The decision is rules/swinging_door.c's, on time and number alone; here it is applied
- * to readings: the one held back is kept whole, so that what is sent is a
- * reading as it was.  A change of quality, a value that is no number, and a
+ * The decision is rules/swinging_door.c's, on time and number alone; here it is
+ * applied to readings: the one held back is kept whole, so that what is sent is
+ * a reading as it was.  A change of quality, a value that is no number, and a
  * reading that moved an alarm end a stretch: what was held back goes first, so
  * the line up to there is drawn.
  *

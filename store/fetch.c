@@ -8,12 +8,12 @@
  *
  * No row is both handed out and dropped, though a reader sees what a commit
  * cuts until that commit is on disk.  The caller pins, then fetches, and uses
- * no row above its pin.  A commit sets `trimming`, then reads the pin, then cuts
- * above it only. All four are sequentially consistent: when spool_fetch finds
- * `trimming` clear, any later cut sees the pin and leaves the rows alone; when
- * it finds it set, the fetch starts after the end of that commit, and does not
- * see what it cut.  Only the loop clears `trimming`, with no commit under way.
- * So a fetch waits for a commit only while rows are being dropped. How it
+ * no row above its pin.  A commit sets `trimming`, then reads the pin, then
+ * cuts above it only. All four are sequentially consistent: when spool_fetch
+ * finds `trimming` clear, any later cut sees the pin and leaves the rows alone;
+ * when it finds it set, the fetch starts after the end of that commit, and does
+ * not see what it cut.  Only the loop clears `trimming`, with no commit under
+ * way. So a fetch waits for a commit only while rows are being dropped. How it
  * fails: the fetch comes back with failed set, and the caller asks again later.
  */
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  * watermark and not dropped), held, or dropped. The watermark never stops
  * before a dropped range that it touches: nobody would ever ack those seqs.
  *
- * Above the watermark there may be ranges that are delivered ahead of what
- * is pending below them.  A range grows at its end only, and ends when the
+ * Above the watermark there may be ranges that are delivered ahead of what is
+ * pending below them.  A range grows at its end only, and ends when the
  * watermark reaches it and takes it along.
  */
 #ifndef MILLRACE_STORE_LANE_H
@@ -57,8 +57,8 @@ bool lane_ack(struct lane_account *l, uint64_t seq);
 bool lane_ack_ahead(struct lane_account *l, uint64_t first, uint64_t last);
 
 /*
- * The next seqs behind `after` in no range: above what is returned, up to
- * *upto (UINT64_MAX: all that come).
+ * The next seqs behind `after` in no range: above what is returned, up to *upto
+ * (UINT64_MAX: all that come).
  */
 uint64_t lane_pending(const struct lane_ahead *a, uint64_t after, uint64_t *upto);
 

@@ -301,9 +301,9 @@ void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
  * (store/writer/ahead.c).
  *
  * spool_ack_ahead: Kafka has what was not dropped of first..last, and below
- * `first` rows are pending yet.  With one `first`, `last` grows; another `first`
- * begins another range, of which there may be a few (spool_may_go_ahead),
- * ascending.
+ * `first` rows are pending yet.  With one `first`, `last` grows; another
+ * `first` begins another range, of which there may be a few
+ * (spool_may_go_ahead), ascending.
  */
 void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last);
 bool spool_may_go_ahead(const struct spool *s);
@@ -341,8 +341,8 @@ void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, cons
 /*
  * Readings up to `upto` go, delivered or not, with a line in the ledger
  * ("purged") for those that are held; those at or below the pin stay when they
- * are not delivered.  In ranges, with the next commits, until
- * spool_is_purging says no.
+ * are not delivered.  In ranges, with the next commits, until spool_is_purging
+ * says no.
  */
 void spool_purge(struct spool *s, uint64_t upto);
 bool spool_is_purging(const struct spool *s);

@@ -5,9 +5,9 @@
  * Events have one, readings have one, or with live_first two: of fresh ones,
  * and of the backlog below them (lane_read.c).
  *
- * Everything stops by itself: a full window, a in_backoff window, an empty spool,
- * an empty bucket; and is started again by what ends that: reports, the lane's
- * timer, a kick.
+ * Everything stops by itself: a full window, a in_backoff window, an empty
+ * spool, an empty bucket; and is started again by what ends that: reports, the
+ * lane's timer, a kick.
  */
 #ifndef MILLRACE_UPLINK_LANE_H
 #define MILLRACE_UPLINK_LANE_H
@@ -132,8 +132,8 @@ void lane_stop(struct uplink_lane_state *l);
 void lane_report(struct uplink_lane_state *l, uint32_t slot, enum sink_result result, const char *why);
 
 /*
- * After a batch of reports: the watermark moves, and a lane that has to back off
- * rests. True when it moved.
+ * After a batch of reports: the watermark moves, and a lane that has to back
+ * off rests. True when it moved.
  */
 bool lane_settle(struct uplink_lane_state *l);
 

@@ -1,5 +1,5 @@
 /*
- * alarms: the watchman at work.  Between the rules (pure, agent/rules) and the
+ * alarms: the rules at work.  Between the rules (pure, agent/rules) and the
  * rest: readings go in, every transition is told to the notifiers at once,
  * before anything is on disk, and is stored in the transaction of the reading
  * that made it.

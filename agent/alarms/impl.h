@@ -1,8 +1,8 @@
 /*
- * impl: what the parts of the watchman's wiring share: alarms.c (readings,
- * deadlines, telling, storing), devices.c (devices and links), restore.c (what
- * survives a restart), operator.c (operators, listings), reconfigure.c (other
- * rules). Nobody else includes this.
+ * impl: what the parts of alarms share: alarms.c (readings, deadlines, telling,
+ * storing), devices.c (devices and links), restore.c (what survives a restart),
+ * operator.c (operators, listings), reconfigure.c (other rules). Nobody else
+ * includes this.
  */
 #ifndef MILLRACE_ALARMS_IMPL_H
 #define MILLRACE_ALARMS_IMPL_H

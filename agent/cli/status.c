@@ -1,9 +1,9 @@
 /*
  * status: the daemon's own words, or without it what the spool's file says.
  *
- * Both are the same JSON object (operator.md), so that a script need not
- * care who answered; what only a running daemon knows (rates, uptime, drivers)
- * is null or empty then, and health is failed.
+ * Both are the same JSON object (operator.md), so that a script need not care
+ * who answered; what only a running daemon knows (rates, uptime, drivers) is
+ * null or empty then, and health is failed.
  */
 #include <jansson.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
- * status_field: one value of the status object as people
- * read it.  The object comes from outside: a key that is missing, null or of
- * another type is shown as "-".  Pure.
+ * status_field: one value of the status object as people read it.  The object
+ * comes from outside: a key that is missing, null or of another type is shown
+ * as "-".  Pure.
  */
 #ifndef MILLRACE_CLI_STATUS_FIELD_H
 #define MILLRACE_CLI_STATUS_FIELD_H

@@ -1,6 +1,6 @@
 /*
- * status_view: the status object as a page for people.
- * Pure but for the writer; a key that is missing or null is shown as "-".
+ * status_view: the status object as a page for people. Pure but for the writer;
+ * a key that is missing or null is shown as "-".
  */
 #ifndef MILLRACE_CLI_STATUS_VIEW_H
 #define MILLRACE_CLI_STATUS_VIEW_H

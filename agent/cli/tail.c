@@ -3,8 +3,8 @@
  * what arrives (-f).
  *
  * Reads the spool's file as `spool tail` does, in short steps and read-only, so
- * it works on a copy and without the daemon, and never holds the daemon up.
- * All rows behind the last one seen are looked at and those of the tag taken:
+ * it works on a copy and without the daemon, and never holds the daemon up. All
+ * rows behind the last one seen are looked at and those of the tag taken:
  * asking for the tag's own would walk again, each time, over all that came
  * since its last reading.  A spool that was replaced (a new file) is opened
  * anew.  Into a pipe, with --json, and for a tag of texts it is `spool tail`.

@@ -35,8 +35,8 @@ struct alarm_sections {
 enum { N_ALARM_SECTIONS = 3 };
 
 /*
- * Rows for a table whose struct has a struct alarm_sections; their offsets count
- * from it.
+ * Rows for a table whose struct has a struct alarm_sections; their offsets
+ * count from it.
  */
 extern const struct schema_key alarm_section_keys[N_ALARM_SECTIONS + 1];
 

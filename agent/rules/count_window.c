@@ -1,5 +1,6 @@
 /*
- * count_window: counts over a sliding window, and values that come again too soon.
+ * count_window: counts over a sliding window, and values that come again too
+ * soon.
  *
  * The window is sixteen slices; what is counted is the newest one and the
  * fifteen before, so 15/16 to 1 of the window: a count is never told that was

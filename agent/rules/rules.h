@@ -1,5 +1,5 @@
 /*
- * rules: the watchman.  Readings go in, alarm transitions come out.
+ * rules: what is watched.  Readings go in, alarm transitions come out.
  *
  * Pure: no I/O, no clock; time comes with every call (monotonic for delays,
  * wall for what is told).  Patterns are matched once per tag (rules_bind);

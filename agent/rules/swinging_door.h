@@ -1,5 +1,6 @@
 /*
- * swinging_door: fewer readings for the uplink, after the rules have seen all of them.
+ * swinging_door: fewer readings for the uplink, after the rules have seen all
+ * of them.
  *
  * Two ways, per tag: by exception (a reading is sent when it left a band around
  * the last one sent; the one before it is sent too, so that a line drawn

@@ -4,9 +4,9 @@
  * carried between them and a file descriptor, and values become readings.
  *
  * Serial: everything that can be read is read before the next request goes out,
- * because an answer that came late must not be waiting in the kernel then.
- * TCP: the name is resolved off the loop, the connect does not block; the
- * kernel gives a peer up that acknowledges nothing for ten seconds.
+ * because an answer that came late must not be waiting in the kernel then. TCP:
+ * the name is resolved off the loop, the connect does not block; the kernel
+ * gives a peer up that acknowledges nothing for ten seconds.
  *
  * Fails: a port that can't be opened, is unplugged (read says 0) or whose peer
  * is gone ends in link_down; the host calls start again with its backoff.  Tags

@@ -8,10 +8,9 @@
  * and what the spool can't take is dropped there, counted and named; what the
  * kernel dropped before us is asked for and counted as an error.
  *
- * Time: what has a zone is believed as source_time.h says.  The old format
- * has none: the arrival stands and the reading is uncertain.  Bytes that are
- * not UTF-8 become question marks, one each; the message is counted as
- * malformed.
+ * Time: what has a zone is believed as source_time.h says.  The old format has
+ * none: the arrival stands and the reading is uncertain.  Bytes that are not
+ * UTF-8 become question marks, one each; the message is counted as malformed.
  *
  * Fails: a port that is in use or not allowed ends in link_down and another
  * try.  A connection that fails, ends, or says nothing for idle_timeout is

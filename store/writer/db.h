@@ -10,7 +10,9 @@
 
 #include "store/batch.h"
 
-/* ---- the connection: file.c opens it, load.c reads, transaction.c writes ---- */
+/*
+ * ---- the connection: file.c opens it, load.c reads, transaction.c writes ----
+ */
 
 enum spool_stmt {
         STMT_PUT_READING,
@@ -177,8 +179,7 @@ bool spool_disk_takes(struct spool_db *db, uint64_t pages);
 uint64_t spool_disk_trim_bytes(const struct spool_db *db);
 
 /*
- * Steps of a commit (ledger.c, trim.c,
- * put.c).
+ * Steps of a commit (ledger.c, trim.c, put.c).
  */
 void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops, int64_t at_us);
 void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acked);
@@ -189,8 +190,8 @@ void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t ac
 bool spool_db_make_room(struct spool_db *db, const struct spool_batch *b, int64_t need, struct spool_result *res);
 void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 /*
- * The oldest minute that is not thin yet becomes so (thin.c).
- * False: there is none, or no more in this commit.
+ * The oldest minute that is not thin yet becomes so (thin.c). False: there is
+ * none, or no more in this commit.
  */
 bool spool_db_thin(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_thin_begin(struct spool_db *db); /* before a commit makes room */
@@ -233,7 +234,9 @@ void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b);
 void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b);
 
-/* ---- a damaged file: rescue/set_aside.c begins, rescue/rescue.c carries ---- */
+/*
+ * ---- a damaged file: rescue/set_aside.c begins, rescue/rescue.c carries ----
+ */
 
 struct spool_rescue {
         int64_t at_us;

@@ -95,7 +95,10 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its readings", e);
 }
 
-/* One line, behind all before it; at or below the watermark several may have been joined, with `n` less than all. */
+/*
+ * One line, behind all before it; at or below the watermark several may have
+ * been joined, with `n` less than all.
+ */
 static void take_line(struct lane_account *l, uint64_t first, uint64_t last, uint64_t n)
 {
         if (last > l->last)

@@ -2,13 +2,13 @@
  * migrate: the readings of an older file into the form of format 5 (sample.c),
  * before the spool is used.
  *
- * The step to format 5 only renames the old table; the rows move here, a
- * range at a time, each in one transaction that puts them into the new table
- * and takes them from the old one.  So the file never grows by more than a
- * range, a cut costs a range at most, and the next open goes on where this
- * one stopped.  Until all have moved `reading` shows both. Rows that were
- * delivered are only moved as far as a redelivery may be compared with them;
- * the others' time is over.
+ * The step to format 5 only renames the old table; the rows move here, a range
+ * at a time, each in one transaction that puts them into the new table and
+ * takes them from the old one.  So the file never grows by more than a range, a
+ * cut costs a range at most, and the next open goes on where this one stopped.
+ * Until all have moved `reading` shows both. Rows that were delivered are only
+ * moved as far as a redelivery may be compared with them; the others' time is
+ * over.
  *
  * It takes a minute for a GB or so, in which nothing is taken in: once in a
  * file's life that is better than two forms in every query for ever.  How it

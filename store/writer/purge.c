@@ -2,8 +2,8 @@
  * purge: what an operator has taken away: readings that nobody wants any more,
  * dead letters that Kafka took after all.
  *
- * A purge goes by seq, oldest first, a range per commit, as trimming does;
- * held readings are in the ledger as "purged". What may be on its way to Kafka
+ * A purge goes by seq, oldest first, a range per commit, as trimming does; held
+ * readings are in the ledger as "purged". What may be on its way to Kafka
  * stays.  It is not remembered over a restart: what is left then is asked for
  * again. Fails as the rest of the transaction: db->rc says so.
  */

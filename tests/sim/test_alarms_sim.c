@@ -1,5 +1,5 @@
 /*
- * The watchman in virtual time: a source that sends again what was not acknowledged → rules → notifier, spool (real
+ * Alarms in virtual time: a source that sends again what was not acknowledged → rules → notifier, spool (real
  * SQLite) and Kafka, with commits that take 300 ms, a Kafka that goes away and power cuts at random moments.
  *
  * What must have happened is computed from the values sent, by a second, naive reading of "enters at the limit, leaves

@@ -1,5 +1,5 @@
 /*
- * A second watchman, naive on purpose: it lives through every millisecond, counts how long things have been so, and
+ * A second engine, naive on purpose: it lives through every millisecond, counts how long things have been so, and
  * shares no code with the first.  Both get the same random readings (good, bad, near the limits), operators' commands
  * and restarts; what they tell must be the same, word for word, however late the real one's timer is.
  */

@@ -9,8 +9,8 @@
  * what really arrived, by seq, in its own process.
  *
  * What can go wrong at start (no mosquitto, no millraced, a port) is told in
- * one sentence, with the last lines of the log of the part that failed.
- * However it ends, the parts are stopped and the directory is removed.
+ * one sentence, with the last lines of the log of the part that failed. However
+ * it ends, the parts are stopped and the directory is removed.
  */
 #include <errno.h>
 #include <inttypes.h>
