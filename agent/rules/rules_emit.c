@@ -39,7 +39,7 @@ static void put_id(const struct rules *r, const struct rules_row *row, char out[
 
         h = mix(row->limit_kind, mix(row->rule, h));
         h = text_hash(&row->seq, sizeof(row->seq), h);
-        for (int i = 0; i < RULES_ID_MAX; i++)
+        for (unsigned i = 0; i < RULES_ID_MAX; i++)
                 out[i] = "0123456789abcdef"[h >> (60 - 4 * i) & 15];
         out[RULES_ID_MAX] = '\0';
 }
