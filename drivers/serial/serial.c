@@ -28,7 +28,8 @@
 #include "drivers/serial/frame.h"
 #include "drivers/tty.h"
 
-enum { ROUNDS_MAX = 16, KEEP_MAX = 20, KEEP_EVERY_US = 30000000, PATIENCE_US = 100000, NO_TAG = UINT32_MAX };
+enum { ROUNDS_MAX = 16, KEEP_MAX = 20, KEEP_EVERY_US = 30000000, PATIENCE_US = 100000 };
+enum { NO_TAG = UINT32_MAX };
 
 struct serial {
         struct driver *d;
