@@ -1,11 +1,9 @@
-"""Roots of Debian 12 to try a package in: of any architecture, written to in an overlay only, gone with the process that made them.
+"""Roots of Debian 12 and 13 to try a package in: of any architecture, written to in an overlay only, gone with the process that made them.
 
-Roots are made once with mmdebstrap in ${XDG_CACHE_HOME:-~/.cache}/millrace.  All mounts are in a mount namespace of our own
+Roots are made once, by packaging/root, in ${XDG_CACHE_HOME:-~/.cache}/millrace.  All mounts are in a mount namespace of our own
 (own_mounts), so that nothing has to be taken down, however a test ends.
 """
 
-import glob
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,15 +13,8 @@ import tempfile
 QEMU = {"arm64": "aarch64", "armhf": "arm"}
 # What a board has anyhow, in its small form: systemd's ways to make users and directories.
 BOARD = "systemd-standalone-sysusers,systemd-standalone-tmpfiles"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "millrace")
-
-
-def mirror():
-    """The one this machine's apt uses for bookworm."""
-    if "MILLRACE_MIRROR" in os.environ:
-        return os.environ["MILLRACE_MIRROR"]
-    ask = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Identifier: Packages", "Codename: bookworm"]
-    return subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
 def own_mounts():
@@ -75,40 +66,30 @@ def why_not(arch):
     return None
 
 
-def make_root(name, arch, packages):
+def make_root(name, release, arch, packages):
     """Another list of packages is another root; the one before it goes."""
-    folder = f"{CACHE}/root-{name}-{hashlib.sha256(packages.encode()).hexdigest()[:8]}"
-    if not os.path.isdir(folder):
-        for old in glob.glob(f"{CACHE}/root-{name}*"):
-            shutil.rmtree(old, ignore_errors=True)
-        for program in ("mmdebstrap", "arch-test") if arch in QEMU else ("mmdebstrap",):
-            assert shutil.which(program), f"{program} is missing: apt-get install {program}"
-        print(f"making the root {name} (once)", flush=True)
-        os.makedirs(CACHE, exist_ok=True)
-        run("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", f"--architectures={arch}", f"--include={packages}", "bookworm",
-            folder + ".new", f"deb {mirror()} bookworm main", seconds=1800)
-        os.rename(folder + ".new", folder)
-    return folder
+    make = [os.path.join(ROOT, "packaging", "root"), "make", f"board-{release}-{name}", "-", release, "minbase", arch, packages]
+    return subprocess.run(make, timeout=1800, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 class Board:
     """A working copy of a root. `name` tells roots of one architecture with other packages apart."""
 
-    def __init__(self, name, arch, packages, folder):
+    def __init__(self, name, arch, packages, folder, release="bookworm"):
         self.arch = arch
         if arch in QEMU:
             make_runnable(arch)
         self.root = os.path.join(folder, "root")
-        lower = make_root(name, arch, packages)
+        lower = make_root(name, release, arch, packages)
         run("mount", "-t", "tmpfs", "tmpfs", folder)
-        for name in ("root", "upper", "work"):
-            os.makedirs(os.path.join(folder, name))
+        for part in ("root", "upper", "work"):
+            os.makedirs(os.path.join(folder, part))
         run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={folder}/upper,workdir={folder}/work", self.root)
         run("mount", "-t", "proc", "proc", self.root + "/proc")
         for node in ("null", "zero", "random", "urandom"):
             open(f"{self.root}/dev/{node}", "a", encoding="ascii").close()
             run("mount", "--bind", f"/dev/{node}", f"{self.root}/dev/{node}")
-        archives = f"{CACHE}/archives-{name}"
+        archives = f"{CACHE}/archives-{release}-{name}"
         os.makedirs(archives + "/partial", exist_ok=True)
         run("mount", "--bind", archives, self.root + "/var/cache/apt/archives")
         shutil.copy("/etc/resolv.conf", self.root + "/etc/resolv.conf")
