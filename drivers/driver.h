@@ -7,8 +7,49 @@
  *
  * Thread: all on the loop thread; nothing here may block.  Ownership: `conf`
  * outlives the driver; readings and their text are borrowed for the call.
- * Adding a driver: one .c with its ops, one row in agent/drivers.c, one line of
- * meson, one replay log with the expected readings.
+ * Adding a driver: CONTRIBUTING.md, "A new driver".
+ *
+ * What a driver says when, so that an operator reads the same of all of them.
+ * It is never silent about a tag that it can't read, and never says 0 for one.
+ *
+ *   situation                what is said, and with what    over when
+ *   the source is gone:      its tags bad/not_connected     link_up: an event,
+ *   unplugged, refused,      once: driver_bad; link_down:   and start's next
+ *   it never was there       error, last_error, an event;   readings
+ *                            the host starts again later
+ *   one of several devices   its tags bad/not_connected;    device_event "up",
+ *   behind the source is     device_event "down": one for   by the driver
+ *   gone                     all of its tags
+ *   no answer in time, or    the tags that were asked for   the tag's next value
+ *   an error for one         bad/comm_failure;
+ *                            driver_error
+ *   garbage: what came       no reading, when it is not     the next that can
+ *   can't be read at all     known whose; else bad/sensor;  be read
+ *                            driver_refuse: malformed,
+ *                            last_error, a few examples
+ *                            in the quarantine
+ *   one value of a sound     that tag bad/sensor, or        the tag's next value
+ *   message can't be read    bad/out_of_range
+ *   a sound message lacks    no reading; n_absent           -
+ *   a value
+ *   asked for what the       bad/config; driver_error       the configuration is
+ *   source does not have                                    another
+ *   the table of tags is     driver_tag: DRIVER_NO_TAG;     never: max_tags, and
+ *   full                     its readings are counted:      a restart
+ *                            n_untagged (driver_tagged)
+ *   the spool has no room    may_wait: DRIVER_E_WAIT, keep  pause(false)
+ *                            it and stop reading; else the
+ *                            host drops, counts and names
+ *   a poll, and the last     n_overruns; nothing is asked   -
+ *   one is still under way   twice (late polls are the
+ *                            host's to count)
+ *   stop                     nothing more; stopped, at      -
+ *                            once or when what is under
+ *                            way has ended
+ *
+ * Bad is said once where the source speaks by itself; one that is polled may say
+ * it at each poll.  Nobody clears last_error: it is the last one, and whether it
+ * is news n_errors and n_malformed say.
  */
 #ifndef MILLRACE_DRIVERS_DRIVER_H
 #define MILLRACE_DRIVERS_DRIVER_H
@@ -110,5 +151,46 @@ static inline int driver_emit(struct driver *d, const struct reading *r, size_t 
 {
         return d->host->emit(d, r, n, may_wait);
 }
+
+/* ---- what the table above says, for a driver to call ---- */
+
+enum { DRIVER_NO_TAG = UINT32_MAX };
+
+/*
+ * The tag, or DRIVER_NO_TAG when there is no room for it.  From start() on:
+ * before it the spool has not loaded those it knows.  A unit of NULL is none.
+ */
+uint32_t driver_tag(struct driver *d, const char *source, const char *name, const char *unit);
+
+/* Keeps those that have a tag, in order, and counts the others; how many are left. */
+size_t driver_tagged(struct driver *d, struct reading *r, size_t n);
+
+/* Nothing but its tag and times; the value and its quality are the caller's. */
+static inline struct reading driver_reading(uint32_t tag, int64_t wall_us)
+{
+        return (struct reading){.ts_us = wall_us, .arrival_us = wall_us, .tag = tag};
+}
+
+/* Readings without a value, now, of those of the tags that are some. */
+void driver_bad(struct driver *d, const uint32_t *tags, size_t n, enum quality quality);
+
+/* Counts an error, and keeps the sentence as the last one. */
+void driver_error(struct driver *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Counts what came as malformed; last_error is "origin: reason". */
+void driver_malformed(struct driver *d, const char *origin, const char *reason);
+
+/*
+ * The same, and it is kept in the quarantine when it is one of the examples:
+ * the first twenty, then one in half a minute, so that a noisy line does not
+ * wear out the flash.
+ */
+struct driver_examples {
+        int n_kept; /* not yet made up for by time */
+        int64_t since_us;
+};
+
+void driver_refuse(struct driver *d, struct driver_examples *x, const char *origin, const char *reason,
+                   const void *payload, size_t len);
 
 #endif

@@ -9,14 +9,11 @@
  * time, with a symbol that is defined twice, should the tool ever need
  * something of a driver's I/O.
  */
-#include "drivers/modbus/modbus.h"
-#include "drivers/mqtt/mqtt.h"
-#include "drivers/serial/serial.h"
-#include "drivers/sim/sim.h"
-#include "drivers/syslog/syslog.h"
+#include "drivers/driver.h"
+#include "drivers/list.h"
 
-const struct driver_ops mqtt_ops = {.kind = "mqtt", .schema = &mqtt_schema};
-const struct driver_ops sim_ops = {.kind = "sim", .schema = &sim_schema};
-const struct driver_ops modbus_ops = {.kind = "modbus", .schema = &modbus_schema};
-const struct driver_ops serial_ops = {.kind = "serial", .schema = &serial_schema};
-const struct driver_ops syslog_ops = {.kind = "syslog", .schema = &syslog_schema};
+#define TABLE(k)                                \
+        extern const struct schema k##_schema;  \
+        extern const struct driver_ops k##_ops; \
+        const struct driver_ops k##_ops = {.kind = #k, .schema = &k##_schema};
+DRIVERS_EACH(TABLE)

@@ -98,7 +98,7 @@ static const struct schema_key slave_keys[SLAVE_KEYS] = {
 
 const struct schema *config_schema(void)
 {
-        static struct schema_key keys[OWN_KEYS + DRIVERS_MAX + SLAVE_KEYS + N_ALARM_SECTIONS + 1];
+        static struct schema_key keys[OWN_KEYS + DRIVERS_KNOWN + SLAVE_KEYS + N_ALARM_SECTIONS + 1];
         static const struct schema root = {.name = "configuration",
                                            .help = "The whole file.",
                                            .keys = keys,
@@ -271,12 +271,13 @@ static void notice_scans(struct config *c)
         }
 }
 
+#define KIND_IN_WORDS(kind) " " #kind
 static void notice_sections(struct config *c)
 {
         notice_scans(c);
         if (c->n_drivers == 0)
                 faults_add(&c->notices, &c->at, "",
-                           "no source of readings is configured (mqtt, modbus, serial, syslog)");
+                           "no source of readings is configured: none of the sections" DRIVERS_EACH(KIND_IN_WORDS));
 }
 
 /* The file a value names as a secret or certificate; NULL: it names none. */

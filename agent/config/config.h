@@ -37,9 +37,9 @@ struct config {
         const char *site; /* NULL: not said */
         struct spool_conf spool;
         struct kafka_conf kafka;
-        struct schema_list sections[DRIVERS_MAX]; /* as in drivers_known */
-        struct schema_list profiles, devices;     /* of modbus */
-        struct config_driver *drivers;            /* all items of all sections */
+        struct schema_list sections[DRIVERS_KNOWN]; /* as in drivers_known */
+        struct schema_list profiles, devices;       /* of modbus */
+        struct config_driver *drivers;              /* all items of all sections */
         size_t n_drivers;
         struct {
                 const char *socket;

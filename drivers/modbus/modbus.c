@@ -66,7 +66,7 @@ static void run(struct modbus *m);
 
 static bool is_known(const struct modbus_point *p)
 {
-        return p->tag != UINT32_MAX;
+        return p->tag != DRIVER_NO_TAG;
 }
 
 static void emit(struct modbus *m, size_t n)
@@ -79,7 +79,7 @@ static struct reading *next_reading(struct modbus *m, size_t *n, const struct mo
 {
         struct reading *r = &m->readings[(*n)++];
 
-        *r = (struct reading){.ts_us = wall_us, .arrival_us = wall_us, .tag = p->tag};
+        *r = driver_reading(p->tag, wall_us);
         return r;
 }
 
@@ -128,9 +128,8 @@ static void on_bad(void *ctx, size_t read, enum quality quality, const char *why
         emit(m, n);
         if (quality == QUALITY_BAD_NOT_CONNECTED)
                 return;
-        m->d->n_errors++;
-        text_format(m->d->last_error, sizeof(m->d->last_error), "%s, function %u, %u from %u: %s", device->source,
-                    rd->function, rd->count, rd->address, why);
+        driver_error(m->d, "%s, function %u, %u from %u: %s", device->source, rd->function, rd->count, rd->address,
+                     why);
 }
 
 static void on_device(void *ctx, size_t device, bool up, const char *why)
@@ -146,11 +145,8 @@ static void intern_tags(struct modbus *m)
         m->interned = true;
         for (size_t i = 0; i < m->plan->n_points; i++) {
                 struct modbus_point *p = &m->plan->points[i];
-                const char *unit = p->conf->unit ? p->conf->unit : "";
 
-                if (tags_intern(m->d->tags, m->plan->devices[p->device]->source, p->conf->tag, unit, "", m->d->name,
-                                &p->tag) != 0)
-                        p->tag = UINT32_MAX;
+                p->tag = driver_tag(m->d, m->plan->devices[p->device]->source, p->conf->tag, p->conf->unit);
         }
 }
 

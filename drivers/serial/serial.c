@@ -12,8 +12,7 @@
  * Fails: a port that can't be opened or is unplugged (read says 0) ends in
  * link_down, its tags go bad/not_connected once, and the host calls start again
  * with its backoff.  An unanswered question makes them bad/comm_failure once.
- * Broken frames are counted all, and kept as examples: twenty, then one in half
- * a minute, so that a noisy line does not wear out the flash.
+ * Broken frames are counted all, and some are kept as examples.
  */
 #include "drivers/serial/serial.h"
 
@@ -28,8 +27,7 @@
 #include "drivers/serial/frame.h"
 #include "drivers/tty.h"
 
-enum { ROUNDS_MAX = 16, KEEP_MAX = 20, KEEP_EVERY_US = 30000000, PATIENCE_US = 100000 };
-enum { NO_TAG = UINT32_MAX };
+enum { ROUNDS_MAX = 16, PATIENCE_US = 100000 };
 
 struct serial {
         struct driver *d;
@@ -46,10 +44,8 @@ struct serial {
         bool impatient; /* until the agent goes on */
         uint8_t poll[SERIAL_POLL_MAX];
         size_t n_poll;
-        enum quality told; /* what the tags were told last, good: they have values */
-
-        int n_keep; /* examples of broken frames that may be kept now */
-        int64_t keep_since_us;
+        enum quality told;               /* what the tags were told last, good: they have values */
+        struct driver_examples examples; /* of broken frames */
 };
 
 /* ---- readings ---- */
@@ -60,33 +56,17 @@ static void intern_tags(struct serial *s)
         const struct serial_reading_conf *c = s->conf->readings.items;
 
         s->interned = true;
-        for (size_t i = 0; i < s->conf->readings.n; i++) {
-                if (tags_intern(s->d->tags, s->conf->source, c[i].tag, c[i].unit ? c[i].unit : "", "", s->d->name,
-                                &s->tags[i]) != 0)
-                        s->tags[i] = NO_TAG;
-        }
+        for (size_t i = 0; i < s->conf->readings.n; i++)
+                s->tags[i] = driver_tag(s->d, s->conf->source, c[i].tag, c[i].unit);
 }
 
 /* All at once, and only when it is news. */
 static void tell_bad(struct serial *s, enum quality quality)
 {
-        struct reading *r = s->decoded.r;
-        struct rt_time now;
-        size_t n = 0;
-
         if (s->told == quality)
                 return;
         s->told = quality;
-        rt_now(s->d->rt, &now);
-        for (size_t i = 0; i < s->conf->readings.n; i++) {
-                if (s->tags[i] != NO_TAG)
-                        r[n++] = (struct reading){.ts_us = now.wall_us,
-                                                  .arrival_us = now.wall_us,
-                                                  .tag = s->tags[i],
-                                                  .quality = (uint16_t)quality};
-        }
-        if (n)
-                driver_emit(s->d, r, n, false);
+        driver_bad(s->d, s->tags, s->conf->readings.n, quality);
 }
 
 static void hand_over(struct serial *s, size_t n)
@@ -102,40 +82,16 @@ static void hand_over(struct serial *s, size_t n)
 static void emit(struct serial *s)
 {
         struct serial_decoded *out = &s->decoded;
-        size_t n = 0;
 
         s->d->n_absent += out->n_absent;
-        for (size_t i = 0; i < out->n; i++) {
+        for (size_t i = 0; i < out->n; i++)
                 out->r[i].tag = s->tags[out->value[i]];
-                if (out->r[i].tag == NO_TAG)
-                        s->d->n_untagged++;
-                else
-                        out->r[n++] = out->r[i];
-        }
-        hand_over(s, n);
-}
-
-static bool may_keep(struct serial *s)
-{
-        int64_t now_us = rt_mono_us(s->d->rt);
-
-        if (now_us - s->keep_since_us >= KEEP_EVERY_US) {
-                int64_t more = (now_us - s->keep_since_us) / KEEP_EVERY_US;
-
-                s->keep_since_us += more * KEEP_EVERY_US;
-                s->n_keep = more < KEEP_MAX - s->n_keep ? s->n_keep + (int)more : KEEP_MAX;
-        }
-        return s->n_keep > 0 && s->n_keep--;
+        hand_over(s, driver_tagged(s->d, out->r, out->n));
 }
 
 static void broken(struct serial *s, const struct serial_frame *f, const char *reason)
 {
-        if (may_keep(s)) {
-                s->d->host->quarantine(s->d, s->conf->source, reason, f->bytes, f->len);
-                return;
-        }
-        s->d->n_malformed++;
-        text_format(s->d->last_error, sizeof(s->d->last_error), "%s: %s", s->conf->source, reason);
+        driver_refuse(s->d, &s->examples, s->conf->source, reason, f->bytes, f->len);
 }
 
 static void take(struct serial *s, const struct serial_frame *f)
@@ -258,8 +214,7 @@ static void on_unanswered(struct rt_timer *t)
 {
         struct serial *s = list_entry(t, struct serial, answer);
 
-        s->d->n_errors++;
-        text_format(s->d->last_error, sizeof(s->d->last_error), "%s: no answer", s->conf->source);
+        driver_error(s->d, "%s: no answer", s->conf->source);
         tell_bad(s, QUALITY_BAD_COMM_FAILURE);
 }
 
@@ -277,8 +232,6 @@ static int serial_init(struct driver *d, struct err *e)
         s->idle.on_due = on_idle;
         s->answer.on_due = on_unanswered;
         s->patience.on_due = on_impatient;
-        s->n_keep = KEEP_MAX;
-        s->keep_since_us = rt_mono_us(d->rt);
         n = s->conf->poll ? serial_unescape(s->poll, sizeof(s->poll), s->conf->poll, e) : 0;
         if (n < 0 || serial_decoder_init(&s->decoder, s->conf, &key, e) < 0) {
                 serial_decoder_fini(&s->decoder);

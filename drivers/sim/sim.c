@@ -99,8 +99,7 @@ static void poll(struct driver *d)
         rt_now(d->rt, &now);
         for (int64_t i = 0; i < c->count; i++) {
                 for (size_t k = 0; k < c->tags.n; k++, p++) {
-                        s->readings[k] =
-                                (struct reading){.ts_us = now.wall_us, .arrival_us = now.wall_us, .tag = p->tag};
+                        s->readings[k] = driver_reading(p->tag, now.wall_us);
                         sim_wave(&t[k], p->seed, now.wall_us, &s->readings[k]);
                 }
                 driver_emit(d, s->readings, c->tags.n, false);

@@ -72,17 +72,6 @@ struct syslog {
 
 /* ---- messages ---- */
 
-static void tell_error(struct syslog *s, const char *what, const char *whose)
-{
-        text_format(s->d->last_error, sizeof(s->d->last_error), "%s%s%s", whose, *whose ? ": " : "", what);
-}
-
-static void count_malformed(struct syslog *s, const char *what, const char *peer)
-{
-        s->d->n_malformed++;
-        tell_error(s, what, peer);
-}
-
 /* A copy with a ? for every byte that is no UTF-8. */
 static const char *repair(struct syslog *s, const char *text, size_t len)
 {
@@ -126,7 +115,7 @@ static int take(struct syslog *s, const char *line, size_t len, const char *peer
         if (driver_emit(s->d, &r, 1, may_wait) == DRIVER_E_WAIT)
                 return DRIVER_E_WAIT;
         if (r.v.text == s->repaired)
-                count_malformed(s, "a message was not UTF-8", peer);
+                driver_malformed(s->d, peer, "a message was not UTF-8");
         return 0;
 }
 
@@ -168,8 +157,8 @@ static void count_kernel_dropped(struct syslog *s, struct msghdr *head)
                         continue;
                 memcpy(&n, CMSG_DATA(c), sizeof(n));
                 if (n != s->n_kernel_dropped) {
-                        s->d->n_errors += n - s->n_kernel_dropped;
-                        tell_error(s, "the kernel dropped datagrams, they came faster than they were read", "");
+                        s->d->n_errors += n - s->n_kernel_dropped - 1;
+                        driver_error(s->d, "the kernel dropped datagrams, they came faster than they were read");
                 }
                 s->n_kernel_dropped = n;
         }
@@ -187,7 +176,7 @@ static void take_datagram(struct syslog *s, const struct datagram *g, struct mms
                 return;
         name_peer(peer, &g->from);
         if (head->msg_hdr.msg_flags & MSG_TRUNC)
-                count_malformed(s, "a message longer than 8 KiB was cut", peer);
+                driver_malformed(s->d, peer, "a message longer than 8 KiB was cut");
         take(s, g->bytes, len, peer, false);
 }
 
@@ -228,7 +217,7 @@ static bool drain(struct connection *c, bool may_wait)
                 if (take(c->s, message, len, c->peer, may_wait) == DRIVER_E_WAIT)
                         return false;
                 if (cut)
-                        count_malformed(c->s, "a message longer than 8 KiB was cut", c->peer);
+                        driver_malformed(c->s->d, c->peer, "a message longer than 8 KiB was cut");
                 syslog_stream_took(&c->stream);
         }
         if (c->ended)
@@ -280,8 +269,7 @@ static void accepted(struct syslog *s, int fd, const struct sockaddr_storage *fr
 
         if (!c) {
                 close(fd);
-                s->d->n_errors++;
-                tell_error(s, "a connection beyond max_connections was closed", "");
+                driver_error(s->d, "a connection beyond max_connections was closed");
                 return;
         }
         if (!c->stream.buf)
@@ -311,8 +299,7 @@ static void on_listener(struct rt_watch *w, unsigned events)
                 }
                 if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
                         return;
-                s->d->n_errors++;
-                tell_error(s, strerror(errno), "accept");
+                driver_error(s->d, "accept: %s", strerror(errno));
                 rt_watch_set(s->d->rt, w, 0);
                 rt_timer_set(s->d->rt, &s->accept_again, ACCEPT_AGAIN_US);
                 return;

@@ -1,6 +1,6 @@
 /*
  * intake_replay: a recording of MQTT messages through subscription, decoding and tags; what comes out must be what is
- * written down.  What the lines of a recording are, the programs that use it say.
+ * written down.  What the lines of a recording are, replay_mqtt and replay_sparkplug say.
  */
 #ifndef MILLRACE_TESTS_INTAKE_REPLAY_H
 #define MILLRACE_TESTS_INTAKE_REPLAY_H
@@ -9,9 +9,9 @@
 
 #include "agent/base/rt_sim.h"
 #include "drivers/mqtt/intake.h"
+#include "replay.h"
 
 struct intake_replay {
-        const char *usage;
         const struct mqtt_conf *conf;
         void (*on_line)(struct intake_replay *r, char *line); /* of the recording; without its end */
         void (*on_end)(struct intake_replay *r);              /* NULL: nothing more to print */
@@ -21,8 +21,6 @@ struct intake_replay {
         struct mqtt_intake in;
 };
 
-/* RECORDING: prints. RECORDING EXPECTED: 0 when that is what it would print, else 1, and the first line that differs.
- */
-int intake_replay_run(struct intake_replay *r, int argc, char **argv);
+long intake_replay_run(struct intake_replay *r, const struct replay_input *in, FILE *out);
 
 #endif

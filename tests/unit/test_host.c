@@ -17,7 +17,7 @@
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
 #include "agent/host.h"
-#include "told.h"
+#include "tests/lib/told.h"
 
 enum { S = 1000000 };
 

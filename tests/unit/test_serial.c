@@ -2,21 +2,11 @@
  * The driver on a pseudo terminal and a virtual clock: readings, silence inside a line, questions and answers,
  * unplugging, noise that must not wear out the flash.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "tests/lib/driver_bench.h"
 
-#include <cmocka.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "agent/base/rt_sim.h"
 #include "drivers/serial/serial.h"
-#include "told.h"
 
 #define LIST(a)                                                  \
         {                                                        \
@@ -28,141 +18,59 @@ enum { SECOND = 1000000 };
 static const struct serial_reading_conf readings[] = {{.tag = "weight", .unit = "kg", .scale = 1},
                                                       {.tag = "stable", .scale = 1}};
 
-static struct bench {
-        struct rt_sim sim;
-        struct serial_conf conf;
-        struct driver d;
-        int master;
-        char port[64];
-        size_t n_kept;
-        bool is_full; /* the spool has no room */
-} b;
-
-static int on_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
-{
-        if (b.is_full && may_wait)
-                return DRIVER_E_WAIT;
-        if (b.is_full)
-                note("dropped:");
-        for (size_t i = 0; i < n; i++) {
-                const char *tag = tags_get(d->tags, r[i].tag)->name;
-
-                if (r[i].type == READING_F64)
-                        note("%s=%g ", tag, r[i].v.f64);
-                else if (r[i].type == READING_TEXT)
-                        note("%s=%.*s ", tag, (int)r[i].len, r[i].v.text);
-                else
-                        note("%s:%s ", tag, quality_reason(r[i].quality));
-        }
-        return 0;
-}
-
-static void on_quarantine(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len)
-{
-        d->n_malformed++;
-        b.n_kept++;
-        note("kept(%.*s) ", (int)len, (const char *)payload);
-}
-
-static void on_up(struct driver *d)
-{
-        note("up ");
-}
-
-static void on_down(struct driver *d, const char *why)
-{
-        note("down ");
-}
-
-static void on_stopped(struct driver *d)
-{
-        note("stopped ");
-}
-
-static const struct driver_host host = {
-        .emit = on_emit, .quarantine = on_quarantine, .link_up = on_up, .link_down = on_down, .stopped = on_stopped};
+static struct driver_bench b;
+static struct serial_conf conf;
+static int master;
+static char port[64];
 
 static void plug(void)
 {
-        b.master = posix_openpt(O_RDWR | O_NOCTTY);
-        assert_true(b.master >= 0 && grantpt(b.master) == 0 && unlockpt(b.master) == 0);
-        assert_int_equal(ptsname_r(b.master, b.port, sizeof(b.port)), 0);
+        master = posix_openpt(O_RDWR | O_NOCTTY);
+        assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+        assert_int_equal(ptsname_r(master, port, sizeof(port)), 0);
 }
 
 static int set_up(void **state)
 {
         struct err e;
 
-        memset(&b, 0, sizeof(b));
-        told[0] = '\0';
-        rt_sim_init(&b.sim, 1, 1795428000000000);
         plug();
-        b.conf = (struct serial_conf){.name = "scale",
-                                      .port = b.port,
-                                      .source = "scale-1",
-                                      .baud = 9600,
-                                      .data_bits = 8,
-                                      .stop_bits = 1,
-                                      .max_frame = 64,
-                                      .idle_us = SECOND,
-                                      .match = "^(?<stable>ST|US),(?<weight>.*)kg$",
-                                      .poll = *state,
-                                      .period_us = SECOND,
-                                      .timeout_us = SECOND / 2,
-                                      .readings = LIST(readings)};
-        b.d = (struct driver){.ops = &serial_ops,
-                              .name = "scale",
-                              .conf = &b.conf,
-                              .rt = &b.sim.rt,
-                              .tags = tags_new(100),
-                              .host = &host};
+        conf = (struct serial_conf){.name = "scale",
+                                    .port = port,
+                                    .source = "scale-1",
+                                    .baud = 9600,
+                                    .data_bits = 8,
+                                    .stop_bits = 1,
+                                    .max_frame = 64,
+                                    .idle_us = SECOND,
+                                    .match = "^(?<stable>ST|US),(?<weight>.*)kg$",
+                                    .poll = *state,
+                                    .period_us = SECOND,
+                                    .timeout_us = SECOND / 2,
+                                    .readings = LIST(readings)};
+        bench_init(&b, &serial_ops, "scale", &conf);
         return serial_ops.init(&b.d, &e);
 }
 
 static int tear_down(void **state)
 {
-        serial_ops.fini(&b.d);
-        tags_free(b.d.tags);
-        if (b.master >= 0)
-                close(b.master);
-        rt_sim_fini(&b.sim);
+        bench_fini(&b);
+        if (master >= 0)
+                close(master);
         return 0;
-}
-
-/* No fd is polled: the test says when there is something to read. */
-static struct rt_watch *watch;
-
-static void on_watch(struct rt *rt, struct rt_watch *w, unsigned events)
-{
-        watch = events ? w : NULL;
-}
-
-static struct rt_ops ops;
-
-static void start(void)
-{
-        ops = *b.sim.rt.ops;
-        ops.watch = on_watch;
-        b.sim.rt.ops = &ops;
-        serial_ops.start(&b.d);
 }
 
 static void say(const char *text)
 {
-        assert_int_equal(write(b.master, text, strlen(text)), strlen(text));
-        assert_non_null(watch);
-        watch->on_event(watch, RT_READ);
-}
-
-static void pass(int64_t us)
-{
-        rt_sim_run(&b.sim, b.sim.now.mono_us + us, NULL, NULL);
+        assert_int_equal(write(master, text, strlen(text)), strlen(text));
+        assert_int_equal(bench_n_watched(&b), 1);
+        bench_turn(&b);
 }
 
 static void lines_become_readings(void **state)
 {
         assert_int_equal(b.d.period_us, 0);
-        start();
+        serial_ops.start(&b.d);
         check_told("up ");
         say("ST,12.5kg\r\nUS,+007kg\r\n");
         check_told("weight=12.5 stable=ST weight=7 stable=US ");
@@ -176,31 +84,31 @@ static void lines_become_readings(void **state)
         check_told("weight=2 stable=ST ");
         serial_ops.stop(&b.d);
         check_told("stopped ");
-        assert_null(watch);
+        assert_int_equal(bench_n_watched(&b), 0);
 }
 
 static void half_a_line_does_not_join_the_next(void **state)
 {
-        start();
+        serial_ops.start(&b.d);
         check_told("up ");
         say("ST,12");
-        pass(2 * SECOND);
+        bench_pass(&b, 2 * SECOND);
         check_told("kept(ST,12) ");
         say("ST,5kg\r\n");
         check_told("weight=5 stable=ST ");
-        pass(10 * SECOND);
+        bench_pass(&b, 10 * SECOND);
         check_told("");
 }
 
 static void unplugged(void **state)
 {
-        start();
+        serial_ops.start(&b.d);
         say("ST,1kg\r\nST,");
         check_told("up weight=1 stable=ST ");
-        close(b.master);
-        watch->on_event(watch, RT_READ | RT_ERROR);
+        close(master);
+        bench_turn(&b);
         check_told("weight:not_connected stable:not_connected down ");
-        assert_null(watch);
+        assert_int_equal(bench_n_watched(&b), 0);
         for (int i = 0; i < 3; i++) {
                 serial_ops.start(&b.d);
                 check_told("down "); /* the tags know already */
@@ -210,7 +118,7 @@ static void unplugged(void **state)
         check_told("up ");
         say("2kg\r\nST,3kg\r\n"); /* nothing of the old line is left */
         check_told("kept(2kg) weight=3 stable=ST ");
-        pass(10 * SECOND);
+        bench_pass(&b, 10 * SECOND);
         check_told("");
 }
 
@@ -226,11 +134,11 @@ static void a_thousand_times(void **state)
 {
         int fd = 0;
 
-        start();
+        serial_ops.start(&b.d);
         for (int i = 0; i < 1000; i++) {
                 say("ST,1kg\r\nST,");
-                close(b.master);
-                watch->on_event(watch, RT_READ | RT_ERROR);
+                close(master);
+                bench_turn(&b);
                 plug();
                 serial_ops.start(&b.d);
                 check_told(i ? "weight=1 stable=ST weight:not_connected stable:not_connected down up "
@@ -243,10 +151,10 @@ static void a_thousand_times(void **state)
 
 static void a_port_that_never_was(void **state)
 {
-        b.conf.port = "/dev/null";
-        start();
+        conf.port = "/dev/null";
+        serial_ops.start(&b.d);
         check_told("weight:not_connected stable:not_connected down ");
-        b.conf.port = "/nonexistent";
+        conf.port = "/nonexistent";
         serial_ops.start(&b.d);
         check_told("down ");
 }
@@ -256,8 +164,8 @@ static void heard(const char *expected)
         char got[64] = "";
         ssize_t n;
 
-        fcntl(b.master, F_SETFL, O_NONBLOCK);
-        n = read(b.master, got, sizeof(got) - 1);
+        fcntl(master, F_SETFL, O_NONBLOCK);
+        n = read(master, got, sizeof(got) - 1);
         got[n > 0 ? n : 0] = '\0';
         assert_string_equal(got, expected);
 }
@@ -265,12 +173,12 @@ static void heard(const char *expected)
 static void questions_and_answers(void **state)
 {
         assert_int_equal(b.d.period_us, SECOND);
-        start();
+        serial_ops.start(&b.d);
         serial_ops.poll(&b.d);
         heard("W\r\n");
         say("ST,1kg\r\n");
         check_told("up weight=1 stable=ST ");
-        pass(SECOND);
+        bench_pass(&b, SECOND);
         check_told("");
 
         serial_ops.poll(&b.d);
@@ -278,30 +186,30 @@ static void questions_and_answers(void **state)
         serial_ops.poll(&b.d); /* not while the answer may still come */
         heard("");
         assert_int_equal(b.d.n_overruns, 1);
-        pass(SECOND);
+        bench_pass(&b, SECOND);
         check_told("weight:comm_failure stable:comm_failure ");
         serial_ops.poll(&b.d);
         heard("W\r\n");
-        pass(SECOND);
+        bench_pass(&b, SECOND);
         check_told(""); /* told once */
         assert_int_equal(b.d.n_errors, 2);
         say("ST,2kg\r\n");
         check_told("weight=2 stable=ST ");
         serial_ops.poll(&b.d);
-        pass(SECOND);
+        bench_pass(&b, SECOND);
         check_told("weight:comm_failure stable:comm_failure ");
 }
 
 static void noise_is_counted_but_not_all_kept(void **state)
 {
-        start();
+        serial_ops.start(&b.d);
         for (int i = 0; i < 500; i++) {
                 say("noise\r\n");
                 told[0] = '\0';
         }
         assert_int_equal(b.d.n_malformed, 500);
         assert_int_equal(b.n_kept, 20);
-        pass(60 * SECOND);
+        bench_pass(&b, 60 * SECOND);
         for (int i = 0; i < 500; i++)
                 say("noise\r\n");
         assert_int_equal(b.d.n_malformed, 1000);
@@ -311,27 +219,25 @@ static void noise_is_counted_but_not_all_kept(void **state)
 /* A commit makes room soon: the burst waits, in order. A spool that stays full: it is read and dropped there. */
 static void no_room_for_readings(void **state)
 {
-        start();
-        b.is_full = true;
+        serial_ops.start(&b.d);
+        b.room = 0;
         say("ST,1kg\r\nST,2kg\r\nUS,");
-        assert_null(watch);
+        assert_int_equal(bench_n_watched(&b), 0);
         check_told("up ");
-        b.is_full = false;
-        serial_ops.pause(&b.d, false);
+        bench_make_room(&b, SIZE_MAX);
         check_told("weight=1 stable=ST weight=2 stable=ST ");
         say("3kg\r\n");
         check_told("weight=3 stable=US ");
 
-        b.is_full = true;
+        b.room = 0;
         say("ST,4kg\r\nST,5kg\r\n");
         check_told("");
-        pass(SECOND);
+        bench_pass(&b, SECOND);
         check_told("dropped:weight=4 stable=ST dropped:weight=5 stable=ST ");
         say("ST,6kg\r\n");
         check_told("dropped:weight=6 stable=ST ");
-        b.is_full = false;
-        serial_ops.pause(&b.d, false);
-        b.is_full = true;
+        bench_make_room(&b, SIZE_MAX);
+        b.room = 0;
         say("ST,7kg\r\n");
         check_told("");
         serial_ops.stop(&b.d);
@@ -342,7 +248,7 @@ static void no_room_for_tags(void **state)
 {
         tags_free(b.d.tags);
         b.d.tags = tags_new(1);
-        start();
+        serial_ops.start(&b.d);
         say("ST,1kg\r\n");
         check_told("up weight=1 ");
         assert_int_equal(b.d.n_untagged, 1);

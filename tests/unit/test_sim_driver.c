@@ -1,17 +1,10 @@
 /*
  * sim: the waves, their determinism, and the driver against a host that counts.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/driver_bench.h"
 
-#include <cmocka.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "agent/base/rt_sim.h"
 #include "drivers/sim/sim.h"
 #include "drivers/sim/wave.h"
 
@@ -77,66 +70,48 @@ static void test_text_bool_and_failure(void **state)
         assert_int_equal(n_bad, 30);
 }
 
-static size_t n_emitted, n_calls;
-static bool up, stopped;
+static size_t n_in_words;
 
-static int emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
+static void count(struct driver *d, const struct reading *r)
 {
-        assert_false(may_wait);
-        assert_true(r[0].ts_us > 0);
-        n_emitted += n;
-        n_calls++;
-        return 0;
-}
-
-static void link_up(struct driver *d)
-{
-        up = true;
-}
-
-static void on_stopped(struct driver *d)
-{
-        stopped = true;
+        n_in_words++;
 }
 
 static void test_driver(void **state)
 {
-        static const struct driver_host host = {.emit = emit, .link_up = link_up, .stopped = on_stopped};
         struct sim_tag_conf tags[] = {{.tag = "temp", .unit = "degC", .wave = SIM_SINE, .max = 1, .cycle_us = SECOND},
                                       {.tag = "run", .wave = SIM_BOOL, .cycle_us = SECOND}};
         struct sim_conf conf = {
                 .name = "demo", .source = "press", .period_us = SECOND, .count = 150, .tags = {tags, 2}};
-        struct rt_sim sim;
-        struct driver d = {.ops = &sim_ops, .name = "demo", .conf = &conf, .rt = &sim.rt, .host = &host};
+        static struct driver_bench b;
         struct err e;
 
-        rt_sim_init(&sim, 1, 1795428000000000);
-        d.tags = tags_new(299);
-        assert_int_equal(sim_ops.init(&d, &e), -1); /* no room for the last one */
+        bench_init(&b, &sim_ops, "demo", &conf);
+        b.note = count;
+        tags_set_most(b.d.tags, 299);
+        assert_int_equal(sim_ops.init(&b.d, &e), -1); /* no room for the last one */
         assert_non_null(strstr(e.text, "press-150/run"));
-        tags_free(d.tags);
 
-        d.tags = tags_new(300);
-        assert_int_equal(sim_ops.init(&d, &e), 0);
-        assert_true(d.period_us == SECOND);
-        assert_string_equal(tags_get(d.tags, 2)->source, "press-2");
-        assert_string_equal(tags_get(d.tags, 2)->unit, "degC");
-        sim_ops.start(&d);
-        assert_true(up);
-        sim_ops.poll(&d);
-        assert_int_equal(n_emitted, 300);
-        assert_int_equal(n_calls, 150); /* a source at a time */
-        sim_ops.pause(&d, true);
-        sim_ops.poll(&d);
-        assert_int_equal(n_emitted, 300);
-        sim_ops.pause(&d, false);
-        sim_ops.poll(&d);
-        assert_int_equal(n_emitted, 600);
-        sim_ops.stop(&d);
-        assert_true(stopped);
-        sim_ops.fini(&d);
-        tags_free(d.tags);
-        rt_sim_fini(&sim);
+        tags_set_most(b.d.tags, 300);
+        bench_start(&b);
+        assert_true(b.d.period_us == SECOND);
+        assert_string_equal(tags_get(b.d.tags, 2)->source, "press-2");
+        assert_string_equal(tags_get(b.d.tags, 2)->unit, "degC");
+        check_told("up ");
+        sim_ops.poll(&b.d);
+        assert_int_equal(b.n_taken, 300);
+        assert_int_equal(b.n_calls, 150); /* a source at a time */
+        sim_ops.pause(&b.d, true);
+        sim_ops.poll(&b.d);
+        assert_int_equal(b.n_taken, 300);
+        sim_ops.pause(&b.d, false);
+        sim_ops.poll(&b.d);
+        assert_int_equal(b.n_taken, 600);
+        assert_int_equal(n_in_words, 600);
+        told[0] = '\0';
+        sim_ops.stop(&b.d);
+        check_told("stopped ");
+        bench_fini(&b);
 }
 
 int main(void)

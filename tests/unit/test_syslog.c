@@ -2,125 +2,30 @@
  * The driver on loopback sockets: tags and labels, times, a spool without room that makes TCP senders wait and loses
  * nothing, bounds on connections, tags and lengths.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "tests/lib/driver_bench.h"
 
 #include <arpa/inet.h>
-#include <cmocka.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "agent/base/rt_sim.h"
 #include "drivers/syslog/syslog.h"
-#include "told.h"
 
-enum { WATCHES = 16, NOW = 1795428000 };
+static struct driver_bench b;
+static struct syslog_conf conf;
+static char listen_at[32];
+static int port;
 
-static struct bench {
-        struct rt_sim sim;
-        struct rt_ops ops;
-        struct rt_watch *watches[WATCHES];
-        struct syslog_conf conf;
-        struct driver d;
-        char listen[32];
-        int port;
-        size_t room, n_taken; /* readings the spool has room for */
-        bool paused;
-        struct reading last;
-} b;
-
-/* ---- a host with so much room ---- */
-
-static int on_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
+static void note_message(struct driver *d, const struct reading *r)
 {
         const struct tag *tag = tags_get(d->tags, r->tag);
 
-        assert_int_equal(n, 1);
-        if (may_wait && b.room == 0) {
-                assert_false(b.paused);
-                b.paused = true;
-                syslog_ops.pause(d, true);
-                return DRIVER_E_WAIT;
-        }
-        b.room -= b.room > 0;
-        b.n_taken++;
-        b.last = *r;
-        note("%s/%s %.*s|", tag->source, tag->name, (int)r->len, r->v.text);
-        return 0;
-}
-
-static void make_room(size_t n)
-{
-        b.room = n;
-        b.paused = false;
-        syslog_ops.pause(&b.d, false);
-}
-
-static void on_quarantine(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len)
-{
-        note("kept(%s)|", reason);
-}
-
-static void on_up(struct driver *d)
-{
-        note("up|");
-}
-
-static void on_down(struct driver *d, const char *why)
-{
-        note("down|");
-}
-
-static void on_stopped(struct driver *d)
-{
-        note("stopped|");
-}
-
-static const struct driver_host host = {
-        .emit = on_emit, .quarantine = on_quarantine, .link_up = on_up, .link_down = on_down, .stopped = on_stopped};
-
-/* ---- fds, polled by hand ---- */
-
-static void on_watch(struct rt *rt, struct rt_watch *w, unsigned events)
-{
-        size_t at = 0;
-
-        while (at < WATCHES && b.watches[at] != w)
-                at++;
-        for (size_t i = 0; i < WATCHES && at == WATCHES; i++)
-                if (!b.watches[i])
-                        at = i;
-        assert_true(at < WATCHES);
-        b.watches[at] = events ? w : NULL;
-}
-
-/* Until no fd has anything more to say. */
-static void turn(void)
-{
-        for (int n = 1, rounds = 0; n > 0 && rounds < 10000; rounds++) {
-                n = 0;
-                for (size_t i = 0; i < WATCHES; i++) {
-                        struct pollfd p = {.fd = b.watches[i] ? b.watches[i]->fd : -1, .events = POLLIN};
-
-                        if (p.fd < 0 || poll(&p, 1, 0) <= 0)
-                                continue;
-                        b.watches[i]->on_event(b.watches[i], RT_READ);
-                        n++;
-                }
-        }
+        note("%s/%s %.*s", tag->source, tag->name, (int)r->len, r->v.text);
 }
 
 static int sender(int type)
 {
         struct sockaddr_in to = {
-                .sin_family = AF_INET, .sin_port = htons((uint16_t)b.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, type, 0);
 
         assert_true(fd >= 0);
@@ -131,7 +36,7 @@ static int sender(int type)
 static void send_all(int fd, const char *text)
 {
         assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
-        turn();
+        bench_turn(&b);
 }
 
 static int free_port(void)
@@ -148,38 +53,21 @@ static int free_port(void)
 
 static int set_up(void **state)
 {
-        struct err e;
-
-        memset(&b, 0, sizeof(b));
-        told[0] = '\0';
-        rt_sim_init(&b.sim, 1, (int64_t)NOW * 1000000);
-        b.ops = *b.sim.rt.ops;
-        b.ops.watch = on_watch;
-        b.sim.rt.ops = &b.ops;
-        b.port = free_port();
-        b.room = 1000000;
-        snprintf(b.listen, sizeof(b.listen), "127.0.0.1:%d", b.port);
-        b.conf = (struct syslog_conf){
-                .name = "plant", .listen = b.listen, .max_connections = 2, .max_tags = 5, .idle_timeout_us = 60000000};
-        b.d = (struct driver){.ops = &syslog_ops,
-                              .name = "plant",
-                              .conf = &b.conf,
-                              .rt = &b.sim.rt,
-                              .tags = tags_new(300),
-                              .host = &host};
-        assert_int_equal(syslog_ops.init(&b.d, &e), 0);
-        syslog_ops.start(&b.d);
+        port = free_port();
+        snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%d", port);
+        conf = (struct syslog_conf){
+                .name = "plant", .listen = listen_at, .max_connections = 2, .max_tags = 5, .idle_timeout_us = 60000000};
+        bench_init(&b, &syslog_ops, "plant", &conf);
+        b.note = note_message;
+        b.end = '|';
+        bench_start(&b);
         check_told("up|");
         return 0;
 }
 
 static int tear_down(void **state)
 {
-        syslog_ops.fini(&b.d);
-        for (size_t i = 0; i < WATCHES; i++)
-                assert_null(b.watches[i]);
-        tags_free(b.d.tags);
-        rt_sim_fini(&b.sim);
+        bench_fini(&b);
         return 0;
 }
 
@@ -206,7 +94,7 @@ static void both_protocols(void **state)
         check_told("plc/dhclient bound|127.0.0.1/message x|");
         send_all(tcp, ">y");
         close(tcp);
-        turn();
+        bench_turn(&b);
         check_told("127.0.0.1/message y|");
         close(udp);
 }
@@ -235,7 +123,7 @@ static void senders_wait(void **state)
         unsigned next[2] = {0, 0};
         char text[64];
 
-        turn();
+        bench_turn(&b);
         b.room = 3;
         for (int i = 0; i < N; i++) {
                 for (int k = 0; k < 2; k++) {
@@ -243,16 +131,16 @@ static void senders_wait(void **state)
                         assert_int_equal(send(tcp[k], text, strlen(text), 0), strlen(text));
                 }
         }
-        turn();
-        assert_true(b.paused);
+        bench_turn(&b);
+        assert_true(b.d.paused);
         assert_int_equal(b.n_taken, 3);
         send_all(udp, "<13>1 - u a - - - can not wait");
         assert_int_equal(b.n_taken, 4);
         while (b.n_taken < 2 * N + 1) {
                 size_t before = b.n_taken;
 
-                make_room(3);
-                turn();
+                bench_make_room(&b, 3);
+                bench_turn(&b);
                 assert_true(b.n_taken > before);
         }
         for (const char *p = told; *p; p = strchr(p, '|') + 1) {
@@ -272,12 +160,12 @@ static void what_waits_at_the_end_is_handed_over(void **state)
 {
         int tcp = sender(SOCK_STREAM);
 
-        turn();
+        bench_turn(&b);
         b.room = 0;
         send_all(tcp, "<13>a: 1\n<13>a: 2\n<13>a: 3");
         check_told("");
         syslog_ops.stop(&b.d);
-        check_told("127.0.0.1/a 1|127.0.0.1/a 2|127.0.0.1/a 3|stopped|");
+        check_told("dropped:127.0.0.1/a 1|dropped:127.0.0.1/a 2|dropped:127.0.0.1/a 3|stopped|");
         close(tcp);
 }
 
@@ -294,19 +182,19 @@ static void connections_are_bounded(void **state)
 
         for (int i = 0; i < 3; i++) {
                 tcp[i] = sender(SOCK_STREAM);
-                turn();
+                bench_turn(&b);
         }
         assert_false(is_closed(tcp[0]) || is_closed(tcp[1]));
         assert_true(is_closed(tcp[2]));
         assert_int_equal(b.d.n_errors, 1);
         close(tcp[2]);
         close(tcp[0]);
-        turn();
+        bench_turn(&b);
         tcp[0] = sender(SOCK_STREAM);
         send_all(tcp[0], "<13>a: x\n");
         check_told("127.0.0.1/a x|");
         /* who says nothing for long makes room */
-        rt_sim_run(&b.sim, b.sim.now.mono_us + 61000000, NULL, NULL);
+        bench_pass(&b, 61000000);
         assert_true(is_closed(tcp[0]) && is_closed(tcp[1]));
         close(tcp[0]);
         close(tcp[1]);
@@ -351,18 +239,18 @@ static void what_is_mended_is_counted_once(void **state)
 {
         int tcp = sender(SOCK_STREAM);
 
-        turn();
+        bench_turn(&b);
         for (int i = 0; i < 3; i++) {
                 b.room = 0;
                 send_all(tcp, "<13>1 - fe80::1 my:app - - - 20\xb0\n");
-                make_room(0);
-                make_room(1);
-                turn();
+                bench_make_room(&b, 0);
+                bench_make_room(&b, 1);
+                bench_turn(&b);
         }
         check_told("fe80__1/my_app 20?|fe80__1/my_app 20?|fe80__1/my_app 20?|");
         assert_int_equal(b.d.n_mapped, 2);
         assert_int_equal(b.d.n_malformed, 3);
-        make_room(2);
+        bench_make_room(&b, 2);
         send_all(tcp, "<13>1 - fe80::2 my_app - - - x\n<13>1 - fe80__1 my?app - - - x\n");
         assert_int_equal(b.d.n_mapped, 4);
         close(tcp);
@@ -393,9 +281,9 @@ static void the_whole_line(void **state)
 {
         int udp = sender(SOCK_DGRAM);
 
-        b.conf.text = SYSLOG_TEXT_LINE;
-        b.conf.source = "servers";
-        b.conf.tag = "log";
+        conf.text = SYSLOG_TEXT_LINE;
+        conf.source = "servers";
+        conf.tag = "log";
         send_all(udp, "<13>1 - h a 7 - - x");
         check_told("servers/log <13>1 - h a 7 - - x|");
         close(udp);
@@ -403,11 +291,11 @@ static void the_whole_line(void **state)
 
 static void a_port_in_use(void **state)
 {
-        struct syslog_conf conf = b.conf;
+        struct syslog_conf other = conf;
         struct driver second = b.d;
         struct err e;
 
-        second.conf = &conf;
+        second.conf = &other;
         assert_int_equal(syslog_ops.init(&second, &e), 0);
         syslog_ops.start(&second);
         check_told("down|");

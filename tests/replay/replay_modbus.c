@@ -1,8 +1,6 @@
 /*
- * modbus_replay: a capture of Modbus TCP through the framer in both roles, against what an independent reader
+ * replay_modbus: a capture of Modbus TCP through the framer in both roles, against what an independent reader
  * (modbus-expect) made of the same file; and every PDU once more as RTU, behind noise and in pieces.
- *
- * usage: modbus_replay CAPTURE.pcap CAPTURE.expected.  Fails with the first line that differs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 
 #include "drivers/modbus/decode.h"
 #include "drivers/modbus/frame.h"
+#include "replay.h"
 
 enum { STREAMS_MAX = 4096, LINE_MOST = 4096 };
 
@@ -22,8 +21,8 @@ struct stream {
 
 static struct stream *streams;
 static size_t n_streams;
-static FILE *expected;
-static long n_lines, n_requests, n_replies, n_exceptions, n_broken, n_rtu;
+static FILE *out;
+static long n_lines;
 
 static unsigned be16(const uint8_t *p)
 {
@@ -35,38 +34,17 @@ static uint32_t be32(const uint8_t *p)
         return (uint32_t)be16(p) << 16 | be16(p + 2);
 }
 
-static void check(bool good, const char *what)
-{
-        if (good)
-                return;
-        fprintf(stderr, "line %ld: %s\n", n_lines, what);
-        exit(1);
-}
-
-static void compare(const char *line)
-{
-        char wanted[LINE_MOST];
-
-        n_lines++;
-        check(fgets(wanted, sizeof(wanted), expected) != NULL, "more than was expected");
-        wanted[strcspn(wanted, "\n")] = '\0';
-        if (strcmp(wanted, line) == 0)
-                return;
-        fprintf(stderr, "line %ld\nexpected: %s\nfound:    %s\n", n_lines, wanted, line);
-        exit(1);
-}
-
 /* Registers as the driver decodes them. */
-static size_t put_values(char *out, const struct modbus_frame *f)
+static size_t put_values(char *to, const struct modbus_frame *f)
 {
         struct modbus_format format = {.type = MODBUS_UINT16};
-        size_t n = (size_t)sprintf(out, " =");
+        size_t n = (size_t)sprintf(to, " =");
         struct reading r;
 
         modbus_format_scale(&format, 1, 0);
         for (size_t i = 2; i + 1 < f->len; i += 2) {
                 modbus_decode(&format, f->pdu + i, NULL, &r);
-                n += (size_t)sprintf(out + n, " %lld", (long long)r.v.i64);
+                n += (size_t)sprintf(to + n, " %lld", (long long)r.v.i64);
         }
         return n;
 }
@@ -83,25 +61,24 @@ static void check_rtu(const struct modbus_frame *f, enum modbus_role role)
         size_t noise = (size_t)n_lines % 4, n = noise + modbus_put_rtu(line + noise, f->unit, f->pdu, f->len);
         struct modbus_want want = {f->unit, f->pdu[0] & 0x7f, f->len > 1 ? f->pdu[1] : 0};
         struct modbus_rtu rtu = {.len = 0}, asked = {.len = 0};
-        struct modbus_frame out;
+        struct modbus_frame got;
         bool found;
 
         if (modbus_pdu_len(role, f->pdu, f->len) != (int)f->len)
                 return;
-        n_rtu++;
         for (size_t cut = 1; cut < n; cut += 1 + n / 5) {
                 modbus_rtu_push(&rtu, line, cut);
-                check(!modbus_rtu_next(&rtu, role, false, &out), "a frame out of half of one");
+                replay_check(!modbus_rtu_next(&rtu, role, false, &got), "a frame out of half of one");
                 modbus_rtu_push(&rtu, line + cut, n - cut);
-                found = modbus_rtu_next(&rtu, role, true, &out);
-                check(found && out.unit == f->unit && out.len == f->len && !memcmp(out.pdu, f->pdu, f->len),
-                      "RTU: not found by a listener");
+                found = modbus_rtu_next(&rtu, role, true, &got);
+                replay_check(found && got.unit == f->unit && got.len == f->len && !memcmp(got.pdu, f->pdu, f->len),
+                             "RTU: not found by a listener");
         }
         if (role == MODBUS_REQUEST || (f->pdu[0] > 4 && !(f->pdu[0] & 0x80)))
                 return;
         modbus_rtu_push(&asked, line, n);
-        check(modbus_rtu_find(&asked, &want, &out) && out.len == f->len && !memcmp(out.pdu, f->pdu, f->len),
-              "RTU: not found by the one who asked");
+        replay_check(modbus_rtu_find(&asked, &want, &got) && got.len == f->len && !memcmp(got.pdu, f->pdu, f->len),
+                     "RTU: not found by the one who asked");
 }
 
 static void on_frame(const struct modbus_frame *f, enum modbus_role role)
@@ -109,14 +86,12 @@ static void on_frame(const struct modbus_frame *f, enum modbus_role role)
         char line[LINE_MOST];
         size_t n = (size_t)sprintf(line, "%c %u %u ", role == MODBUS_REQUEST ? '>' : '<', f->transaction, f->unit);
 
-        n_requests += role == MODBUS_REQUEST;
-        n_replies += role == MODBUS_REPLY;
-        n_exceptions += role == MODBUS_REPLY && f->pdu[0] & 0x80;
         for (size_t i = 0; i < f->len; i++)
                 n += (size_t)sprintf(line + n, "%02x", f->pdu[i]);
         if (role == MODBUS_REPLY && has_registers(f))
                 put_values(line + n, f);
-        compare(line);
+        fprintf(out, "%s\n", line);
+        n_lines++;
         check_rtu(f, role);
 }
 
@@ -139,8 +114,8 @@ static void feed(struct stream *s, enum modbus_role role, const uint8_t *p, size
         if (r < 0) {
                 const uint8_t *head = s->framer.buf + s->framer.taken;
 
-                compare(head[2] || head[3] ? "! protocol" : "! length");
-                n_broken++;
+                fprintf(out, "! %s\n", head[2] || head[3] ? "protocol" : "length");
+                n_lines++;
                 s->dead = true;
         }
 }
@@ -151,7 +126,7 @@ static struct stream *find_stream(const uint8_t *key)
                 if (memcmp(streams[i].key, key, sizeof(streams[i].key)) == 0)
                         return &streams[i];
         }
-        check(n_streams < STREAMS_MAX, "too many streams");
+        replay_check(n_streams < STREAMS_MAX, "too many streams");
         memcpy(streams[n_streams].key, key, sizeof(streams->key));
         return &streams[n_streams++];
 }
@@ -194,39 +169,32 @@ static void on_packet(const uint8_t *p, size_t n)
                    end - body);
 }
 
-static void read_capture(const char *path)
+static uint32_t le32(const char *p)
 {
-        static uint8_t packet[1 << 18];
-        FILE *in = fopen(path, "rb");
-        uint8_t head[24], record[16];
+        const uint8_t *b = (const uint8_t *)p;
 
-        check(in && fread(head, 1, 24, in) == 24 && memcmp(head, "\xd4\xc3\xb2\xa1", 4) == 0, path);
-        while (fread(record, 1, 16, in) == 16) {
-                size_t n = record[8] | (size_t)record[9] << 8 | (size_t)record[10] << 16 | (size_t)record[11] << 24;
-
-                check(n <= sizeof(packet) && fread(packet, 1, n, in) == n, "the capture is cut");
-                on_packet(packet, n);
-        }
-        fclose(in);
+        return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
-int main(int argc, char **argv)
+static long run(const struct replay_input *in, FILE *to)
 {
-        char rest[LINE_MOST];
+        const char *p = in->bytes, *end = p + in->len;
 
-        if (argc != 3) {
-                fprintf(stderr, "usage: modbus_replay CAPTURE.pcap CAPTURE.expected\n");
-                return 2;
+        out = to;
+        n_lines = 0;
+        n_streams = 0;
+        streams = mem_alloc(STREAMS_MAX * sizeof(*streams));
+        replay_check(in->len >= 24 && memcmp(p, "\xd4\xc3\xb2\xa1", 4) == 0, "no capture");
+        for (p += 24; end - p >= 16;) {
+                size_t n = le32(p + 8);
+
+                p += 16;
+                replay_check(n <= (size_t)(end - p), "the capture is cut");
+                on_packet((const uint8_t *)p, n);
+                p += n;
         }
-        streams = calloc(STREAMS_MAX, sizeof(*streams));
-        expected = fopen(argv[2], "r");
-        check(streams && expected, argv[2]);
-        read_capture(argv[1]);
-        check(fgets(rest, sizeof(rest), expected) == NULL, "less than was expected");
-        check(n_requests + n_broken > 0, "nothing in it");
-        printf("%ld requests, %ld replies (%ld exceptions), %ld broken streams; %ld frames again as RTU\n", n_requests,
-               n_replies, n_exceptions, n_broken, n_rtu);
-        fclose(expected);
         free(streams);
-        return 0;
+        return n_lines;
 }
+
+const struct replay replay_modbus = {.run = run, .expected_by = "modbus-expect"};

@@ -1,13 +1,13 @@
 /*
- * serial_replay: the log of a receiver through framer and decoder, three times: whole, in pieces of seven bytes, byte
- * by byte.  What comes out must be what serial-expect, which shares no code with this, has found; each time.
+ * replay_serial: the log of a receiver through framer and decoder.  What comes out must be what serial-expect, which
+ * shares no code with this, has found.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "drivers/serial/decode.h"
 #include "drivers/serial/frame.h"
+#include "replay.h"
 
 static const struct serial_reading_conf nmea_readings[] = {
         {.tag = "lat", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .scale = 1},
@@ -38,11 +38,10 @@ static const struct serial_reading_conf json_readings[] = {
                 (void *)(uintptr_t)(a), sizeof(a) / sizeof(*(a)) \
         }
 static const struct {
-        const char *name;
+        const char *logs[3]; /* NULL: all others */
         struct serial_conf conf;
 } kinds[] = {
-        {"nmea", {.frame = SERIAL_NMEA0183, .max_frame = 1024, .readings = LIST(nmea_readings)}},
-        {"sirf",
+        {{"bu303-moving", "sirfstarv"},
          {.frame = SERIAL_BINARY,
           .max_frame = 2048,
           .readings = LIST(sirf_readings),
@@ -54,31 +53,13 @@ static const struct {
                      .length_adds = 8,
                      .checksum = SERIAL_CHECK_SUM16,
                      .checksum_from = 4}}},
-        {"json",
+        {{"passthrough"},
          {.frame = SERIAL_LINE,
           .max_frame = 1024,
           .match = "^\\{\"class\":\"(?<class>[A-Z]+)\",.*:\"(?<last>.*)\"\\}$",
           .readings = LIST(json_readings)}},
+        {{NULL}, {.frame = SERIAL_NMEA0183, .max_frame = 1024, .readings = LIST(nmea_readings)}},
 };
-
-struct text {
-        char *p;
-        size_t len;
-};
-
-static struct text read_file(const char *path)
-{
-        struct text t = {malloc(1 << 20), 0};
-        FILE *in = fopen(path, "rb");
-
-        if (!in || !t.p) {
-                perror(path);
-                exit(1);
-        }
-        t.len = fread(t.p, 1, 1 << 20, in);
-        fclose(in);
-        return t;
-}
 
 static void print_reading(FILE *out, const char *tag, const struct reading *r)
 {
@@ -110,87 +91,54 @@ static void print_frame(FILE *out, const struct serial_conf *conf, struct serial
                 print_reading(out, c[decoded.value[i]].tag, &decoded.r[i]);
 }
 
-static struct text run(const struct serial_conf *conf, const struct text *log, size_t piece, struct serial_framer *f)
+static const struct serial_conf *conf_of(const char *log)
 {
-        struct text got = {NULL, 0};
-        FILE *out = open_memstream(&got.p, &got.len);
-        struct serial_decoder d;
+        for (size_t i = 0;; i++)
+                for (const char *const *l = kinds[i].logs; l == kinds[i].logs || *l; l++)
+                        if (!*l || strcmp(*l, log) == 0)
+                                return &kinds[i].conf;
+}
+
+static long drain(struct serial_framer *f, const struct serial_conf *conf, struct serial_decoder *d, FILE *out)
+{
         struct serial_frame frame;
+        enum serial_found found;
+        long n = 0;
+
+        for (; (found = serial_frame_next(f, &frame)) != SERIAL_MORE; n++) {
+                if (found == SERIAL_FRAME)
+                        print_frame(out, conf, d, &frame);
+                else
+                        fprintf(out, "broken\n");
+        }
+        return n;
+}
+
+static long run(const struct replay_input *in, FILE *out)
+{
+        const struct serial_conf *conf = conf_of(in->name);
+        struct serial_decoder d;
+        struct serial_framer f;
         const char *key;
         struct err e;
+        long n_frames = 0;
 
-        if (!out || serial_decoder_init(&d, conf, &key, &e) < 0)
-                exit(1);
-        serial_framer_init(f, conf);
-        for (size_t at = 0; at < log->len;) {
-                enum serial_found found;
+        replay_check(serial_decoder_init(&d, conf, &key, &e) == 0, "its kind is wrong");
+        serial_framer_init(&f, conf);
+        for (size_t at = 0; at < in->len;) {
                 uint8_t *to;
-                size_t n = serial_framer_room(f, &to);
+                size_t n = serial_framer_room(&f, &to);
 
-                n = n < piece ? n : piece;
-                n = n < log->len - at ? n : log->len - at;
-                memcpy(to, log->p + at, n);
-                serial_framer_push(f, n);
+                n = n < in->piece ? n : in->piece;
+                n = n < in->len - at ? n : in->len - at;
+                memcpy(to, in->bytes + at, n);
+                serial_framer_push(&f, n);
                 at += n;
-                while ((found = serial_frame_next(f, &frame)) != SERIAL_MORE) {
-                        if (found == SERIAL_FRAME)
-                                print_frame(out, conf, &d, &frame);
-                        else
-                                fprintf(out, "broken\n");
-                }
+                n_frames += drain(&f, conf, &d, out);
         }
-        serial_framer_fini(f);
+        serial_framer_fini(&f);
         serial_decoder_fini(&d);
-        fclose(out);
-        return got;
+        return n_frames;
 }
 
-/* The first line that differs, for people. */
-static int differ(const struct text *got, const struct text *expected, size_t piece)
-{
-        size_t i = 0, line = 1, from = 0;
-
-        for (; i < got->len && i < expected->len && got->p[i] == expected->p[i]; i++) {
-                if (got->p[i] == '\n') {
-                        line++;
-                        from = i + 1;
-                }
-        }
-        if (i == got->len && i == expected->len)
-                return 0;
-        printf("pieces of %zu, line %zu: got \"%.*s\", expected \"%.*s\"\n", piece, line,
-               (int)strcspn(got->p + from, "\n"), got->p + from, (int)strcspn(expected->p + from, "\n"),
-               expected->p + from);
-        return 1;
-}
-
-int main(int argc, char **argv)
-{
-        static const size_t pieces[] = {1 << 20, 7, 1};
-        const struct serial_conf *conf = NULL;
-        struct serial_framer f;
-        struct text log, expected;
-
-        for (size_t i = 0; argc == 4 && i < sizeof(kinds) / sizeof(*kinds); i++)
-                if (strcmp(argv[1], kinds[i].name) == 0)
-                        conf = &kinds[i].conf;
-        if (!conf) {
-                fprintf(stderr, "usage: serial_replay nmea|sirf|json LOG EXPECTED\n");
-                return 2;
-        }
-        log = read_file(argv[2]);
-        expected = read_file(argv[3]);
-        expected.p[expected.len] = '\0';
-        for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
-                struct text got = run(conf, &log, pieces[i], &f);
-
-                if (differ(&got, &expected, pieces[i]))
-                        return 1;
-                free(got.p);
-        }
-        printf("%llu frames, %llu broken, %llu bytes of %zu were garbage\n", (unsigned long long)f.n_frames,
-               (unsigned long long)f.n_broken, (unsigned long long)f.n_garbage_bytes, log.len);
-        free(log.p);
-        free(expected.p);
-        return f.n_frames ? 0 : 1;
-}
+const struct replay replay_serial = {.run = run, .in_pieces = true, .expected_by = "serial-expect"};

@@ -1,9 +1,9 @@
 /*
- * sparkplug_replay: recorded Sparkplug B messages through subscription, decoding and tags; what comes out must be what
+ * replay_sparkplug: recorded Sparkplug B messages through subscription, decoding and tags; what comes out must be what
  * is written down.
  *
  * A recording has a message per line: topic, a tab, the payload in hexadecimal; or "+" and seconds to wait; # is a
- * remark. Readings, refusals, requests and events are printed, or compared with the file that is the second argument.
+ * remark. Readings, refusals, requests and events are printed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,9 +45,11 @@ static void on_end(struct intake_replay *r)
                 (unsigned long long)r->d.n_mapped, (unsigned long long)r->d.n_errors);
 }
 
-int main(int argc, char **argv)
+static long run(const struct replay_input *in, FILE *out)
 {
-        struct intake_replay r = {.usage = "sparkplug_replay", .conf = &conf, .on_line = on_line, .on_end = on_end};
+        struct intake_replay r = {.conf = &conf, .on_line = on_line, .on_end = on_end};
 
-        return intake_replay_run(&r, argc, argv);
+        return intake_replay_run(&r, in, out);
 }
+
+const struct replay replay_sparkplug = {.run = run};

@@ -1,8 +1,8 @@
 /*
- * mqtt_replay: recorded messages through topic, payload and tags; the readings must be those written down.
+ * replay_mqtt: recorded messages through topic, payload and tags; the readings must be those written down.
  *
  * A recording has a message per line: topic, a tab, the payload (\n, \t, \\ and \xHH written so).  What comes out is
- * printed, one line per reading or refusal, or compared with the file that is the second argument.
+ * printed, one line per reading or refusal.
  */
 #include <string.h>
 
@@ -59,9 +59,11 @@ static void on_line(struct intake_replay *r, char *line)
         mqtt_intake_take(&r->in, &m);
 }
 
-int main(int argc, char **argv)
+static long run(const struct replay_input *in, FILE *out)
 {
-        struct intake_replay r = {.usage = "mqtt_replay", .conf = &conf, .on_line = on_line};
+        struct intake_replay r = {.conf = &conf, .on_line = on_line};
 
-        return intake_replay_run(&r, argc, argv);
+        return intake_replay_run(&r, in, out);
 }
+
+const struct replay replay_mqtt = {.run = run};
