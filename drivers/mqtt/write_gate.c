@@ -13,9 +13,10 @@
  * that call the library's descriptor is made to point at a pipe, and what comes
  * out of it is held.  When the commit is done the bytes up to there go to the
  * socket, with one call instead of one for each packet.  With TLS the bytes are
- * whole records in their order, so it works just the same. A pipe, because it
- * takes 4 bytes in 140 ns where a socket pair needs 520; it suffices as
- * libmosquitto and OpenSSL write(), and do not send().
+ * whole records in their order, so it works just the same. A pipe where it will
+ * do, because it takes 4 bytes in 140 ns where a socket pair needs 520: OpenSSL
+ * and the libmosquitto of Debian 12 write(), that of Debian 13 wants to send().
+ * Which one it is is known at run time only: systems are upgraded.
  *
  * The socket has two descriptors: the library's, which it may close as it
  * likes, and ours, for the loop to watch.
@@ -32,6 +33,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mosquitto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,7 +41,14 @@
 
 #include "agent/base/err.h"
 
-enum { PIECE_BYTES = 8192 };
+enum { PIECE_BYTES = 8192, WRITES_UPTO = 2000011 /* 2.0.11 */ };
+
+static int make_ends(int ends[2])
+{
+        if (mosquitto_lib_version(NULL, NULL, NULL) <= WRITES_UPTO)
+                return pipe2(ends, O_NONBLOCK | O_CLOEXEC);
+        return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
+}
 
 int mqtt_valve_init(struct mqtt_valve *v, int lib_fd)
 {
@@ -49,7 +58,7 @@ int mqtt_valve_init(struct mqtt_valve *v, int lib_fd)
                 .lib_fd = lib_fd, .net_fd = fcntl(lib_fd, F_DUPFD_CLOEXEC, 0), .in_fd = -1, .out_fd = -1};
         if (v->net_fd < 0)
                 return -1;
-        if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) {
+        if (make_ends(ends) < 0) {
                 mqtt_valve_fini(v);
                 return -1;
         }
