@@ -82,7 +82,7 @@ static struct text read_file(const char *name)
 {
         FILE *in = fopen(name, "rb");
         struct text t = {NULL, 0};
-        long size;
+        long size = -1;
 
         replay_check(in && fseek(in, 0, SEEK_END) == 0 && (size = ftell(in)) >= 0, "can't be read, or its .expected");
         rewind(in);
