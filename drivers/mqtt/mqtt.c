@@ -32,6 +32,8 @@ static void close_link(struct mqtt *m)
 {
         struct rt *rt = m->d->rt;
 
+        if (m->phase == MQTT_ACCEPTING)
+                m->subscribed = false; /* its CONNECT may have made a new session, of which nobody will tell us again */
         rt_watch_set(rt, &m->watch, 0);
         rt_timer_cancel(rt, &m->hold_timer);
         rt_timer_cancel(rt, &m->nap_timer);
@@ -153,6 +155,7 @@ static void on_accepted(void *ctx, bool session_present)
         struct mqtt *m = ctx;
 
         m->phase = MQTT_UP;
+        m->subscribed = m->subscribed && session_present;
         rt_timer_cancel(m->d->rt, &m->limit_timer);
         rt_timer_set(m->d->rt, &m->tick_timer, MQTT_TICK_US);
         if (m->paused)
@@ -161,7 +164,7 @@ static void on_accepted(void *ctx, bool session_present)
         mqtt_link_watch_dup(m->link, mqtt_redelivery_looking(m->intake.again));
         if (m->n_left)
                 unsubscribe(m);
-        if (m->intake.n_subs && !(m->subscribed && session_present && mqtt_conf_of(m)->protocol == MQTT_V311))
+        if (m->intake.n_subs && !(m->subscribed && mqtt_conf_of(m)->protocol == MQTT_V311))
                 subscribe(m);
         m->d->host->link_up(m->d);
 }
