@@ -26,26 +26,26 @@ struct mqtt {
         struct driver *d;
         enum mqtt_phase phase;
         bool paused, stopping, stopped;
-        bool away;               /* OFF by our own will: back when the pause is over */
-        bool committing;         /* asked for, not yet durable */
-        bool holding;            /* it was asked for on this link, whose acknowledgements wait for it */
-        bool acking;             /* durable, and not all acknowledgements are written */
-        bool no_room;            /* more came than may be set aside */
-        struct mqtt_aside aside; /* refused by the host, and to be handed over again */
-        unsigned n_taken;        /* messages since the last tick */
-        bool busy;               /* by the count of the last second */
-        unsigned uncommitted;    /* messages handed over since a commit was asked for */
-        uint64_t position;       /* of the link: what is held before it may go when the commit is done */
-        bool subscribed;         /* this process did, and the session has it */
+        bool away;                     /* OFF by our own will: back when the pause is over */
+        bool committing;               /* asked for, not yet durable */
+        bool holding;                  /* it was asked for on this link, whose acknowledgements wait for it */
+        bool acking;                   /* durable, and not all acknowledgements are written */
+        bool no_room;                  /* more came than may be set aside */
+        struct mqtt_deferred deferred; /* refused by the host, and to be handed over again */
+        unsigned n_taken;              /* messages since the last tick */
+        bool busy;                     /* by the count of the last second */
+        unsigned uncommitted;          /* messages handed over since a commit was asked for */
+        uint64_t position;             /* of the link: what is held before it may go when the commit is done */
+        bool subscribed;               /* this process did, and the session has it */
         struct mqtt_link *link;
         struct mqtt_intake intake;
-        struct mqtt_hold hold;
+        struct mqtt_ack_delay ack_delay;
         struct driver_sync sync;
         struct rt_watch watch;
         struct rt_timer hold_timer, nap_timer, tick_timer, limit_timer;
         struct mqtt_url url;
         char client_id[300];
-        char room[80];
+        char scope[80];
         char **filters;
         char **left; /* filters of the driver before this one, which the session at the broker still has */
         int n_left;

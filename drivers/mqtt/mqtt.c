@@ -46,11 +46,11 @@ static void close_link(struct mqtt *m)
         m->acking = m->no_room = m->busy = m->holding = false;
         m->uncommitted = 0;
         m->position = 0;
-        if (!mqtt_aside_empty(&m->aside))
+        if (!mqtt_deferred_empty(&m->deferred))
                 mqtt_intake_give_up(&m->intake);
-        while (!mqtt_aside_empty(&m->aside))
-                mqtt_aside_drop_first(&m->aside);
-        mqtt_hold_init(&m->hold, mqtt_ack_delay_us(m), m->hold.batch);
+        while (!mqtt_deferred_empty(&m->deferred))
+                mqtt_deferred_drop_first(&m->deferred);
+        mqtt_ack_delay_init(&m->ack_delay, mqtt_ack_delay_us(m), m->ack_delay.batch);
 }
 
 void mqtt_finish_stop(struct mqtt *m)
@@ -75,7 +75,7 @@ void mqtt_lose(struct mqtt *m, const char *why)
 void mqtt_go_away(struct mqtt *m, const char *why)
 {
         if (!m->stopping)
-                log_notice(m->room, "%s; the broker holds what comes until then", why);
+                log_notice(m->scope, "%s; the broker holds what comes until then", why);
         close_link(m);
         m->away = true;
         if (!m->paused && !m->stopping)
@@ -132,7 +132,7 @@ static void forget_left(struct mqtt *m)
 static void subscribe(struct mqtt *m)
 {
         if (mqtt_link_subscribe(m->link, (int)m->intake.n_subs, m->filters, (int)mqtt_conf_of(m)->qos))
-                log_error(m->room, "subscribing fails: %s", mqtt_link_why(m->link));
+                log_error(m->scope, "subscribing fails: %s", mqtt_link_why(m->link));
 }
 
 /*
@@ -142,7 +142,7 @@ static void subscribe(struct mqtt *m)
 static void unsubscribe(struct mqtt *m)
 {
         if (mqtt_link_unsubscribe(m->link, m->n_left, m->left))
-                log_error(m->room, "unsubscribing fails: %s", mqtt_link_why(m->link));
+                log_error(m->scope, "unsubscribing fails: %s", mqtt_link_why(m->link));
         forget_left(m);
 }
 
@@ -160,8 +160,8 @@ static void on_accepted(void *ctx, bool session_present)
         rt_timer_set(m->d->rt, &m->tick_timer, MQTT_TICK_US);
         if (m->paused)
                 arm_pause_limit(m);
-        mqtt_redelivery_begin(m->intake.again, session_present);
-        mqtt_link_watch_dup(m->link, mqtt_redelivery_looking(m->intake.again));
+        mqtt_redelivery_begin(m->intake.redelivery, session_present);
+        mqtt_link_watch_dup(m->link, mqtt_redelivery_looking(m->intake.redelivery));
         if (m->n_left)
                 unsubscribe(m);
         if (m->intake.n_subs && !(m->subscribed && mqtt_conf_of(m)->protocol == MQTT_V311))
@@ -181,7 +181,7 @@ static void on_subscribed(void *ctx, int n, const int *granted)
                 m->d->n_errors++;
                 snprintf(m->d->last_error, sizeof(m->d->last_error), "the broker refuses the subscription of %s",
                          m->filters[i]);
-                log_error(m->room, "%s (reason %d): not allowed for this user?", m->d->last_error, granted[i]);
+                log_error(m->scope, "%s (reason %d): not allowed for this user?", m->d->last_error, granted[i]);
         }
 }
 
@@ -269,7 +269,7 @@ static void fini(struct driver *d)
         struct mqtt *m = d->priv;
 
         close_link(m);
-        mqtt_intake_release(&m->intake);
+        mqtt_intake_fini(&m->intake);
         forget_left(m);
         free(m->left);
         free(m->filters);
@@ -316,7 +316,7 @@ static void name_client(struct mqtt *m)
                 snprintf(m->client_id, sizeof(m->client_id), "%s", id);
         else
                 snprintf(m->client_id, sizeof(m->client_id), "millrace-%s-%s", m->d->gateway, m->d->name);
-        snprintf(m->room, sizeof(m->room), "mqtt %s", m->d->name);
+        snprintf(m->scope, sizeof(m->scope), "mqtt %s", m->d->name);
 }
 
 static int init(struct driver *d, struct err *e)
@@ -330,7 +330,7 @@ static int init(struct driver *d, struct err *e)
         m->d = d;
         if (mqtt_url_parse(&m->url, c->url, e) < 0 || mqtt_intake_init(&m->intake, d, e) < 0) {
                 if (m->intake.d)
-                        mqtt_intake_release(&m->intake);
+                        mqtt_intake_fini(&m->intake);
                 free(m);
                 return -1;
         }
@@ -340,8 +340,8 @@ static int init(struct driver *d, struct err *e)
         m->filters = mem_alloc((m->intake.n_subs + 1) * sizeof(*m->filters));
         for (size_t i = 0; i < m->intake.n_subs; i++)
                 m->filters[i] = m->intake.subs[i].pattern.filter;
-        mqtt_aside_init(&m->aside);
-        mqtt_hold_init(&m->hold, mqtt_ack_delay_us(m), batch);
+        mqtt_deferred_init(&m->deferred);
+        mqtt_ack_delay_init(&m->ack_delay, mqtt_ack_delay_us(m), batch);
         mqtt_round_init(m);
         m->limit_timer.on_due = on_limit;
         d->priv = m;

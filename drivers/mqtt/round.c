@@ -2,7 +2,7 @@
  * round: when to read, when to commit, when to acknowledge.
  *
  * One round: read until the socket is dry or the batch is full; hold a little
- * for more (mqtt_hold); collect the acknowledgements and ask the host to make
+ * for more (mqtt_ack_delay); collect the acknowledgements and ask the host to make
  * what was read durable; when it is, release them.  Meanwhile the next round
  * reads: what comes is judged by the alarm rules at once, however long the disk
  * takes, and its acknowledgements wait in the library's queue.  One commit is
@@ -31,8 +31,8 @@ enum {
         READS_PER_TURN = 256, /* then others have the loop */
         BATCH_ROWS = 4000,
         BATCH_BYTES = 1 << 20,
-        ACK_DELAY_MOST_US = 5000000,
-        NAP_MOST_US = 2000,
+        ACK_DELAY_MAX_US = 5000000,
+        NAP_MAX_US = 2000,
         BUSY_PER_S = 1000, /* messages, from where on napping pays */
 };
 
@@ -63,7 +63,7 @@ static bool release(struct mqtt *m)
 /* Nothing has been taken that is not on disk: all that waits may go. */
 static bool write_out(struct mqtt *m)
 {
-        if (m->holding || m->uncommitted || !mqtt_aside_empty(&m->aside) || m->acking ||
+        if (m->holding || m->uncommitted || !mqtt_deferred_empty(&m->deferred) || m->acking ||
             !mqtt_link_wants_write(m->link))
                 return true;
         return is_there(m, mqtt_link_collect(m->link, &m->position)) && release(m);
@@ -72,7 +72,7 @@ static bool write_out(struct mqtt *m)
 /* The last acknowledgement that may be written is. */
 static void leave(struct mqtt *m)
 {
-        if (mqtt_aside_empty(&m->aside)) {
+        if (mqtt_deferred_empty(&m->deferred)) {
                 mqtt_link_goodbye(m->link);
                 mqtt_link_write(m->link);
         }
@@ -83,12 +83,12 @@ static void leave(struct mqtt *m)
 
 static bool commit(struct mqtt *m)
 {
-        if (mqtt_aside_empty(&m->aside) && !is_there(m, mqtt_link_collect(m->link, &m->position)))
+        if (mqtt_deferred_empty(&m->deferred) && !is_there(m, mqtt_link_collect(m->link, &m->position)))
                 return false;
         m->committing = m->holding = true;
         m->uncommitted = 0;
         m->intake.n_rows = m->intake.n_bytes = 0;
-        mqtt_hold_commit(&m->hold);
+        mqtt_ack_delay_commit(&m->ack_delay);
         rt_timer_cancel(m->d->rt, &m->hold_timer);
         m->d->host->sync(m->d, &m->sync);
         return true;
@@ -103,7 +103,7 @@ int64_t mqtt_ack_delay_us(const struct mqtt *m)
         int64_t most_us = mqtt_conf_of(m)->keepalive_us / 8;
         double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_stretch > 1 ? m->d->ack_stretch : 1);
 
-        most_us = most_us < ACK_DELAY_MOST_US ? most_us : ACK_DELAY_MOST_US;
+        most_us = most_us < ACK_DELAY_MAX_US ? most_us : ACK_DELAY_MAX_US;
         return us < (double)most_us ? (int64_t)us : most_us;
 }
 
@@ -117,8 +117,8 @@ static void on_durable(struct driver *d)
 
         m->committing = m->holding = false;
         if (m->phase == MQTT_UP || m->phase == MQTT_LEAVING) {
-                mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
-                m->hold.delay_us = mqtt_ack_delay_us(m);
+                mqtt_ack_delay_done(&m->ack_delay, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
+                m->ack_delay.delay_us = mqtt_ack_delay_us(m);
                 if (release(m))
                         mqtt_turn(m);
         }
@@ -127,14 +127,15 @@ static void on_durable(struct driver *d)
 
 static bool batch_full(const struct mqtt *m)
 {
-        return m->hold.pending >= m->hold.batch || m->intake.n_rows >= BATCH_ROWS || m->intake.n_bytes >= BATCH_BYTES;
+        return m->ack_delay.pending >= m->ack_delay.batch || m->intake.n_rows >= BATCH_ROWS ||
+               m->intake.n_bytes >= BATCH_BYTES;
 }
 
 static bool may_read(const struct mqtt *m)
 {
         if (m->phase == MQTT_ACCEPTING)
                 return true;
-        return m->phase == MQTT_UP && !m->paused && mqtt_aside_empty(&m->aside) && !batch_full(m);
+        return m->phase == MQTT_UP && !m->paused && mqtt_deferred_empty(&m->deferred) && !batch_full(m);
 }
 
 static void on_no_room(struct mqtt *m)
@@ -143,7 +144,7 @@ static void on_no_room(struct mqtt *m)
 
         snprintf(why, sizeof(why),
                  "no room, and too many messages wait for it: connection given up, %u will be sent again",
-                 m->hold.pending + m->hold.under_way);
+                 m->ack_delay.pending + m->ack_delay.under_way);
         m->d->n_errors++;
         if (m->paused || m->stopping)
                 mqtt_go_away(m, why);
@@ -181,7 +182,8 @@ static bool hold_or_commit(struct mqtt *m, bool dry)
 
         if (m->committing || m->acking)
                 return true;
-        if ((mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us) || over || !mqtt_aside_empty(&m->aside)) &&
+        if ((mqtt_ack_delay_due(&m->ack_delay, rt_mono_us(m->d->rt), dry, &wait_us) || over ||
+             !mqtt_deferred_empty(&m->deferred)) &&
             m->uncommitted)
                 return commit(m);
         if (over)
@@ -199,18 +201,18 @@ static bool take(struct mqtt *m, const struct mqtt_message *msg)
                 return false;
         m->n_taken++;
         if (msg->mid) {
-                mqtt_hold_add(&m->hold, rt_mono_us(m->d->rt));
+                mqtt_ack_delay_add(&m->ack_delay, rt_mono_us(m->d->rt));
                 m->uncommitted++;
         }
         return true;
 }
 
-static void take_aside(struct mqtt *m)
+static void take_deferred(struct mqtt *m)
 {
-        while (!mqtt_aside_empty(&m->aside) && !m->paused && !m->committing) {
-                if (!take(m, mqtt_aside_first(&m->aside)))
+        while (!mqtt_deferred_empty(&m->deferred) && !m->paused && !m->committing) {
+                if (!take(m, mqtt_deferred_first(&m->deferred)))
                         return;
-                mqtt_aside_drop_first(&m->aside);
+                mqtt_deferred_drop_first(&m->deferred);
         }
 }
 
@@ -221,9 +223,9 @@ static void take_aside(struct mqtt *m)
  */
 static bool nap(struct mqtt *m, bool dry)
 {
-        int64_t us = m->hold.delay_us / 10 < NAP_MOST_US ? m->hold.delay_us / 10 : NAP_MOST_US;
+        int64_t us = m->ack_delay.delay_us / 10 < NAP_MAX_US ? m->ack_delay.delay_us / 10 : NAP_MAX_US;
 
-        if (dry && (!m->busy || m->hold.window || us == 0))
+        if (dry && (!m->busy || m->ack_delay.window || us == 0))
                 return false;
         rt_timer_set(m->d->rt, &m->nap_timer, dry ? us : 0);
         return true;
@@ -233,7 +235,7 @@ void mqtt_turn(struct mqtt *m)
 {
         int r;
 
-        take_aside(m);
+        take_deferred(m);
         r = read_some(m);
         if (r == MQTT_LINK_E_LOST)
                 return;
@@ -287,11 +289,11 @@ static void on_tick(struct rt_timer *t)
 void mqtt_on_message(void *ctx, const struct mqtt_message *msg)
 {
         struct mqtt *m = ctx;
-        bool looking = mqtt_redelivery_looking(m->intake.again);
+        bool looking = mqtt_redelivery_looking(m->intake.redelivery);
 
-        if ((!mqtt_aside_empty(&m->aside) || !take(m, msg)) && !mqtt_aside_add(&m->aside, msg))
+        if ((!mqtt_deferred_empty(&m->deferred) || !take(m, msg)) && !mqtt_deferred_add(&m->deferred, msg))
                 m->no_room = true;
-        if (looking && !mqtt_redelivery_looking(m->intake.again))
+        if (looking && !mqtt_redelivery_looking(m->intake.redelivery))
                 mqtt_link_watch_dup(m->link, false);
 }
 

@@ -116,7 +116,7 @@ static char *replay(struct intake_replay *r, FILE *recording)
         if (r->on_end)
                 r->on_end(r);
         fclose(out);
-        mqtt_intake_release(&r->in);
+        mqtt_intake_fini(&r->in);
         tags_free(r->d.tags);
         rt_sim_release(&r->sim);
         return text;
