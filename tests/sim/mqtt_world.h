@@ -493,6 +493,7 @@ static void deliver(struct mqtt_link *l, const struct packet *p)
                 fifo_put(&l->queue,
                          (struct packet){
                                  .type = PUBACK, .number = p->number, .mid = p->mid, .delivery = l->n_delivered++});
+        CHECK(w, l->n_delivered - l->n_acked <= 2 * (w->batch + w->record));
         l->up.on_message(l->up.ctx, &m);
 }
 

@@ -4,10 +4,11 @@
  *
  * Asked at every instant (here and in mqtt_world.h): no acknowledgement leaves
  * before its message is on the disk, or out of its order; nothing is read while
- * the host pauses, or while a message it refused waits; one commit at a time.
- * After every cut: what the broker believes acknowledged is on the disk.  After
- * every stop: it was over in time, and what was durable is acknowledged.  After
- * every trouble: all that was published is.
+ * the host pauses, or while a message it refused waits; one commit at a time;
+ * no more than two batches wait for acknowledgement; a pause longer than the
+ * keepalive allows finds no link.  After every cut: what the broker believes
+ * acknowledged is on the disk.  After every stop: it was over in time, and what
+ * was durable is acknowledged.  After every trouble: all that was published is.
  *
  * MQTT_SIM_SEED=n runs that one; MQTT_SIM_SEEDS=n so many.
  */
@@ -18,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -213,9 +215,15 @@ static void check(void *ctx)
 {
         struct world *w = ctx;
 
+        int64_t limit_us = w->conf.keepalive_us / 4 * 3 + 2100 * MS, since_us = w->paused_since_us;
+
         w->n_same_time = w->same_us == now_of(w) ? w->n_same_time + 1 : 0;
         w->same_us = now_of(w);
         CHECK(w, w->n_same_time < 10000);
+        if (!w->d.paused || !w->link || !w->link->accepted)
+                return;
+        since_us = since_us > w->link->accepted_us ? since_us : w->link->accepted_us;
+        CHECK(w, now_of(w) - since_us <= limit_us);
 }
 
 static void trouble(struct world *w);
@@ -669,14 +677,30 @@ static void test_a_session_whose_subscription_was_lost_is_subscribed(void **stat
         end(w);
 }
 
+/* The driver that follows has the subscriptions of the one before, and its doubts. */
+static void test_a_reload_while_connecting_subscribes_again(void **state)
+{
+        struct world *w = begin_311();
+
+        lose_session(w);
+        while (!w->session)
+                run(w, MS);
+        CHECK(w, w->link && !w->link->accepted);
+        retire(w, true);
+        check_progress(w);
+        end(w);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_session_whose_birth_was_not_heard_of_is_subscribed),
                 cmocka_unit_test(test_a_session_whose_subscription_was_lost_is_subscribed),
+                cmocka_unit_test(test_a_reload_while_connecting_subscribes_again),
                 cmocka_unit_test(test_nothing_acknowledged_is_lost_whatever_happens),
         };
 
+        mallopt(M_MMAP_THRESHOLD, 1 << 20); /* the redelivery table stays untouched memory, each time */
         log_init(LOG_ERROR);
         signal(SIGABRT, on_abort);
         return cmocka_run_group_tests(tests, NULL, NULL);
