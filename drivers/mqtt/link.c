@@ -3,8 +3,8 @@
  *
  * Acknowledgements: the library queues the PUBACK before it hands over the
  * message.  mosquitto_threaded_set(true) is what keeps it in the queue until
- * mosquitto_loop_write(); the caller collects the queue in a gate (mqtt_write_gate)
- * and releases it when the readings are on disk.  A queued PUBACK can't be
+ * mosquitto_loop_write(); the caller collects the queue in a gate
+ * (mqtt_write_gate) and releases it when the readings are on disk.  A queued PUBACK can't be
  * taken back, so a link that must not acknowledge is closed:
  * mosquitto_destroy() closes the socket and writes nothing.  That is also why
  * there is a new client for each connection.

@@ -121,7 +121,6 @@ static void open_link(struct mqtt *m)
         lc.keepalive_s = (int)(c->keepalive_us / 1000000);
         lc.session_expiry_s = (uint32_t)(c->session_expiry_us / 1000000);
         lc.receive_maximum = (uint16_t)c->receive_maximum;
-        m->position = 0;
         m->link = mqtt_link_open(m->d->rt, &lc, &up);
 }
 

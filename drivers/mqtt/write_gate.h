@@ -43,8 +43,8 @@ int mqtt_write_gate_end_capture(struct mqtt_write_gate *g);
 long mqtt_write_gate_drain(struct mqtt_write_gate *g);
 
 /*
- * Sends what is held before `position`. 0; MQTT_WRITE_GATE_E_DRY: go on when net_fd
- * is writable; or -1 with errno.
+ * Sends what is held before `position`. 0; MQTT_WRITE_GATE_E_DRY: go on when
+ * net_fd is writable; or -1 with errno.
  */
 int mqtt_write_gate_release(struct mqtt_write_gate *g, uint64_t position);
 

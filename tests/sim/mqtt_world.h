@@ -50,6 +50,7 @@ struct message {
         enum message_kind kind;
         enum message_state state;
         bool on_disk;
+        uint32_t arrival; /* of the last time it came */
 };
 
 /* What the host was given, in order; the first n_durable are on the disk. */
@@ -86,7 +87,7 @@ struct world {
         size_t window, n_in_flight, n_resent;
         uint32_t in_flight[MESSAGES_MAX], number_of_mid[MIDS];
         uint16_t last_mid;
-        uint32_t n_published, next;
+        uint32_t n_published, next, n_arrived, last_arrival;
         struct message message[MESSAGES_MAX + 1];
         int64_t broker_due_us, latency_us, heard_us;
         unsigned record; /* one read brings up to so many packets */
@@ -489,6 +490,7 @@ static void deliver(struct mqtt_link *l, const struct packet *p)
                 .dup = l->watch_dup && p->dup,
         };
 
+        w->message[p->number].arrival = ++w->n_arrived;
         if (p->mid)
                 fifo_put(&l->queue,
                          (struct packet){

@@ -245,7 +245,9 @@ static void test_a_pause_with_a_disk_that_does_not_answer_closes(void **state)
         check_rows(rows);
 }
 
-/* Once it waited for ever: not reading, it could not see that nobody was there. */
+/*
+ * Once it waited for ever: not reading, it could not see that nobody was there.
+ */
 static void test_leaving_has_an_end_though_the_broker_takes_nothing(void **state)
 {
         static const struct row rows[] = {CONNECT,
@@ -337,7 +339,9 @@ static void test_too_much_that_is_deferred_gives_the_link_up(void **state)
         check_rows(not_paused);
 }
 
-/* QoS 0 asks for no commit; the bound on rows only lets others have their turn. */
+/*
+ * QoS 0 asks for no commit; the bound on rows only lets others have their turn.
+ */
 static void test_messages_nobody_waits_for_are_not_committed(void **state)
 {
         begin();
