@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct mqtt_hold {
+struct mqtt_ack_delay {
         int64_t delay_us;
         uint32_t batch;     /* so many are enough at any time */
         uint32_t pending;   /* received since the last commit was asked for */
@@ -21,34 +21,34 @@ struct mqtt_hold {
         int64_t last_us;    /* when the last one came */
         int64_t done_us;    /* when the last acknowledgements went out */
         uint32_t window;    /* the broker's window as we believe it; 0: none */
-        uint32_t stalled;   /* pending of the last hold that ended in silence */
-        uint32_t n_stalls;  /* so many such holds running, with the same number */
+        uint32_t stalled;   /* pending of the last delay that ended in silence */
+        uint32_t n_stalls;  /* so many such delays running, with the same number */
         uint32_t n_needed;  /* so many make us believe it */
         uint32_t n_misses;  /* early commits running that were not answered at once */
         bool quick;         /* the first pending one came right behind our acknowledgements */
-        bool silent;        /* the commit under way: the second half of its hold was silent */
+        bool silent;        /* the commit under way: the second half of its delay was silent */
         bool early;         /* the commit under way: made because of the window */
         bool proving;       /* the last commit was early: what comes next tells whether that was right */
 };
 
-void mqtt_hold_init(struct mqtt_hold *h, int64_t delay_us, uint32_t batch);
+void mqtt_ack_delay_init(struct mqtt_ack_delay *a, int64_t delay_us, uint32_t batch);
 
 /* A message that is to be acknowledged has come. */
-void mqtt_hold_add(struct mqtt_hold *h, int64_t now_us);
+void mqtt_ack_delay_add(struct mqtt_ack_delay *a, int64_t now_us);
 
 /*
  * Commit now?  `dry`: nothing more can be read at the moment.  When not, ask
  * again after *wait_us (-1: nothing waits) or when more has been read.
  */
-bool mqtt_hold_due(struct mqtt_hold *h, int64_t now_us, bool dry, int64_t *wait_us);
+bool mqtt_ack_delay_due(struct mqtt_ack_delay *a, int64_t now_us, bool dry, int64_t *wait_us);
 
 /* A commit of what is pending is asked for. */
-void mqtt_hold_commit(struct mqtt_hold *h);
+void mqtt_ack_delay_commit(struct mqtt_ack_delay *a);
 
 /*
  * It is durable; `more`: what the broker has sent meanwhile, though it had no
  * acknowledgement, has not all been read.
  */
-void mqtt_hold_done(struct mqtt_hold *h, int64_t now_us, bool more);
+void mqtt_ack_delay_done(struct mqtt_ack_delay *a, int64_t now_us, bool more);
 
 #endif

@@ -150,7 +150,7 @@ static int check_sub(void *obj, const char **key, struct err *e)
                 r = check_sparkplug(c, &p, key, e);
         else
                 r = check_bare(c, has_tag, key, e);
-        mqtt_pattern_release(&p);
+        mqtt_pattern_fini(&p);
         return r;
 }
 

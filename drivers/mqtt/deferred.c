@@ -21,20 +21,20 @@ struct waiting {
         size_t n_bytes;
 };
 
-void mqtt_aside_init(struct mqtt_aside *a)
+void mqtt_deferred_init(struct mqtt_deferred *q)
 {
-        list_init(&a->waiting);
-        a->n_bytes = 0;
+        list_init(&q->waiting);
+        q->n_bytes = 0;
 }
 
-bool mqtt_aside_add(struct mqtt_aside *a, const struct mqtt_message *msg)
+bool mqtt_deferred_add(struct mqtt_deferred *q, const struct mqtt_message *msg)
 {
         size_t topic_size = strlen(msg->topic) + 1, n_bytes = sizeof(struct waiting) + topic_size + msg->len;
         struct waiting *w;
         char *topic, *payload;
 
-        if (!mqtt_aside_empty(a) &&
-            (a->n_bytes > MQTT_ASIDE_BYTES_MOST || n_bytes > MQTT_ASIDE_BYTES_MOST - a->n_bytes))
+        if (!mqtt_deferred_empty(q) &&
+            (q->n_bytes > MQTT_DEFERRED_BYTES_MAX || n_bytes > MQTT_DEFERRED_BYTES_MAX - q->n_bytes))
                 return false;
         w = mem_alloc(n_bytes);
         topic = (char *)(w + 1);
@@ -45,20 +45,20 @@ bool mqtt_aside_add(struct mqtt_aside *a, const struct mqtt_message *msg)
         if (msg->len)
                 w->msg.payload = memcpy(payload, msg->payload, msg->len);
         list_init(&w->node);
-        list_append(&a->waiting, &w->node);
-        a->n_bytes += n_bytes;
+        list_append(&q->waiting, &w->node);
+        q->n_bytes += n_bytes;
         return true;
 }
 
-const struct mqtt_message *mqtt_aside_first(const struct mqtt_aside *a)
+const struct mqtt_message *mqtt_deferred_first(const struct mqtt_deferred *q)
 {
-        return mqtt_aside_empty(a) ? NULL : &list_entry(a->waiting.next, struct waiting, node)->msg;
+        return mqtt_deferred_empty(q) ? NULL : &list_entry(q->waiting.next, struct waiting, node)->msg;
 }
 
-void mqtt_aside_drop_first(struct mqtt_aside *a)
+void mqtt_deferred_drop_first(struct mqtt_deferred *q)
 {
-        struct waiting *w = list_entry(list_take(&a->waiting), struct waiting, node);
+        struct waiting *w = list_entry(list_take(&q->waiting), struct waiting, node);
 
-        a->n_bytes -= w->n_bytes;
+        q->n_bytes -= w->n_bytes;
         free(w);
 }

@@ -14,7 +14,7 @@
 #include "agent/base/list.h"
 #include "drivers/mqtt/link.h"
 
-struct mqtt_aside {
+struct mqtt_deferred {
         struct list waiting;
         size_t n_bytes;
 };
@@ -23,17 +23,17 @@ struct mqtt_aside {
  * The first message always fits; more only while all together are below this: a
  * TLS record and its copies' heads.
  */
-enum { MQTT_ASIDE_BYTES_MOST = 256 * 1024 };
+enum { MQTT_DEFERRED_BYTES_MAX = 256 * 1024 };
 
-void mqtt_aside_init(struct mqtt_aside *a);
-static inline bool mqtt_aside_empty(const struct mqtt_aside *a)
+void mqtt_deferred_init(struct mqtt_deferred *q);
+static inline bool mqtt_deferred_empty(const struct mqtt_deferred *q)
 {
-        return list_empty(&a->waiting);
+        return list_empty(&q->waiting);
 }
 /* False: too much is waiting already. */
-bool mqtt_aside_add(struct mqtt_aside *a, const struct mqtt_message *msg);
+bool mqtt_deferred_add(struct mqtt_deferred *q, const struct mqtt_message *msg);
 /* NULL: none. Borrowed until it is dropped. */
-const struct mqtt_message *mqtt_aside_first(const struct mqtt_aside *a);
-void mqtt_aside_drop_first(struct mqtt_aside *a);
+const struct mqtt_message *mqtt_deferred_first(const struct mqtt_deferred *q);
+void mqtt_deferred_drop_first(struct mqtt_deferred *q);
 
 #endif

@@ -26,7 +26,7 @@
 #include "agent/base/text.h"
 #include "drivers/changed_names.h"
 
-enum { TOPICS_MOST = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100 };
+enum { TOPICS_MAX = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100 };
 
 static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
 {
@@ -48,10 +48,10 @@ int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
 
         *in = (struct mqtt_intake){.d = d, .max_payload_bytes = conf->max_payload_bytes};
         in->subs = mem_alloc(conf->subscriptions.n * sizeof(*in->subs) + 1);
-        in->topics = mqtt_topics_new(TOPICS_MOST);
+        in->topics = mqtt_topics_new(TOPICS_MAX);
         in->changed = changed_names_new();
-        in->again = mem_alloc(sizeof(*in->again));
-        mqtt_redelivery_init(in->again);
+        in->redelivery = mem_alloc(sizeof(*in->redelivery));
+        mqtt_redelivery_init(in->redelivery);
         in->decoded = mem_alloc(sizeof(*in->decoded));
         in->scratch = mem_alloc(sizeof(*in->scratch) + MQTT_READINGS_MAX * sizeof(uint32_t));
         for (size_t i = 0; i < conf->subscriptions.n; i++)
@@ -60,17 +60,17 @@ int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
         return 0;
 }
 
-void mqtt_intake_release(struct mqtt_intake *in)
+void mqtt_intake_fini(struct mqtt_intake *in)
 {
         for (size_t i = 0; i < in->n_subs; i++) {
-                mqtt_pattern_release(&in->subs[i].pattern);
-                mqtt_decoder_release(&in->subs[i].decoder);
+                mqtt_pattern_fini(&in->subs[i].pattern);
+                mqtt_decoder_fini(&in->subs[i].decoder);
         }
         mqtt_topics_free(in->topics);
         changed_names_free(in->changed);
         sparkplug_free(in->sparkplug);
         free(in->subs);
-        free(in->again);
+        free(in->redelivery);
         free(in->decoded);
         free(in->scratch);
 }
@@ -82,16 +82,16 @@ static void on_recent(void *ctx, const struct reading *r)
 
 void mqtt_intake_recall(struct mqtt_intake *in)
 {
-        in->d->host->recent(in->d, on_recent, in->again);
-        mqtt_redelivery_recall(in->again, NULL);
+        in->d->host->recent(in->d, on_recent, in->redelivery);
+        mqtt_redelivery_recall(in->redelivery, NULL);
 }
 
 void mqtt_intake_inherit(struct mqtt_intake *in, struct mqtt_intake *before)
 {
-        struct mqtt_redelivery *known = before->again;
+        struct mqtt_redelivery *known = before->redelivery;
 
-        before->again = in->again;
-        in->again = known;
+        before->redelivery = in->redelivery;
+        in->redelivery = known;
 }
 
 static int quarantine(struct mqtt_intake *in, const struct mqtt_message *m, const char *reason)
@@ -182,7 +182,7 @@ static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m)
                 mqtt_print_start(&print);
                 for (size_t i = 0; i < out->n; i++)
                         mqtt_print_add(&print, &out->r[i]);
-                if (mqtt_redelivery_known(in->again, m->mid, &print, m->dup)) {
+                if (mqtt_redelivery_known(in->redelivery, m->mid, &print, m->dup)) {
                         in->d->n_redelivered++;
                         return 0;
                 }
@@ -190,7 +190,7 @@ static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m)
         if (driver_emit(in->d, out->r, out->n, true) == DRIVER_E_WAIT)
                 return DRIVER_E_WAIT;
         if (m->mid)
-                mqtt_redelivery_add(in->again, m->mid, &print);
+                mqtt_redelivery_add(in->redelivery, m->mid, &print);
         count_handed_over(in);
         return 0;
 }
@@ -214,7 +214,7 @@ static bool give(struct mqtt_intake *in, bool may_wait)
                         in->n_bytes += r[i].len;
         }
         if (t->n && in->mid)
-                mqtt_redelivery_add(in->again, in->mid, &in->print);
+                mqtt_redelivery_add(in->redelivery, in->mid, &in->print);
         in->n_given = in->turn.n = 0;
         return true;
 }
@@ -262,7 +262,7 @@ static bool is_known(struct mqtt_intake *in, const struct mqtt_message *m)
         mqtt_print_start(&in->print);
         for (size_t i = 0; i < in->turn.n; i++)
                 mqtt_print_add(&in->print, &in->turn.r[i]);
-        return mqtt_redelivery_known(in->again, m->mid, &in->print, m->dup);
+        return mqtt_redelivery_known(in->redelivery, m->mid, &in->print, m->dup);
 }
 
 static void read_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)

@@ -27,7 +27,7 @@ struct mqtt_intake {
         size_t n_subs;
         struct mqtt_topics *topics;
         struct changed_names *changed;
-        struct mqtt_redelivery *again;
+        struct mqtt_redelivery *redelivery;
         struct mqtt_decoded *decoded;
         struct mqtt_route *scratch; /* of a topic the table has no room for */
         uint64_t n_rows, n_bytes;   /* handed over since the caller last set them to 0 */
@@ -43,7 +43,7 @@ struct mqtt_intake {
 };
 
 int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e);
-void mqtt_intake_release(struct mqtt_intake *in);
+void mqtt_intake_fini(struct mqtt_intake *in);
 
 /* Before the first message: what the spool holds of the last run. */
 void mqtt_intake_recall(struct mqtt_intake *in);

@@ -3,8 +3,8 @@
  *
  * Acknowledgements: the library queues the PUBACK before it hands over the
  * message.  mosquitto_threaded_set(true) is what keeps it in the queue until
- * mosquitto_loop_write(); the caller collects the queue in a valve (mqtt_valve)
- * and releases it when the readings are on disk.  A queued PUBACK can't be
+ * mosquitto_loop_write(); the caller collects the queue in a gate
+ * (mqtt_write_gate) and releases it when the readings are on disk.  A queued PUBACK can't be
  * taken back, so a link that must not acknowledge is closed:
  * mosquitto_destroy() closes the socket and writes nothing.  That is also why
  * there is a new client for each connection.
@@ -48,9 +48,9 @@ struct mqtt_link {
         struct mqtt_link_conf conf; /* strings are copies */
         struct mqtt_link_upcalls up;
         struct mosquitto *mosq;
-        struct mqtt_valve valve; /* when conf.holds */
-        bool opening;            /* the work has not come back */
-        bool closed;             /* while it was away */
+        struct mqtt_write_gate gate; /* when conf.holds */
+        bool opening;                /* the work has not come back */
+        bool closed;                 /* while it was away */
         bool accepted;
         bool dup; /* of the message to come */
         bool got; /* a message, in the read that runs: errno may be anything then */
@@ -313,7 +313,7 @@ static void run_open(struct rt_work *w)
         set_up(l);
         if (set_login(l) < 0 || set_tls(l) < 0 || connect_now(l) < 0)
                 return;
-        if (l->conf.holds && mqtt_valve_init(&l->valve, mosquitto_socket(l->mosq)) < 0)
+        if (l->conf.holds && mqtt_write_gate_init(&l->gate, mosquitto_socket(l->mosq)) < 0)
                 err_errno(&l->why, "a second descriptor for the connection");
 }
 
@@ -325,7 +325,7 @@ static void release(struct mqtt_link *l)
         for (size_t i = 0; i < sizeof(s) / sizeof(*s); i++)
                 free((char *)(uintptr_t)s[i]);
         mosquitto_destroy(l->mosq);
-        mqtt_valve_fini(&l->valve);
+        mqtt_write_gate_fini(&l->gate);
         free(l);
 }
 
@@ -376,7 +376,7 @@ struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *con
         copy(&l->conf.key_file);
         l->work = (struct rt_work){.run = run_open, .on_done = on_open_done, .slow = true};
         list_init(&l->work.node);
-        l->valve = (struct mqtt_valve){.lib_fd = -1, .net_fd = -1, .in_fd = -1, .out_fd = -1};
+        l->gate = (struct mqtt_write_gate){.lib_fd = -1, .net_fd = -1, .in_fd = -1, .out_fd = -1};
         l->opening = true;
         rt_work_start(rt, &l->work);
         return l;
@@ -416,8 +416,8 @@ int mqtt_link_write(struct mqtt_link *l)
         return mosquitto_want_write(l->mosq) ? MQTT_LINK_E_DRY : 0;
 }
 
-/* Rounds, because little fits into the valve at once. */
-static int write_into_valve(struct mqtt_link *l)
+/* Rounds, because little fits into the gate at once. */
+static int write_into_gate(struct mqtt_link *l)
 {
         long taken;
         int rc, fault;
@@ -425,7 +425,7 @@ static int write_into_valve(struct mqtt_link *l)
         do {
                 rc = mosquitto_loop_write(l->mosq, 1);
                 fault = errno;
-                taken = mqtt_valve_take(&l->valve);
+                taken = mqtt_write_gate_drain(&l->gate);
         } while (!rc && taken > 0 && mosquitto_socket(l->mosq) >= 0 && mosquitto_want_write(l->mosq));
         if (rc)
                 errno = fault;
@@ -436,25 +436,25 @@ int mqtt_link_collect(struct mqtt_link *l, uint64_t *position)
 {
         int rc;
 
-        BUG_ON(mosquitto_socket(l->mosq) != l->valve.lib_fd); /* another file would be written over */
-        if (mqtt_valve_turn(&l->valve) < 0)
+        BUG_ON(mosquitto_socket(l->mosq) != l->gate.lib_fd); /* another file would be written over */
+        if (mqtt_write_gate_begin_capture(&l->gate) < 0)
                 return lost(l, MOSQ_ERR_ERRNO);
-        rc = write_into_valve(l);
+        rc = write_into_gate(l);
         if (mosquitto_socket(l->mosq) < 0 || rc)
                 return lost(l, rc);
-        if (mqtt_valve_turn_back(&l->valve) < 0)
+        if (mqtt_write_gate_end_capture(&l->gate) < 0)
                 return lost(l, MOSQ_ERR_ERRNO);
-        *position = l->valve.end;
+        *position = l->gate.end;
         return 0;
 }
 
 int mqtt_link_release(struct mqtt_link *l, uint64_t position)
 {
-        int r = mqtt_valve_release(&l->valve, position);
+        int r = mqtt_write_gate_release(&l->gate, position);
 
         if (r < 0)
                 return lost(l, MOSQ_ERR_ERRNO);
-        return r == MQTT_VALVE_E_DRY ? MQTT_LINK_E_DRY : 0;
+        return r == MQTT_WRITE_GATE_E_DRY ? MQTT_LINK_E_DRY : 0;
 }
 
 int mqtt_link_tick(struct mqtt_link *l)
@@ -466,7 +466,7 @@ int mqtt_link_tick(struct mqtt_link *l)
 
 int mqtt_link_fd(const struct mqtt_link *l)
 {
-        return !l->mosq ? -1 : l->conf.holds ? l->valve.net_fd : mosquitto_socket(l->mosq);
+        return !l->mosq ? -1 : l->conf.holds ? l->gate.net_fd : mosquitto_socket(l->mosq);
 }
 
 bool mqtt_link_wants_write(const struct mqtt_link *l)

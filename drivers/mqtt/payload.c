@@ -70,7 +70,7 @@ int mqtt_decoder_init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, 
         return 0;
 }
 
-void mqtt_decoder_release(struct mqtt_decoder *d)
+void mqtt_decoder_fini(struct mqtt_decoder *d)
 {
         json_paths_fini(&d->paths);
         free(d->slot);

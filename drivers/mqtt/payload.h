@@ -30,7 +30,7 @@ struct mqtt_decoder {
         struct json_value *found;
 };
 int mqtt_decoder_init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, struct err *e);
-void mqtt_decoder_release(struct mqtt_decoder *d);
+void mqtt_decoder_fini(struct mqtt_decoder *d);
 
 enum { MQTT_E_MALFORMED = 1 };
 

@@ -18,7 +18,7 @@
 #include "agent/base/log.h"
 #include "drivers/mqtt/link.h"
 
-enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MOST_US = 60000000, TICK_US = 1000000, KEEPALIVE_S = 30, ACCEPT_TICKS = 10 };
+enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MAX_US = 60000000, TICK_US = 1000000, KEEPALIVE_S = 30, ACCEPT_TICKS = 10 };
 
 struct mqtt_publisher {
         struct rt *rt;
@@ -30,7 +30,7 @@ struct mqtt_publisher {
         struct backoff backoff;
         int ticks; /* of this link, until it is accepted */
         bool open, up, told_down, told_blind;
-        char client_id[300], room[96];
+        char client_id[300], scope[96];
 };
 
 static void turn(struct mqtt_publisher *p, bool may_read);
@@ -40,7 +40,7 @@ static void lose(struct mqtt_publisher *p, const char *why)
         int64_t pause_us = backoff_next_us(&p->backoff, rt_random(p->rt));
 
         if (!p->told_down)
-                log_warn(p->room, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
+                log_warn(p->scope, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
         p->told_down = true;
         rt_watch_set(p->rt, &p->watch, 0);
         mqtt_link_close(p->link);
@@ -70,7 +70,7 @@ static void on_accepted(void *ctx, bool session_present)
         p->up = true;
         p->backoff.n = 0;
         if (p->told_down)
-                log_info(p->room, "connected");
+                log_info(p->scope, "connected");
         p->told_down = false;
         p->conf.on_up(p->conf.ctx);
 }
@@ -92,7 +92,7 @@ static void on_subscribed(void *ctx, int n, const int *granted)
         struct mqtt_publisher *p = ctx;
 
         if (n == 1 && granted[0] >= 128 && !p->told_blind)
-                log_warn(p->room,
+                log_warn(p->scope,
                          "the broker does not let us read what it keeps of ours; what is out of date there stays");
         p->told_blind |= n == 1 && granted[0] >= 128;
 }
@@ -156,7 +156,7 @@ struct mqtt_publisher *mqtt_publisher_new(struct rt *rt, const struct mqtt_publi
 
         p->rt = rt;
         p->conf = *conf;
-        p->backoff = (struct backoff){.first_us = BACKOFF_FIRST_US, .most_us = BACKOFF_MOST_US};
+        p->backoff = (struct backoff){.first_us = BACKOFF_FIRST_US, .most_us = BACKOFF_MAX_US};
         p->watch = (struct rt_watch){.fd = -1, .on_event = on_event};
         p->timer.on_due = on_timer;
         if (mqtt_url_parse(&p->url, c->url, e) < 0) {
@@ -167,7 +167,7 @@ struct mqtt_publisher *mqtt_publisher_new(struct rt *rt, const struct mqtt_publi
                 snprintf(p->client_id, sizeof(p->client_id), "%s-%s", c->client_id, conf->suffix);
         else
                 snprintf(p->client_id, sizeof(p->client_id), "millrace-%s-%s-%s", conf->gateway, c->name, conf->suffix);
-        snprintf(p->room, sizeof(p->room), "mqtt %s %s", c->name, conf->suffix);
+        snprintf(p->scope, sizeof(p->scope), "mqtt %s %s", c->name, conf->suffix);
         return p;
 }
 

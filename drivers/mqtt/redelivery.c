@@ -14,7 +14,7 @@
  * the first one is acknowledged, so the last one counts.
  *
  * An id comes round again, and a constant value with it: what was received more
- * than MQTT_UNDER_WAY_MOST messages ago is not under way any more and is not
+ * than MQTT_UNDER_WAY_MAX messages ago is not under way any more and is not
  * recognised.  Where ids were seen to come again sooner (a broker that gives
  * the lowest free one, or that was restarted), a message without a time of its
  * own is recognised within half of that distance only.
@@ -110,7 +110,7 @@ static bool can_be_again(const struct mqtt_redelivery *q, const struct mqtt_rece
         uint32_t ago = q->start - e->number;
         bool has_time = e->print.time_ms > 0;
 
-        return e->session == q->session && e->seen_in != q->resumption && ago < MQTT_UNDER_WAY_MOST &&
+        return e->session == q->session && e->seen_in != q->resumption && ago < MQTT_UNDER_WAY_MAX &&
                (has_time || ago < q->soonest / 2);
 }
 

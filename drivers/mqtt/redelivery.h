@@ -34,7 +34,7 @@ struct mqtt_received {
  * More than a broker ever sends ahead of acknowledgements, and far fewer than
  * there are ids.
  */
-enum { MQTT_UNDER_WAY_MOST = 32768 };
+enum { MQTT_UNDER_WAY_MAX = 32768 };
 
 /* 2 MiB, of which only what was used is ever touched: allocate it zeroed. */
 struct mqtt_redelivery {

@@ -1,305 +1,324 @@
 /*
- * round: when to read, when to commit, when to acknowledge.
+ * round: carries out what the machine says (when, and why: machine.c), and
+ * tells it what happened.
  *
- * One round: read until the socket is dry or the batch is full; hold a little
- * for more (mqtt_hold); collect the acknowledgements and ask the host to make
- * what was read durable; when it is, release them.  Meanwhile the next round
- * reads: what comes is judged by the alarm rules at once, however long the disk
- * takes, and its acknowledgements wait in the library's queue.  One commit is
- * under way at a time, and the next is not asked for before the last byte of
- * the acknowledgements is out, so what waits is bounded by two batches.
+ * One timer and one watch are the machine's whole view of the world outside;
+ * whatever wakes us, its turn begins with a look at the socket.
  *
- * A broker writes message by message, and each would wake us.  Where many come,
- * the socket is left alone for a moment after it was read dry, unless the
- * broker waits for our acknowledgements: at 5,000 messages a second they cost a
- * fifth less CPU.
- *
- * A message the host has no room for is set aside, with those that came with
- * it, and nothing is read or collected until they are taken: their
- * acknowledgements stand in the library's queue already, among those of
- * messages that may be written.
- *
- * Fails: a lost link is given up (mqtt_lose), what was read and not
- * acknowledged comes again on the next one.
+ * Fails: a lost link is told to the machine, and by it to the host, which
+ * starts us again after a pause; nothing else ever stops the driver.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/log.h"
 #include "drivers/mqtt/impl.h"
 
-enum {
-        READS_PER_TURN = 256, /* then others have the loop */
-        BATCH_ROWS = 4000,
-        BATCH_BYTES = 1 << 20,
-        ACK_DELAY_MOST_US = 5000000,
-        NAP_MOST_US = 2000,
-        BUSY_PER_S = 1000, /* messages, from where on napping pays */
-};
+enum { BATCH_MESSAGES = 2000, ACK_DELAY_MAX_US = 5000000 };
 
-/* ---- writing ---- */
-
-static void watch_for(struct mqtt *m, unsigned events)
+/*
+ * For how long acknowledgements are held now: never so long that the broker
+ * gives the client up, whose PINGREQ waits behind them.
+ */
+static int64_t ack_delay_us(const struct mqtt *m)
 {
-        m->watch.fd = mqtt_link_fd(m->link);
-        rt_watch_set(m->d->rt, &m->watch, events);
+        int64_t max_us = mqtt_conf_of(m)->keepalive_us / 8;
+        double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_slowdown > 1 ? m->d->ack_slowdown : 1);
+
+        max_us = max_us < ACK_DELAY_MAX_US ? max_us : ACK_DELAY_MAX_US;
+        return us < (double)max_us ? (int64_t)us : max_us;
 }
 
-/* These are false when the link is gone. */
-static bool is_there(struct mqtt *m, int r)
+/* ---- messages ---- */
+
+/* False: the host has no room. */
+static bool take(struct mqtt *m, const struct mqtt_message *msg)
 {
-        if (r == MQTT_LINK_E_LOST)
-                mqtt_lose(m, mqtt_link_why(m->link));
-        return r != MQTT_LINK_E_LOST;
+        struct mqtt_intake *in = &m->intake;
+
+        if (mqtt_intake_take(in, msg) == DRIVER_E_WAIT)
+                return false;
+        mqtt_machine_took(&m->machine, rt_mono_us(m->d->rt), msg->mid != 0, in->n_rows, in->n_bytes);
+        in->n_rows = in->n_bytes = 0;
+        return true;
 }
 
-static bool release(struct mqtt *m)
+static void on_message(void *ctx, const struct mqtt_message *msg)
 {
-        int r = mqtt_link_release(m->link, m->position);
+        struct mqtt *m = ctx;
+        bool looking = mqtt_redelivery_looking(m->intake.redelivery);
 
-        m->acking = r == MQTT_LINK_E_DRY;
-        return is_there(m, r);
+        if (mqtt_deferred_empty(&m->deferred) && take(m, msg)) {
+                if (looking && !mqtt_redelivery_looking(m->intake.redelivery))
+                        mqtt_link_watch_dup(m->link, false);
+        } else if (mqtt_deferred_add(&m->deferred, msg)) {
+                mqtt_machine_deferred(&m->machine);
+        } else {
+                mqtt_machine_overflow(&m->machine);
+        }
 }
 
-/* Nothing has been taken that is not on disk: all that waits may go. */
-static bool write_out(struct mqtt *m)
+static void take_deferred(struct mqtt *m)
 {
-        if (m->holding || m->uncommitted || !mqtt_aside_empty(&m->aside) || m->acking ||
-            !mqtt_link_wants_write(m->link))
-                return true;
-        return is_there(m, mqtt_link_collect(m->link, &m->position)) && release(m);
+        bool looking = mqtt_redelivery_looking(m->intake.redelivery);
+
+        while (!mqtt_deferred_empty(&m->deferred) && !m->machine.paused) {
+                if (!take(m, mqtt_deferred_first(&m->deferred))) {
+                        BUG_ON(!m->machine.paused); /* whom the host refuses, it pauses */
+                        break;
+                }
+                mqtt_deferred_drop_first(&m->deferred);
+                mqtt_machine_undeferred(&m->machine);
+        }
+        if (looking && !mqtt_redelivery_looking(m->intake.redelivery))
+                mqtt_link_watch_dup(m->link, false);
 }
 
-/* The last acknowledgement that may be written is. */
-static void leave(struct mqtt *m)
+/* ---- the link ---- */
+
+static void on_opened(void *ctx, const char *why_not)
 {
-        if (mqtt_aside_empty(&m->aside)) {
+        struct mqtt *m = ctx;
+
+        if (why_not)
+                mqtt_machine_lost(&m->machine);
+        else
+                mqtt_machine_opened(&m->machine, rt_mono_us(m->d->rt));
+        mqtt_round_run(m);
+}
+
+static void on_accepted(void *ctx, bool session_present)
+{
+        struct mqtt *m = ctx;
+
+        if (m->machine.state != MQTT_ACCEPTING)
+                return; /* the broker says it twice */
+        mqtt_machine_accepted(&m->machine, rt_mono_us(m->d->rt));
+        mqtt_redelivery_begin(m->intake.redelivery, session_present);
+        mqtt_link_watch_dup(m->link, mqtt_redelivery_looking(m->intake.redelivery));
+        mqtt_session_accepted(&m->session, m->link, session_present);
+        m->d->host->link_up(m->d);
+}
+
+static void on_subscribed(void *ctx, int n, const int *granted)
+{
+        struct mqtt *m = ctx;
+
+        mqtt_session_granted(&m->session, n, granted);
+}
+
+static void open_link(struct mqtt *m)
+{
+        const struct mqtt_conf *c = m->d->conf;
+        struct mqtt_link_conf lc = mqtt_link_conf_of(c, &m->url, m->client_id);
+        struct mqtt_link_upcalls up = {.on_opened = on_opened,
+                                       .on_accepted = on_accepted,
+                                       .on_message = on_message,
+                                       .on_subscribed = on_subscribed,
+                                       .ctx = m};
+
+        lc.holds = true;
+        lc.keepalive_s = (int)(c->keepalive_us / 1000000);
+        lc.session_expiry_s = (uint32_t)(c->session_expiry_us / 1000000);
+        lc.receive_maximum = (uint16_t)c->receive_maximum;
+        m->link = mqtt_link_open(m->d->rt, &lc, &up);
+}
+
+void mqtt_round_fini(struct mqtt *m)
+{
+        rt_watch_set(m->d->rt, &m->watch, 0);
+        rt_timer_cancel(m->d->rt, &m->timer);
+        if (m->link)
+                mqtt_link_close(m->link);
+        m->link = NULL;
+        if (!mqtt_deferred_empty(&m->deferred))
+                mqtt_intake_give_up(&m->intake);
+        while (!mqtt_deferred_empty(&m->deferred))
+                mqtt_deferred_drop_first(&m->deferred);
+}
+
+static void say_why(const struct mqtt *m, const struct mqtt_next *next, char *out, size_t size)
+{
+        static const char *const words[] = {
+                [MQTT_END_NO_ANSWER] = "the broker does not answer the CONNECT",
+                [MQTT_END_PAUSE] = "paused for longer than the keepalive allows: disconnecting",
+                [MQTT_END_PAUSE_DISK] = "paused for longer than the keepalive allows, and the disk does not answer: "
+                                        "closing",
+                [MQTT_END_PAUSE_FULL] = "paused for longer than the keepalive allows, and the broker does not take its "
+                                        "acknowledgements: closing",
+                [MQTT_END_STOP] = "stopping",
+        };
+
+        if (next->why == MQTT_END_LOST)
+                snprintf(out, size, "%s", mqtt_link_why(m->link));
+        else if (next->why == MQTT_END_OVERFLOW)
+                snprintf(out, size,
+                         "no room, and too many messages wait for it: connection given up, %u will be sent again",
+                         next->n_lost);
+        else
+                snprintf(out, size, "%s", words[next->why]);
+}
+
+static void close_link(struct mqtt *m, const struct mqtt_next *next)
+{
+        char why[sizeof(((struct err *)0)->text)];
+
+        say_why(m, next, why, sizeof(why));
+        if (next->why == MQTT_END_OVERFLOW)
+                m->d->n_errors++;
+        if (next->goodbye) {
                 mqtt_link_goodbye(m->link);
                 mqtt_link_write(m->link);
         }
-        mqtt_go_away(m, "paused for longer than the keepalive allows: disconnecting");
+        mqtt_round_fini(m);
+        if (next->in_doubt)
+                mqtt_session_doubt(&m->session);
+        if (next->down)
+                m->d->host->link_down(m->d, why);
+        else if (m->machine.state == MQTT_AWAY)
+                log_notice(m->scope, "%s; the broker holds what comes until then", why);
 }
 
-/* ---- one round ---- */
+/* ---- what the machine says ---- */
 
-static bool commit(struct mqtt *m)
+static void note_lost(struct mqtt *m, int r)
 {
-        if (mqtt_aside_empty(&m->aside) && !is_there(m, mqtt_link_collect(m->link, &m->position)))
-                return false;
-        m->committing = m->holding = true;
-        m->uncommitted = 0;
-        m->intake.n_rows = m->intake.n_bytes = 0;
-        mqtt_hold_commit(&m->hold);
-        rt_timer_cancel(m->d->rt, &m->hold_timer);
-        m->d->host->sync(m->d, &m->sync);
-        return true;
+        if (r == MQTT_LINK_E_LOST)
+                mqtt_machine_lost(&m->machine);
 }
 
-/*
- * Never so long that the broker gives the client up, whose PINGREQ waits behind
- * the acknowledgements.
- */
-int64_t mqtt_ack_delay_us(const struct mqtt *m)
-{
-        int64_t most_us = mqtt_conf_of(m)->keepalive_us / 8;
-        double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_slowdown > 1 ? m->d->ack_slowdown : 1);
-
-        most_us = most_us < ACK_DELAY_MOST_US ? most_us : ACK_DELAY_MOST_US;
-        return us < (double)most_us ? (int64_t)us : most_us;
-}
-
-/*
- * The link may be another one than the commit was asked for on; its position is
- * 0 then.
- */
-static void on_durable(struct driver *d)
-{
-        struct mqtt *m = d->priv;
-
-        m->committing = m->holding = false;
-        if (m->phase == MQTT_UP || m->phase == MQTT_LEAVING) {
-                mqtt_hold_done(&m->hold, rt_mono_us(d->rt), mqtt_link_has_more(m->link));
-                m->hold.delay_us = mqtt_ack_delay_us(m);
-                if (release(m))
-                        mqtt_turn(m);
-        }
-        mqtt_finish_stop(m);
-}
-
-static bool batch_full(const struct mqtt *m)
-{
-        return m->hold.pending >= m->hold.batch || m->intake.n_rows >= BATCH_ROWS || m->intake.n_bytes >= BATCH_BYTES;
-}
-
-static bool may_read(const struct mqtt *m)
-{
-        if (m->phase == MQTT_ACCEPTING)
-                return true;
-        return m->phase == MQTT_UP && !m->paused && mqtt_aside_empty(&m->aside) && !batch_full(m);
-}
-
-static void on_no_room(struct mqtt *m)
-{
-        char why[160];
-
-        snprintf(why, sizeof(why),
-                 "no room, and too many messages wait for it: connection given up, %u will be sent again",
-                 m->hold.pending + m->hold.under_way);
-        m->d->n_errors++;
-        if (m->paused || m->stopping)
-                mqtt_go_away(m, why);
-        else
-                mqtt_lose(m, why);
-}
-
-/*
- * 0: there may be more; MQTT_LINK_E_DRY; or MQTT_LINK_E_LOST: the link is gone.
- */
-static int read_some(struct mqtt *m)
+static void read_link(struct mqtt *m)
 {
         int r = 0;
 
-        for (int i = 0; i < READS_PER_TURN && r == 0 && may_read(m); i++)
+        for (int i = 0; i < MQTT_READS && r == 0 && mqtt_machine_may_read(&m->machine); i++)
                 r = mqtt_link_read(m->link);
+        note_lost(m, r);
+        mqtt_machine_read(&m->machine, r == MQTT_LINK_E_DRY);
+}
+
+static void release(struct mqtt *m)
+{
+        int r = mqtt_link_release(m->link, m->position);
+
         if (r == MQTT_LINK_E_LOST)
-                mqtt_lose(m, mqtt_link_why(m->link));
-        if (r != MQTT_LINK_E_LOST && m->no_room) {
-                on_no_room(m);
-                r = MQTT_LINK_E_LOST;
-        }
-        return r;
-}
-
-/*
- * Reading has paused for now: is it time to commit, or when? False when the
- * link is gone.
- */
-static bool hold_or_commit(struct mqtt *m, bool dry)
-{
-        int64_t wait_us;
-        bool over = m->paused || m->phase == MQTT_LEAVING || m->intake.n_rows >= BATCH_ROWS ||
-                    m->intake.n_bytes >= BATCH_BYTES;
-
-        if (m->committing || m->acking)
-                return true;
-        if ((mqtt_hold_due(&m->hold, rt_mono_us(m->d->rt), dry, &wait_us) || over || !mqtt_aside_empty(&m->aside)) &&
-            m->uncommitted)
-                return commit(m);
-        if (over)
-                m->intake.n_rows = m->intake.n_bytes = 0; /* QoS 0 only: nobody waits for these */
-        if (wait_us < 0)
-                rt_timer_cancel(m->d->rt, &m->hold_timer);
-        else if (!rt_timer_armed(&m->hold_timer))
-                rt_timer_set(m->d->rt, &m->hold_timer, wait_us);
-        return true;
-}
-
-static bool take(struct mqtt *m, const struct mqtt_message *msg)
-{
-        if (mqtt_intake_take(&m->intake, msg) == DRIVER_E_WAIT)
-                return false;
-        m->n_taken++;
-        if (msg->mid) {
-                mqtt_hold_add(&m->hold, rt_mono_us(m->d->rt));
-                m->uncommitted++;
-        }
-        return true;
-}
-
-static void take_aside(struct mqtt *m)
-{
-        while (!mqtt_aside_empty(&m->aside) && !m->paused && !m->committing) {
-                if (!take(m, mqtt_aside_first(&m->aside)))
-                        return;
-                mqtt_aside_drop_first(&m->aside);
-        }
-}
-
-/*
- * Is the socket to be left alone for now?  Read dry, to let more gather in it;
- * not read dry, because what is left may lie in the TLS library's memory, of
- * which no watch tells.
- */
-static bool nap(struct mqtt *m, bool dry)
-{
-        int64_t us = m->hold.delay_us / 10 < NAP_MOST_US ? m->hold.delay_us / 10 : NAP_MOST_US;
-
-        if (dry && (!m->busy || m->hold.window || us == 0))
-                return false;
-        rt_timer_set(m->d->rt, &m->nap_timer, dry ? us : 0);
-        return true;
-}
-
-void mqtt_turn(struct mqtt *m)
-{
-        int r;
-
-        take_aside(m);
-        r = read_some(m);
-        if (r == MQTT_LINK_E_LOST)
-                return;
-        if (m->phase == MQTT_ACCEPTING) {
-                if (!mqtt_link_wants_write(m->link) || is_there(m, mqtt_link_write(m->link)))
-                        watch_for(m, RT_READ);
-                return;
-        }
-        if (!hold_or_commit(m, r == MQTT_LINK_E_DRY) || !write_out(m))
-                return;
-        if (m->phase == MQTT_LEAVING && !m->acking && !m->committing)
-                leave(m);
+                mqtt_machine_lost(&m->machine);
         else
-                watch_for(m, (m->acking ? RT_WRITE : 0) | (may_read(m) && !nap(m, r == MQTT_LINK_E_DRY) ? RT_READ : 0));
+                mqtt_machine_released(&m->machine, r == MQTT_LINK_E_DRY);
+}
+
+static void wait(struct mqtt *m, const struct mqtt_next *next)
+{
+        struct rt *rt = m->d->rt;
+
+        if (m->link && m->machine.state != MQTT_OPENING) {
+                m->watch.fd = mqtt_link_fd(m->link);
+                rt_watch_set(rt, &m->watch, (next->read ? RT_READ : 0) | (next->write ? RT_WRITE : 0));
+        }
+        if (next->until_us == INT64_MAX)
+                rt_timer_cancel(rt, &m->timer);
+        else if (!rt_timer_armed(&m->timer) || m->timer.due_us != next->until_us)
+                rt_timer_set(rt, &m->timer, next->until_us - rt_mono_us(rt));
+}
+
+static void carry_out(struct mqtt *m, enum mqtt_action a, const struct mqtt_next *next)
+{
+        switch (a) {
+        case MQTT_OPEN:
+                open_link(m);
+                break;
+        case MQTT_WRITE:
+                note_lost(m, mqtt_link_write(m->link));
+                break;
+        case MQTT_READ:
+                read_link(m);
+                break;
+        case MQTT_TAKE:
+                take_deferred(m);
+                break;
+        case MQTT_COLLECT:
+                note_lost(m, mqtt_link_collect(m->link, &m->position));
+                break;
+        case MQTT_SYNC:
+                m->d->host->sync(m->d, &m->sync);
+                break;
+        case MQTT_RELEASE:
+                release(m);
+                break;
+        case MQTT_TICK:
+                note_lost(m, mqtt_link_tick(m->link));
+                break;
+        case MQTT_CLOSE:
+                close_link(m, next);
+                break;
+        case MQTT_WAIT:
+        case MQTT_TELL:
+                break;
+        }
+}
+
+static bool wants_write(const struct mqtt *m)
+{
+        return m->link && m->machine.state != MQTT_OPENING && m->machine.end == MQTT_END_NONE &&
+               mqtt_link_wants_write(m->link);
+}
+
+void mqtt_round_run(struct mqtt *m)
+{
+        struct mqtt_next next;
+        enum mqtt_action a;
+
+        if (m->running)
+                return;
+        m->running = true;
+        m->machine.ack_delay_us = ack_delay_us(m);
+        mqtt_machine_turn(&m->machine);
+        do {
+                a = mqtt_step(&m->machine, rt_mono_us(m->d->rt), wants_write(m), &next);
+                carry_out(m, a, &next);
+        } while (a != MQTT_WAIT && a != MQTT_TELL);
+        m->running = false;
+        if (a == MQTT_WAIT)
+                wait(m, &next);
+        else
+                m->d->host->stopped(m->d);
+}
+
+void mqtt_round_run_soon(struct mqtt *m)
+{
+        if (!m->running)
+                rt_timer_set(m->d->rt, &m->timer, 0);
+}
+
+static void on_durable(struct driver *d)
+{
+        struct mqtt *m = d->priv;
+        bool more = m->machine.commit == MQTT_COMMIT_OURS && mqtt_link_has_more(m->link);
+
+        m->machine.ack_delay_us = ack_delay_us(m);
+        mqtt_machine_durable(&m->machine, rt_mono_us(d->rt), more);
+        mqtt_round_run(m);
 }
 
 static void on_ready(struct rt_watch *w, unsigned events)
 {
-        struct mqtt *m = list_entry(w, struct mqtt, watch);
-
-        if (m->acking && !release(m))
-                return;
-        mqtt_turn(m);
+        mqtt_round_run(list_entry(w, struct mqtt, watch));
 }
 
-static void on_hold_over(struct rt_timer *t)
+static void on_timer(struct rt_timer *t)
 {
-        mqtt_turn(list_entry(t, struct mqtt, hold_timer));
-}
-
-static void on_nap_over(struct rt_timer *t)
-{
-        mqtt_turn(list_entry(t, struct mqtt, nap_timer));
-}
-
-static void on_tick(struct rt_timer *t)
-{
-        struct mqtt *m = list_entry(t, struct mqtt, tick_timer);
-
-        rt_timer_set(m->d->rt, t, MQTT_TICK_US);
-        m->busy = m->n_taken >= BUSY_PER_S;
-        m->n_taken = 0;
-        if (!may_read(m) && !(m->phase == MQTT_UP && m->acking && !m->paused))
-                return;
-        if (mqtt_link_tick(m->link) == MQTT_LINK_E_LOST)
-                mqtt_lose(m, mqtt_link_why(m->link));
-        else
-                mqtt_turn(m);
-}
-
-void mqtt_on_message(void *ctx, const struct mqtt_message *msg)
-{
-        struct mqtt *m = ctx;
-        bool looking = mqtt_redelivery_looking(m->intake.again);
-
-        if ((!mqtt_aside_empty(&m->aside) || !take(m, msg)) && !mqtt_aside_add(&m->aside, msg))
-                m->no_room = true;
-        if (looking && !mqtt_redelivery_looking(m->intake.again))
-                mqtt_link_watch_dup(m->link, false);
+        mqtt_round_run(list_entry(t, struct mqtt, timer));
 }
 
 void mqtt_round_init(struct mqtt *m)
 {
+        const struct mqtt_conf *c = mqtt_conf_of(m);
+        uint32_t batch = c->protocol == MQTT_V5 && c->receive_maximum < BATCH_MESSAGES ? (uint32_t)c->receive_maximum
+                                                                                       : BATCH_MESSAGES;
+
+        mqtt_machine_init(&m->machine, c->keepalive_us, ack_delay_us(m), batch);
+        mqtt_deferred_init(&m->deferred);
         m->sync = (struct driver_sync){.d = m->d, .on_durable = on_durable};
         m->watch = (struct rt_watch){.fd = -1, .on_event = on_ready};
-        m->hold_timer.on_due = on_hold_over;
-        m->nap_timer.on_due = on_nap_over;
-        m->tick_timer.on_due = on_tick;
+        m->timer.on_due = on_timer;
 }

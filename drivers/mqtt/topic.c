@@ -131,14 +131,14 @@ int mqtt_pattern_init(struct mqtt_pattern *p, const char *pattern, struct err *e
         p->text = mem_strdup(pattern);
         p->filter = mem_alloc(len + 1);
         if (cut_levels(p, e) < 0) {
-                mqtt_pattern_release(p);
+                mqtt_pattern_fini(p);
                 return -1;
         }
         put_filter(p);
         return 0;
 }
 
-void mqtt_pattern_release(struct mqtt_pattern *p)
+void mqtt_pattern_fini(struct mqtt_pattern *p)
 {
         free(p->text);
         free(p->filter);

@@ -38,7 +38,7 @@ struct mqtt_pattern {
 
 /* 0, or -1 with what is wrong with the pattern. */
 int mqtt_pattern_init(struct mqtt_pattern *p, const char *pattern, struct err *e);
-void mqtt_pattern_release(struct mqtt_pattern *p);
+void mqtt_pattern_fini(struct mqtt_pattern *p);
 
 /* What a topic says; names are mapped to what names may be. */
 struct mqtt_match {

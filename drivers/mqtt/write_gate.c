@@ -50,88 +50,88 @@ static int make_ends(int ends[2])
         return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
 }
 
-int mqtt_valve_init(struct mqtt_valve *v, int lib_fd)
+int mqtt_write_gate_init(struct mqtt_write_gate *g, int lib_fd)
 {
         int ends[2];
 
-        *v = (struct mqtt_valve){
+        *g = (struct mqtt_write_gate){
                 .lib_fd = lib_fd, .net_fd = fcntl(lib_fd, F_DUPFD_CLOEXEC, 0), .in_fd = -1, .out_fd = -1};
-        if (v->net_fd < 0)
+        if (g->net_fd < 0)
                 return -1;
         if (make_ends(ends) < 0) {
-                mqtt_valve_fini(v);
+                mqtt_write_gate_fini(g);
                 return -1;
         }
-        v->in_fd = ends[1];
-        v->out_fd = ends[0];
+        g->in_fd = ends[1];
+        g->out_fd = ends[0];
         return 0;
 }
 
-void mqtt_valve_fini(struct mqtt_valve *v)
+void mqtt_write_gate_fini(struct mqtt_write_gate *g)
 {
-        int fds[] = {v->net_fd, v->in_fd, v->out_fd}, fault = errno;
+        int fds[] = {g->net_fd, g->in_fd, g->out_fd}, fault = errno;
 
         for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
                 if (fds[i] >= 0)
                         close(fds[i]);
-        free(v->held);
-        *v = (struct mqtt_valve){.lib_fd = -1, .net_fd = -1, .in_fd = -1, .out_fd = -1};
+        free(g->held);
+        *g = (struct mqtt_write_gate){.lib_fd = -1, .net_fd = -1, .in_fd = -1, .out_fd = -1};
         errno = fault;
 }
 
-int mqtt_valve_turn(struct mqtt_valve *v)
+int mqtt_write_gate_begin_capture(struct mqtt_write_gate *g)
 {
-        return dup3(v->in_fd, v->lib_fd, O_CLOEXEC) < 0 ? -1 : 0;
+        return dup3(g->in_fd, g->lib_fd, O_CLOEXEC) < 0 ? -1 : 0;
 }
 
-int mqtt_valve_turn_back(struct mqtt_valve *v)
+int mqtt_write_gate_end_capture(struct mqtt_write_gate *g)
 {
-        return dup3(v->net_fd, v->lib_fd, O_CLOEXEC) < 0 ? -1 : 0;
+        return dup3(g->net_fd, g->lib_fd, O_CLOEXEC) < 0 ? -1 : 0;
 }
 
-static void make_room(struct mqtt_valve *v)
+static void make_room(struct mqtt_write_gate *g)
 {
-        if (v->from == v->to)
-                v->from = v->to = 0;
-        if (v->size - v->to >= PIECE_BYTES)
+        if (g->from == g->to)
+                g->from = g->to = 0;
+        if (g->size - g->to >= PIECE_BYTES)
                 return;
-        if (v->from)
-                memmove(v->held, v->held + v->from, v->to - v->from);
-        v->to -= v->from;
-        v->from = 0;
-        if (v->size - v->to >= PIECE_BYTES)
+        if (g->from)
+                memmove(g->held, g->held + g->from, g->to - g->from);
+        g->to -= g->from;
+        g->from = 0;
+        if (g->size - g->to >= PIECE_BYTES)
                 return;
-        v->size = v->size * 2 + PIECE_BYTES;
-        v->held = mem_grow(v->held, v->size, 1);
+        g->size = g->size * 2 + PIECE_BYTES;
+        g->held = mem_grow(g->held, g->size, 1);
 }
 
-long mqtt_valve_take(struct mqtt_valve *v)
+long mqtt_write_gate_drain(struct mqtt_write_gate *g)
 {
         long sum = 0;
         ssize_t n;
 
         do {
-                make_room(v);
-                n = read(v->out_fd, v->held + v->to, v->size - v->to);
+                make_room(g);
+                n = read(g->out_fd, g->held + g->to, g->size - g->to);
                 if (n < 0)
                         return errno == EAGAIN ? sum : -1;
-                v->to += (size_t)n;
-                v->end += (uint64_t)n;
+                g->to += (size_t)n;
+                g->end += (uint64_t)n;
                 sum += n;
         } while (n > 0);
         return sum;
 }
 
-int mqtt_valve_release(struct mqtt_valve *v, uint64_t position)
+int mqtt_write_gate_release(struct mqtt_write_gate *g, uint64_t position)
 {
-        uint64_t first = v->end - (v->to - v->from);
+        uint64_t first = g->end - (g->to - g->from);
         ssize_t n;
 
         while (first < position) {
-                n = send(v->net_fd, v->held + v->from, position - first, MSG_NOSIGNAL);
+                n = send(g->net_fd, g->held + g->from, position - first, MSG_NOSIGNAL);
                 if (n < 0)
-                        return errno == EAGAIN ? MQTT_VALVE_E_DRY : -1;
-                v->from += (size_t)n;
+                        return errno == EAGAIN ? MQTT_WRITE_GATE_E_DRY : -1;
+                g->from += (size_t)n;
                 first += (uint64_t)n;
         }
         return 0;

@@ -36,7 +36,7 @@ static double measure(const struct mqtt_sub_conf *conf, const char *payload)
                 took = (cpu_ns() - start) / MESSAGES;
                 best = took < best ? took : best;
         }
-        mqtt_decoder_release(&d);
+        mqtt_decoder_fini(&d);
         return best;
 }
 

@@ -55,7 +55,7 @@ static void check_topic(const char *pattern, const char *topic)
                 BUG_ON(p.tag_level >= 0 && !text_is_name(m.tag, strlen(m.tag)));
                 check_labels(m.labels);
         }
-        mqtt_pattern_release(&p);
+        mqtt_pattern_fini(&p);
 }
 
 static void check_reading(const struct reading *r)
@@ -86,7 +86,7 @@ static void check_payload(const struct mqtt_sub_conf *conf, const uint8_t *data,
                         check_reading(&out.r[i]);
                 free(copy);
         }
-        mqtt_decoder_release(&d);
+        mqtt_decoder_fini(&d);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

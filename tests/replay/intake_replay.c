@@ -71,7 +71,7 @@ long intake_replay_run(struct intake_replay *r, const struct replay_input *in, F
         }
         if (r->on_end)
                 r->on_end(r);
-        mqtt_intake_release(&r->in);
+        mqtt_intake_fini(&r->in);
         tags_free(r->d.tags);
         rt_sim_fini(&r->sim);
         return n_lines;

@@ -83,7 +83,7 @@ static void begin(size_t most_tags)
 
 static void end(void)
 {
-        mqtt_intake_release(&in);
+        mqtt_intake_fini(&in);
         tags_free(d.tags);
         rt_sim_fini(&sim);
 }
@@ -192,7 +192,7 @@ static void test_no_room(void **state)
         assert_int_equal(take("f/l1/p-3/telemetry", "{\"temp\":1}", 6, false), DRIVER_E_WAIT);
         assert_int_equal(d.n_absent, 0); /* counted when it is taken */
         full = false;
-        mqtt_redelivery_begin(in.again, true);
+        mqtt_redelivery_begin(in.redelivery, true);
         assert_int_equal(take("f/l1/p-3/telemetry", "{\"temp\":1}", 6, true), 0);
         assert_int_equal(n_got, 1); /* it was not taken before, so it is new */
         assert_int_equal(d.n_redelivered, 0);
@@ -210,19 +210,19 @@ static void test_redelivery_after_crash(void **state)
                 snprintf(payload, sizeof(payload), "{\"temp\":%d,\"vib\":1}", i % 3);
                 take("f/l1/p-3/telemetry", payload, (uint16_t)i, false);
         }
-        memset(in.again, 0, sizeof(*in.again)); /* a new process */
-        mqtt_redelivery_init(in.again);
+        memset(in.redelivery, 0, sizeof(*in.redelivery)); /* a new process */
+        mqtt_redelivery_init(in.redelivery);
         mqtt_intake_recall(&in);
-        mqtt_redelivery_begin(in.again, true);
+        mqtt_redelivery_begin(in.redelivery, true);
         for (int i = 10; i <= 25; i++) {
                 snprintf(payload, sizeof(payload), "{\"temp\":%d,\"vib\":1}", i % 3);
                 take("f/l1/p-3/telemetry", payload, (uint16_t)i, true);
         }
         assert_int_equal(d.n_redelivered, 11);
         assert_int_equal(n_got, 40 + 2 * 5);
-        assert_true(mqtt_redelivery_looking(in.again));
+        assert_true(mqtt_redelivery_looking(in.redelivery));
         take("n/a/b", "1", 26, false);
-        assert_false(mqtt_redelivery_looking(in.again));
+        assert_false(mqtt_redelivery_looking(in.redelivery));
         take("f/l1/p-3/telemetry", "{\"temp\":1,\"vib\":1}", 1, true); /* the phase is over */
         assert_int_equal(d.n_redelivered, 11);
         end();
@@ -340,7 +340,7 @@ static void test_what_may_be_under_way_is_remembered(void **state)
 {
         struct mqtt_redelivery *q = after(150000, 65535, false);
 
-        for (int i = 150000 - MQTT_UNDER_WAY_MOST + 1; i < 150000; i++)
+        for (int i = 150000 - MQTT_UNDER_WAY_MAX + 1; i < 150000; i++)
                 assert_true(known(q, 1 + i % 65535, i));
         free(q);
 }

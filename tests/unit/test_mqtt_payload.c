@@ -206,7 +206,7 @@ static void test_json_value(void **state)
         init_json(&d, &r, 1, NULL, 0);
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
                 check_row(&d, &rows[i]);
-        mqtt_decoder_release(&d);
+        mqtt_decoder_fini(&d);
 }
 
 static void test_json_several(void **state)
@@ -238,7 +238,7 @@ static void test_json_several(void **state)
                 assert_int_equal(out.value[i], want[i].value);
                 assert_true(out.r[i].v.f64 == want[i].f64);
         }
-        mqtt_decoder_release(&d);
+        mqtt_decoder_fini(&d);
 }
 
 static void test_time(void **state)
@@ -291,7 +291,7 @@ static void test_time(void **state)
                                                  : rows[i].us == 0 ? READING_TIME_UNTRUSTED
                                                                    : 0);
                 assert_int_equal(out.r[0].quality, rows[i].us == 0 ? QUALITY_UNCERTAIN : QUALITY_GOOD);
-                mqtt_decoder_release(&d);
+                mqtt_decoder_fini(&d);
         }
 }
 
@@ -311,7 +311,7 @@ static void test_escaped_texts(void **state)
         }
         assert_int_equal(out.r[2].len, 2);
         assert_memory_equal(out.r[2].v.text, "\"z", 2);
-        mqtt_decoder_release(&d);
+        mqtt_decoder_fini(&d);
 }
 
 /* Bad is not made better by a time that is not believed. */
@@ -324,7 +324,7 @@ static void test_untrusted_time_of_a_bad_value(void **state)
         assert_int_equal(mqtt_decode(&d, S("{\"t\":1,\"v\":null}"), NOW_US, &out), 0);
         assert_int_equal(out.r[0].quality, QUALITY_BAD_SENSOR);
         assert_int_equal(out.r[0].flags, READING_TIME_UNTRUSTED);
-        mqtt_decoder_release(&d);
+        mqtt_decoder_fini(&d);
 }
 
 static void test_large_and_deep(void **state)
@@ -360,7 +360,7 @@ static void test_large_and_deep(void **state)
         for (int i = 0; i < 3; i++)
                 assert_int_equal(mqtt_decode(&d, p, n, NOW_US, &out), 0);
         assert_int_equal(mqtt_decode(&d, S("{}"), NOW_US, &out), MQTT_E_MALFORMED);
-        mqtt_decoder_release(&d);
+        mqtt_decoder_fini(&d);
         free(p);
 }
 

@@ -56,7 +56,7 @@ static void test_patterns(void **state)
                 assert_int_equal(r, rows[i].filter ? 0 : -1);
                 if (r == 0)
                         assert_string_equal(p.filter, rows[i].filter);
-                mqtt_pattern_release(&p);
+                mqtt_pattern_fini(&p);
         }
 }
 
@@ -103,7 +103,7 @@ static void test_match(void **state)
                         assert_string_equal(m.labels, rows[i].labels);
                         assert_int_equal(m.n_mapped, rows[i].n_mapped);
                 }
-                mqtt_pattern_release(&p);
+                mqtt_pattern_fini(&p);
         }
 }
 
@@ -127,7 +127,7 @@ static void test_members_of_a_record_are_no_labels(void **state)
         for (size_t i = 0; i < sizeof(free_ones) / sizeof(*free_ones); i++) {
                 sprintf(pattern, "f/{%s}/{tag}", free_ones[i]);
                 assert_int_equal(mqtt_pattern_init(&p, pattern, NULL), 0);
-                mqtt_pattern_release(&p);
+                mqtt_pattern_fini(&p);
         }
 }
 
@@ -137,7 +137,7 @@ static void match_of(struct mqtt_match *m, const char *topic)
 
         assert_int_equal(mqtt_pattern_init(&p, "{line}/{source}/{tag}", NULL), 0);
         assert_true(mqtt_pattern_match(&p, topic, m));
-        mqtt_pattern_release(&p);
+        mqtt_pattern_fini(&p);
 }
 
 static void test_changed_names_are_new_once(void **state)
@@ -190,7 +190,7 @@ static void test_longest_labels(void **state)
         assert_true(mqtt_pattern_match(&p, topic, &m));
         assert_int_equal(m.n_mapped, 7);
         assert_int_equal(strlen(m.labels), 7 * (64 + 64 + 5) + 6);
-        mqtt_pattern_release(&p);
+        mqtt_pattern_fini(&p);
 }
 
 static void test_known_topics(void **state)

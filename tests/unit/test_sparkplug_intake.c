@@ -83,7 +83,7 @@ static void begin(void)
 
 static void end(void)
 {
-        mqtt_intake_release(&in);
+        mqtt_intake_fini(&in);
         tags_free(d.tags);
         rt_sim_fini(&sim);
 }
@@ -229,7 +229,7 @@ static void test_redelivery(void **state)
         assert_int_equal(take(NBIRTH, 0, 3, 7, false), 0);
         assert_int_equal(take(NDATA, 1, 2, 8, false), 0);
         assert_int_equal(got[4].mid, 8);
-        mqtt_redelivery_begin(in.again, true);
+        mqtt_redelivery_begin(in.redelivery, true);
         assert_int_equal(take(NBIRTH, 0, 3, 7, true), 0);
         assert_int_equal(take(NDATA, 1, 2, 8, true), 0);
         assert_int_equal(d.n_redelivered, 2);

@@ -1,5 +1,5 @@
 /*
- * mqtt_valve between a "library" that writes to a descriptor and a "broker" at the other end of a socket.
+ * write_gate: between a "library" that writes to a descriptor and a "broker" at the other end of a socket.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 enum { MANY = 50000 };
 
 static struct {
-        struct mqtt_valve v;
+        struct mqtt_write_gate gate;
         int lib, broker;
 } T;
 
@@ -29,14 +29,14 @@ static int set_up(void **state)
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
         T.lib = pair[0];
         T.broker = pair[1];
-        assert_int_equal(mqtt_valve_init(&T.v, T.lib), 0);
+        assert_int_equal(mqtt_write_gate_init(&T.gate, T.lib), 0);
         return 0;
 }
 
 static int tear_down(void **state)
 {
         close(T.lib);
-        mqtt_valve_fini(&T.v);
+        mqtt_write_gate_fini(&T.gate);
         close(T.broker);
         return 0;
 }
@@ -44,11 +44,11 @@ static int tear_down(void **state)
 /* The position behind it. */
 static uint64_t collect(const char *text)
 {
-        assert_int_equal(mqtt_valve_turn(&T.v), 0);
+        assert_int_equal(mqtt_write_gate_begin_capture(&T.gate), 0);
         assert_int_equal(write(T.lib, text, strlen(text)), strlen(text));
-        assert_int_equal(mqtt_valve_take(&T.v), strlen(text));
-        assert_int_equal(mqtt_valve_turn_back(&T.v), 0);
-        return T.v.end;
+        assert_int_equal(mqtt_write_gate_drain(&T.gate), strlen(text));
+        assert_int_equal(mqtt_write_gate_end_capture(&T.gate), 0);
+        return T.gate.end;
 }
 
 static void assert_arrived(const char *text)
@@ -65,16 +65,16 @@ static void test_nothing_passes_before_it_may(void **state)
 
         assert_arrived("");
         second = collect("two");
-        assert_int_equal(mqtt_valve_release(&T.v, 0), 0);
+        assert_int_equal(mqtt_write_gate_release(&T.gate, 0), 0);
         assert_arrived("");
-        assert_int_equal(mqtt_valve_release(&T.v, first), 0);
+        assert_int_equal(mqtt_write_gate_release(&T.gate, first), 0);
         assert_arrived("one");
-        assert_int_equal(mqtt_valve_release(&T.v, first), 0); /* again: nothing */
+        assert_int_equal(mqtt_write_gate_release(&T.gate, first), 0); /* again: nothing */
         assert_arrived("");
         collect("three");
-        assert_int_equal(mqtt_valve_release(&T.v, second), 0);
+        assert_int_equal(mqtt_write_gate_release(&T.gate, second), 0);
         assert_arrived("two");
-        assert_int_equal(mqtt_valve_release(&T.v, T.v.end), 0);
+        assert_int_equal(mqtt_write_gate_release(&T.gate, T.gate.end), 0);
         assert_arrived("three");
 }
 
@@ -89,17 +89,17 @@ static void test_turned_back_the_library_has_its_socket(void **state)
         assert_int_equal(read(T.lib, got, sizeof(got)), 6);
         assert_string_equal(got, "answer");
         assert_true(fcntl(T.lib, F_GETFD) & FD_CLOEXEC); /* no child of ours shall have it */
-        assert_true(fcntl(T.v.net_fd, F_GETFD) & FD_CLOEXEC);
+        assert_true(fcntl(T.gate.net_fd, F_GETFD) & FD_CLOEXEC);
 }
 
-/* More than a pipe holds: the library is told EAGAIN, and goes on when the valve has taken. */
-static void test_many_packets(void **state)
+/* More than a pipe holds: the library is told EAGAIN, and goes on when the gate has taken. */
+static void test_more_than_a_pipe_takes_passes_whole(void **state)
 {
         unsigned written = 0, refused = 0, arrived = 0;
         uint64_t half = 0;
         char got[9];
 
-        assert_int_equal(mqtt_valve_turn(&T.v), 0);
+        assert_int_equal(mqtt_write_gate_begin_capture(&T.gate), 0);
         while (written < MANY) {
                 uint64_t number = written;
 
@@ -108,23 +108,23 @@ static void test_many_packets(void **state)
                 } else {
                         assert_int_equal(errno, EAGAIN);
                         refused++;
-                        assert_in_range(mqtt_valve_take(&T.v), 1, MANY * sizeof(number));
+                        assert_in_range(mqtt_write_gate_drain(&T.gate), 1, MANY * sizeof(number));
                 }
                 if (written == MANY / 2 && !half) {
-                        mqtt_valve_take(&T.v);
-                        half = T.v.end;
+                        mqtt_write_gate_drain(&T.gate);
+                        half = T.gate.end;
                 }
         }
-        mqtt_valve_take(&T.v);
-        assert_int_equal(mqtt_valve_turn_back(&T.v), 0);
+        mqtt_write_gate_drain(&T.gate);
+        assert_int_equal(mqtt_write_gate_end_capture(&T.gate), 0);
         assert_int_not_equal(refused, 0);
-        assert_int_equal(T.v.end, MANY * sizeof(uint64_t));
-        for (uint64_t upto = half; arrived < MANY; upto = T.v.end) {
+        assert_int_equal(T.gate.end, MANY * sizeof(uint64_t));
+        for (uint64_t upto = half; arrived < MANY; upto = T.gate.end) {
                 int r;
 
                 do {
-                        r = mqtt_valve_release(&T.v, upto);
-                        assert_in_range(r, 0, MQTT_VALVE_E_DRY);
+                        r = mqtt_write_gate_release(&T.gate, upto);
+                        assert_in_range(r, 0, MQTT_WRITE_GATE_E_DRY);
                         while (read(T.broker, got, 8) == 8) {
                                 uint64_t number;
 
@@ -132,41 +132,41 @@ static void test_many_packets(void **state)
                                 assert_int_equal(number, arrived);
                                 arrived++;
                         }
-                } while (r == MQTT_VALVE_E_DRY);
+                } while (r == MQTT_WRITE_GATE_E_DRY);
                 assert_int_equal(arrived, upto / sizeof(uint64_t));
         }
 }
 
-/* The library closes its descriptor at an error, in the valve or not; the socket is ours until fini. */
-static void test_the_library_closes(void **state)
+/* The library closes its descriptor at an error, in the gate or not; the socket is ours until fini. */
+static void test_the_library_may_close_its_descriptor(void **state)
 {
         char c;
 
-        assert_int_equal(mqtt_valve_turn(&T.v), 0);
+        assert_int_equal(mqtt_write_gate_begin_capture(&T.gate), 0);
         close(T.lib);
-        assert_int_equal(mqtt_valve_take(&T.v), 0);
+        assert_int_equal(mqtt_write_gate_drain(&T.gate), 0);
         assert_int_equal(read(T.broker, &c, 1), -1);
-        mqtt_valve_fini(&T.v);
+        mqtt_write_gate_fini(&T.gate);
         assert_int_equal(read(T.broker, &c, 1), 0);
         T.lib = -1;
 }
 
-static void test_the_broker_is_gone(void **state)
+static void test_a_broker_that_is_gone_is_an_error(void **state)
 {
         collect("late");
         close(T.broker);
         T.broker = -1;
-        assert_int_equal(mqtt_valve_release(&T.v, T.v.end), -1); /* and no SIGPIPE */
+        assert_int_equal(mqtt_write_gate_release(&T.gate, T.gate.end), -1); /* and no SIGPIPE */
         assert_int_equal(errno, EPIPE);
 }
 
-static void test_no_descriptor(void **state)
+static void test_without_a_socket_there_is_no_gate(void **state)
 {
-        struct mqtt_valve v;
+        struct mqtt_write_gate gate;
 
-        assert_int_equal(mqtt_valve_init(&v, -1), -1);
+        assert_int_equal(mqtt_write_gate_init(&gate, -1), -1);
         assert_int_equal(errno, EBADF);
-        mqtt_valve_fini(&v);
+        mqtt_write_gate_fini(&gate);
 }
 
 int main(void)
@@ -174,10 +174,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_nothing_passes_before_it_may, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_turned_back_the_library_has_its_socket, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_many_packets, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_the_library_closes, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_the_broker_is_gone, set_up, tear_down),
-                cmocka_unit_test(test_no_descriptor),
+                cmocka_unit_test_setup_teardown(test_more_than_a_pipe_takes_passes_whole, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_the_library_may_close_its_descriptor, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_broker_that_is_gone_is_an_error, set_up, tear_down),
+                cmocka_unit_test(test_without_a_socket_there_is_no_gate),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /*
- * mqtt_hold against a simulated broker: a queue, an in-flight window, a round trip; and a disk with a commit time.
+ * ack_delay: against a simulated broker: a queue, an in-flight window, a round trip; and a disk with a commit time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,34 +59,34 @@ static void broker_step(struct world *w)
         w->on_wire += room;
 }
 
-static void agent_step(struct world *w, struct mqtt_hold *h)
+static void agent_step(struct world *w, struct mqtt_ack_delay *h)
 {
         int64_t wait_us;
 
         if (w->durable_us && w->now_us >= w->durable_us) {
                 w->acked += h->under_way;
                 w->in_flight -= h->under_way;
-                mqtt_hold_done(h, w->now_us, w->on_wire > 0);
+                mqtt_ack_delay_done(h, w->now_us, w->on_wire > 0);
                 w->durable_us = 0;
                 w->window_open_us = w->p->window ? w->now_us + w->p->round_trip_us : 0;
         }
         while (w->on_wire && h->pending < BATCH) {
-                mqtt_hold_add(h, w->now_us);
+                mqtt_ack_delay_add(h, w->now_us);
                 w->on_wire--;
         }
-        if (w->durable_us || !mqtt_hold_due(h, w->now_us, w->on_wire == 0, &wait_us))
+        if (w->durable_us || !mqtt_ack_delay_due(h, w->now_us, w->on_wire == 0, &wait_us))
                 return;
         w->commits++;
-        mqtt_hold_commit(h);
+        mqtt_ack_delay_commit(h);
         w->durable_us = w->now_us + w->p->commit_us;
 }
 
 static void run(const struct plant *p)
 {
         struct world w = {.p = p, .seed = 7};
-        struct mqtt_hold h;
+        struct mqtt_ack_delay h;
 
-        mqtt_hold_init(&h, p->delay_us, BATCH);
+        mqtt_ack_delay_init(&h, p->delay_us, BATCH);
         for (w.now_us = STEP_US; w.now_us < 10000 * MS; w.now_us += STEP_US) {
                 broker_step(&w);
                 agent_step(&w, &h);
@@ -96,10 +96,10 @@ static void run(const struct plant *p)
         assert_in_range(w.acked, p->min_messages, 1000000000);
 }
 
-static void test_commits(void **state)
+static void test_commits_are_as_few_as_the_plant_allows(void **state)
 {
         static const struct plant plants[] = {
-                /* 20 per (2 ms round trip + 2 ms commit) is 50,000 in 10 s; 20 per hold would be 8,000 */
+                /* 20 per (2 ms round trip + 2 ms commit) is 50,000 in 10 s; 20 per delay would be 8,000 */
                 {"window 20, always more", 0, false, 20, 2 * MS, 2 * MS, 20 * MS, 2000, 2600, 45000},
                 {"window 20, slow disk", 0, false, 20, 2 * MS, 25 * MS, 20 * MS, 340, 380, 7000},
                 {"window 5", 0, false, 5, 1 * MS, 1 * MS, 20 * MS, 4000, 5100, 20000},
@@ -111,64 +111,64 @@ static void test_commits(void **state)
                 {"random, 100/s", 10 * MS, true, 0, 0, 2 * MS, 20 * MS, 250, 480, 900},
                 {"random, 300/s", 3333, true, 0, 0, 2 * MS, 20 * MS, 350, 480, 2700},
                 {"random, 300/s, slow disk", 3333, true, 0, 0, 25 * MS, 20 * MS, 150, 300, 2700},
-                {"hold 0, 1000/s, slow disk", 1 * MS, false, 0, 0, 25 * MS, 0, 350, 420, 9900},
+                {"no delay, 1000/s, slow disk", 1 * MS, false, 0, 0, 25 * MS, 0, 350, 420, 9900},
         };
 
         for (size_t i = 0; i < sizeof(plants) / sizeof(*plants); i++)
                 run(&plants[i]);
 }
 
-static void test_batch_is_enough(void **state)
+static void test_a_full_batch_waits_for_nothing(void **state)
 {
-        struct mqtt_hold h;
+        struct mqtt_ack_delay h;
         int64_t wait_us;
 
-        mqtt_hold_init(&h, 20 * MS, 10);
+        mqtt_ack_delay_init(&h, 20 * MS, 10);
         for (int i = 0; i < 9; i++)
-                mqtt_hold_add(&h, 1000);
-        assert_false(mqtt_hold_due(&h, 1000, false, &wait_us));
+                mqtt_ack_delay_add(&h, 1000);
+        assert_false(mqtt_ack_delay_due(&h, 1000, false, &wait_us));
         assert_int_equal(wait_us, 20 * MS);
-        mqtt_hold_add(&h, 1000);
-        assert_true(mqtt_hold_due(&h, 1000, false, &wait_us));
-        mqtt_hold_commit(&h);
-        mqtt_hold_done(&h, 2000, true);
-        assert_false(mqtt_hold_due(&h, 99 * MS, true, &wait_us));
+        mqtt_ack_delay_add(&h, 1000);
+        assert_true(mqtt_ack_delay_due(&h, 1000, false, &wait_us));
+        mqtt_ack_delay_commit(&h);
+        mqtt_ack_delay_done(&h, 2000, true);
+        assert_false(mqtt_ack_delay_due(&h, 99 * MS, true, &wait_us));
         assert_int_equal(wait_us, -1);
 }
 
-static void test_window_is_forgotten_when_more_comes_unasked(void **state)
+static void test_a_window_is_forgotten_when_more_comes_unasked(void **state)
 {
-        struct mqtt_hold h;
+        struct mqtt_ack_delay h;
         int64_t wait_us, now = 0;
 
-        mqtt_hold_init(&h, 20 * MS, BATCH);
+        mqtt_ack_delay_init(&h, 20 * MS, BATCH);
         for (int i = 0; i < 4; i++) {
-                mqtt_hold_add(&h, now);
-                mqtt_hold_add(&h, now);
-                if (!mqtt_hold_due(&h, now, true, &wait_us)) {
+                mqtt_ack_delay_add(&h, now);
+                mqtt_ack_delay_add(&h, now);
+                if (!mqtt_ack_delay_due(&h, now, true, &wait_us)) {
                         now += 20 * MS;
-                        assert_true(mqtt_hold_due(&h, now, true, &wait_us));
+                        assert_true(mqtt_ack_delay_due(&h, now, true, &wait_us));
                 }
-                mqtt_hold_commit(&h);
-                mqtt_hold_done(&h, now, false);
+                mqtt_ack_delay_commit(&h);
+                mqtt_ack_delay_done(&h, now, false);
         }
         assert_int_equal(h.window, 2);
-        mqtt_hold_add(&h, now);
-        assert_false(mqtt_hold_due(&h, now, true, &wait_us));
-        mqtt_hold_add(&h, now);
-        assert_false(mqtt_hold_due(&h, now, false, &wait_us)); /* more is there to read */
-        assert_true(mqtt_hold_due(&h, now, true, &wait_us));
-        mqtt_hold_commit(&h);
-        mqtt_hold_done(&h, now, true);
+        mqtt_ack_delay_add(&h, now);
+        assert_false(mqtt_ack_delay_due(&h, now, true, &wait_us));
+        mqtt_ack_delay_add(&h, now);
+        assert_false(mqtt_ack_delay_due(&h, now, false, &wait_us)); /* more is there to read */
+        assert_true(mqtt_ack_delay_due(&h, now, true, &wait_us));
+        mqtt_ack_delay_commit(&h);
+        mqtt_ack_delay_done(&h, now, true);
         assert_int_equal(h.window, 0);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_commits),
-                cmocka_unit_test(test_batch_is_enough),
-                cmocka_unit_test(test_window_is_forgotten_when_more_comes_unasked),
+                cmocka_unit_test(test_commits_are_as_few_as_the_plant_allows),
+                cmocka_unit_test(test_a_full_batch_waits_for_nothing),
+                cmocka_unit_test(test_a_window_is_forgotten_when_more_comes_unasked),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
