@@ -20,6 +20,7 @@
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
 #include "drivers/mqtt/redelivery.h"
+#include "tests/lib/temp_dir.h"
 
 enum { TAGS_MAX = 1000, TIMES_MAX = 600, MESSAGES_MAX = 60000, S = 1000000, ID = 24 };
 
@@ -33,7 +34,8 @@ struct times { /* an alarm's n-th activation, from 1 */
 };
 
 static struct {
-        char dir[64], path[96];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_sim sim;
         struct config conf;
         struct config_driver driver;
@@ -307,9 +309,8 @@ static void stage_init(uint64_t seed, int n_tags, int64_t every_us, double (*val
 {
         memset(&T, 0, sizeof(T));
         memset(&feed, 0, sizeof(feed));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/alarms-sim-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        temp_dir_init(&T.dir, "alarms_sim");
+        temp_dir_path(&T.dir, "spool.db", T.path);
         rt_sim_init(&T.sim, seed, INT64_C(1795428000) * S);
         T.sim.work_delay_us = 300000;
         T.n_tags = n_tags;
@@ -385,14 +386,11 @@ static void kafka_away(bool away)
 
 static void finish(void)
 {
-        char cmd[128];
-
         T.agent.on_stopped = NULL;
         assert_true(agent_close(&T.agent));
         rt_sim_fini(&T.sim);
         free(T.times);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        assert_int_equal(system(cmd), 0);
+        temp_dir_fini(&T.dir);
 }
 
 /* Lets all that was handed over reach the disk and Kafka. */

@@ -15,15 +15,14 @@
 #include <cmocka.h>
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
 #include "drivers/mqtt/redelivery.h"
 #include "drivers/sim/sim.h"
+#include "tests/lib/temp_dir.h"
 
 enum { VALUES_MAX = 200000, SEQS_MAX = 4000000, WINDOW = 500, S = 1000000 };
 
@@ -272,7 +271,8 @@ static const struct driver_ops feed_ops = {.kind = "feed",
 /* ---- the stage ---- */
 
 static struct {
-        char dir[64], path[96];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_sim sim;
         struct fake_kafka kafka;
         struct config conf;
@@ -315,9 +315,8 @@ static void stage_init(uint64_t seed, int64_t sources, int64_t period_us, uint64
 {
         memset(&T, 0, sizeof(T));
         memset(&feed, 0, sizeof(feed));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/river-sim-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        temp_dir_init(&T.dir, "river_sim");
+        temp_dir_path(&T.dir, "spool.db", T.path);
         rt_sim_init(&T.sim, seed, INT64_C(1795428000) * S);
         T.kafka.sink.ops = &fake_ops;
         list_init(&T.kafka.out);
@@ -410,12 +409,9 @@ static void finish(void)
 
 static void release(void)
 {
-        char cmd[128];
-
         free(T.kafka.times);
         free(T.kafka.seq_of);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        assert_int_equal(system(cmd), 0);
+        temp_dir_fini(&T.dir);
 }
 
 /* ---- the plays ---- */

@@ -13,13 +13,12 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/rt_sim.h"
+#include "tests/lib/temp_dir.h"
 #include "uplink/uplink.h"
 
 enum { ROWS_MAX = 1000000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MAX = 4096, S = 1000000, MINUTE = 60 * S };
@@ -63,7 +62,8 @@ struct world {
         struct uplink *uplink;
         struct spool_conf spool_conf;
         struct kafka_conf kafka_conf;
-        char path[64];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_timer feed, broker;
         struct out out[OUT_MAX];
         int n_out;
@@ -373,39 +373,21 @@ static void on_stopped(void *ctx)
         ((struct world *)ctx)->stopped = true;
 }
 
-static void remove_files(struct world *w)
-{
-        DIR *dir = opendir(w->path);
-        struct dirent *entry;
-        char path[400];
-
-        assert_non_null(dir);
-        while ((entry = readdir(dir))) {
-                snprintf(path, sizeof(path), "%s/%s", w->path, entry->d_name);
-                unlink(path);
-        }
-        closedir(dir);
-        assert_int_equal(rmdir(w->path), 0);
-}
-
 static void set_up(struct world *w, const struct scenario *sc)
 {
-        static char db[80];
-
         memset(w, 0, sizeof(*w));
         w->sc = sc;
         rt_sim_init(&w->sim, sc->seed, INT64_C(1795428000000000));
         w->start_us = w->sim.now.mono_us;
-        snprintf(w->path, sizeof(w->path), "/tmp/uplink-sim-XXXXXX");
-        assert_non_null(mkdtemp(w->path));
-        snprintf(db, sizeof(db), "%s/s.db", w->path);
+        temp_dir_init(&w->dir, "uplink_sim");
+        temp_dir_path(&w->dir, "s.db", w->path);
         for (int i = 0; i < SPOOL_LANES; i++) {
                 w->times[i] = calloc(1, ROWS_MAX);
                 w->dropped[i] = calloc(1, ROWS_MAX);
         }
         for (int i = 0; i < SINK_TOPICS; i++)
                 w->produced[i] = calloc(1, ROWS_MAX);
-        w->spool_conf = (struct spool_conf){.path = db,
+        w->spool_conf = (struct spool_conf){.path = w->path,
                                             .max_size_bytes = sc->max_size,
                                             .commit_interval_us = S,
                                             .batch_rows = 2000,
@@ -448,7 +430,7 @@ static void end_fixture(struct world *w)
         assert_true(spool_close(w->spool));
         tags_free(w->tags);
         rt_sim_fini(&w->sim);
-        remove_files(w);
+        temp_dir_fini(&w->dir);
         for (int i = 0; i < SPOOL_LANES; i++) {
                 free(w->times[i]);
                 free(w->dropped[i]);

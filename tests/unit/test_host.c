@@ -5,25 +5,24 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-#include <sqlite3.h>
 
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
 #include "agent/host.h"
+#include "tests/lib/db.h"
+#include "tests/lib/temp_dir.h"
 #include "told.h"
 
 enum { S = 1000000 };
 
 static struct {
         struct rt_sim sim;
-        char dir[64], path[96];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct tags *tags;
         struct spool *spool;
         struct pipeline pipeline;
@@ -118,9 +117,8 @@ static int set_up(void **state)
 {
         memset(&T, 0, sizeof(T));
         told[0] = '\0';
-        snprintf(T.dir, sizeof(T.dir), "/tmp/host-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        temp_dir_init(&T.dir, "host");
+        temp_dir_path(&T.dir, "spool.db", T.path);
         rt_sim_init(&T.sim, 1, INT64_C(1795428000) * S);
         open_spool();
         return 0;
@@ -128,12 +126,10 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-        char cmd[128];
-
         close_spool();
         rt_sim_fini(&T.sim);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        return system(cmd);
+        temp_dir_fini(&T.dir);
+        return 0;
 }
 
 static void run_for(int64_t us)
@@ -164,18 +160,13 @@ static void on_stopped(void *ctx)
 static void test_a_row_of_a_tag_that_is_not_there(void **state)
 {
         struct reading r = {.type = READING_F64, .mid = 7, .arrival_us = INT64_C(1795428000) * S};
-        sqlite3 *db;
 
         r.ts_us = r.arrival_us;
         assert_int_equal(tags_intern(T.tags, "m", "v", "", "", "a", &r.tag), 0);
         assert_int_equal(spool_append(T.spool, &r), 0);
         assert_int_equal(spool_append(T.spool, &r), 0);
         close_spool();
-        assert_int_equal(sqlite3_open(T.path, &db), SQLITE_OK);
-        if (sqlite3_exec(db, "UPDATE sample SET bits = bits | 1000000 << 2 WHERE seq = 1", NULL, NULL, NULL) !=
-            SQLITE_OK)
-                fail_msg("%s", sqlite3_errmsg(db));
-        sqlite3_close(db);
+        db_run(T.path, "UPDATE sample SET bits = bits | 1000000 << 2 WHERE seq = 1");
         open_spool();
         add("a", "1");
         assert_int_equal(T.n_recent, 1); /* the other one */

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -17,9 +16,11 @@
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
 #include "agent/base/text.h"
+#include "tests/lib/temp_dir.h"
 
 static struct {
-        char dir[64], path[96];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_sim sim;
         struct sink sink;
         struct config_driver driver;
@@ -77,9 +78,8 @@ static int set_up(void **state)
         struct err e;
 
         memset(&T, 0, sizeof(T));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/status-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        temp_dir_init(&T.dir, "status");
+        temp_dir_path(&T.dir, "spool.db", T.path);
         rt_sim_init(&T.sim, 1, INT64_C(1795428000000000));
         T.sink.ops = &fake_sink;
         T.driver = (struct config_driver){&fake_driver, "plant", NULL};
@@ -102,12 +102,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-        char cmd[128];
-
         agent_abandon(&T.agent);
         rt_sim_fini(&T.sim);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        assert_int_equal(system(cmd), 0);
+        temp_dir_fini(&T.dir);
         return 0;
 }
 
