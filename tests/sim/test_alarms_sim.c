@@ -22,6 +22,7 @@
 #include "agent/base/rt_sim.h"
 #include "drivers/mqtt/redelivery.h"
 #include "tests/lib/fake_sink.h"
+#include "tests/lib/rule_blank.h"
 #include "tests/lib/temp_dir.h"
 
 enum { TAGS_MAX = 1000, TIMES_MAX = 600, MESSAGES_MAX = 60000, S = 1000000, ID = 24 };
@@ -277,18 +278,14 @@ static void stage_init(uint64_t seed, int n_tags, int64_t every_us, double (*val
         T.kafka.most = INT_MAX;
         T.kafka.on_stored = on_stored;
         feed.begin_us = T.sim.now.mono_us;
-        for (int i = 0; i < 2; i++)
-                T.rules[i] = (struct rule_conf){.match = i ? "*/t777" : "*/*",
-                                                .name = i ? "worst" : NULL,
-                                                .kind = RULE_LIMITS,
-                                                .hihi = NAN,
-                                                .hi = T.high,
-                                                .lo = NAN,
-                                                .lolo = NAN,
-                                                .deadband = T.high - T.back,
-                                                .severity = i ? 900 : 500,
-                                                .severity_outer = i ? 900 : 500,
-                                                .ack_required = true};
+        for (int i = 0; i < 2; i++) {
+                T.rules[i] = rule_blank(RULE_LIMITS);
+                T.rules[i].hi = T.high;
+                T.rules[i].deadband = T.high - T.back;
+                T.rules[i].severity = T.rules[i].severity_outer = i ? 900 : 500;
+        }
+        T.rules[1].match = "*/t777";
+        T.rules[1].name = "worst";
         T.driver = (struct config_driver){&feed_ops, "feed", NULL};
         T.conf = (struct config){.gateway = "gw-7",
                                  .spool = {.path = T.path,
@@ -538,8 +535,7 @@ static void learn_for(int64_t us)
         shift_at = INT64_MAX;
         stage_init(11, 5, S, steady);
         T.rules[0].kind = RULE_DEVIATION;
-        T.rules[0].hi = T.rules[0].limit = T.rules[0].deadband = T.rules[0].within = NAN;
-        T.rules[0].at_least = T.rules[0].at_most = T.rules[0].sigma = NAN;
+        T.rules[0].hi = T.rules[0].deadband = NAN;
         assert_int_equal(rules_schema.check(&T.rules[0], &key, &e), 0);
         power_cut(); /* opens it with this rule */
         run_for(us);

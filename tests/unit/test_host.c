@@ -14,7 +14,7 @@
 #include "agent/host.h"
 #include "tests/lib/db.h"
 #include "tests/lib/spool_fixture.h"
-#include "told.h"
+#include "tests/lib/told.h"
 
 enum { S = 1000000 };
 
