@@ -14,7 +14,7 @@
 #include "agent/host.h"
 #include "tests/lib/db.h"
 #include "tests/lib/spool_fixture.h"
-#include "tests/lib/told.h"
+#include "tests/lib/transcript.h"
 
 enum { S = 1000000 };
 
@@ -42,14 +42,14 @@ static int fake_init(struct driver *d, struct err *e)
                 return err_set(e, "%s can't be made", d->name);
         d->priv = strdup(conf);
         d->host->recent(d, on_recent, NULL);
-        note("init %s.%s%s%s ", d->name, conf, d->before ? " after " : "",
-             d->before ? (const char *)d->before->priv : "");
+        transcript_add("init %s.%s%s%s ", d->name, conf, d->before ? " after " : "",
+                       d->before ? (const char *)d->before->priv : "");
         return 0;
 }
 
 static void fake_start(struct driver *d)
 {
-        note("start %s.%s%s ", d->name, (char *)d->priv, d->paused ? " paused" : "");
+        transcript_add("start %s.%s%s ", d->name, (char *)d->priv, d->paused ? " paused" : "");
         if (strstr(d->priv, "dead"))
                 d->host->link_down(d, "nobody answers");
         else
@@ -62,7 +62,7 @@ static void fake_pause(struct driver *d, bool on)
 
 static void fake_stop(struct driver *d)
 {
-        note("stop %s.%s ", d->name, (char *)d->priv);
+        transcript_add("stop %s.%s ", d->name, (char *)d->priv);
         if (T.slow && !strcmp(T.slow, d->name))
                 T.ending = d;
         else
@@ -71,7 +71,7 @@ static void fake_stop(struct driver *d)
 
 static void fake_fini(struct driver *d)
 {
-        note("fini %s.%s ", d->name, (char *)d->priv);
+        transcript_add("fini %s.%s ", d->name, (char *)d->priv);
         free(d->priv);
 }
 
@@ -101,7 +101,7 @@ static void close_host(void)
 static int set_up(void **state)
 {
         memset(&T, 0, sizeof(T));
-        told[0] = '\0';
+        transcript[0] = '\0';
         fixture_init(&T.f, "host", 1);
         open_host();
         return 0;
@@ -123,12 +123,12 @@ static void add(const char *name, const char *conf)
 
 static void on_retired(void *ctx)
 {
-        note("retired ");
+        transcript_add("retired ");
 }
 
 static void on_stopped(void *ctx)
 {
-        note("stopped ");
+        transcript_add("stopped ");
 }
 
 /* ---- the plays ---- */
@@ -149,7 +149,7 @@ static void test_a_row_of_a_tag_that_is_not_there(void **state)
         assert_int_equal(T.n_recent, 1); /* the other one */
         add("b", "1");
         assert_int_equal(T.n_recent, 1); /* another driver's */
-        told[0] = '\0';
+        transcript[0] = '\0';
 }
 
 static void test_one_is_replaced_while_others_go_on(void **state)
@@ -161,20 +161,20 @@ static void test_one_is_replaced_while_others_go_on(void **state)
         add("c", "1");
         host_start(T.host);
         fixture_run_for(&T.f, S);
-        told[0] = '\0';
+        transcript[0] = '\0';
         host_retire(T.host, (const char *const[]){"b", "c", "nobody"}, 3, on_retired, NULL);
-        check_told("stop b.1 stop c.1 ");
+        transcript_expect("stop b.1 stop c.1 ");
         fixture_run_for(&T.f, S);
-        check_told("retired ");
+        transcript_expect("retired ");
         assert_int_equal(host_replace(T.host, &fake_ops, "b", "2", &e), 0);
-        check_told("init b.2 after 1 fini b.1 ");
+        transcript_expect("init b.2 after 1 fini b.1 ");
         host_remove(T.host, "c");
         host_remove(T.host, "c");
-        check_told("fini c.1 ");
+        transcript_expect("fini c.1 ");
         assert_int_equal(host_replace(T.host, &fake_ops, "d", "1", &e), 0);
-        check_told("init d.1 ");
+        transcript_expect("init d.1 ");
         fixture_run_for(&T.f, S);
-        check_told("start b.2 start d.1 ");
+        transcript_expect("start b.2 start d.1 ");
         assert_string_equal(host_driver(T.host, 0)->name, "a");
         assert_string_equal(host_driver(T.host, 1)->name, "b");
         assert_string_equal(host_driver(T.host, 2)->name, "d");
@@ -191,18 +191,18 @@ static void test_all_have_ended_before_one_begins(void **state)
         add("b", "1");
         host_start(T.host);
         fixture_run_for(&T.f, S);
-        told[0] = '\0';
+        transcript[0] = '\0';
         T.slow = "a";
         host_retire(T.host, (const char *const[]){"a", "b"}, 2, on_retired, NULL);
         fixture_run_for(&T.f, 10 * S);
-        check_told("stop a.1 stop b.1 ");
+        transcript_expect("stop a.1 stop b.1 ");
         T.ending->host->stopped(T.ending);
-        check_told(""); /* not from within a driver */
+        transcript_expect(""); /* not from within a driver */
         fixture_run_for(&T.f, S);
-        check_told("retired ");
+        transcript_expect("retired ");
         host_retire(T.host, NULL, 0, on_retired, NULL);
         fixture_run_for(&T.f, S);
-        check_told("retired ");
+        transcript_expect("retired ");
 }
 
 static void test_the_end_comes_first(void **state)
@@ -211,14 +211,14 @@ static void test_the_end_comes_first(void **state)
         add("b", "1");
         host_start(T.host);
         fixture_run_for(&T.f, S);
-        told[0] = '\0';
+        transcript[0] = '\0';
         T.slow = "a";
         host_retire(T.host, (const char *const[]){"a"}, 1, on_retired, NULL);
         host_stop(T.host, on_stopped, NULL);
-        check_told("stop a.1 stop b.1 ");
+        transcript_expect("stop a.1 stop b.1 ");
         T.ending->host->stopped(T.ending);
         fixture_run_for(&T.f, S);
-        check_told("stopped ");
+        transcript_expect("stopped ");
 }
 
 static void test_one_that_can_not_be_made_is_missing(void **state)
@@ -233,10 +233,10 @@ static void test_one_that_can_not_be_made_is_missing(void **state)
         assert_int_equal(host_replace(T.host, &fake_ops, "a", "bad", &e), -1);
         assert_string_equal(e.text, "a can't be made");
         assert_null(host_driver(T.host, 0));
-        told[0] = '\0';
+        transcript[0] = '\0';
         assert_int_equal(host_replace(T.host, &fake_ops, "a", "2", &e), 0);
         fixture_run_for(&T.f, S);
-        check_told("init a.2 start a.2 ");
+        transcript_expect("init a.2 start a.2 ");
 }
 
 static void test_a_new_one_waits_with_the_others(void **state)
@@ -248,10 +248,10 @@ static void test_a_new_one_waits_with_the_others(void **state)
         host_slow_acks(T.host, 3);
         host_pause(T.host, true);
         fixture_run_for(&T.f, S);
-        told[0] = '\0';
+        transcript[0] = '\0';
         assert_int_equal(host_add(T.host, &fake_ops, "b", "1", &e), 0);
         fixture_run_for(&T.f, S);
-        check_told("init b.1 start b.1 paused ");
+        transcript_expect("init b.1 start b.1 paused ");
         assert_true(host_driver(T.host, 1)->ack_slowdown == 3);
         host_pause(T.host, false);
         assert_false(host_driver(T.host, 1)->paused);
