@@ -13,6 +13,7 @@
 #include "agent/base/err.h"
 #include "agent/rules/rules.h"
 #include "agent/rules/rules_engine.h"
+#include "tests/lib/rule_blank.h"
 
 enum { TAGS = 300, VALUES = 4096 };
 
@@ -49,19 +50,9 @@ static void make_values(void)
 
 static struct rule_conf rule(enum rule_kind kind)
 {
-        struct rule_conf c = {.match = "*/*",
-                              .kind = kind,
-                              .hihi = NAN,
-                              .hi = NAN,
-                              .lo = NAN,
-                              .lolo = NAN,
-                              .limit = NAN,
-                              .sigma = NAN,
-                              .within = NAN,
-                              .at_least = NAN,
-                              .at_most = NAN,
-                              .deadband = NAN};
+        struct rule_conf c = rule_blank(kind);
 
+        c.ack_required = false;
         if (kind == RULE_LIMITS) {
                 c.hihi = 95;
                 c.hi = 85;

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,11 +20,13 @@
 #include "agent/base/rt_sim.h"
 #include "agent/flash.h"
 #include "store/spool.h"
+#include "tests/lib/db.h"
+#include "tests/lib/temp_dir.h"
 
 enum { N_TAGS = 300 };
 
 static struct rt_sim sim;
-static char dir[64], path[96];
+static char path[TEMP_PATH_MAX];
 static struct spool_conf conf;
 static struct tags *tags;
 static struct spool *spool;
@@ -62,21 +63,6 @@ static uint64_t io(const char *name)
         if (f)
                 fclose(f);
         return n;
-}
-
-static uint64_t file_bytes(void)
-{
-        static const char *const suffix[] = {"", "-wal", "-shm"};
-        uint64_t sum = 0;
-        char name[128];
-        struct stat st;
-
-        for (int i = 0; i < 3; i++) {
-                snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
-                if (stat(name, &st) == 0)
-                        sum += (uint64_t)st.st_size;
-        }
-        return sum;
 }
 
 static void open_spool(void)
@@ -173,7 +159,7 @@ static void outage(double days)
                 append_second(N_TAGS);
                 run_for(1000000);
                 if (s % 16 == 0) {
-                        uint64_t now = file_bytes();
+                        uint64_t now = db_bytes(path);
 
                         spool_counts(spool, &c);
                         largest = now > largest ? now : largest;
@@ -315,7 +301,7 @@ static void open_large(double gib)
                 fputs("(the page cache is warm)\n", stderr);
         began = seconds();
         open_spool();
-        printf("%.2f GB, WAL as kill -9 left it: opened in %.0f ms", (double)file_bytes() / 1e9,
+        printf("%.2f GB, WAL as kill -9 left it: opened in %.0f ms", (double)db_bytes(path) / 1e9,
                (seconds() - began) * 1e3);
         append_second(1);
         list_init(&q.node);
@@ -329,13 +315,12 @@ static void open_large(double gib)
 int main(int argc, char **argv)
 {
         const char *where = getenv("SPOOL_FIELD_DIR");
-        char command[128];
+        struct temp_dir dir;
 
         if (argc < 2)
                 return 2;
-        snprintf(dir, sizeof(dir), "%s/spool_field_XXXXXX", where ? where : "/tmp");
-        MUST(mkdtemp(dir));
-        snprintf(path, sizeof(path), "%s/spool.db", dir);
+        temp_dir_init_in(&dir, where ? where : "/tmp", "spool_field");
+        temp_dir_path(&dir, "spool.db", path);
         log_init(LOG_ERROR);
         rt_sim_init(&sim, 1, 1795428000000000);
         conf = (struct spool_conf){.path = path,
@@ -359,6 +344,6 @@ int main(int argc, char **argv)
         rt_sim_cut(&sim);
         spool_abandon(spool);
         tags_free(tags);
-        snprintf(command, sizeof(command), "rm -rf %s", dir);
-        return system(command) != 0;
+        temp_dir_fini(&dir);
+        return 0;
 }

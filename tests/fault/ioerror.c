@@ -21,11 +21,13 @@
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
 #include "tests/fault/disk.h"
+#include "tests/lib/temp_dir.h"
 
 enum { OLD_ROWS = 3000, NEW_ROWS = 1200 };
 
 static struct spool_conf conf;
-static char dir[64], path[96];
+static struct temp_dir dir;
+static char path[TEMP_PATH_MAX];
 static uint64_t n_runs, n_refused, n_waited;
 static const char *where = "";
 static uint64_t at;
@@ -193,15 +195,14 @@ static void check_file(struct life *l)
 
 static void clean(void)
 {
-        DIR *all = opendir(dir);
+        DIR *all = opendir(dir.path);
         struct dirent *d;
-        char name[400];
+        char name[TEMP_PATH_MAX];
 
         while ((d = readdir(all)))
                 if (d->d_name[0] != '.') {
                         CHECK(!strstr(d->d_name, ".corrupt"));
-                        snprintf(name, sizeof(name), "%s/%s", dir, d->d_name);
-                        unlink(name);
+                        unlink(temp_dir_path(&dir, d->d_name, name));
                 }
         closedir(all);
 }
@@ -243,7 +244,7 @@ static bool one_life(const struct disk_fault *f, bool old)
         n_runs++;
         rt_sim_init(&l.sim, 1, 1795428000000000);
         spool_fetch_init(&l.fetch, SPOOL_SAMPLES, 400, 1 << 16);
-        disk_begin(dir);
+        disk_begin(dir.path);
         if (old)
                 make_old(&l);
         arm(f);
@@ -302,10 +303,8 @@ int main(int argc, char **argv)
         uint64_t step = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
 
         take_memory_over();
-        snprintf(dir, sizeof(dir), "%s/ioerror_XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-        if (!mkdtemp(dir))
-                return 2;
-        snprintf(path, sizeof(path), "%s/spool.db", dir);
+        temp_dir_init_in_memory(&dir, "ioerror");
+        temp_dir_path(&dir, "spool.db", path);
         conf = (struct spool_conf){.path = path,
                                    .max_size_bytes = 4 << 20,
                                    .commit_interval_us = 100000,
@@ -325,7 +324,7 @@ int main(int argc, char **argv)
                 }
                 each_n((struct disk_fault){.persistent = persistent}, "memory", 7 * step);
         }
-        rmdir(dir);
+        temp_dir_fini(&dir);
         printf("%" PRIu64 " runs; opening was refused %" PRIu64 " times, %" PRIu64 " readings found no room\n", n_runs,
                n_refused, n_waited);
         return n_refused ? 0 : 1;

@@ -26,13 +26,15 @@
 #include "store/spool.h"
 #include "tests/fault/disk.h"
 #include "tests/fault/old_format.h"
+#include "tests/lib/temp_dir.h"
 
 enum { MOST = 400000, N_TAGS = 7, SHORT_RUN = 500 };
 
 struct world {
         struct rt_sim sim;
         uint64_t seed, file_seed;
-        char dir[64], path[96];
+        const struct temp_dir *dir;
+        char path[TEMP_PATH_MAX];
         struct spool_conf conf;
         struct tags *tags;
         struct spool *spool;
@@ -71,13 +73,10 @@ static struct {
 
 static _Noreturn void wrong(struct world *w, int line, const char *what)
 {
-        char copy[200];
-
         fprintf(stderr,
                 "\npowercut: line %d: %s\n  file seed %" PRIu64 ", cut %" PRIu64 " in %s of %s; the file is in %s\n",
                 line, what, w->file_seed, seen.cuts, disk_cut_in() == DISK_SYNC ? "a sync" : "a write", disk_cut_file(),
-                w->dir);
-        snprintf(copy, sizeof(copy), "%s", w->dir);
+                w->dir->path);
         _exit(1);
 }
 
@@ -211,7 +210,7 @@ static void check_promises(struct world *w)
 static int ask_aside(struct world *w)
 {
         struct dirent *d;
-        DIR *all = opendir(w->dir);
+        DIR *all = opendir(w->dir->path);
         int n = 0;
 
         while ((d = readdir(all)))
@@ -515,15 +514,15 @@ static void live_until_cut(struct world *w)
         note_cut(false, false);
 }
 
-static void prepare_world(struct world *w, uint64_t seed, const char *dir)
+static void prepare_world(struct world *w, uint64_t seed, const struct temp_dir *dir)
 {
         memset(w, 0, sizeof(*w));
         w->seed = w->file_seed = seed;
         w->value = calloc(MOST + 1000, sizeof(*w->value));
         w->arrival_us = calloc(MOST + 1000, sizeof(*w->arrival_us));
         w->moved_us = calloc(MOST + 1000, sizeof(*w->moved_us));
-        snprintf(w->dir, sizeof(w->dir), "%s", dir);
-        snprintf(w->path, sizeof(w->path), "%s/spool.db", dir);
+        w->dir = dir;
+        temp_dir_path(dir, "spool.db", w->path);
         rt_sim_init(&w->sim, seed, 1795428000000000);
         w->conf = (struct spool_conf){.path = w->path,
                                       .when_full = (int)below(w, 4),
@@ -562,14 +561,14 @@ static void make_first_version(struct world *w)
         w->epoch = 0;
 }
 
-static void one_file(uint64_t seed, const char *dir, uint64_t most_cuts)
+static void one_file(uint64_t seed, const struct temp_dir *dir, uint64_t most_cuts)
 {
         struct world *w = calloc(1, sizeof(*w));
 
         prepare_world(w, seed, dir);
         if (seed % 2)
                 make_first_version(w);
-        disk_begin(dir);
+        disk_begin(dir->path);
         while (seen.cuts < most_cuts) {
                 power_on(w);
                 live_until_cut(w);
@@ -610,15 +609,13 @@ int main(int argc, char **argv)
 {
         uint64_t most = argc > 1 ? strtoull(argv[1], NULL, 10) : SHORT_RUN;
         uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-        char dir[64];
+        struct temp_dir dir;
 
-        snprintf(dir, sizeof(dir), "%s/powercut_XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-        if (!mkdtemp(dir))
-                return 2;
+        temp_dir_init_in_memory(&dir, "powercut");
         log_init((enum log_level)0);
         for (; seen.cuts < most; seed++)
-                one_file(seed, dir, most);
-        rmdir(dir);
+                one_file(seed, &dir, most);
+        temp_dir_fini(&dir);
         report();
         return seen.in_open && seen.in_wal && seen.in_db && seen.in_sync && seen.drops && seen.vacuums &&
                                seen.in_migration && seen.moved

@@ -12,16 +12,17 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
+#include "tests/lib/temp_dir.h"
 
 enum { DISK_MB = 8, SKIPPED = 77, A_SECOND = 500 };
 
 static struct rt_sim sim;
-static char dir[64], path[96];
+static struct temp_dir dir;
+static char path[TEMP_PATH_MAX];
 static struct tags *tags;
 static struct spool *spool;
 static struct spool_fetch fetch;
@@ -193,22 +194,17 @@ static bool mount_disk(void)
 {
         char options[32];
 
-        snprintf(dir, sizeof(dir), "/tmp/smalldisk_XXXXXX");
+        temp_dir_init(&dir, "smalldisk");
+        temp_dir_path(&dir, "spool.db", path);
         snprintf(options, sizeof(options), "size=%dm", DISK_MB);
-        if (!mkdtemp(dir))
-                return false;
-        if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-            mount("none", dir, "tmpfs", 0, options) == 0)
-                return true;
-        rmdir(dir);
-        return false;
+        return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+               mount("none", dir.path, "tmpfs", 0, options) == 0;
 }
 
 int main(void)
 {
         if (!mount_disk())
                 return SKIPPED;
-        snprintf(path, sizeof(path), "%s/spool.db", dir);
         log_init((enum log_level)0);
         spool_fetch_init(&fetch, SPOOL_SAMPLES, 2000, 1 << 20);
         rt_sim_init(&sim, 1, 1795428000000000);
@@ -220,7 +216,6 @@ int main(void)
         rt_sim_cut(&sim);
         spool_abandon(spool);
         tags_free(tags);
-        umount(dir);
-        rmdir(dir);
+        umount(dir.path);
         return 0;
 }

@@ -1,10 +1,10 @@
 /*
- * driver_bench: one driver on a bench: a host that writes down what it is told,
+ * driver_bench: one driver on a bench: a host that writes down what it is transcript,
  * virtual time, fds that are polled when the test says so, a temporary tree.
  *
  * The host counts as the agent's does (agent/host.c), but does nothing by
  * itself: no poll when a period is over, no start again after link_down.  What
- * is told is noted (told.h), each piece with `end` behind it:
+ * is told is noted (transcript.h), each piece with `end` behind it:
  *
  *   tag=12.5  tag=text  tag=12.5?  tag:comm_failure    a reading: good, uncertain, bad
  *   dropped:tag=12.5                                   one there is no room for, and that can't wait
@@ -33,7 +33,7 @@
 #include "agent/base/rt_sim.h"
 #include "agent/base/text.h"
 #include "drivers/driver.h"
-#include "tests/lib/told.h"
+#include "tests/lib/transcript.h"
 
 enum { BENCH_WATCHES_MAX = 16, BENCH_TAGS_MAX = 300, BENCH_TREE_MAX = 512 };
 
@@ -62,15 +62,15 @@ static inline void bench_note(struct driver *d, const struct reading *r)
         const char *tag = tags_get(d->tags, r->tag)->name, *sure = r->quality == QUALITY_UNCERTAIN ? "?" : "";
 
         if (quality_is_bad(r->quality))
-                note("%s:%s", tag, quality_reason(r->quality) ? quality_reason(r->quality) : "bad");
+                transcript_add("%s:%s", tag, quality_reason(r->quality) ? quality_reason(r->quality) : "bad");
         else if (r->type == READING_F64)
-                note("%s=%.10g%s", tag, r->v.f64, sure);
+                transcript_add("%s=%.10g%s", tag, r->v.f64, sure);
         else if (r->type == READING_I64)
-                note("%s=%lld%s", tag, (long long)r->v.i64, sure);
+                transcript_add("%s=%lld%s", tag, (long long)r->v.i64, sure);
         else if (r->type == READING_BOOL)
-                note("%s=%s%s", tag, r->v.b ? "true" : "false", sure);
+                transcript_add("%s=%s%s", tag, r->v.b ? "true" : "false", sure);
         else
-                note("%s=%.*s%s", tag, (int)r->len, r->v.text, sure);
+                transcript_add("%s=%.*s%s", tag, (int)r->len, r->v.text, sure);
 }
 
 static inline int bench_on_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
@@ -86,7 +86,7 @@ static inline int bench_on_emit(struct driver *d, const struct reading *r, size_
                 return DRIVER_E_WAIT;
         }
         if (!fits)
-                note("dropped:");
+                transcript_add("dropped:");
         else
                 b->room -= b->room == SIZE_MAX ? 0 : n;
         b->n_calls++;
@@ -97,7 +97,7 @@ static inline int bench_on_emit(struct driver *d, const struct reading *r, size_
                 assert_int_equal(quality_is_bad(r[i].quality), r[i].type == READING_NONE);
                 b->last = r[i];
                 b->note(d, &r[i]);
-                note("%c", b->end);
+                transcript_add("%c", b->end);
         }
         return 0;
 }
@@ -108,13 +108,13 @@ static inline void bench_on_quarantine(struct driver *d, const char *origin, con
         d->n_malformed++;
         text_format(d->last_error, sizeof(d->last_error), "%s: %s", origin, reason);
         bench_of(d)->n_kept++;
-        note("kept(%.*s)%c", (int)len, (const char *)payload, bench_of(d)->end);
+        transcript_add("kept(%.*s)%c", (int)len, (const char *)payload, bench_of(d)->end);
 }
 
 static inline void bench_on_up(struct driver *d)
 {
         d->state = DRIVER_UP;
-        note("up%c", bench_of(d)->end);
+        transcript_add("up%c", bench_of(d)->end);
 }
 
 static inline void bench_on_down(struct driver *d, const char *why)
@@ -122,18 +122,18 @@ static inline void bench_on_down(struct driver *d, const char *why)
         d->state = DRIVER_DOWN;
         d->n_errors++;
         text_copy(d->last_error, sizeof(d->last_error), why);
-        note("down%c", bench_of(d)->end);
+        transcript_add("down%c", bench_of(d)->end);
 }
 
 static inline void bench_on_stopped(struct driver *d)
 {
         d->state = DRIVER_STOPPED;
-        note("stopped%c", bench_of(d)->end);
+        transcript_add("stopped%c", bench_of(d)->end);
 }
 
 static inline void bench_on_device(struct driver *d, const char *source, const char *state, const char *why)
 {
-        note("%s:%s%c", source, state, bench_of(d)->end);
+        transcript_add("%s:%s%c", source, state, bench_of(d)->end);
 }
 
 /* The spool has room for `n` readings more, and the driver hears of it. */
@@ -246,7 +246,7 @@ static inline void bench_init(struct driver_bench *b, const struct driver_ops *o
                                                 .device_event = bench_on_device};
 
         *b = (struct driver_bench){.note = bench_note, .end = ' ', .room = SIZE_MAX};
-        told[0] = '\0';
+        transcript[0] = '\0';
         rt_sim_init(&b->sim, 1, INT64_C(1795428000) * 1000000);
         b->ops = *b->sim.rt.ops;
         b->ops.watch = bench_on_watch;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
 #include "drivers/mqtt/redelivery.h"
+#include "tests/lib/fake_sink.h"
+#include "tests/lib/rule_blank.h"
+#include "tests/lib/temp_dir.h"
 
 enum { TAGS_MAX = 1000, TIMES_MAX = 600, MESSAGES_MAX = 60000, S = 1000000, ID = 24 };
 
@@ -33,7 +37,8 @@ struct times { /* an alarm's n-th activation, from 1 */
 };
 
 static struct {
-        char dir[64], path[96];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_sim sim;
         struct config conf;
         struct config_driver driver;
@@ -52,9 +57,7 @@ static struct {
         size_t n_told, n_groups, n_in_groups;
         int worst_told;
 
-        struct list out; /* Kafka's */
-        struct rt_timer answer;
-        bool away;
+        struct fake_sink kafka;
         uint64_t n_events;
 } T;
 
@@ -105,12 +108,6 @@ static void on_told(struct alarm_notifier *n, const struct alarm_notice *notice)
 
 /* ---- Kafka ---- */
 
-struct out {
-        struct list node;
-        uint32_t opaque;
-        char *value; /* of an alarm; NULL: of something else */
-};
-
 static const char *text_after(const char *json, const char *key, char out[64])
 {
         const char *at = strstr(json, key);
@@ -121,66 +118,27 @@ static const char *text_after(const char *json, const char *key, char out[64])
         return out;
 }
 
-static void arrive(const struct out *o)
+static void on_stored(struct fake_sink *k, const struct fake_record *r)
 {
         char id[64], tag[64], rule[64], state[64], n[64];
         struct times *x;
 
-        if (!o->value)
+        if (r->topic != SINK_EVENTS || !strstr(r->value, "\"kind\":\"alarm\"") || !strstr(r->value, "\"limit_kind\""))
                 return;
-        text_after(o->value, "\"state\":\"", state);
-        text_after(o->value, "\"tag\":\"", tag);
+        text_after(r->value, "\"state\":\"", state);
+        text_after(r->value, "\"tag\":\"", tag);
         if ((strcmp(state, "active") != 0 && strcmp(state, "returned") != 0) ||
-            !counts(tag, text_after(o->value, "\"rule\":\"", rule)))
+            !counts(tag, text_after(r->value, "\"rule\":\"", rule)))
                 return;
-        x = times_of(tag, strtoul(text_after(o->value, "\"activations\":", n), NULL, 10));
+        x = times_of(tag, strtoul(text_after(r->value, "\"activations\":", n), NULL, 10));
         T.n_events++;
-        same_id(x, text_after(o->value, "\"event_id\":\"", id));
-        assert_null(strstr(strstr(o->value, "\"event_id\"") + 1, "\"event_id\""));
-        assert_non_null(strstr(o->value, "\"sample_seq\":"));
-        x->grouped |= strstr(o->value, "\"grouped\":true") != NULL;
+        same_id(x, text_after(r->value, "\"event_id\":\"", id));
+        assert_null(strstr(strstr(r->value, "\"event_id\"") + 1, "\"event_id\""));
+        assert_non_null(strstr(r->value, "\"sample_seq\":"));
+        x->grouped |= strstr(r->value, "\"grouped\":true") != NULL;
         x->kafka_active += strcmp(state, "active") == 0;
         x->kafka_returned += strcmp(state, "returned") == 0;
 }
-
-static int produce(struct sink *s, const struct sink_record *rec, struct err *e)
-{
-        struct out *o = calloc(1, sizeof(*o));
-
-        o->opaque = rec->opaque;
-        if (rec->topic == SINK_EVENTS && memmem(rec->value, rec->value_len, "\"kind\":\"alarm\"", 14) &&
-            memmem(rec->value, rec->value_len, "\"limit_kind\"", 12))
-                o->value = strndup(rec->value, rec->value_len);
-        list_append(&T.out, &o->node);
-        if (!rt_timer_armed(&T.answer))
-                rt_timer_set(&T.sim.rt, &T.answer, 5000);
-        return 0;
-}
-
-static struct sink sink;
-
-static void on_answers(struct rt_timer *t)
-{
-        struct list *node;
-
-        while (!T.away && (node = list_take(&T.out))) {
-                struct out *o = list_entry(node, struct out, node);
-
-                arrive(o);
-                sink.up.on_report(sink.up.ctx, o->opaque, SINK_DELIVERED, NULL);
-                free(o->value);
-                free(o);
-        }
-        if (!T.away)
-                sink.up.on_reports_end(sink.up.ctx);
-}
-
-static void close_sink(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
-{
-        on_closed(ctx);
-}
-
-static const struct sink_ops sink_ops = {.produce = produce, .close = close_sink};
 
 /* ---- the source ---- */
 
@@ -295,9 +253,8 @@ static void stage_open(void)
 {
         struct err e;
 
-        T.answer = (struct rt_timer){.on_due = on_answers};
         T.notifier = (struct alarm_notifier){.tell = on_told};
-        if (agent_open(&T.agent, &T.sim.rt, &T.conf, &sink, &e) < 0)
+        if (agent_open(&T.agent, &T.sim.rt, &T.conf, &T.kafka.sink, &e) < 0)
                 fail_msg("%s", e.text);
         alarms_add_notifier(T.agent.alarms, &T.notifier);
         agent_start(&T.agent);
@@ -307,9 +264,8 @@ static void stage_init(uint64_t seed, int n_tags, int64_t every_us, double (*val
 {
         memset(&T, 0, sizeof(T));
         memset(&feed, 0, sizeof(feed));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/alarms-sim-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        temp_dir_init(&T.dir, "alarms_sim");
+        temp_dir_path(&T.dir, "spool.db", T.path);
         rt_sim_init(&T.sim, seed, INT64_C(1795428000) * S);
         T.sim.work_delay_us = 300000;
         T.n_tags = n_tags;
@@ -318,21 +274,18 @@ static void stage_init(uint64_t seed, int n_tags, int64_t every_us, double (*val
         T.high = 80;
         T.back = 75;
         T.times = calloc(TAGS_MAX, sizeof(*T.times));
-        list_init(&T.out);
-        sink.ops = &sink_ops;
+        fake_sink_init(&T.kafka, &T.sim.rt);
+        T.kafka.most = INT_MAX;
+        T.kafka.on_stored = on_stored;
         feed.begin_us = T.sim.now.mono_us;
-        for (int i = 0; i < 2; i++)
-                T.rules[i] = (struct rule_conf){.match = i ? "*/t777" : "*/*",
-                                                .name = i ? "worst" : NULL,
-                                                .kind = RULE_LIMITS,
-                                                .hihi = NAN,
-                                                .hi = T.high,
-                                                .lo = NAN,
-                                                .lolo = NAN,
-                                                .deadband = T.high - T.back,
-                                                .severity = i ? 900 : 500,
-                                                .severity_outer = i ? 900 : 500,
-                                                .ack_required = true};
+        for (int i = 0; i < 2; i++) {
+                T.rules[i] = rule_blank(RULE_LIMITS);
+                T.rules[i].hi = T.high;
+                T.rules[i].deadband = T.high - T.back;
+                T.rules[i].severity = T.rules[i].severity_outer = i ? 900 : 500;
+        }
+        T.rules[1].match = "*/t777";
+        T.rules[1].name = "worst";
         T.driver = (struct config_driver){&feed_ops, "feed", NULL};
         T.conf = (struct config){.gateway = "gw-7",
                                  .spool = {.path = T.path,
@@ -363,42 +316,26 @@ static void run_for(int64_t us)
 
 static void power_cut(void)
 {
-        struct list *node;
-
-        while ((node = list_take(&T.out))) {
-                struct out *o = list_entry(node, struct out, node);
-
-                free(o->value);
-                free(o);
-        }
+        fake_sink_cut(&T.kafka, NULL);
         agent_abandon(&T.agent);
         rt_sim_cut(&T.sim);
         stage_open();
 }
 
-static void kafka_away(bool away)
-{
-        T.away = away;
-        if (!away)
-                on_answers(&T.answer);
-}
-
 static void finish(void)
 {
-        char cmd[128];
-
         T.agent.on_stopped = NULL;
         assert_true(agent_close(&T.agent));
         rt_sim_fini(&T.sim);
+        fake_sink_fini(&T.kafka);
         free(T.times);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        assert_int_equal(system(cmd), 0);
+        temp_dir_fini(&T.dir);
 }
 
 /* Lets all that was handed over reach the disk and Kafka. */
 static void settle(void)
 {
-        kafka_away(false);
+        fake_sink_set_away(&T.kafka, false);
         feed.begin_us += (int64_t)1 << 50; /* nothing new */
         run_for(20 * (int64_t)S);
         assert_int_equal(feed.acked, feed.got);
@@ -478,7 +415,7 @@ static void test_kills(void **state)
                                 power_cut();
                                 cuts++;
                         } else if (dice < 0.5) {
-                                kafka_away(!T.away);
+                                fake_sink_set_away(&T.kafka, !T.kafka.away);
                         }
                 }
                 settle();
@@ -504,7 +441,7 @@ static void test_kills(void **state)
 static void test_latency(void **state)
 {
         stage_init(99, 5, S, wave);
-        kafka_away(true);
+        fake_sink_set_away(&T.kafka, true);
         run_for(3600 * (int64_t)S);
         assert_true(T.n_told > 40);
         qsort(T.latency_us, T.n_told, sizeof(*T.latency_us), by_size);
@@ -530,7 +467,7 @@ static void test_flood(void **state)
         T.conf.alarm_sections.alarms.n = 2;
         power_cut(); /* opens it with the rule of the worst */
         feed.begin_us = T.sim.now.mono_us;
-        kafka_away(true);
+        fake_sink_set_away(&T.kafka, true);
         run_for(9990000);
         assert_int_equal(T.worst_told, 900);
         assert_in_range(T.n_told, 11, 20);
@@ -598,8 +535,7 @@ static void learn_for(int64_t us)
         shift_at = INT64_MAX;
         stage_init(11, 5, S, steady);
         T.rules[0].kind = RULE_DEVIATION;
-        T.rules[0].hi = T.rules[0].limit = T.rules[0].deadband = T.rules[0].within = NAN;
-        T.rules[0].at_least = T.rules[0].at_most = T.rules[0].sigma = NAN;
+        T.rules[0].hi = T.rules[0].deadband = NAN;
         assert_int_equal(rules_schema.check(&T.rules[0], &key, &e), 0);
         power_cut(); /* opens it with this rule */
         run_for(us);

@@ -14,137 +14,78 @@
 
 #include <cmocka.h>
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
 #include "drivers/mqtt/redelivery.h"
 #include "drivers/sim/sim.h"
+#include "tests/lib/fake_sink.h"
+#include "tests/lib/temp_dir.h"
 
 enum { VALUES_MAX = 200000, SEQS_MAX = 4000000, WINDOW = 500, S = 1000000 };
 
 /* ---- Kafka, as seen from the far side ---- */
 
-struct out {
-        struct list node;
-        uint32_t opaque;
-        uint64_t seq; /* 0: an event or a heartbeat */
-        int64_t value;
-};
-
-struct fake_kafka {
-        struct sink sink; /* first */
-        struct rt *rt;
-        struct rt_timer timer;
-        struct list out;
-        bool away;
+struct log {
+        struct fake_sink sink; /* first */
         int retry_per_mille;
-        void (*on_closed)(void *ctx);
-        void *close_ctx;
 
         /* what consumers have seen, kept over cuts */
         uint8_t *times;   /* by seq of the samples lane */
         uint64_t *seq_of; /* by value of the feed: the seq it came under */
         uint64_t n_unique, n_again, n_events, last_seq;
         uint64_t again_since_cut;
-        bool was_cut;
+        bool was_cut, lost;
 };
 
-static int64_t number_after(const char *json, size_t len, const char *key)
+static enum sink_result judge(struct fake_sink *s, const struct fake_record *r)
 {
-        const char *at = memmem(json, len, key, strlen(key));
+        bool retry = r->topic == SINK_SAMPLES && rt_random(s->rt) * 1000 < ((struct log *)s)->retry_per_mille;
 
-        return at ? strtoll(at + strlen(key), NULL, 10) : -1;
-}
-
-static int fake_produce(struct sink *s, const struct sink_record *rec, struct err *e)
-{
-        struct fake_kafka *k = (struct fake_kafka *)s;
-        struct out *o = calloc(1, sizeof(*o));
-
-        o->opaque = rec->opaque;
-        o->value = -1;
-        if (rec->topic == SINK_SAMPLES) {
-                o->seq = (uint64_t)number_after(rec->value, rec->value_len, "\"seq\":");
-                if (memmem(rec->value, rec->value_len, "\"source\":\"feed\"", 15))
-                        o->value = number_after(rec->value, rec->value_len, "\"value\":");
-        }
-        list_append(&k->out, &o->node);
-        if (!rt_timer_armed(&k->timer))
-                rt_timer_set(k->rt, &k->timer, 5000);
-        return 0;
+        return retry ? SINK_RETRY : SINK_DELIVERED;
 }
 
 /* Stored in the log: what consumers see from now on. */
-static void store(struct fake_kafka *k, const struct out *o)
+static void on_stored(struct fake_sink *s, const struct fake_record *r)
 {
-        if (!o->seq) {
+        struct log *k = (struct log *)s;
+        int64_t value = strstr(r->value, "\"source\":\"feed\"") ? fake_record_number(r, "\"value\":") : -1;
+
+        if (r->topic != SINK_SAMPLES) {
                 k->n_events++;
                 return;
         }
-        assert_true(o->seq < SEQS_MAX);
-        if (k->times[o->seq]++) {
+        assert_true(r->seq < SEQS_MAX);
+        if (k->times[r->seq]++) {
                 assert_true(k->was_cut);
                 k->n_again++;
                 k->again_since_cut++;
         } else {
                 k->n_unique++;
         }
-        if (o->value >= 0) {
-                assert_true(o->value < VALUES_MAX);
-                if (k->seq_of[o->value])
-                        assert_int_equal(k->seq_of[o->value], o->seq);
-                k->seq_of[o->value] = o->seq;
+        if (value >= 0) {
+                assert_true(value < VALUES_MAX);
+                if (k->seq_of[value])
+                        assert_int_equal(k->seq_of[value], r->seq);
+                k->seq_of[value] = r->seq;
         }
 }
 
-static void on_answers(struct rt_timer *t)
+/* What was out at a power cut on our side is in the log or not, in order. */
+static bool survives(struct fake_sink *s, const struct fake_record *r)
 {
-        struct fake_kafka *k = list_entry(t, struct fake_kafka, timer);
-        struct list *node;
-        int n = 0;
+        struct log *k = (struct log *)s;
 
-        if (k->away)
-                return;
-        while (n++ < 300 && (node = list_take(&k->out))) {
-                struct out *o = list_entry(node, struct out, node);
-                bool retry = o->seq && rt_random(k->rt) * 1000 < k->retry_per_mille;
-
-                if (!retry)
-                        store(k, o);
-                k->sink.up.on_report(k->sink.up.ctx, o->opaque, retry ? SINK_RETRY : SINK_DELIVERED, "made up");
-                free(o);
-        }
-        k->sink.up.on_reports_end(k->sink.up.ctx);
-        if (!list_empty(&k->out))
-                rt_timer_set(k->rt, &k->timer, 5000);
+        k->lost |= s->away || rt_random(s->rt) < 0.01;
+        return !k->lost;
 }
 
-static void fake_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
+static void log_cut(struct log *k)
 {
-        on_closed(ctx);
-}
-
-static const struct sink_ops fake_ops = {.produce = fake_produce, .close = fake_close};
-
-/* A power cut on our side: what was out is in the log or not, in order. */
-static void fake_cut(struct fake_kafka *k)
-{
-        bool lost = false;
-        struct list *node;
-
-        while ((node = list_take(&k->out))) {
-                struct out *o = list_entry(node, struct out, node);
-
-                lost |= k->away || rt_random(k->rt) < 0.01;
-                if (!lost)
-                        store(k, o);
-                free(o);
-        }
+        k->lost = false;
+        fake_sink_cut(&k->sink, survives);
         assert_in_range(k->again_since_cut, 0, WINDOW);
         k->again_since_cut = 0;
         k->was_cut = true;
@@ -272,9 +213,10 @@ static const struct driver_ops feed_ops = {.kind = "feed",
 /* ---- the stage ---- */
 
 static struct {
-        char dir[64], path[96];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_sim sim;
-        struct fake_kafka kafka;
+        struct log kafka;
         struct config conf;
         struct config_driver drivers[2];
         struct sim_tag_conf sim_tag;
@@ -303,10 +245,8 @@ static void stage_open(void)
 {
         struct err e;
 
-        T.kafka.rt = &T.sim.rt;
-        T.kafka.timer = (struct rt_timer){.on_due = on_answers};
         memset(&T.last, 0, sizeof(T.last));
-        if (agent_open(&T.agent, &T.sim.rt, &T.conf, &T.kafka.sink, &e) < 0)
+        if (agent_open(&T.agent, &T.sim.rt, &T.conf, &T.kafka.sink.sink, &e) < 0)
                 fail_msg("%s", e.text);
         agent_start(&T.agent);
 }
@@ -315,12 +255,12 @@ static void stage_init(uint64_t seed, int64_t sources, int64_t period_us, uint64
 {
         memset(&T, 0, sizeof(T));
         memset(&feed, 0, sizeof(feed));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/river-sim-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        temp_dir_init(&T.dir, "river_sim");
+        temp_dir_path(&T.dir, "spool.db", T.path);
         rt_sim_init(&T.sim, seed, INT64_C(1795428000) * S);
-        T.kafka.sink.ops = &fake_ops;
-        list_init(&T.kafka.out);
+        fake_sink_init(&T.kafka.sink, &T.sim.rt);
+        T.kafka.sink.judge = judge;
+        T.kafka.sink.on_stored = on_stored;
         T.kafka.times = calloc(SEQS_MAX, 1);
         T.kafka.seq_of = calloc(VALUES_MAX, sizeof(uint64_t));
         T.sim_tag =
@@ -365,17 +305,10 @@ static void run_for(int64_t us)
 
 static void power_cut(void)
 {
-        fake_cut(&T.kafka);
+        log_cut(&T.kafka);
         agent_abandon(&T.agent);
         rt_sim_cut(&T.sim);
         stage_open();
-}
-
-static void kafka_away(bool away)
-{
-        T.kafka.away = away;
-        if (!away)
-                on_answers(&T.kafka.timer);
 }
 
 static void on_stopped(void *ctx)
@@ -390,7 +323,7 @@ static void finish(void)
 
         T.kafka.retry_per_mille = 0;
         T.sim.work_delay_us = 1000;
-        kafka_away(false);
+        fake_sink_set_away(&T.kafka.sink, false);
         feed.limit = feed.got;
         for (int i = 0; i < 7200 && feed.acked < feed.got; i++)
                 run_for(S);
@@ -403,19 +336,17 @@ static void finish(void)
                 rt_sim_run(&T.sim, T.sim.now.mono_us + S / 10, NULL, NULL);
         assert_true(T.stopped);
         assert_true(agent_close(&T.agent));
-        fake_cut(&T.kafka);
+        log_cut(&T.kafka);
         T.kafka.was_cut = false;
         rt_sim_fini(&T.sim);
 }
 
 static void release(void)
 {
-        char cmd[128];
-
+        fake_sink_fini(&T.kafka.sink);
         free(T.kafka.times);
         free(T.kafka.seq_of);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        assert_int_equal(system(cmd), 0);
+        temp_dir_fini(&T.dir);
 }
 
 /* ---- the plays ---- */
@@ -436,7 +367,7 @@ static void test_storms(void **state)
                                 power_cut();
                                 cuts++;
                         } else if (dice < 0.3) {
-                                kafka_away(!T.kafka.away);
+                                fake_sink_set_away(&T.kafka.sink, !T.kafka.sink.away);
                         } else if (dice < 0.4) {
                                 T.kafka.retry_per_mille = T.kafka.retry_per_mille ? 0 : 5;
                         } else if (dice < 0.5) {
@@ -518,7 +449,7 @@ static void test_reconfigured(void **state)
                         run_for((int64_t)(rt_random(&T.sim.rt) * S));
                         change(dice);
                         if (dice < 0.1)
-                                kafka_away(!T.kafka.away);
+                                fake_sink_set_away(&T.kafka.sink, !T.kafka.sink.away);
                         else if (dice < 0.2)
                                 T.kafka.retry_per_mille = T.kafka.retry_per_mille ? 0 : 5;
                         else if (dice < 0.3)
@@ -543,7 +474,7 @@ static void test_a_day_away(void **state)
 {
         stage_init(99, 300, 10 * S, 512 << 20, SPOOL_BLOCK);
         feed.limit = 1000;
-        kafka_away(true);
+        fake_sink_set_away(&T.kafka.sink, true);
         for (int hour = 0; hour < 24; hour++) {
                 run_for((int64_t)3600 * S);
                 if (hour == 7 || hour == 15)
@@ -564,7 +495,7 @@ static void test_drop_oldest(void **state)
 
         stage_init(5, 200, S, 8 << 20, SPOOL_DROP_OLDEST);
         feed.limit = VALUES_MAX - 1;
-        kafka_away(true);
+        fake_sink_set_away(&T.kafka.sink, true);
         run_for((int64_t)1800 * S);
         assert_true(T.last.dropped > 0);
         finish();
@@ -585,11 +516,11 @@ static void test_blocked_source_goes_on(void **state)
         power_cut(); /* opens it with that */
         feed.limit = VALUES_MAX - 1;
         feed.every_us = 1000;
-        kafka_away(true);
+        fake_sink_set_away(&T.kafka.sink, true);
         run_for(120 * (int64_t)S);
         assert_true(feed.paused);
         assert_in_range(feed.acked, 10000, VALUES_MAX / 2);
-        kafka_away(false);
+        fake_sink_set_away(&T.kafka.sink, false);
         for (int i = 0; i < 3600 && feed.acked < feed.limit; i++)
                 run_for(S);
         assert_int_equal(feed.acked, feed.limit);

@@ -12,29 +12,20 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "agent/base/err.h"
-#include "agent/base/rt_sim.h"
-#include "store/spool.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
 
 enum { SEEDS = 240, STEPS = 120, MOST = 400000, N_TAGS = 7 };
 
 struct world {
-        struct rt_sim sim;
+        struct fixture f;
         uint64_t seed;
-        char dir[64], path[96];
-        struct spool_conf conf;
-        struct tags *tags;
-        struct spool *spool;
-        struct spool_fetch fetch;
         struct spool_sync sync;
         bool fetching, syncing;
         uint64_t sync_seq; /* appended when the sync was asked */
@@ -77,44 +68,15 @@ static uint64_t below(struct world *w, uint64_t n)
         return next(w) % n;
 }
 
-static int64_t ask(sqlite3 *c, const char *sql)
-{
-        sqlite3_stmt *st;
-        int64_t v;
-
-        assert_int_equal(sqlite3_prepare_v2(c, sql, -1, &st, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-        v = sqlite3_column_int64(st, 0);
-        sqlite3_finalize(st);
-        return v;
-}
-
-static uint64_t file_bytes(const char *path)
-{
-        static const char *const suffix[] = {"", "-wal", "-shm"};
-        uint64_t sum = 0;
-        char name[128];
-        struct stat st;
-
-        for (int i = 0; i < 3; i++) {
-                snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
-                if (stat(name, &st) == 0)
-                        sum += (uint64_t)st.st_size;
-        }
-        return sum;
-}
-
 static void check(void *ctx)
 {
         struct world *w = ctx;
-        struct spool_counts c;
+        struct spool_counts c = fixture_counts(&w->f);
 
-        spool_counts(w->spool, &c);
-        assert_int_equal(c.accepted, c.delivered + c.held + c.dropped);
         assert_true(c.accepted <= w->n);
         assert_true(c.accepted >= w->durable);
         assert_true(c.acked_seq[SPOOL_SAMPLES] <= c.last_seq[SPOOL_SAMPLES]);
-        assert_true(file_bytes(w->path) <= w->conf.max_size_bytes);
+        assert_true(db_bytes(w->f.path) <= w->f.conf.max_size_bytes);
         assert_int_equal(c.events_accepted, c.events_delivered + c.events_held + c.events_dropped);
 }
 
@@ -125,22 +87,27 @@ static void check_file(struct world *w)
         sqlite3_stmt *st;
         sqlite3 *db;
 
-        spool_counts(w->spool, &c);
-        assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-        if (list_empty(&w->sim.works)) {
-                assert_int_equal(ask(db, "SELECT count(*) FROM reading WHERE seq > (SELECT acked_seq FROM cursor WHERE"
-                                         " lane='samples')"),
+        spool_counts(w->f.spool, &c);
+        assert_int_equal(sqlite3_open_v2(w->f.path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+        if (list_empty(&w->f.sim.works)) {
+                assert_int_equal(db_ask(w->f.path,
+                                        "SELECT count(*) FROM reading WHERE seq > (SELECT acked_seq FROM cursor WHERE"
+                                        " lane='samples')"),
                                  c.held);
-                assert_int_equal(ask(db, "SELECT coalesce(sum(n), 0) FROM dropped WHERE lane='samples'"), c.dropped);
-                assert_int_equal(ask(db, "SELECT count(*) FROM event WHERE seq > (SELECT acked_seq FROM cursor WHERE"
-                                         " lane='events')"),
+                assert_int_equal(db_ask(w->f.path, "SELECT coalesce(sum(n), 0) FROM dropped WHERE lane='samples'"),
+                                 c.dropped);
+                assert_int_equal(db_ask(w->f.path,
+                                        "SELECT count(*) FROM event WHERE seq > (SELECT acked_seq FROM cursor WHERE"
+                                        " lane='events')"),
                                  c.events_held);
         }
-        assert_int_equal(ask(db, "SELECT count(*) FROM dropped a, dropped b WHERE a.lane = b.lane AND a.first_seq <"
-                                 " b.first_seq AND a.last_seq >= b.first_seq"),
+        assert_int_equal(db_ask(w->f.path,
+                                "SELECT count(*) FROM dropped a, dropped b WHERE a.lane = b.lane AND a.first_seq <"
+                                " b.first_seq AND a.last_seq >= b.first_seq"),
                          0);
-        assert_int_equal(ask(db, "SELECT count(*) FROM reading r, dropped d WHERE d.lane = 'samples' AND r.seq BETWEEN"
-                                 " d.first_seq AND d.last_seq"),
+        assert_int_equal(db_ask(w->f.path,
+                                "SELECT count(*) FROM reading r, dropped d WHERE d.lane = 'samples' AND r.seq BETWEEN"
+                                " d.first_seq AND d.last_seq"),
                          0);
         assert_int_equal(sqlite3_prepare_v2(db, "SELECT seq, cast(value AS INTEGER) FROM reading WHERE flags & 64 = 0",
                                             -1, &st, NULL),
@@ -155,19 +122,14 @@ static void check_file(struct world *w)
         sqlite3_close(db);
 }
 
-static void open_spool(struct world *w)
+static void open_with_tags(struct world *w)
 {
-        struct spool_upcalls up = {.on_dropped = on_dropped, .ctx = w};
-        struct err e = {{0}};
-
-        w->tags = tags_new(100);
-        if (spool_open(&w->spool, &w->sim.rt, &w->conf, "gw-7", w->tags, &up, &e) < 0)
-                fail_msg("%s", e.text);
+        fixture_open(&w->f);
         for (uint32_t i = 0, at; i < N_TAGS; i++) {
                 char name[16];
 
                 snprintf(name, sizeof(name), "tag-%u", i);
-                assert_int_equal(tags_intern(w->tags, "press-1", name, "", "", "sim", &at), 0);
+                assert_int_equal(tags_intern(w->f.tags, "press-1", name, "", "", "sim", &at), 0);
                 assert_int_equal(at, i);
         }
         list_init(&w->sync.node);
@@ -183,18 +145,16 @@ static void cut(struct world *w)
         struct spool_counts c;
 
         n_cuts++;
-        rt_sim_cut(&w->sim);
-        spool_abandon(w->spool);
-        tags_free(w->tags);
-        open_spool(w);
-        spool_counts(w->spool, &c);
+        fixture_cut_power(&w->f);
+        open_with_tags(w);
+        spool_counts(w->f.spool, &c);
         assert_true(c.accepted >= w->durable);
         assert_true(c.accepted <= w->n);
-        assert_int_equal(spool_appended_seq(w->spool, SPOOL_SAMPLES), c.accepted);
+        assert_int_equal(spool_appended_seq(w->f.spool, SPOOL_SAMPLES), c.accepted);
         w->n = c.accepted;
         w->sent = c.acked_seq[SPOOL_SAMPLES];
-        for (uint32_t i = 0; i < tags_count(w->tags); i++)
-                w->last_ts_us[i] = tags_get(w->tags, i)->last_ts_us;
+        for (uint32_t i = 0; i < tags_count(w->f.tags); i++)
+                w->last_ts_us[i] = tags_get(w->f.tags, i)->last_ts_us;
         check_file(w);
 }
 
@@ -220,14 +180,14 @@ static void make_text(struct world *w, struct reading *r)
 
 static void append(struct world *w)
 {
-        bool heavy = w->heaviest && below(w, 3), thin = w->conf.when_full == SPOOL_THIN;
+        bool heavy = w->heaviest && below(w, 3), thin = w->f.conf.when_full == SPOOL_THIN;
         int rc;
 
         if (thin)
-                w->sim.now.wall_us += (int64_t)below(w, 40000000); /* minutes must pass */
+                w->f.sim.now.wall_us += (int64_t)below(w, 40000000); /* minutes must pass */
         for (uint64_t i = below(w, 300); i; i--) {
-                struct reading r = {.ts_us = w->sim.now.wall_us - (int64_t)below(w, 3000),
-                                    .arrival_us = w->sim.now.wall_us,
+                struct reading r = {.ts_us = w->f.sim.now.wall_us - (int64_t)below(w, 3000),
+                                    .arrival_us = w->f.sim.now.wall_us,
                                     .tag = (uint32_t)below(w, N_TAGS),
                                     .type = READING_I64};
 
@@ -236,16 +196,16 @@ static void append(struct world *w)
                 r.v.i64 = value;
                 if (heavy)
                         make_text(w, &r);
-                rc = spool_append(w->spool, &r);
+                rc = spool_append(w->f.spool, &r);
                 n_blocked += rc == SPOOL_E_FULL;
                 n_waited += rc == SPOOL_E_BUSY;
                 if (rc == 0) {
                         w->value[++w->n] = value;
                 } else {
-                        spool_refuse(w->spool, 1, "memory_full");
+                        spool_refuse(w->f.spool, 1, "memory_full");
                         w->value[++w->n] = 0;
                 }
-                assert_int_equal(spool_appended_seq(w->spool, SPOOL_SAMPLES), w->n);
+                assert_int_equal(spool_appended_seq(w->f.spool, SPOOL_SAMPLES), w->n);
         }
 }
 
@@ -253,7 +213,7 @@ static void refuse(struct world *w)
 {
         uint64_t n = below(w, 5);
 
-        spool_refuse(w->spool, n, below(w, 2) ? "memory_full" : "spool_full");
+        spool_refuse(w->f.spool, n, below(w, 2) ? "memory_full" : "spool_full");
         while (n--)
                 w->value[++w->n] = 0;
 }
@@ -265,7 +225,7 @@ static void sync_up(struct world *w)
         w->syncing = true;
         w->sync_seq = w->n;
         w->sync.on_durable = on_durable;
-        spool_sync(w->spool, &w->sync);
+        spool_sync(w->f.spool, &w->sync);
 }
 
 static int64_t value_of(const struct reading *r)
@@ -276,12 +236,12 @@ static int64_t value_of(const struct reading *r)
 static void pin(struct world *w, uint64_t seq)
 {
         w->pin = seq > w->pin ? seq : w->pin;
-        spool_pin(w->spool, SPOOL_SAMPLES, w->pin);
+        spool_pin(w->f.spool, SPOOL_SAMPLES, w->pin);
 }
 
 static void on_rows(struct spool_fetch *f)
 {
-        struct world *w = list_entry(f, struct world, fetch);
+        struct world *w = list_entry(f, struct world, f.fetch);
 
         w->fetching = false;
         assert_false(f->failed);
@@ -305,10 +265,10 @@ static void fetch(struct world *w)
         if (w->fetching || w->n_kafka == 64)
                 return;
         w->fetching = true;
-        w->fetch.on_rows = on_rows;
-        w->fetch.after_seq = w->sent;
-        pin(w, w->sent + w->fetch.most_rows);
-        spool_fetch(w->spool, &w->fetch);
+        w->f.fetch.on_rows = on_rows;
+        w->f.fetch.after_seq = w->sent;
+        pin(w, w->sent + w->f.fetch.most_rows);
+        spool_fetch(w->f.spool, &w->f.fetch);
 }
 
 static void ack(struct world *w)
@@ -317,7 +277,7 @@ static void ack(struct world *w)
 
         if (!n)
                 return;
-        spool_ack(w->spool, SPOOL_SAMPLES, w->kafka[n - 1]);
+        spool_ack(w->f.spool, SPOOL_SAMPLES, w->kafka[n - 1]);
         memmove(w->kafka, w->kafka + n, (size_t)(w->n_kafka - n) * sizeof(*w->kafka));
         w->n_kafka -= n;
 }
@@ -343,20 +303,20 @@ static void step(struct world *w)
                 ack(w);
                 break;
         case 13:
-                spool_append_event(w->spool, w->sim.now.wall_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
-                spool_ack(w->spool, SPOOL_EVENTS, below(w, spool_appended_seq(w->spool, SPOOL_EVENTS) + 1));
+                spool_append_event(w->f.spool, w->f.sim.now.wall_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
+                spool_ack(w->f.spool, SPOOL_EVENTS, below(w, spool_appended_seq(w->f.spool, SPOOL_EVENTS) + 1));
                 break;
         case 14:
-                w->sim.work_delay_us = (int64_t)(below(w, 10) ? below(w, 30000) : below(w, 3000000));
+                w->f.sim.work_delay_us = (int64_t)(below(w, 10) ? below(w, 30000) : below(w, 3000000));
                 break;
         default:
                 if (below(w, 3) == 0)
                         cut(w);
                 else if (w->n > w->sent && below(w, 2) && w->n_kafka)
-                        spool_dead_letter(w->spool, SPOOL_SAMPLES, w->kafka[w->n_kafka - 1], "too large");
+                        spool_dead_letter(w->f.spool, SPOOL_SAMPLES, w->kafka[w->n_kafka - 1], "too large");
         }
         check(w);
-        rt_sim_run(&w->sim, w->sim.now.mono_us + (int64_t)below(w, 40000), check, w);
+        rt_sim_run(&w->f.sim, w->f.sim.now.mono_us + (int64_t)below(w, 40000), check, w);
         if (below(w, 4) == 0)
                 check_file(w);
 }
@@ -366,81 +326,58 @@ static void finish(struct world *w)
         struct spool_counts c;
         uint64_t given = w->n;
 
-        w->sim.work_delay_us = 1000;
-        rt_sim_run(&w->sim, w->sim.now.mono_us + 60000000, check, w);
-        spool_counts(w->spool, &c);
+        w->f.sim.work_delay_us = 1000;
+        rt_sim_run(&w->f.sim, w->f.sim.now.mono_us + 60000000, check, w);
+        spool_counts(w->f.spool, &c);
         assert_int_equal(c.accepted, given);
         assert_false(c.failing);
         check_file(w);
-        rt_sim_cut(&w->sim);
-        assert_true(spool_close(w->spool));
-        tags_free(w->tags);
-        open_spool(w);
-        spool_counts(w->spool, &c);
+        fixture_close(&w->f);
+        open_with_tags(w);
+        spool_counts(w->f.spool, &c);
         assert_int_equal(c.accepted, given);
         check_file(w);
-        rt_sim_cut(&w->sim);
-        assert_true(spool_close(w->spool));
-        tags_free(w->tags);
+        fixture_close(&w->f);
 }
 
-static void clean(const char *path)
-{
-        struct dirent *d;
-        char name[400];
-        DIR *dir = opendir(path);
-
-        while ((d = readdir(dir)))
-                if (d->d_name[0] != '.') {
-                        snprintf(name, sizeof(name), "%s/%s", path, d->d_name);
-                        unlink(name);
-                }
-        closedir(dir);
-}
-
-static void run_seed(uint64_t seed, const char *dir)
+static void run_seed(uint64_t seed)
 {
         struct world *w = calloc(1, sizeof(*w));
 
         w->seed = seed;
         w->value = calloc(MOST, sizeof(*w->value));
         w->taken = calloc(MOST, sizeof(*w->taken));
-        snprintf(w->path, sizeof(w->path), "%s/spool.db", dir);
-        rt_sim_init(&w->sim, seed, 1795428000000000);
-        w->conf = (struct spool_conf){.path = w->path,
-                                      .max_size_bytes = 4 << 20,
-                                      .when_full = (int)below(w, 4),
-                                      .commit_interval_us = (int64_t)(10000 + below(w, 1000000)),
-                                      .keep_delivered_us = below(w, 2) ? 0 : 1000000,
-                                      .batch_rows = 100 + (int64_t)below(w, 1900),
-                                      .batch_bytes = 64 << 10,
-                                      .quarantine_bytes = 64 << 10};
-        spool_fetch_init(&w->fetch, SPOOL_SAMPLES, 1 + (uint32_t)below(w, 700), 1 << 16);
+        fixture_init(&w->f, "spool_sim", seed);
+        w->f.up = (struct spool_upcalls){.on_dropped = on_dropped, .ctx = w};
+        w->f.conf = (struct spool_conf){.path = w->f.path,
+                                        .max_size_bytes = 4 << 20,
+                                        .when_full = (int)below(w, 4),
+                                        .commit_interval_us = (int64_t)(10000 + below(w, 1000000)),
+                                        .keep_delivered_us = below(w, 2) ? 0 : 1000000,
+                                        .batch_rows = 100 + (int64_t)below(w, 1900),
+                                        .batch_bytes = 64 << 10,
+                                        .quarantine_bytes = 64 << 10};
+        spool_fetch_init(&w->f.fetch, SPOOL_SAMPLES, 1 + (uint32_t)below(w, 700), 1 << 16);
         w->heaviest = below(w, 2) ? 0 : 1 + below(w, 5900);
-        open_spool(w);
+        open_with_tags(w);
         for (int i = 0; i < STEPS; i++)
                 step(w);
         finish(w);
-        spool_fetch_fini(&w->fetch);
-        rt_sim_fini(&w->sim);
+        fixture_fini(&w->f);
         free(w->value);
         free(w->taken);
         free(w);
-        clean(dir);
 }
 
 static void every_seed_keeps_the_books(void **state)
 {
         const char *one = getenv("SPOOL_SIM_SEED");
-        char dir[] = "/tmp/test_spool_sim_XXXXXX";
 
-        assert_non_null(mkdtemp(dir));
         for (uint64_t seed = one ? strtoull(one, NULL, 10) : 1; seed <= (one ? strtoull(one, NULL, 10) : SEEDS);
              seed++) {
                 print_message("seed %lu\r", (unsigned long)seed);
-                run_seed(seed, dir);
+                run_seed(seed);
         }
-        rmdir(dir);
         print_message("\n%lu drops when full, %lu thinned, %lu blocked, %lu waits, %lu cuts\n",
                       (unsigned long)n_dropped_full, (unsigned long)n_thinned, (unsigned long)n_blocked,
                       (unsigned long)n_waited, (unsigned long)n_cuts);

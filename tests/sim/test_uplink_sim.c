@@ -13,13 +13,13 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/rt_sim.h"
+#include "tests/lib/fake_sink.h"
+#include "tests/lib/temp_dir.h"
 #include "uplink/uplink.h"
 
 enum { ROWS_MAX = 1000000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MAX = 4096, S = 1000000, MINUTE = 60 * S };
@@ -46,16 +46,8 @@ struct scenario {
         bool drops;          /* the disk is too small for the outage */
 };
 
-struct out {
-        uint32_t opaque;
-        enum sink_topic topic;
-        enum spool_lane lane;
-        uint64_t seq;
-        int64_t ts_us;
-};
-
 struct world {
-        struct sink sink; /* first */
+        struct fake_sink kafka; /* first */
         const struct scenario *sc;
         struct rt_sim sim;
         struct spool *spool;
@@ -63,11 +55,10 @@ struct world {
         struct uplink *uplink;
         struct spool_conf spool_conf;
         struct kafka_conf kafka_conf;
-        char path[64];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_timer feed, broker;
-        struct out out[OUT_MAX];
-        int n_out;
-        bool away, ending, stopped;
+        bool ending, stopped;
         int64_t away_until_us, start_us;
         uint8_t *times[SPOOL_LANES];   /* by seq: how often Kafka took it */
         uint8_t *dropped[SPOOL_LANES]; /* by seq: in the ledger */
@@ -94,20 +85,28 @@ static bool is_poison(const struct world *w, enum spool_lane lane, uint64_t seq)
 
 /* ---- Kafka ---- */
 
-static void took(struct world *w, const struct out *o)
+static enum spool_lane lane_of(const struct fake_record *o)
 {
-        assert_false(is_poison(w, o->lane, o->seq));
-        assert_false(w->dropped[o->lane][o->seq]);
-        w->n_again += w->times[o->lane][o->seq] != 0;
-        w->times[o->lane][o->seq]++;
-        if (o->topic == SINK_SAMPLES && o->ts_us > w->newest_us)
-                w->newest_us = o->ts_us;
-        if (o->lane == SPOOL_SAMPLES && o->seq > w->highest_taken)
+        return o->topic == SINK_EVENTS ? SPOOL_EVENTS : SPOOL_SAMPLES;
+}
+
+static void on_stored(struct fake_sink *k, const struct fake_record *o)
+{
+        struct world *w = (struct world *)k;
+        enum spool_lane lane = lane_of(o);
+
+        assert_false(is_poison(w, lane, o->seq));
+        assert_false(w->dropped[lane][o->seq]);
+        w->n_again += w->times[lane][o->seq] != 0;
+        w->times[lane][o->seq]++;
+        if (o->topic == SINK_SAMPLES && fake_record_number(o, ",\"ts_us\":") > w->newest_us)
+                w->newest_us = fake_record_number(o, ",\"ts_us\":");
+        if (lane == SPOOL_SAMPLES && o->seq > w->highest_taken)
                 w->highest_taken = o->seq;
 }
 
 /* What is new in a topic comes in the order of seq; what came before may come again, after a refusal or a cut. */
-static void check_order(struct world *w, const struct out *o, bool of_a)
+static void check_order(struct world *w, const struct fake_record *o, bool of_a)
 {
         if (w->produced[o->topic][o->seq])
                 return;
@@ -123,90 +122,71 @@ static bool is_within(const struct world *w, uint64_t bytes, uint64_t bytes_s)
         return !bytes_s || (double)bytes <= burst + s * (double)bytes_s + 1024;
 }
 
-static void check_pace(struct world *w, const struct out *o, const struct sink_record *rec)
+static void check_pace(struct world *w, const struct fake_record *o, const struct sink_record *rec)
 {
         uint64_t n = rec->key_len + rec->value_len + rec->headers_len;
 
-        w->bytes += o->lane == SPOOL_SAMPLES ? n : 0;
+        w->bytes += lane_of(o) == SPOOL_SAMPLES ? n : 0;
         w->backfill_bytes += o->topic == SINK_BACKFILL ? n : 0;
         assert_true(is_within(w, w->bytes, w->sc->rate_limit));
         assert_true(is_within(w, w->backfill_bytes, w->sc->backfill_rate_limit));
 }
 
-static int fake_produce(struct sink *s, const struct sink_record *rec, struct err *e)
+static int on_produce(struct fake_sink *k, const struct sink_record *rec, const struct fake_record *o)
 {
-        struct world *w = (struct world *)s;
-        char text[1024];
-        const char *seq, *ts;
-        struct out *o;
+        struct world *w = (struct world *)k;
 
-        if (rec->topic == SINK_STATUS)
-                return 0;
+        assert_int_not_equal(o->topic, SINK_STATUS);
         if ((int)rnd(w, 1000) < w->sc->full_permille)
                 return rnd(w, 2) ? SINK_E_FULL : SINK_E_RETRY;
-        assert_true(rec->value_len < sizeof(text));
-        memcpy(text, rec->value, rec->value_len);
-        text[rec->value_len] = '\0';
-        seq = strstr(text, ",\"seq\":");
-        ts = strstr(text, ",\"ts_us\":");
-        assert_true(seq && ts);
-        assert_true(w->n_out < OUT_MAX);
-        o = &w->out[w->n_out++];
-        *o = (struct out){.opaque = rec->opaque,
-                          .topic = rec->topic,
-                          .lane = rec->topic == SINK_EVENTS ? SPOOL_EVENTS : SPOOL_SAMPLES,
-                          .seq = strtoull(seq + 7, NULL, 10),
-                          .ts_us = strtoll(ts + 9, NULL, 10)};
+        assert_true(o->seq && fake_record_number(o, ",\"ts_us\":") >= 0);
+        assert_true(k->n_out < OUT_MAX);
         check_order(w, o, rec->key_len && rec->key[rec->key_len - 1] == 'a');
         check_pace(w, o, rec);
-        w->n_backfill += rec->topic == SINK_BACKFILL;
-        w->n_overtaken += rec->topic == SINK_BACKFILL && o->seq < w->highest_taken;
+        w->n_backfill += o->topic == SINK_BACKFILL;
+        w->n_overtaken += o->topic == SINK_BACKFILL && o->seq < w->highest_taken;
         return 0;
 }
 
-static void report(struct world *w, const struct out *o, const bool refused_topics[SINK_TOPICS])
+static void report(struct world *w, struct fake_record *o, bool poison)
 {
         enum sink_result result = SINK_DELIVERED;
         bool refused = w->sc->refuses_rights && w->sim.now.mono_us < w->start_us + 2 * (int64_t)MINUTE;
 
-        if (refused_topics[o->topic])
+        if (poison)
                 result = SINK_POISON;
-        else if ((int)rnd(w, 1000) < w->sc->retry_permille || (refused && o->lane == SPOOL_SAMPLES))
+        else if ((int)rnd(w, 1000) < w->sc->retry_permille || (refused && lane_of(o) == SPOOL_SAMPLES))
                 result = SINK_RETRY;
-        if (result == SINK_DELIVERED)
-                took(w, o);
-        w->sink.up.on_report(w->sink.up.ctx, o->opaque, result, result == SINK_DELIVERED ? NULL : "refused");
+        fake_sink_report(&w->kafka, o, result);
 }
 
 /* Some of what is out, any order; a batch (of a topic) that holds a poisoned record is refused as a whole. */
 static void report_some(struct world *w)
 {
-        struct out batch[OUT_MAX];
+        struct fake_record *batch[OUT_MAX];
         bool poison[SINK_TOPICS] = {false};
-        int n = 0, most = 1 + (int)rnd(w, (uint64_t)w->n_out);
+        int n = 0, most = 1 + (int)rnd(w, (uint64_t)w->kafka.n_out);
 
-        while (n < most && w->n_out) {
-                int i = (int)rnd(w, (uint64_t)w->n_out);
-
-                batch[n] = w->out[i];
-                w->out[i] = w->out[--w->n_out];
-                poison[batch[n].topic] |= is_poison(w, batch[n].lane, batch[n].seq);
+        while (n < most && w->kafka.n_out) {
+                batch[n] = fake_sink_take(&w->kafka, (int)rnd(w, (uint64_t)w->kafka.n_out));
+                poison[batch[n]->topic] |= is_poison(w, lane_of(batch[n]), batch[n]->seq);
                 n++;
         }
         for (int i = 0; i < n; i++)
-                report(w, &batch[i], poison);
-        w->sink.up.on_reports_end(w->sink.up.ctx);
+                report(w, batch[i], poison[batch[i]->topic]);
+        w->kafka.sink.up.on_reports_end(w->kafka.sink.up.ctx);
 }
 
 static void move_outage(struct world *w)
 {
         if (w->sim.now.mono_us < w->away_until_us)
                 return;
-        if (w->away)
+        if (w->kafka.away)
                 w->back_us = w->sim.now.mono_us;
-        w->away = !w->ending && (int)rnd(w, 100) < w->sc->outage_pct;
+        w->kafka.away = !w->ending && (int)rnd(w, 100) < w->sc->outage_pct;
         w->away_until_us = w->sim.now.mono_us + 10 * S + (int64_t)rnd(w, 120) * S;
-        w->sink.up.on_state(w->sink.up.ctx, !w->away, w->away ? "no broker answers" : "connected");
+        w->kafka.sink.up.on_state(w->kafka.sink.up.ctx, !w->kafka.away,
+                                  w->kafka.away ? "no broker answers" : "connected");
 }
 
 static void on_broker(struct rt_timer *t)
@@ -214,16 +194,10 @@ static void on_broker(struct rt_timer *t)
         struct world *w = list_entry(t, struct world, broker);
 
         move_outage(w);
-        if (!w->away && w->n_out)
+        if (!w->kafka.away && w->kafka.n_out)
                 report_some(w);
         rt_timer_set(&w->sim.rt, &w->broker, 5000 + (int64_t)rnd(w, 40000));
 }
-
-static void fake_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
-{
-}
-
-static const struct sink_ops fake_ops = {fake_produce, fake_close};
 
 /* ---- the source ---- */
 
@@ -296,12 +270,11 @@ static void open_fixture(struct world *w)
         if (spool_open(&w->spool, &w->sim.rt, &w->spool_conf, "gw-7", w->tags, &from_spool, &e) < 0)
                 fail_msg("%s", e.text);
         spool_counts(w->spool, &c);
-        w->sink.ops = &fake_ops;
         w->told = -1;
         w->open_us = w->back_us = w->sim.now.mono_us;
         w->bytes = w->backfill_bytes = 0;
         w->uplink = uplink_new(&w->sim.rt, &w->kafka_conf, &(struct uplink_identity){"gw-7", c.epoch}, w->spool,
-                               w->tags, &w->sink, &from_uplink);
+                               w->tags, &w->kafka.sink, &from_uplink);
         w->feed.on_due = on_feed;
         w->broker.on_due = on_broker;
         rt_timer_set(&w->sim.rt, &w->feed, 0);
@@ -309,13 +282,17 @@ static void open_fixture(struct world *w)
         uplink_kick(w->uplink);
 }
 
+static bool survives(struct fake_sink *k, const struct fake_record *o)
+{
+        struct world *w = (struct world *)k;
+
+        return !k->away && rnd(w, 2) && !is_poison(w, lane_of(o), o->seq);
+}
+
 /* What was out may have reached Kafka, and nobody was told. */
 static void cut(struct world *w)
 {
-        for (int i = 0; i < w->n_out; i++)
-                if (!w->away && rnd(w, 2) && !is_poison(w, w->out[i].lane, w->out[i].seq))
-                        took(w, &w->out[i]);
-        w->n_out = 0;
+        fake_sink_cut(&w->kafka, survives);
         assert_true(w->n_again <= w->n_again_allowed);
         w->n_again = 0;
         w->n_again_allowed = WINDOW + EVENT_WINDOW;
@@ -335,7 +312,7 @@ static void check_fresh(const struct world *w)
 {
         int64_t most_us = w->sc->fresh_s * (int64_t)S;
 
-        if (!most_us || w->away || w->ending || w->sim.now.mono_us - w->back_us < most_us)
+        if (!most_us || w->kafka.away || w->ending || w->sim.now.mono_us - w->back_us < most_us)
                 return;
         if (w->sim.now.wall_us - w->newest_us > most_us)
                 fail_msg("%s: %lld s after Kafka's return the newest reading is %lld s old", w->sc->name,
@@ -351,7 +328,7 @@ static void check(void *ctx)
 
         spool_counts(w->spool, &c);
         uplink_status(w->uplink, &up);
-        assert_int_equal(up.in_flight, w->n_out);
+        assert_int_equal(up.in_flight, w->kafka.n_out);
         check_fresh(w);
         assert_true(c.accepted == c.delivered + c.held + c.dropped);
         for (int i = 0; i < SPOOL_LANES; i++) {
@@ -373,39 +350,25 @@ static void on_stopped(void *ctx)
         ((struct world *)ctx)->stopped = true;
 }
 
-static void remove_files(struct world *w)
-{
-        DIR *dir = opendir(w->path);
-        struct dirent *entry;
-        char path[400];
-
-        assert_non_null(dir);
-        while ((entry = readdir(dir))) {
-                snprintf(path, sizeof(path), "%s/%s", w->path, entry->d_name);
-                unlink(path);
-        }
-        closedir(dir);
-        assert_int_equal(rmdir(w->path), 0);
-}
-
 static void set_up(struct world *w, const struct scenario *sc)
 {
-        static char db[80];
-
         memset(w, 0, sizeof(*w));
         w->sc = sc;
         rt_sim_init(&w->sim, sc->seed, INT64_C(1795428000000000));
         w->start_us = w->sim.now.mono_us;
-        snprintf(w->path, sizeof(w->path), "/tmp/uplink-sim-XXXXXX");
-        assert_non_null(mkdtemp(w->path));
-        snprintf(db, sizeof(db), "%s/s.db", w->path);
+        fake_sink_init(&w->kafka, &w->sim.rt);
+        w->kafka.answer_after_us = 0;
+        w->kafka.on_produce = on_produce;
+        w->kafka.on_stored = on_stored;
+        temp_dir_init(&w->dir, "uplink_sim");
+        temp_dir_path(&w->dir, "s.db", w->path);
         for (int i = 0; i < SPOOL_LANES; i++) {
                 w->times[i] = calloc(1, ROWS_MAX);
                 w->dropped[i] = calloc(1, ROWS_MAX);
         }
         for (int i = 0; i < SINK_TOPICS; i++)
                 w->produced[i] = calloc(1, ROWS_MAX);
-        w->spool_conf = (struct spool_conf){.path = db,
+        w->spool_conf = (struct spool_conf){.path = w->path,
                                             .max_size_bytes = sc->max_size,
                                             .commit_interval_us = S,
                                             .batch_rows = 2000,
@@ -445,10 +408,11 @@ static void end_fixture(struct world *w)
         assert_true(c.last_seq[SPOOL_SAMPLES] > 1000);
         assert_true(w->n_again <= w->n_again_allowed);
         uplink_free(w->uplink);
+        fake_sink_fini(&w->kafka);
         assert_true(spool_close(w->spool));
         tags_free(w->tags);
         rt_sim_fini(&w->sim);
-        remove_files(w);
+        temp_dir_fini(&w->dir);
         for (int i = 0; i < SPOOL_LANES; i++) {
                 free(w->times[i]);
                 free(w->dropped[i]);

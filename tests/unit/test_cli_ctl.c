@@ -17,9 +17,11 @@
 #include <cmocka.h>
 
 #include "agent/cli/ctl_client.h"
+#include "tests/lib/temp_dir.h"
 
 struct server {
-        char dir[32], path[64];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         int fd;
         const char *answer; /* in two writes, so that it arrives in pieces */
         char asked[256];
@@ -50,6 +52,7 @@ static void listen_at(struct server *s)
 {
         struct sockaddr_un a = {.sun_family = AF_UNIX};
 
+        assert_true(strlen(s->path) < sizeof(a.sun_path));
         strcpy(a.sun_path, s->path);
         s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(bind(s->fd, (struct sockaddr *)&a, sizeof(a)), 0);
@@ -60,10 +63,8 @@ static int setup(void **state)
 {
         struct server *s = calloc(1, sizeof(*s));
 
-        strcpy(s->dir, "/tmp/test_ctl_XXXXXX");
-        if (!mkdtemp(s->dir))
-                return -1;
-        snprintf(s->path, sizeof(s->path), "%s/millrace.sock", s->dir);
+        temp_dir_init(&s->dir, "ctl");
+        temp_dir_path(&s->dir, "millrace.sock", s->path);
         *state = s;
         return 0;
 }
@@ -72,8 +73,7 @@ static int teardown(void **state)
 {
         struct server *s = *state;
 
-        unlink(s->path);
-        rmdir(s->dir);
+        temp_dir_fini(&s->dir);
         free(s);
         return 0;
 }
@@ -154,7 +154,7 @@ static void test_long_path(void **state)
         json_t *reply;
         struct err e;
 
-        snprintf(deep, sizeof(deep), "%s/%0150d", s->dir, 7);
+        snprintf(deep, sizeof(deep), "%s/%0150d", s->dir.path, 7);
         assert_int_equal(mkdir(deep, 0700), 0);
         snprintf(link, sizeof(link), "%s/millrace.sock", deep);
         assert_int_equal(symlink(s->path, link), 0);
@@ -168,8 +168,6 @@ static void test_long_path(void **state)
         snprintf(path, sizeof(path), "%s/%0150d", deep, 8);
         assert_int_equal(ask(path, &reply, &e), -1);
         assert_non_null(strstr(e.text, "too long"));
-        unlink(link);
-        rmdir(deep);
 }
 
 int main(void)

@@ -4,31 +4,17 @@
  * The file: gateway gw-7, epoch 1; readings 1..6 of press-1/temp (odd) and press-1/note (even, text), one a second;
  * 1 and 2 are acknowledged and kept, 7 was refused, 8 is bad.
  */
-#include <dirent.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "agent/base/rt_sim.h"
 #include "agent/cli/cli.h"
-#include "store/spool.h"
-
-#define WALL_US 1795428000000000
-
-struct fixture {
-        struct rt_sim sim;
-        char dir[64], path[96];
-        struct tags *tags;
-        struct spool *spool;
-};
+#include "tests/lib/spool_fixture.h"
 
 static void append(struct fixture *h, uint32_t tag, const struct reading *like)
 {
@@ -37,7 +23,7 @@ static void append(struct fixture *h, uint32_t tag, const struct reading *like)
         r.tag = tag;
         r.ts_us = r.arrival_us = h->sim.now.wall_us;
         assert_int_equal(spool_append(h->spool, &r), 0);
-        rt_sim_run(&h->sim, h->sim.now.mono_us + 1000000, NULL, NULL);
+        fixture_run_for(h, 1000000);
 }
 
 static void fill(struct fixture *h)
@@ -59,29 +45,14 @@ static void fill(struct fixture *h)
 
 static int setup(void **state)
 {
-        static const struct spool_upcalls none = {0};
         struct fixture *h = calloc(1, sizeof(*h));
-        struct spool_conf conf = {.max_size_bytes = 64 << 20,
-                                  .commit_interval_us = 100000,
-                                  .keep_delivered_us = 3600000000,
-                                  .batch_rows = 1000,
-                                  .batch_bytes = 1 << 20,
-                                  .quarantine_bytes = 1 << 20};
-        struct err e;
 
-        strcpy(h->dir, "/tmp/test_cli_spool_XXXXXX");
-        if (!mkdtemp(h->dir))
-                return -1;
-        snprintf(h->path, sizeof(h->path), "%s/spool.db", h->dir);
-        conf.path = h->path;
-        rt_sim_init(&h->sim, 7, WALL_US);
-        h->tags = tags_new(100);
-        if (spool_open(&h->spool, &h->sim.rt, &conf, "gw-7", h->tags, &none, &e) < 0)
-                fail_msg("%s", e.text);
+        fixture_init(h, "cli_spool", 7);
+        h->conf.commit_interval_us = 100000;
+        h->conf.keep_delivered_us = 3600000000;
+        fixture_open(h);
         fill(h);
-        rt_sim_cut(&h->sim);
-        assert_true(spool_close(h->spool));
-        tags_free(h->tags);
+        fixture_close(h);
         *state = h;
         return 0;
 }
@@ -89,14 +60,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         struct fixture *h = *state;
-        DIR *d = opendir(h->dir);
-        struct dirent *entry;
 
-        while ((entry = readdir(d)))
-                unlinkat(dirfd(d), entry->d_name, 0);
-        closedir(d);
-        rmdir(h->dir);
-        rt_sim_fini(&h->sim);
+        fixture_fini(h);
         free(h);
         return 0;
 }
@@ -105,7 +70,7 @@ static int teardown(void **state)
 static int run(struct fixture *h, const char *const *words, char **text)
 {
         const char *argv[12] = {"millrace", "--spool", h->path};
-        struct cli c = {.now_us = WALL_US + 10000000, .lines = 10};
+        struct cli c = {.now_us = FIXTURE_WALL_US + 10000000, .lines = 10};
         struct err e;
         size_t len;
         int argc = 3, r;

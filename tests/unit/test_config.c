@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,6 +23,7 @@
 #include "drivers/modbus/modbus.h"
 #include "drivers/mqtt/mqtt.h"
 #include "drivers/serial/serial.h"
+#include "tests/lib/temp_dir.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 
@@ -445,60 +445,39 @@ static void test_notices(void **state)
 /* ---- files ---- */
 
 struct folder {
-        char path[64], main[96];
+        struct temp_dir dir;
+        char main[TEMP_PATH_MAX];
 };
 
-static void put_file(const char *folder, const char *name, const char *text)
+static void put_file(const struct folder *d, const char *name, const char *text)
 {
-        char path[200];
-        FILE *out;
+        char path[TEMP_PATH_MAX];
 
-        snprintf(path, sizeof(path), "%s/%s", folder, name);
-        out = fopen(path, "w");
-        assert_non_null(out);
-        fputs(text, out);
-        fclose(out);
+        temp_dir_write(temp_dir_path(&d->dir, name, path), text);
 }
 
-static void folder_make(struct folder *d)
+static void folder_init(struct folder *d)
 {
-        char sub[96];
+        char sub[TEMP_PATH_MAX];
 
-        strcpy(d->path, "/tmp/millrace-test-config-XXXXXX");
-        assert_non_null(mkdtemp(d->path));
-        snprintf(sub, sizeof(sub), "%s/conf.d", d->path);
-        assert_int_equal(mkdir(sub, 0755), 0);
-        snprintf(d->main, sizeof(d->main), "%s/m.yaml", d->path);
-}
-
-static void folder_remove(const struct folder *d, const char *const *names)
-{
-        char path[200];
-
-        for (; *names; names++) {
-                snprintf(path, sizeof(path), "%s/%s", d->path, *names);
-                remove(path);
-        }
-        snprintf(path, sizeof(path), "%s/conf.d", d->path);
-        rmdir(path);
-        assert_int_equal(rmdir(d->path), 0);
+        temp_dir_init(&d->dir, "config");
+        temp_dir_path(&d->dir, "m.yaml", d->main);
+        assert_int_equal(mkdir(temp_dir_path(&d->dir, "conf.d", sub), 0755), 0);
 }
 
 static void test_fragments(void **state)
 {
-        static const char *const names[] = {
-                "m.yaml", "conf.d/10-a.yaml", "conf.d/20-b.yaml", "conf.d/30-empty.yaml", "conf.d/ignored.txt", NULL};
         struct folder d;
         struct faults f = {.n = 0};
         struct config *c;
-        char expected[1000];
+        char expected[1200];
 
-        folder_make(&d);
-        put_file(d.path, "m.yaml", HEAD "sim:\n  - {name: s0, source: s, tags: [{tag: t}]}\n");
-        put_file(d.path, "conf.d/20-b.yaml", "sim:\n  - {name: s2, source: s, tags: [{tag: t}]}\n");
-        put_file(d.path, "conf.d/10-a.yaml", "site: p\nsim:\n  - {name: s1, source: s, tags: [{tag: t}]}\n");
-        put_file(d.path, "conf.d/30-empty.yaml", "# nothing yet\n");
-        put_file(d.path, "conf.d/ignored.txt", "site: q\n");
+        folder_init(&d);
+        put_file(&d, "m.yaml", HEAD "sim:\n  - {name: s0, source: s, tags: [{tag: t}]}\n");
+        put_file(&d, "conf.d/20-b.yaml", "sim:\n  - {name: s2, source: s, tags: [{tag: t}]}\n");
+        put_file(&d, "conf.d/10-a.yaml", "site: p\nsim:\n  - {name: s1, source: s, tags: [{tag: t}]}\n");
+        put_file(&d, "conf.d/30-empty.yaml", "# nothing yet\n");
+        put_file(&d, "conf.d/ignored.txt", "site: q\n");
         assert_int_equal(config_load(d.main, &c, &f), 0);
         assert_string_equal(c->site, "p");
         assert_int_equal(c->n_drivers, 3);
@@ -507,7 +486,7 @@ static void test_fragments(void **state)
         assert_string_equal(c->drivers[2].name, "s2");
         config_free(c);
 
-        put_file(d.path, "conf.d/20-b.yaml", "gateway: g\nspool: {}\nsim:\n  - {name: s0, source: s, tags: 1}\n");
+        put_file(&d, "conf.d/20-b.yaml", "gateway: g\nspool: {}\nsim:\n  - {name: s0, source: s, tags: 1}\n");
         assert_int_equal(config_load(d.main, &c, &f), -1);
         snprintf(expected, sizeof(expected),
                  "%s/conf.d/20-b.yaml:1:1: gateway: set twice, first in %s:1:1; allowed: in one file\n"
@@ -515,40 +494,38 @@ static void test_fragments(void **state)
                  "%s/conf.d/20-b.yaml:4:12: sim[2].name: \"s0\" is used twice, first in %s:5; allowed: each once\n"
                  "%s/conf.d/20-b.yaml:4:33: sim[2].tags: a single value is written here; allowed: a list of maps (- "
                  "key: value)\n",
-                 d.path, d.main, d.path, d.main, d.path, d.main, d.path);
+                 d.dir.path, d.main, d.dir.path, d.main, d.dir.path, d.main, d.dir.path);
         check_told(&f, expected);
         faults_fini(&f);
-        folder_remove(&d, names);
+        temp_dir_fini(&d.dir);
 }
 
 static void test_files_that_are_none(void **state)
 {
-        static const char *const names[] = {"m.yaml", "large.yaml", NULL};
         struct folder d;
         struct faults f = {.n = 0};
         struct config *c;
-        char expected[300], path[100], *large = mem_alloc((2 << 20) + 1);
+        char expected[300], path[TEMP_PATH_MAX], *large = mem_alloc((2 << 20) + 1);
 
-        folder_make(&d);
+        folder_init(&d);
         assert_int_equal(config_load(d.main, &c, &f), -1);
         snprintf(expected, sizeof(expected), "%s: can't be read: No such file or directory\n", d.main);
         check_told(&f, expected);
         faults_fini(&f);
 
-        assert_int_equal(config_load(d.path, &c, &f), -1);
-        snprintf(expected, sizeof(expected), "%s: can't be read: Is a directory\n", d.path);
+        assert_int_equal(config_load(d.dir.path, &c, &f), -1);
+        snprintf(expected, sizeof(expected), "%s: can't be read: Is a directory\n", d.dir.path);
         check_told(&f, expected);
         faults_fini(&f);
 
         memset(large, '#', 2 << 20);
-        put_file(d.path, "large.yaml", large);
+        put_file(&d, "large.yaml", large);
         free(large);
-        snprintf(path, sizeof(path), "%s/large.yaml", d.path);
-        assert_int_equal(config_load(path, &c, &f), -1);
+        assert_int_equal(config_load(temp_dir_path(&d.dir, "large.yaml", path), &c, &f), -1);
         snprintf(expected, sizeof(expected), "%s: the file is too large (1048577 bytes); allowed: 1 MiB\n", path);
         check_told(&f, expected);
         faults_fini(&f);
-        folder_remove(&d, names);
+        temp_dir_fini(&d.dir);
 }
 
 /* ---- bounds ---- */

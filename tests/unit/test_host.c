@@ -5,27 +5,21 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include <sqlite3.h>
-
 #include "agent/base/log.h"
-#include "agent/base/rt_sim.h"
 #include "agent/host.h"
-#include "tests/lib/told.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
+#include "tests/lib/transcript.h"
 
 enum { S = 1000000 };
 
 static struct {
-        struct rt_sim sim;
-        char dir[64], path[96];
-        struct tags *tags;
-        struct spool *spool;
+        struct fixture f;
         struct pipeline pipeline;
         struct host *host;
         const char *slow; /* this one does not end by itself */
@@ -48,14 +42,14 @@ static int fake_init(struct driver *d, struct err *e)
                 return err_set(e, "%s can't be made", d->name);
         d->priv = strdup(conf);
         d->host->recent(d, on_recent, NULL);
-        note("init %s.%s%s%s ", d->name, conf, d->before ? " after " : "",
-             d->before ? (const char *)d->before->priv : "");
+        transcript_add("init %s.%s%s%s ", d->name, conf, d->before ? " after " : "",
+                       d->before ? (const char *)d->before->priv : "");
         return 0;
 }
 
 static void fake_start(struct driver *d)
 {
-        note("start %s.%s%s ", d->name, (char *)d->priv, d->paused ? " paused" : "");
+        transcript_add("start %s.%s%s ", d->name, (char *)d->priv, d->paused ? " paused" : "");
         if (strstr(d->priv, "dead"))
                 d->host->link_down(d, "nobody answers");
         else
@@ -68,7 +62,7 @@ static void fake_pause(struct driver *d, bool on)
 
 static void fake_stop(struct driver *d)
 {
-        note("stop %s.%s ", d->name, (char *)d->priv);
+        transcript_add("stop %s.%s ", d->name, (char *)d->priv);
         if (T.slow && !strcmp(T.slow, d->name))
                 T.ending = d;
         else
@@ -77,7 +71,7 @@ static void fake_stop(struct driver *d)
 
 static void fake_fini(struct driver *d)
 {
-        note("fini %s.%s ", d->name, (char *)d->priv);
+        transcript_add("fini %s.%s ", d->name, (char *)d->priv);
         free(d->priv);
 }
 
@@ -90,55 +84,34 @@ static const struct driver_ops fake_ops = {.kind = "fake",
 
 /* ---- the house ---- */
 
-static void open_spool(void)
+static void open_host(void)
 {
-        struct spool_conf conf = {.path = T.path,
-                                  .max_size_bytes = 16 << 20,
-                                  .commit_interval_us = S,
-                                  .batch_rows = 1000,
-                                  .batch_bytes = 1 << 16,
-                                  .quarantine_bytes = 1 << 16};
-        struct err e;
-
-        T.tags = tags_new(100);
-        if (spool_open(&T.spool, &T.sim.rt, &conf, "gw", T.tags, &(struct spool_upcalls){.ctx = NULL}, &e) < 0)
-                fail_msg("%s", e.text);
-        pipeline_init(&T.pipeline, &T.sim.rt, T.tags, T.spool, NULL, NULL);
-        T.host = host_new(&T.sim.rt, &T.pipeline, T.spool, T.tags, "gw");
+        fixture_open(&T.f);
+        pipeline_init(&T.pipeline, &T.f.sim.rt, T.f.tags, T.f.spool, NULL, NULL);
+        T.host = host_new(&T.f.sim.rt, &T.pipeline, T.f.spool, T.f.tags, "gw-7");
 }
 
-static void close_spool(void)
+static void close_host(void)
 {
-        assert_true(spool_close(T.spool));
+        assert_true(spool_close(T.f.spool));
         host_free(T.host);
-        tags_free(T.tags);
+        fixture_leave(&T.f);
 }
 
 static int set_up(void **state)
 {
         memset(&T, 0, sizeof(T));
-        told[0] = '\0';
-        snprintf(T.dir, sizeof(T.dir), "/tmp/host-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
-        rt_sim_init(&T.sim, 1, INT64_C(1795428000) * S);
-        open_spool();
+        transcript[0] = '\0';
+        fixture_init(&T.f, "host", 1);
+        open_host();
         return 0;
 }
 
 static int tear_down(void **state)
 {
-        char cmd[128];
-
-        close_spool();
-        rt_sim_fini(&T.sim);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        return system(cmd);
-}
-
-static void run_for(int64_t us)
-{
-        rt_sim_run(&T.sim, T.sim.now.mono_us + us, NULL, NULL);
+        close_host();
+        fixture_fini(&T.f);
+        return 0;
 }
 
 static void add(const char *name, const char *conf)
@@ -150,12 +123,12 @@ static void add(const char *name, const char *conf)
 
 static void on_retired(void *ctx)
 {
-        note("retired ");
+        transcript_add("retired ");
 }
 
 static void on_stopped(void *ctx)
 {
-        note("stopped ");
+        transcript_add("stopped ");
 }
 
 /* ---- the plays ---- */
@@ -164,24 +137,19 @@ static void on_stopped(void *ctx)
 static void test_a_row_of_a_tag_that_is_not_there(void **state)
 {
         struct reading r = {.type = READING_F64, .mid = 7, .arrival_us = INT64_C(1795428000) * S};
-        sqlite3 *db;
 
         r.ts_us = r.arrival_us;
-        assert_int_equal(tags_intern(T.tags, "m", "v", "", "", "a", &r.tag), 0);
-        assert_int_equal(spool_append(T.spool, &r), 0);
-        assert_int_equal(spool_append(T.spool, &r), 0);
-        close_spool();
-        assert_int_equal(sqlite3_open(T.path, &db), SQLITE_OK);
-        if (sqlite3_exec(db, "UPDATE sample SET bits = bits | 1000000 << 2 WHERE seq = 1", NULL, NULL, NULL) !=
-            SQLITE_OK)
-                fail_msg("%s", sqlite3_errmsg(db));
-        sqlite3_close(db);
-        open_spool();
+        assert_int_equal(tags_intern(T.f.tags, "m", "v", "", "", "a", &r.tag), 0);
+        assert_int_equal(spool_append(T.f.spool, &r), 0);
+        assert_int_equal(spool_append(T.f.spool, &r), 0);
+        close_host();
+        db_run(T.f.path, "UPDATE sample SET bits = bits | 1000000 << 2 WHERE seq = 1");
+        open_host();
         add("a", "1");
         assert_int_equal(T.n_recent, 1); /* the other one */
         add("b", "1");
         assert_int_equal(T.n_recent, 1); /* another driver's */
-        told[0] = '\0';
+        transcript[0] = '\0';
 }
 
 static void test_one_is_replaced_while_others_go_on(void **state)
@@ -192,21 +160,21 @@ static void test_one_is_replaced_while_others_go_on(void **state)
         add("b", "1");
         add("c", "1");
         host_start(T.host);
-        run_for(S);
-        told[0] = '\0';
+        fixture_run_for(&T.f, S);
+        transcript[0] = '\0';
         host_retire(T.host, (const char *const[]){"b", "c", "nobody"}, 3, on_retired, NULL);
-        check_told("stop b.1 stop c.1 ");
-        run_for(S);
-        check_told("retired ");
+        transcript_expect("stop b.1 stop c.1 ");
+        fixture_run_for(&T.f, S);
+        transcript_expect("retired ");
         assert_int_equal(host_replace(T.host, &fake_ops, "b", "2", &e), 0);
-        check_told("init b.2 after 1 fini b.1 ");
+        transcript_expect("init b.2 after 1 fini b.1 ");
         host_remove(T.host, "c");
         host_remove(T.host, "c");
-        check_told("fini c.1 ");
+        transcript_expect("fini c.1 ");
         assert_int_equal(host_replace(T.host, &fake_ops, "d", "1", &e), 0);
-        check_told("init d.1 ");
-        run_for(S);
-        check_told("start b.2 start d.1 ");
+        transcript_expect("init d.1 ");
+        fixture_run_for(&T.f, S);
+        transcript_expect("start b.2 start d.1 ");
         assert_string_equal(host_driver(T.host, 0)->name, "a");
         assert_string_equal(host_driver(T.host, 1)->name, "b");
         assert_string_equal(host_driver(T.host, 2)->name, "d");
@@ -222,19 +190,19 @@ static void test_all_have_ended_before_one_begins(void **state)
         add("a", "1");
         add("b", "1");
         host_start(T.host);
-        run_for(S);
-        told[0] = '\0';
+        fixture_run_for(&T.f, S);
+        transcript[0] = '\0';
         T.slow = "a";
         host_retire(T.host, (const char *const[]){"a", "b"}, 2, on_retired, NULL);
-        run_for(10 * S);
-        check_told("stop a.1 stop b.1 ");
+        fixture_run_for(&T.f, 10 * S);
+        transcript_expect("stop a.1 stop b.1 ");
         T.ending->host->stopped(T.ending);
-        check_told(""); /* not from within a driver */
-        run_for(S);
-        check_told("retired ");
+        transcript_expect(""); /* not from within a driver */
+        fixture_run_for(&T.f, S);
+        transcript_expect("retired ");
         host_retire(T.host, NULL, 0, on_retired, NULL);
-        run_for(S);
-        check_told("retired ");
+        fixture_run_for(&T.f, S);
+        transcript_expect("retired ");
 }
 
 static void test_the_end_comes_first(void **state)
@@ -242,15 +210,15 @@ static void test_the_end_comes_first(void **state)
         add("a", "1");
         add("b", "1");
         host_start(T.host);
-        run_for(S);
-        told[0] = '\0';
+        fixture_run_for(&T.f, S);
+        transcript[0] = '\0';
         T.slow = "a";
         host_retire(T.host, (const char *const[]){"a"}, 1, on_retired, NULL);
         host_stop(T.host, on_stopped, NULL);
-        check_told("stop a.1 stop b.1 ");
+        transcript_expect("stop a.1 stop b.1 ");
         T.ending->host->stopped(T.ending);
-        run_for(S);
-        check_told("stopped ");
+        fixture_run_for(&T.f, S);
+        transcript_expect("stopped ");
 }
 
 static void test_one_that_can_not_be_made_is_missing(void **state)
@@ -259,16 +227,16 @@ static void test_one_that_can_not_be_made_is_missing(void **state)
 
         add("a", "1");
         host_start(T.host);
-        run_for(S);
+        fixture_run_for(&T.f, S);
         host_retire(T.host, (const char *const[]){"a"}, 1, on_retired, NULL);
-        run_for(S);
+        fixture_run_for(&T.f, S);
         assert_int_equal(host_replace(T.host, &fake_ops, "a", "bad", &e), -1);
         assert_string_equal(e.text, "a can't be made");
         assert_null(host_driver(T.host, 0));
-        told[0] = '\0';
+        transcript[0] = '\0';
         assert_int_equal(host_replace(T.host, &fake_ops, "a", "2", &e), 0);
-        run_for(S);
-        check_told("init a.2 start a.2 ");
+        fixture_run_for(&T.f, S);
+        transcript_expect("init a.2 start a.2 ");
 }
 
 static void test_a_new_one_waits_with_the_others(void **state)
@@ -279,11 +247,11 @@ static void test_a_new_one_waits_with_the_others(void **state)
         host_start(T.host);
         host_slow_acks(T.host, 3);
         host_pause(T.host, true);
-        run_for(S);
-        told[0] = '\0';
+        fixture_run_for(&T.f, S);
+        transcript[0] = '\0';
         assert_int_equal(host_add(T.host, &fake_ops, "b", "1", &e), 0);
-        run_for(S);
-        check_told("init b.1 start b.1 paused ");
+        fixture_run_for(&T.f, S);
+        transcript_expect("init b.1 start b.1 paused ");
         assert_true(host_driver(T.host, 1)->ack_slowdown == 3);
         host_pause(T.host, false);
         assert_false(host_driver(T.host, 1)->paused);

@@ -18,7 +18,7 @@
 #include "agent/base/err.h"
 #include "agent/rules/rules.h"
 #include "agent/rules/rules_engine.h"
-#include "tests/unit/rule_blank.h"
+#include "tests/lib/rule_blank.h"
 
 static const int64_t second_us = 1000000, wall_us = 1700000000000000;
 

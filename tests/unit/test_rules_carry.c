@@ -19,7 +19,7 @@
 
 #include "agent/base/err.h"
 #include "agent/rules/rules.h"
-#include "tests/unit/rule_blank.h"
+#include "tests/lib/rule_blank.h"
 
 enum { KINDS = 8, TAGS = 6, STEPS = 4000, S = 1000000 };
 

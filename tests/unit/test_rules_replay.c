@@ -14,6 +14,7 @@
 #include "agent/base/err.h"
 #include "agent/rules/learn.h"
 #include "agent/rules/rules_replay.h"
+#include "tests/lib/rule_blank.h"
 
 struct heard {
         char text[16384];
@@ -44,15 +45,13 @@ static void on_reading(void *ctx, const char *source, const char *tag, const str
 
 static struct rule_conf hi_rule(double hi)
 {
-        return (struct rule_conf){.match = "*/*",
-                                  .kind = RULE_LIMITS,
-                                  .hihi = NAN,
-                                  .hi = hi,
-                                  .lo = NAN,
-                                  .lolo = NAN,
-                                  .severity = 500,
-                                  .severity_outer = 800,
-                                  .ack_required = true};
+        struct rule_conf c = rule_blank(RULE_LIMITS);
+
+        c.hi = hi;
+        c.deadband = 0;
+        c.severity = 500;
+        c.severity_outer = 800;
+        return c;
 }
 
 /* `lines` end in \n. -1 and *e, or 0. */

@@ -71,55 +71,55 @@ static void lines_become_readings(void **state)
 {
         assert_int_equal(b.d.period_us, 0);
         serial_ops.start(&b.d);
-        check_told("up ");
+        transcript_expect("up ");
         say("ST,12.5kg\r\nUS,+007kg\r\n");
-        check_told("weight=12.5 stable=ST weight=7 stable=US ");
+        transcript_expect("weight=12.5 stable=ST weight=7 stable=US ");
         say("ST,1");
         say("3kg\r\n");
-        check_told("weight=13 stable=ST ");
+        transcript_expect("weight=13 stable=ST ");
         say("hello\r\n");
-        check_told("kept(hello) ");
+        transcript_expect("kept(hello) ");
         serial_ops.pause(&b.d, true);
         say("ST,2kg\r\n"); /* an instrument does not wait */
-        check_told("weight=2 stable=ST ");
+        transcript_expect("weight=2 stable=ST ");
         serial_ops.stop(&b.d);
-        check_told("stopped ");
+        transcript_expect("stopped ");
         assert_int_equal(bench_n_watched(&b), 0);
 }
 
 static void half_a_line_does_not_join_the_next(void **state)
 {
         serial_ops.start(&b.d);
-        check_told("up ");
+        transcript_expect("up ");
         say("ST,12");
         bench_pass(&b, 2 * SECOND);
-        check_told("kept(ST,12) ");
+        transcript_expect("kept(ST,12) ");
         say("ST,5kg\r\n");
-        check_told("weight=5 stable=ST ");
+        transcript_expect("weight=5 stable=ST ");
         bench_pass(&b, 10 * SECOND);
-        check_told("");
+        transcript_expect("");
 }
 
 static void unplugged(void **state)
 {
         serial_ops.start(&b.d);
         say("ST,1kg\r\nST,");
-        check_told("up weight=1 stable=ST ");
+        transcript_expect("up weight=1 stable=ST ");
         close(master);
         bench_turn(&b);
-        check_told("weight:not_connected stable:not_connected down ");
+        transcript_expect("weight:not_connected stable:not_connected down ");
         assert_int_equal(bench_n_watched(&b), 0);
         for (int i = 0; i < 3; i++) {
                 serial_ops.start(&b.d);
-                check_told("down "); /* the tags know already */
+                transcript_expect("down "); /* the tags know already */
         }
         plug();
         serial_ops.start(&b.d);
-        check_told("up ");
+        transcript_expect("up ");
         say("2kg\r\nST,3kg\r\n"); /* nothing of the old line is left */
-        check_told("kept(2kg) weight=3 stable=ST ");
+        transcript_expect("kept(2kg) weight=3 stable=ST ");
         bench_pass(&b, 10 * SECOND);
-        check_told("");
+        transcript_expect("");
 }
 
 static int next_fd(void)
@@ -141,8 +141,8 @@ static void a_thousand_times(void **state)
                 bench_turn(&b);
                 plug();
                 serial_ops.start(&b.d);
-                check_told(i ? "weight=1 stable=ST weight:not_connected stable:not_connected down up "
-                             : "up weight=1 stable=ST weight:not_connected stable:not_connected down up ");
+                transcript_expect(i ? "weight=1 stable=ST weight:not_connected stable:not_connected down up "
+                                    : "up weight=1 stable=ST weight:not_connected stable:not_connected down up ");
                 if (i == 0)
                         fd = next_fd();
         }
@@ -153,10 +153,10 @@ static void a_port_that_never_was(void **state)
 {
         conf.port = "/dev/null";
         serial_ops.start(&b.d);
-        check_told("weight:not_connected stable:not_connected down ");
+        transcript_expect("weight:not_connected stable:not_connected down ");
         conf.port = "/nonexistent";
         serial_ops.start(&b.d);
-        check_told("down ");
+        transcript_expect("down ");
 }
 
 static void heard(const char *expected)
@@ -177,9 +177,9 @@ static void questions_and_answers(void **state)
         serial_ops.poll(&b.d);
         heard("W\r\n");
         say("ST,1kg\r\n");
-        check_told("up weight=1 stable=ST ");
+        transcript_expect("up weight=1 stable=ST ");
         bench_pass(&b, SECOND);
-        check_told("");
+        transcript_expect("");
 
         serial_ops.poll(&b.d);
         heard("W\r\n");
@@ -187,17 +187,17 @@ static void questions_and_answers(void **state)
         heard("");
         assert_int_equal(b.d.n_overruns, 1);
         bench_pass(&b, SECOND);
-        check_told("weight:comm_failure stable:comm_failure ");
+        transcript_expect("weight:comm_failure stable:comm_failure ");
         serial_ops.poll(&b.d);
         heard("W\r\n");
         bench_pass(&b, SECOND);
-        check_told(""); /* told once */
+        transcript_expect(""); /* told once */
         assert_int_equal(b.d.n_errors, 2);
         say("ST,2kg\r\n");
-        check_told("weight=2 stable=ST ");
+        transcript_expect("weight=2 stable=ST ");
         serial_ops.poll(&b.d);
         bench_pass(&b, SECOND);
-        check_told("weight:comm_failure stable:comm_failure ");
+        transcript_expect("weight:comm_failure stable:comm_failure ");
 }
 
 static void noise_is_counted_but_not_all_kept(void **state)
@@ -205,7 +205,7 @@ static void noise_is_counted_but_not_all_kept(void **state)
         serial_ops.start(&b.d);
         for (int i = 0; i < 500; i++) {
                 say("noise\r\n");
-                told[0] = '\0';
+                transcript[0] = '\0';
         }
         assert_int_equal(b.d.n_malformed, 500);
         assert_int_equal(b.n_kept, 20);
@@ -223,25 +223,25 @@ static void no_room_for_readings(void **state)
         b.room = 0;
         say("ST,1kg\r\nST,2kg\r\nUS,");
         assert_int_equal(bench_n_watched(&b), 0);
-        check_told("up ");
+        transcript_expect("up ");
         bench_make_room(&b, SIZE_MAX);
-        check_told("weight=1 stable=ST weight=2 stable=ST ");
+        transcript_expect("weight=1 stable=ST weight=2 stable=ST ");
         say("3kg\r\n");
-        check_told("weight=3 stable=US ");
+        transcript_expect("weight=3 stable=US ");
 
         b.room = 0;
         say("ST,4kg\r\nST,5kg\r\n");
-        check_told("");
+        transcript_expect("");
         bench_pass(&b, SECOND);
-        check_told("dropped:weight=4 stable=ST dropped:weight=5 stable=ST ");
+        transcript_expect("dropped:weight=4 stable=ST dropped:weight=5 stable=ST ");
         say("ST,6kg\r\n");
-        check_told("dropped:weight=6 stable=ST ");
+        transcript_expect("dropped:weight=6 stable=ST ");
         bench_make_room(&b, SIZE_MAX);
         b.room = 0;
         say("ST,7kg\r\n");
-        check_told("");
+        transcript_expect("");
         serial_ops.stop(&b.d);
-        check_told("dropped:weight=7 stable=ST stopped ");
+        transcript_expect("dropped:weight=7 stable=ST stopped ");
 }
 
 static void no_room_for_tags(void **state)
@@ -250,7 +250,7 @@ static void no_room_for_tags(void **state)
         b.d.tags = tags_new(1);
         serial_ops.start(&b.d);
         say("ST,1kg\r\n");
-        check_told("up weight=1 ");
+        transcript_expect("up weight=1 ");
         assert_int_equal(b.d.n_untagged, 1);
 }
 

@@ -97,7 +97,7 @@ static void test_driver(void **state)
         assert_true(b.d.period_us == SECOND);
         assert_string_equal(tags_get(b.d.tags, 2)->source, "press-2");
         assert_string_equal(tags_get(b.d.tags, 2)->unit, "degC");
-        check_told("up ");
+        transcript_expect("up ");
         sim_ops.poll(&b.d);
         assert_int_equal(b.n_taken, 300);
         assert_int_equal(b.n_calls, 150); /* a source at a time */
@@ -108,9 +108,9 @@ static void test_driver(void **state)
         sim_ops.poll(&b.d);
         assert_int_equal(b.n_taken, 600);
         assert_int_equal(n_in_words, 600);
-        told[0] = '\0';
+        transcript[0] = '\0';
         sim_ops.stop(&b.d);
-        check_told("stopped ");
+        transcript_expect("stopped ");
         bench_fini(&b);
 }
 

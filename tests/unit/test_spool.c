@@ -1,13 +1,10 @@
 /*
  * test_spool: the spool against a real file, in virtual time.
  */
-#include <dirent.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,126 +12,22 @@
 
 #include <cmocka.h>
 
-#include "agent/base/rt_sim.h"
 #include "agent/base/text.h"
-#include "store/spool.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
 
-#define WALL_US 1795428000000000
-
-struct fixture {
-        struct rt_sim sim;
-        char dir[64], path[96];
-        struct spool_conf conf;
-        struct tags *tags;
-        struct spool *spool;
-        struct spool_upcalls up;
-        int n_room, n_committed, n_high, n_low, n_fault, n_works;
-        uint64_t dropped;
-        uint64_t most_bytes; /* of the files, seen at any commit's end */
-};
-
-static uint64_t file_bytes(const char *path)
-{
-        static const char *const suffix[] = {"", "-wal", "-shm"};
-        uint64_t sum = 0;
-        char name[128];
-        struct stat st;
-
-        for (int i = 0; i < 3; i++) {
-                snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
-                if (stat(name, &st) == 0)
-                        sum += (uint64_t)st.st_size;
-        }
-        return sum;
-}
-
-static void on_room(void *ctx)
-{
-        ((struct fixture *)ctx)->n_room++;
-}
-
-static void on_committed(void *ctx)
-{
-        ((struct fixture *)ctx)->n_committed++;
-}
-
-static void on_pressure(void *ctx, bool high)
-{
-        struct fixture *h = ctx;
-
-        (*(high ? &h->n_high : &h->n_low))++;
-}
-
-static void on_fault(void *ctx, const char *what)
-{
-        struct fixture *h = ctx;
-
-        (*(what ? &h->n_fault : &h->n_works))++;
-}
-
-static void on_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason)
-{
-        assert_int_equal(n, last_seq - first_seq + 1);
-        ((struct fixture *)ctx)->dropped += n;
-}
-
-static void open_spool(struct fixture *h)
-{
-        struct err e = {{0}};
-
-        h->tags = tags_new(1000);
-        if (spool_open(&h->spool, &h->sim.rt, &h->conf, "gw-7", h->tags, &h->up, &e) < 0)
-                fail_msg("%s", e.text);
-}
-
-static void leave(struct fixture *h)
-{
-        tags_free(h->tags);
-        h->tags = NULL;
-        h->spool = NULL;
-}
-
-static void close_spool(struct fixture *h)
-{
-        rt_sim_cut(&h->sim);
-        assert_true(spool_close(h->spool));
-        leave(h);
-}
-
-static void cut_power(struct fixture *h)
-{
-        rt_sim_cut(&h->sim);
-        spool_abandon(h->spool);
-        leave(h);
-}
-
-static void run_for(struct fixture *h, int64_t us)
-{
-        rt_sim_run(&h->sim, h->sim.now.mono_us + us, NULL, NULL);
-}
+/* The most the files ever were, seen at any commit's end. */
+static uint64_t most_bytes;
 
 static int setup(void **state)
 {
         struct fixture *h = calloc(1, sizeof(*h));
 
-        strcpy(h->dir, "/tmp/test_spool_XXXXXX");
-        assert_non_null(mkdtemp(h->dir));
-        snprintf(h->path, sizeof(h->path), "%s/spool.db", h->dir);
-        rt_sim_init(&h->sim, 7, WALL_US);
-        h->conf = (struct spool_conf){.path = h->path,
-                                      .max_size_bytes = 64 << 20,
-                                      .commit_interval_us = 1000000,
-                                      .keep_delivered_us = 3600000000,
-                                      .batch_rows = 2000,
-                                      .batch_bytes = 1 << 20,
-                                      .quarantine_bytes = 1 << 20};
-        h->up = (struct spool_upcalls){.on_room = on_room,
-                                       .on_committed = on_committed,
-                                       .on_pressure = on_pressure,
-                                       .on_fault = on_fault,
-                                       .on_dropped = on_dropped,
-                                       .ctx = h};
-        open_spool(h);
+        fixture_init(h, "spool", 7);
+        h->conf.keep_delivered_us = 3600000000;
+        h->conf.quarantine_bytes = 1 << 20;
+        most_bytes = 0;
+        fixture_open(h);
         *state = h;
         return 0;
 }
@@ -142,21 +35,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         struct fixture *h = *state;
-        struct dirent *d;
-        char name[400];
-        DIR *dir;
 
         if (h->spool)
-                close_spool(h);
-        rt_sim_fini(&h->sim);
-        dir = opendir(h->dir);
-        while ((d = readdir(dir)))
-                if (d->d_name[0] != '.') {
-                        snprintf(name, sizeof(name), "%s/%s", h->dir, d->d_name);
-                        unlink(name);
-                }
-        closedir(dir);
-        rmdir(h->dir);
+                fixture_close(h);
+        fixture_fini(h);
         free(h);
         return 0;
 }
@@ -177,22 +59,6 @@ static int put(struct fixture *h, const char *source, double v)
         return spool_append(h->spool, &r);
 }
 
-/* Asks the file itself, past everything the spool keeps in memory. */
-static int64_t ask(struct fixture *h, const char *sql)
-{
-        sqlite3 *c;
-        sqlite3_stmt *st;
-        int64_t v;
-
-        assert_int_equal(sqlite3_open_v2(h->path, &c, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_prepare_v2(c, sql, -1, &st, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-        v = sqlite3_column_int64(st, 0);
-        sqlite3_finalize(st);
-        sqlite3_close(c);
-        return v;
-}
-
 static void check_counts(struct fixture *h, uint64_t accepted, uint64_t delivered, uint64_t held, uint64_t dropped)
 {
         struct spool_counts c;
@@ -202,10 +68,11 @@ static void check_counts(struct fixture *h, uint64_t accepted, uint64_t delivere
         assert_int_equal(c.delivered, delivered);
         assert_int_equal(c.held, held);
         assert_int_equal(c.dropped, dropped);
-        assert_int_equal(ask(h, "SELECT count(*) FROM reading WHERE seq > (SELECT acked_seq FROM cursor WHERE lane = "
+        assert_int_equal(db_ask(h->path,
+                                "SELECT count(*) FROM reading WHERE seq > (SELECT acked_seq FROM cursor WHERE lane = "
                                 "'samples')"),
                          held);
-        assert_int_equal(ask(h, "SELECT coalesce(sum(n), 0) FROM dropped WHERE lane = 'samples'"), dropped);
+        assert_int_equal(db_ask(h->path, "SELECT coalesce(sum(n), 0) FROM dropped WHERE lane = 'samples'"), dropped);
 }
 
 struct waiter {
@@ -225,10 +92,10 @@ static void commit(struct fixture *h)
         list_init(&w.q.node);
         spool_sync(h->spool, &w.q);
         for (int i = 0; i < 1000 && !w.n; i++)
-                run_for(h, 1000);
+                fixture_run_for(h, 1000);
         assert_int_equal(w.n, 1);
-        if (file_bytes(h->path) > h->most_bytes)
-                h->most_bytes = file_bytes(h->path);
+        if (db_bytes(h->path) > most_bytes)
+                most_bytes = db_bytes(h->path);
 }
 
 static int n_fetched;
@@ -245,7 +112,7 @@ static void fetch(struct fixture *h, struct spool_fetch *f, uint64_t after)
         f->on_rows = on_rows;
         f->after_seq = after;
         spool_fetch(h->spool, f);
-        run_for(h, h->sim.work_delay_us + 1);
+        fixture_run_for(h, h->sim.work_delay_us + 1);
         assert_int_equal(n_fetched, before + 1);
 }
 
@@ -269,11 +136,11 @@ static void an_append_comes_back(void **state)
         fetch(h, &f, 1);
         assert_int_equal(f.n_rows, 0);
         spool_ack(h->spool, SPOOL_SAMPLES, 1);
-        run_for(h, 2000000);
+        fixture_run_for(h, 2000000);
         check_counts(h, 1, 1, 0, 0);
         spool_fetch_fini(&f);
-        close_spool(h);
-        open_spool(h);
+        fixture_close(h);
+        fixture_open(h);
         check_counts(h, 1, 1, 0, 0);
         assert_int_equal(tags_count(h->tags), 1);
         assert_int_equal(put(h, "press-1", 1), 0);
@@ -338,10 +205,11 @@ static void every_type_comes_back_as_it_was(void **state)
                         assert_memory_equal(&r->v, &in[i].v, 8);
         }
         spool_fetch_fini(&f);
-        assert_int_equal(ask(h,
-                             "SELECT count(*) FROM readings WHERE source = 'press-1' AND tag = 'temp' AND NOT delivered"
-                             " AND time LIKE '2026-11-23T%Z'"),
-                         8);
+        assert_int_equal(
+                db_ask(h->path,
+                       "SELECT count(*) FROM readings WHERE source = 'press-1' AND tag = 'temp' AND NOT delivered"
+                       " AND time LIKE '2026-11-23T%Z'"),
+                8);
 }
 
 static void a_large_text_comes_alone(void **state)
@@ -389,8 +257,8 @@ static void a_tags_time_only_grows(void **state)
         r.flags = READING_HISTORICAL;
         spool_append(h->spool, &r);
         commit(h);
-        cut_power(h);
-        open_spool(h);
+        fixture_cut_power(h);
+        fixture_open(h);
         r.flags = 0;
         r.ts_us = at;
         spool_append(h->spool, &r);
@@ -405,8 +273,8 @@ static void a_tags_time_only_grows(void **state)
         assert_int_equal(f.rows[3].r.arrival_us, at);
         assert_int_equal(f.rows[4].r.ts_us, at - 5000000);
         assert_int_equal(f.rows[5].r.ts_us, at + 4);
-        close_spool(h); /* now from the tag table */
-        open_spool(h);
+        fixture_close(h); /* now from the tag table */
+        fixture_open(h);
         assert_int_equal(tags_get(h->tags, 0)->last_ts_us, at + 4);
         spool_fetch_fini(&f);
 }
@@ -417,9 +285,9 @@ static void the_interval_commits_and_a_sync_at_once(void **state)
         struct waiter w = {.q.on_durable = on_durable}, late = {.q.on_durable = on_durable};
 
         put(h, "press-1", 1);
-        run_for(h, 900000);
+        fixture_run_for(h, 900000);
         assert_int_equal(h->n_committed, 0);
-        run_for(h, 200000);
+        fixture_run_for(h, 200000);
         assert_int_equal(h->n_committed, 1);
 
         h->sim.work_delay_us = 50000;
@@ -429,19 +297,19 @@ static void the_interval_commits_and_a_sync_at_once(void **state)
         spool_sync(h->spool, &w.q);
         put(h, "press-1", 3);
         spool_sync(h->spool, &late.q); /* behind the one in flight */
-        run_for(h, 51000);
+        fixture_run_for(h, 51000);
         assert_int_equal(w.n, 1);
         assert_int_equal(late.n, 0);
-        run_for(h, 51000);
+        fixture_run_for(h, 51000);
         assert_int_equal(late.n, 1);
         spool_sync(h->spool, &w.q); /* nothing to wait for: still told, but not from within the call */
         assert_int_equal(w.n, 1);
-        run_for(h, 1);
+        fixture_run_for(h, 1);
         assert_int_equal(w.n, 2);
         put(h, "press-1", 4);
         spool_sync(h->spool, &w.q);
         spool_sync_cancel(&w.q);
-        run_for(h, 200000);
+        fixture_run_for(h, 200000);
         assert_int_equal(w.n, 2);
         check_counts(h, 4, 0, 4, 0);
 }
@@ -460,15 +328,16 @@ static void a_full_batch_says_busy_then_room(void **state)
         spool_refuse(h->spool, 1, "memory_full");
         spool_refuse(h->spool, 1, "memory_full");
         assert_int_equal(h->n_room, 0);
-        run_for(h, 60000);
+        fixture_run_for(h, 60000);
         assert_int_equal(h->n_room, 1);
         assert_true(spool_has_room(h->spool, 2000, 0));
         assert_int_equal(put(h, "press-1", 1), 0);
         commit(h);
         check_counts(h, 4003, 0, 4001, 2);
-        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE first_seq = 4001 AND last_seq = 4002 AND n = 2"),
-                         1);
-        assert_int_equal(h->dropped, 2);
+        assert_int_equal(
+                db_ask(h->path, "SELECT count(*) FROM dropped WHERE first_seq = 4001 AND last_seq = 4002 AND n = 2"),
+                1);
+        assert_int_equal(h->n_dropped, 2);
 }
 
 static void the_watermark_steps_over_what_was_dropped(void **state)
@@ -482,20 +351,20 @@ static void the_watermark_steps_over_what_was_dropped(void **state)
         spool_refuse(h->spool, 2, "memory_full"); /* 9..10 join */
         put(h, "press-1", 11);
         commit(h);
-        assert_int_equal(ask(h, "SELECT count(*) FROM dropped"), 1);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dropped"), 1);
         spool_ack(h->spool, SPOOL_SAMPLES, 4);
-        run_for(h, 2000000);
+        fixture_run_for(h, 2000000);
         check_counts(h, 11, 4, 2, 5);
         spool_ack(h->spool, SPOOL_SAMPLES, 5);
-        run_for(h, 2000000);
+        fixture_run_for(h, 2000000);
         check_counts(h, 11, 5, 1, 5);
-        assert_int_equal(ask(h, "SELECT acked_seq FROM cursor WHERE lane = 'samples'"), 10);
-        cut_power(h);
-        open_spool(h);
+        assert_int_equal(db_ask(h->path, "SELECT acked_seq FROM cursor WHERE lane = 'samples'"), 10);
+        fixture_cut_power(h);
+        fixture_open(h);
         check_counts(h, 11, 5, 1, 5);
         spool_ack(h->spool, SPOOL_SAMPLES, 3);    /* never back */
         spool_ack(h->spool, SPOOL_SAMPLES, 4000); /* nor beyond what there is */
-        run_for(h, 2000000);
+        fixture_run_for(h, 2000000);
         check_counts(h, 11, 6, 0, 5);
 }
 
@@ -511,17 +380,18 @@ static void a_poisoned_row_is_set_aside(void **state)
         spool_dead_letter(h->spool, SPOOL_SAMPLES, 3, "too large");
         spool_dead_letter(h->spool, SPOOL_EVENTS, 1, "too large");
         spool_ack(h->spool, SPOOL_SAMPLES, 4);
-        run_for(h, 2000000);
+        fixture_run_for(h, 2000000);
         check_counts(h, 5, 3, 1, 1);
         spool_counts(h->spool, &c);
         assert_int_equal(c.dead_lettered, 2);
         assert_int_equal(c.events_dropped, 1);
         assert_int_equal(c.events_held, 0);
-        assert_int_equal(ask(h,
-                             "SELECT count(*) FROM dead_letter WHERE lane = 'samples' AND seq = 3 AND value = 2.0 AND"
-                             " reason = 'too large'"),
-                         1);
-        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE reason = 'dead_letter'"), 2);
+        assert_int_equal(
+                db_ask(h->path,
+                       "SELECT count(*) FROM dead_letter WHERE lane = 'samples' AND seq = 3 AND value = 2.0 AND"
+                       " reason = 'too large'"),
+                1);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dropped WHERE reason = 'dead_letter'"), 2);
 }
 
 static void delivered_rows_stay_a_while_then_go(void **state)
@@ -533,15 +403,15 @@ static void delivered_rows_stay_a_while_then_go(void **state)
                 if (i % 1000 == 999)
                         commit(h);
         }
-        close_spool(h); /* saves tag times: rows may go */
-        open_spool(h);
+        fixture_close(h); /* saves tag times: rows may go */
+        fixture_open(h);
         spool_ack(h->spool, SPOOL_SAMPLES, 70000);
-        run_for(h, 5000000);
-        assert_int_equal(ask(h, "SELECT count(*) FROM reading"), 70000);
-        run_for(h, 3600000000);
+        fixture_run_for(h, 5000000);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading"), 70000);
+        fixture_run_for(h, 3600000000);
         put(h, "press-1", 1);
-        run_for(h, 10000000);
-        assert_int_equal(ask(h, "SELECT count(*) FROM reading"), 65535); /* for redeliveries */
+        fixture_run_for(h, 10000000);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading"), 65535); /* for redeliveries */
         check_counts(h, 70001, 70000, 1, 0);
 }
 
@@ -551,10 +421,10 @@ static void flood(struct fixture *h, int policy)
         static char text[700];
         struct reading r;
 
-        cut_power(h);
+        fixture_cut_power(h);
         h->conf.when_full = policy;
         h->conf.max_size_bytes = 4 << 20;
-        open_spool(h);
+        fixture_open(h);
         r = reading(h, "press-1", 0);
         memset(text, 'x', sizeof(text));
         r.type = READING_TEXT;
@@ -566,7 +436,7 @@ static void flood(struct fixture *h, int policy)
                         spool_refuse(h->spool, 1, "spool_full");
                 if (i % 100 == 99) {
                         commit(h);
-                        assert_true(file_bytes(h->path) <= h->conf.max_size_bytes);
+                        assert_true(db_bytes(h->path) <= h->conf.max_size_bytes);
                 }
         }
 }
@@ -582,13 +452,13 @@ static void full_drops_the_oldest_but_for_pinned(void **state)
         assert_true(c.dropped > 3000);
         assert_int_equal(c.accepted, 12000);
         check_counts(h, 12000, 0, c.held, c.dropped);
-        assert_int_equal(ask(h, "SELECT count(*) FROM dropped"), 1);
-        assert_int_equal(ask(h, "SELECT max(seq) FROM reading"), 12000);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dropped"), 1);
+        assert_int_equal(db_ask(h->path, "SELECT max(seq) FROM reading"), 12000);
         assert_int_equal(h->n_high, 1);
-        assert_int_equal(h->dropped, c.dropped);
-        assert_true(h->most_bytes > 5 << 19);
+        assert_int_equal(h->n_dropped, c.dropped);
+        assert_true(most_bytes > 5 << 19);
         spool_ack(h->spool, SPOOL_SAMPLES, 12000);
-        run_for(h, 5000000);
+        fixture_run_for(h, 5000000);
         check_counts(h, 12000, c.held, 0, c.dropped);
         assert_int_equal(h->n_low, 1);
 }
@@ -602,7 +472,7 @@ static void full_drops_the_newest(void **state)
         spool_counts(h->spool, &c);
         assert_true(c.dropped > 3000);
         check_counts(h, 12000, 0, c.held, c.dropped);
-        assert_int_equal(ask(h, "SELECT min(seq) FROM reading"), 1);
+        assert_int_equal(db_ask(h->path, "SELECT min(seq) FROM reading"), 1);
 }
 
 static void full_blocks_until_there_is_room(void **state)
@@ -616,16 +486,16 @@ static void full_blocks_until_there_is_room(void **state)
         assert_true(c.dropped > 3000);
         assert_false(c.failing);
         check_counts(h, 12000, 0, c.held, c.dropped);
-        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE reason <> 'spool_full'"), 0);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dropped WHERE reason <> 'spool_full'"), 0);
         assert_int_equal(put(h, "press-1", 1), SPOOL_E_FULL);
         assert_false(spool_has_room(h->spool, 1, 0));
         before = h->n_room;
         spool_ack(h->spool, SPOOL_SAMPLES, c.held / 20); /* not under low water yet */
-        run_for(h, 5000000);
+        fixture_run_for(h, 5000000);
         assert_int_equal(h->n_room, before);
         assert_int_equal(put(h, "press-1", 1), SPOOL_E_FULL);
         spool_ack(h->spool, SPOOL_SAMPLES, c.held);
-        run_for(h, 5000000);
+        fixture_run_for(h, 5000000);
         assert_int_equal(h->n_room, before + 1);
         assert_int_equal(put(h, "press-1", 1), 0);
 }
@@ -650,7 +520,7 @@ static void room_comes_back_however_the_acks_come(void **state)
                         commit(h);
                 }
                 spool_ack(h->spool, SPOOL_SAMPLES, c.last_seq[SPOOL_SAMPLES]);
-                run_for(h, 10000000);
+                fixture_run_for(h, 10000000);
                 r.len = 100 + 20 * (uint32_t)i;
                 assert_true(spool_has_room(h->spool, 1, r.len));
                 for (int n = 0; spool_has_room(h->spool, 1, r.len); n++) {
@@ -675,14 +545,14 @@ static void events_have_a_share_of_their_own(void **state)
                 spool_append_event(h->spool, i, "alarm", 700, i % 2 ? SPOOL_NO_TAG : 0, body, sizeof(body));
                 if (i % 10 == 9) {
                         commit(h);
-                        assert_true(file_bytes(h->path) <= h->conf.max_size_bytes);
+                        assert_true(db_bytes(h->path) <= h->conf.max_size_bytes);
                 }
         }
         spool_counts(h->spool, &c);
         assert_int_equal(c.events_accepted, 1000);
         assert_true(c.events_held > 100 && c.events_dropped > 100);
-        assert_int_equal(ask(h, "SELECT count(*) FROM event"), c.events_held);
-        assert_int_equal(ask(h, "SELECT sum(n) FROM dropped WHERE lane = 'events'"), c.events_dropped);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM event"), c.events_held);
+        assert_int_equal(db_ask(h->path, "SELECT sum(n) FROM dropped WHERE lane = 'events'"), c.events_dropped);
         spool_fetch_init(&f, SPOOL_EVENTS, 10, 10000);
         fetch(h, &f, 998);
         assert_int_equal(f.n_rows, 2);
@@ -693,7 +563,7 @@ static void events_have_a_share_of_their_own(void **state)
         spool_fetch_fini(&f);
         spool_append_event(h->spool, 1, "x", 1, SPOOL_NO_TAG, body, 5000);
         commit(h);
-        assert_int_equal(ask(h, "SELECT count(*) FROM dropped WHERE reason = 'too_large'"), 1);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dropped WHERE reason = 'too_large'"), 1);
 }
 
 static void quarantine_is_bounded(void **state)
@@ -705,13 +575,13 @@ static void quarantine_is_bounded(void **state)
         for (int i = 0; i < 300; i++) {
                 spool_quarantine(h->spool, "plant", "a/b", "not a number", payload, sizeof(payload));
                 if (i % 3 == 2)
-                        run_for(h, 1100000);
+                        fixture_run_for(h, 1100000);
         }
         spool_counts(h->spool, &c);
         assert_int_equal(c.quarantined, 300);
-        assert_true(ask(h, "SELECT sum(length(payload)) FROM quarantine") <= 1 << 20);
-        assert_true(ask(h, "SELECT count(*) FROM quarantine") > 40);
-        assert_int_equal(ask(h, "SELECT min(id) > 1 AND max(id) = 300 FROM quarantine"), 1);
+        assert_true(db_ask(h->path, "SELECT sum(length(payload)) FROM quarantine") <= 1 << 20);
+        assert_true(db_ask(h->path, "SELECT count(*) FROM quarantine") > 40);
+        assert_int_equal(db_ask(h->path, "SELECT min(id) > 1 AND max(id) = 300 FROM quarantine"), 1);
 }
 
 static void seen(void *ctx, const struct reading *r)
@@ -735,8 +605,8 @@ static void recent_packet_ids_are_told(void **state)
                 put(h, "press-2", i);
         }
         commit(h);
-        cut_power(h);
-        open_spool(h);
+        fixture_cut_power(h);
+        fixture_open(h);
         spool_recent(h->spool, 10, seen, &n);
         assert_int_equal(n, 10);
 }
@@ -757,11 +627,11 @@ static void a_failing_disk_loses_nothing(void **state)
                          SQLITE_OK);
         for (int i = 0; i < 2000; i++)
                 assert_int_equal(put(h, "press-1", i), 0);
-        run_for(h, 100000);
+        fixture_run_for(h, 100000);
         for (int i = 0; i < 2000; i++)
                 assert_int_equal(put(h, "press-1", i), 0);
         assert_int_equal(put(h, "press-1", 1), SPOOL_E_BUSY);
-        run_for(h, 600000000);
+        fixture_run_for(h, 600000000);
         spool_counts(h->spool, &c);
         assert_true(c.failing);
         assert_non_null(strstr(c.fault, "no"));
@@ -770,7 +640,7 @@ static void a_failing_disk_loses_nothing(void **state)
         check_counts(h, 1, 0, 1, 0);
         assert_int_equal(sqlite3_exec(db, "DROP TRIGGER no", NULL, NULL, NULL), SQLITE_OK);
         sqlite3_close(db);
-        run_for(h, 60000000);
+        fixture_run_for(h, 60000000);
         assert_int_equal(h->n_works, 1);
         assert_int_equal(h->n_room, 1);
         check_counts(h, 4001, 0, 4001, 0);
@@ -790,43 +660,24 @@ static void refused_with(struct fixture *h, const char *gateway, const char *wor
         tags_free(tags);
 }
 
-static void write_file(const char *path, const char *what)
-{
-        FILE *f = fopen(path, "w");
-
-        fputs(what, f);
-        fclose(f);
-}
-
-static void run_sql(const char *path, const char *sql)
-{
-        sqlite3 *db;
-
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(db);
-}
-
 static void a_wrong_file_is_refused_by_name(void **state)
 {
         struct fixture *h = *state;
-        char other[128];
+        char other[TEMP_PATH_MAX];
 
         refused_with(h, "gw-7", "in use by process");
-        close_spool(h);
+        fixture_close(h);
         refused_with(h, "gw-8", "belongs to gateway gw-7");
-        run_sql(h->path, "PRAGMA user_version=99");
+        db_run(h->path, "PRAGMA user_version=99");
         refused_with(h, "gw-7", "newer millrace");
         h->conf.path = other;
-        snprintf(other, sizeof(other), "%s/garbage.db", h->dir);
-        write_file(other, "this is no database at all, but a text");
+        temp_dir_write(temp_dir_path(&h->dir, "garbage.db", other), "this is no database at all, but a text");
         refused_with(h, "gw-7", "not a spool");
-        snprintf(other, sizeof(other), "%s/foreign.db", h->dir);
-        run_sql(other, "CREATE TABLE t(x)");
+        db_run(temp_dir_path(&h->dir, "foreign.db", other), "CREATE TABLE t(x)");
         refused_with(h, "gw-7", "another program");
-        snprintf(other, sizeof(other), "%s/none/spool.db", h->dir);
+        temp_dir_path(&h->dir, "none/spool.db", other);
         refused_with(h, "gw-7", "directory does not exist");
-        snprintf(other, sizeof(other), "%s", h->dir);
+        assert_int_equal(mkdir(temp_dir_path(&h->dir, "folder", other), 0755), 0);
         refused_with(h, "gw-7", "cannot open");
 }
 
@@ -840,16 +691,16 @@ static void an_epoch_is_never_used_twice(void **state)
         assert_int_equal(c.epoch, 1);
         assert_int_equal(stat(h->path, &st), 0);
         assert_int_equal(st.st_mode & 0777 & ~0640, 0);
-        close_spool(h);
-        open_spool(h);
+        fixture_close(h);
+        fixture_open(h);
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 1);
-        close_spool(h);
+        fixture_close(h);
         unlink(h->path);
-        open_spool(h);
+        fixture_open(h);
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 2);
-        assert_int_equal(ask(h, "SELECT value FROM meta WHERE key = 'epoch'"), 2);
+        assert_int_equal(db_ask(h->path, "SELECT value FROM meta WHERE key = 'epoch'"), 2);
 }
 
 static sqlite3 *lock_file(struct fixture *h)
@@ -894,7 +745,7 @@ static void a_retry_acks_nothing_past_a_dead_letter(void **state)
         lock = lock_file(h);
         put(h, "press-1", 100);
         for (int i = 0; i < 5000 && !h->n_fault; i++)
-                run_for(h, 1000);
+                fixture_run_for(h, 1000);
         assert_int_equal(h->n_fault, 1);
         spool_dead_letter(h->spool, SPOOL_SAMPLES, 50, "too large");
         spool_dead_letter(h->spool, SPOOL_EVENTS, 1, "too large");
@@ -902,14 +753,14 @@ static void a_retry_acks_nothing_past_a_dead_letter(void **state)
         spool_ack(h->spool, SPOOL_EVENTS, 1);
         assert_int_equal(sqlite3_close(lock), SQLITE_OK);
         for (int i = 0; i < 60000 && !h->n_works; i++)
-                run_for(h, 1000);
+                fixture_run_for(h, 1000);
         assert_int_equal(h->n_works, 1);
-        cut_power(h);
-        open_spool(h);
+        fixture_cut_power(h);
+        fixture_open(h);
         check_counts(h, 101, 99, 1, 1);
         spool_counts(h->spool, &c);
         assert_int_equal(c.events_dropped, 1);
-        assert_int_equal(ask(h, "SELECT count(*) FROM dead_letter WHERE seq IN (50, 1)"), 2);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dead_letter WHERE seq IN (50, 1)"), 2);
         sqlite3_vfs_find(NULL)->xSleep = before;
 }
 
@@ -922,15 +773,15 @@ static void a_locked_file_holds_up_the_end_for_a_second_at_most(void **state)
 
                 put(h, "press-1", 1);
                 if (running)
-                        run_for(h, h->conf.commit_interval_us);
+                        fixture_run_for(h, h->conf.commit_interval_us);
                 slept_us = 0;
                 rt_sim_cut(&h->sim);
                 assert_false(spool_close(h->spool));
                 assert_in_range(slept_us, 1, 1000000);
                 assert_int_equal(sqlite3_close(lock), SQLITE_OK);
                 sqlite3_vfs_find(NULL)->xSleep = before;
-                leave(h);
-                open_spool(h);
+                fixture_leave(h);
+                fixture_open(h);
         }
 }
 
@@ -1000,7 +851,7 @@ static void no_row_is_both_sent_and_dropped(void **state)
         struct fixture *h = *state;
         char text[400];
 
-        close_spool(h);
+        fixture_close(h);
         unlink(h->path);
         memset(text, 'x', sizeof(text));
         h->conf.max_size_bytes = 4 << 20;
@@ -1010,7 +861,7 @@ static void no_row_is_both_sent_and_dropped(void **state)
         spool_fetch_init(&race.f, SPOOL_SAMPLES, 20, 1 << 16);
         race.f.on_rows = race_rows;
         sqlite3_auto_extension((void (*)(void))on_connection);
-        open_spool(h);
+        fixture_open(h);
         sqlite3_cancel_auto_extension((void (*)(void))on_connection);
         race.h = h;
         for (int i = 0; i < 200; i++) {
@@ -1023,16 +874,16 @@ static void no_row_is_both_sent_and_dropped(void **state)
                         assert_int_equal(spool_append(h->spool, &r), 0);
                 }
                 commit(h);
-                run_for(h, 10000);
+                fixture_run_for(h, 10000);
         }
         assert_true(race.n_dropped > 5000);
         assert_true(race.n_sent > 500);
         assert_int_equal(race.n_both, 0);
         race.h = NULL;
-        close_spool(h);
+        fixture_close(h);
         spool_fetch_fini(&race.f);
         h->conf.max_size_bytes = 64 << 20;
-        open_spool(h);
+        fixture_open(h);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -7,16 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "agent/base/rt_sim.h"
 #include "store/inspect/query.h"
 #include "store/lane.h"
-#include "store/spool.h"
+#include "tests/lib/spool_fixture.h"
 
 enum { S = 1000000, SEQS = 3000 };
 
@@ -145,56 +142,21 @@ static void test_arithmetic(void **state)
 
 /* ---- a spool ---- */
 
-static struct {
-        char dir[64], path[96];
-        struct rt_sim sim;
-        struct spool_conf conf;
-        struct tags *tags;
-        struct spool *spool;
-        struct spool_fetch fetch;
-        bool fetched;
-} T;
-
-static void open_spool(void)
-{
-        struct err e;
-
-        T.tags = tags_new(10);
-        if (spool_open(&T.spool, &T.sim.rt, &T.conf, "gw-7", T.tags, NULL, &e) < 0)
-                fail_msg("%s", e.text);
-}
+static struct fixture T;
 
 static int set_up(void **state)
 {
-        memset(&T, 0, sizeof(T));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/test_spool_ahead_XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
-        rt_sim_init(&T.sim, 1, INT64_C(1795428000) * S);
-        T.conf = (struct spool_conf){.path = T.path,
-                                     .max_size_bytes = 4 << 20,
-                                     .commit_interval_us = S,
-                                     .batch_rows = 2000,
-                                     .batch_bytes = 1 << 18,
-                                     .quarantine_bytes = 1 << 16};
-        open_spool();
+        fixture_init(&T, "spool_ahead", 1);
+        T.conf.max_size_bytes = 4 << 20;
+        T.conf.batch_bytes = 1 << 18;
+        fixture_open(&T);
         return 0;
 }
 
 static int tear_down(void **state)
 {
-        char cmd[128];
-
-        spool_abandon(T.spool);
-        tags_free(T.tags);
-        rt_sim_fini(&T.sim);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        return system(cmd);
-}
-
-static void run_for(int64_t us)
-{
-        rt_sim_run(&T.sim, T.sim.now.mono_us + us, NULL, NULL);
+        fixture_fini(&T);
+        return 0;
 }
 
 static void append(int n, uint32_t text_len)
@@ -209,26 +171,23 @@ static void append(int n, uint32_t text_len)
                 r.ts_us = r.arrival_us = T.sim.now.wall_us;
                 assert_int_equal(spool_append(T.spool, &r), 0);
                 if (i % 200 == 199)
-                        run_for(2 * S);
+                        fixture_run_for(&T, 2 * S);
         }
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
 }
 
 static void kill9(void)
 {
-        rt_sim_cut(&T.sim);
-        spool_abandon(T.spool);
-        tags_free(T.tags);
-        open_spool();
+        fixture_cut_power(&T);
+        fixture_open(&T);
 }
 
 static void expect(uint64_t delivered, uint64_t held, uint64_t dropped)
 {
-        struct spool_counts c, q;
+        struct spool_counts c = fixture_counts(&T), q;
         struct spool_query *query;
         struct err e;
 
-        spool_counts(T.spool, &c);
         assert_int_equal(c.delivered, delivered);
         assert_int_equal(c.held, held);
         assert_int_equal(c.dropped, dropped);
@@ -247,7 +206,7 @@ static void test_acks_ahead_are_kept(void **state)
         append(1000, 0);
         spool_ack(T.spool, SPOOL_SAMPLES, 100);
         spool_ack_ahead(T.spool, 501, 600);
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
         expect(200, 800, 0);
         kill9();
         expect(200, 800, 0);
@@ -259,16 +218,16 @@ static void test_acks_ahead_are_kept(void **state)
         spool_ack_ahead(T.spool, 501, 700);
         spool_ack_ahead(T.spool, 801, 900);
         spool_dead_letter(T.spool, SPOOL_SAMPLES, 950, "too large");
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
         expect(400, 599, 1);
         spool_ack_ahead(T.spool, 801, 960);
         spool_ack(T.spool, SPOOL_SAMPLES, 500);
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
         expect(700 + 159, 140, 1);
         assert_int_equal(spool_durable(T.spool, SPOOL_SAMPLES, 0), 700);
         kill9();
         spool_ack(T.spool, SPOOL_SAMPLES, 800);
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
         expect(959, 40, 1);
         assert_int_equal(spool_durable(T.spool, SPOOL_SAMPLES, 0), 960);
         assert_int_equal(spool_goes_ahead_from(T.spool), 0);
@@ -302,7 +261,7 @@ static void test_room_is_made_of_what_went_ahead(void **state)
         spool_pin(T.spool, SPOOL_SAMPLES, 2000);
         spool_pin_gap(T.spool, 10, 1001);
         spool_ack_ahead(T.spool, 1001, 2000);
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
         expect(1000, 1000, 0);
         for (uint64_t n = 2000; !dropped; n += 200) {
                 append(200, 380);
@@ -325,7 +284,7 @@ static void test_listings_know(void **state)
 
         append(300, 0);
         spool_ack_ahead(T.spool, 101, 200);
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
         assert_int_equal(rows_in_file((struct spool_filter){SPOOL_SAMPLES, .held_only = true}), 200);
         assert_int_equal(rows_in_file((struct spool_filter){SPOOL_SAMPLES, .held_only = true, .last_seq = 150}), 100);
         assert_int_equal(spool_query_open(&q, T.path, &e), 0);
@@ -346,16 +305,15 @@ static void test_a_rescue_leaves_what_went_ahead(void **state)
         spool_ack(T.spool, SPOOL_SAMPLES, 50);
         spool_ack_ahead(T.spool, 101, 150);
         spool_ack_ahead(T.spool, 201, 220);
-        run_for(3 * S);
+        fixture_run_for(&T, 3 * S);
         spool_ack_ahead(T.spool, 201, 250);
-        run_for(3 * S);
-        assert_true(spool_close(T.spool));
-        tags_free(T.tags);
+        fixture_run_for(&T, 3 * S);
+        fixture_close(&T);
         f = fopen(T.path, "r+b");
         assert_non_null(f);
         assert_int_equal(fwrite("not SQLite any more", 1, 19, f), 19);
         fclose(f);
-        open_spool();
+        fixture_open(&T);
         spool_counts(T.spool, &c);
         assert_int_equal(c.accepted, 300 - 50 - 50 - 50);
         assert_int_equal(c.held, c.accepted);

@@ -10,66 +10,29 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/log.h"
-#include "agent/base/rt_sim.h"
 #include "store/inspect/query.h"
-#include "store/spool.h"
 #include "tests/fault/old_format.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
 
-static struct {
-        char dir[64], path[96];
-        struct rt_sim sim;
-        struct tags *tags;
-        struct spool *spool;
-} T;
-
-static void open_spool(void)
-{
-        struct spool_conf conf = {.path = T.path,
-                                  .max_size_bytes = 4 << 20,
-                                  .commit_interval_us = 1000000,
-                                  .batch_rows = 1000,
-                                  .batch_bytes = 1 << 20,
-                                  .quarantine_bytes = 1 << 16};
-        struct err e;
-
-        rt_sim_init(&T.sim, 5, INT64_C(1795428000000000));
-        T.tags = tags_new(100);
-        if (spool_open(&T.spool, &T.sim.rt, &conf, "gw-7", T.tags, NULL, &e) < 0)
-                fail_msg("%s", e.text);
-}
-
-static void close_spool(bool clean)
-{
-        if (clean)
-                assert_true(spool_close(T.spool));
-        else
-                spool_abandon(T.spool);
-        tags_free(T.tags);
-        rt_sim_fini(&T.sim);
-}
+static struct fixture T;
 
 static int set_up(void **state)
 {
-        memset(&T, 0, sizeof(T));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/test_spool_alarm_XXXXXX");
-        if (!mkdtemp(T.dir))
-                return -1;
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        fixture_init(&T, "spool_alarm", 5);
+        T.conf.max_size_bytes = 4 << 20;
+        T.conf.batch_rows = 1000;
         return 0;
 }
 
 static int tear_down(void **state)
 {
-        char cmd[128];
-
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        return system(cmd);
+        fixture_fini(&T);
+        return 0;
 }
 
 static void put(const char *tag, uint32_t activations, bool active)
@@ -133,17 +96,17 @@ static void test_the_last_state_is_kept(void **state)
 {
         struct found f;
 
-        open_spool();
+        fixture_open(&T);
         for (uint32_t i = 1; i <= 5000; i++)
                 put(i % 2 ? "a" : "b", i, i % 3 == 0); /* thousands of changes of two alarms within one commit */
-        close_spool(true);
-        open_spool();
+        fixture_close(&T);
+        fixture_open(&T);
         f = read_back();
         assert_int_equal(f.n, 2);
         assert_int_equal(f.activations[0], 4999);
         assert_int_equal(f.activations[1], 5000);
         assert_true(!f.active[0] && !f.active[1]);
-        close_spool(true);
+        fixture_close(&T);
 }
 
 static void test_with_its_reading_or_not_at_all(void **state)
@@ -152,15 +115,15 @@ static void test_with_its_reading_or_not_at_all(void **state)
         struct reading r = {.type = READING_F64, .ts_us = 1, .arrival_us = 1};
 
         for (uint32_t i = 1; i <= 40; i++) {
-                open_spool();
+                fixture_open(&T);
                 spool_counts(T.spool, &c);
                 assert_int_equal(c.accepted, c.accepted ? read_back().activations[0] : 0);
                 assert_int_equal(tags_intern(T.tags, "press-1", "a", "", "", "d", &r.tag), 0);
                 put("a", (uint32_t)c.accepted + 1, true);
                 assert_int_equal(spool_append(T.spool, &r), 0);
                 spool_hurry(T.spool, 1000);
-                rt_sim_run(&T.sim, T.sim.now.mono_us + (i % 3) * 1000, NULL, NULL);
-                close_spool(false); /* as kill -9 would */
+                fixture_run_for(&T, (i % 3) * 1000);
+                fixture_cut_power(&T); /* as kill -9 would */
         }
         assert_true(c.accepted > 10 && c.accepted < 40);
 }
@@ -183,11 +146,11 @@ static void test_the_journal_is_bounded(void **state)
         uint64_t n = 0, last = 0;
         struct err e;
 
-        open_spool();
+        fixture_open(&T);
         for (uint32_t i = 1; i <= 6000; i++) {
                 put("a", i, true);
                 if (i % 100 == 0)
-                        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+                        fixture_run_for(&T, 2000000);
         }
         spool_counts(T.spool, &c);
         assert_int_equal(c.alarm_notes_lost, 0);
@@ -196,7 +159,7 @@ static void test_the_journal_is_bounded(void **state)
                 put("a", 6001 + i, true); /* while nothing can be committed */
         spool_counts(T.spool, &c);
         assert_int_equal(c.alarm_notes_lost, 5000 - 4096);
-        close_spool(true);
+        fixture_close(&T);
         assert_int_equal(spool_query_open(&q, T.path, &e), 0);
         assert_int_equal(spool_query_alarm_log(q, 0, 0, on_note, &n, &e), 0);
         assert_in_range(n, 100, 2000);
@@ -208,29 +171,23 @@ static void test_the_journal_is_bounded(void **state)
 static void test_an_old_file_gets_the_tables(void **state)
 {
         struct spool_query *q;
-        sqlite3 *conn;
         struct err e;
         uint64_t n = 0;
 
-        open_spool();
-        close_spool(true);
-        assert_int_equal(sqlite3_open(T.path, &conn), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(conn,
-                                      OLD_FORMAT_SQL "DROP TABLE alarm; DROP TABLE alarm_log; DROP TABLE learned;"
-                                                     "DELETE FROM meta WHERE key = 'alarm_told'; PRAGMA user_version=2",
-                                      NULL, NULL, NULL),
-                         SQLITE_OK);
-        sqlite3_close(conn);
+        fixture_open(&T);
+        fixture_close(&T);
+        db_run(T.path, OLD_FORMAT_SQL "DROP TABLE alarm; DROP TABLE alarm_log; DROP TABLE learned;"
+                                      "DELETE FROM meta WHERE key = 'alarm_told'; PRAGMA user_version=2");
         assert_int_equal(spool_query_open(&q, T.path, &e), 0);
         assert_int_equal(spool_query_alarm_log(q, 0, 0, on_note, &n, &e), 0);
         assert_int_equal(n, 0);
         spool_query_close(q);
-        open_spool();
+        fixture_open(&T);
         put("a", 1, true);
-        close_spool(true);
-        open_spool();
+        fixture_close(&T);
+        fixture_open(&T);
         assert_int_equal(read_back().n, 1);
-        close_spool(true);
+        fixture_close(&T);
 }
 
 /* ---- what was heard ---- */
@@ -258,33 +215,33 @@ static void expect_unnotified(int64_t expected)
 /* The mark goes with a commit that comes anyway, and is of what came before it. */
 static void test_what_was_heard_is_marked(void **state)
 {
-        open_spool();
+        fixture_open(&T);
         put("a", 1, true);
-        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        fixture_run_for(&T, 2000000);
         expect_unnotified(1);
         spool_notes_notified(T.spool);
-        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        fixture_run_for(&T, 2000000);
         expect_unnotified(1);
         put("a", 2, true); /* behind the mark, and in the same commit: heard again rather than not at all */
-        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        fixture_run_for(&T, 2000000);
         expect_unnotified(12);
         spool_notes_notified(T.spool);
-        close_spool(false);
-        open_spool();
+        fixture_cut_power(&T);
+        fixture_open(&T);
         expect_unnotified(12);
         put("a", 3, false);
         spool_notes_notified(T.spool);
-        close_spool(true);
-        open_spool();
+        fixture_close(&T);
+        fixture_open(&T);
         expect_unnotified(0);
         put("a", 4, true);
-        rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+        fixture_run_for(&T, 2000000);
         expect_unnotified(4);
         spool_notes_notified(T.spool);
-        close_spool(true); /* the mark alone */
-        open_spool();
+        fixture_close(&T); /* the mark alone */
+        fixture_open(&T);
         expect_unnotified(0);
-        close_spool(true);
+        fixture_close(&T);
 }
 
 /* ---- what is learned ---- */
@@ -325,25 +282,25 @@ static void test_what_is_learned_waits_for_a_commit(void **state)
 {
         struct spool_counts c;
 
-        open_spool();
+        fixture_open(&T);
         put_baseline("a", 1, 1);
-        rt_sim_run(&T.sim, T.sim.now.mono_us + 100000000, NULL, NULL);
+        fixture_run_for(&T, 100000000);
         spool_counts(T.spool, &c);
         assert_int_equal(c.commits, 0);
         put("a", 1, true);
         put_baseline("a", 2, 2);
         put_baseline("b", 3, 3);
-        rt_sim_run(&T.sim, T.sim.now.mono_us + 100000000, NULL, NULL);
+        fixture_run_for(&T, 100000000);
         spool_counts(T.spool, &c);
         assert_int_equal(c.commits, 1);
-        close_spool(false);
-        open_spool();
+        fixture_cut_power(&T);
+        fixture_open(&T);
         assert_int_equal(n_learned(), 2); /* the last of each */
         put_baseline("b", 4, 4);
-        close_spool(true); /* by itself, at a clean end */
-        open_spool();
+        fixture_close(&T); /* by itself, at a clean end */
+        fixture_open(&T);
         assert_int_equal(n_learned(), 2);
-        close_spool(true);
+        fixture_close(&T);
 }
 
 static void test_what_is_learned_is_bounded(void **state)
@@ -351,18 +308,18 @@ static void test_what_is_learned_is_bounded(void **state)
         static char names[5000][8];
         int n;
 
-        open_spool();
+        fixture_open(&T);
         for (int round = 0; round < 3; round++) {
                 for (int i = 0; i < 5000; i++) {
                         snprintf(names[i], sizeof(names[i]), "t%d", (i + 1000 * round) % 5000);
                         put_baseline(names[i], round, (char)round);
                 }
                 put("a", (uint32_t)round + 1, true);
-                rt_sim_run(&T.sim, T.sim.now.mono_us + 2000000, NULL, NULL);
+                fixture_run_for(&T, 2000000);
         }
         n = n_learned();
         assert_in_range(n, 20, 1000); /* of a spool of 4 MiB */
-        close_spool(true);
+        fixture_close(&T);
 }
 
 int main(void)

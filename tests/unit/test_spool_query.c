@@ -9,43 +9,15 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "agent/base/rt_sim.h"
 #include "store/inspect/query.h"
+#include "tests/lib/spool_fixture.h"
 
-static struct {
-        struct rt_sim sim;
-        char dir[64], path[96];
-        struct tags *tags;
-        struct spool *spool;
-} fixture;
+static struct fixture T;
 
 enum { N = 3000 };
-#define WALL_US 1795428000000000
-
-static void open_spool(void)
-{
-        struct spool_conf conf = {.path = fixture.path,
-                                  .max_size_bytes = 64 << 20,
-                                  .commit_interval_us = 1000,
-                                  .keep_delivered_us = 3600000000,
-                                  .batch_rows = 5000,
-                                  .batch_bytes = 1 << 20,
-                                  .quarantine_bytes = 1 << 20};
-        struct err e = {{0}};
-
-        fixture.tags = tags_new(100);
-        if (spool_open(&fixture.spool, &fixture.sim.rt, &conf, "gw-7", fixture.tags, NULL, &e) < 0)
-                fail_msg("%s", e.text);
-}
-
-static void run(void)
-{
-        rt_sim_run(&fixture.sim, fixture.sim.now.mono_us + 100000, NULL, NULL);
-}
+#define WALL_US FIXTURE_WALL_US
 
 /* Odd seqs are press-1/temp numbers, even ones press-2/state texts; 1..1000 delivered, 3001 refused, 500 set aside. */
 static int setup(void **state)
@@ -53,52 +25,35 @@ static int setup(void **state)
         struct reading num = {.ts_us = WALL_US, .arrival_us = WALL_US, .type = READING_F64};
         struct reading text = {.ts_us = WALL_US, .arrival_us = WALL_US, .type = READING_TEXT, .len = 4};
 
-        strcpy(fixture.dir, "/tmp/test_spool_query_XXXXXX");
-        assert_non_null(mkdtemp(fixture.dir));
-        snprintf(fixture.path, sizeof(fixture.path), "%s/spool.db", fixture.dir);
-        rt_sim_init(&fixture.sim, 1, WALL_US);
-        open_spool();
-        tags_intern(fixture.tags, "press-1", "temp", "degC", "\"line\":\"l1\"", "plant", &num.tag);
-        tags_intern(fixture.tags, "press-2", "state", "", "", "plant", &text.tag);
+        fixture_init(&T, "spool_query", 1);
+        T.conf.commit_interval_us = 1000;
+        T.conf.keep_delivered_us = 3600000000;
+        T.conf.batch_rows = 5000;
+        fixture_open(&T);
+        tags_intern(T.tags, "press-1", "temp", "degC", "\"line\":\"l1\"", "plant", &num.tag);
+        tags_intern(T.tags, "press-2", "state", "", "", "plant", &text.tag);
         text.v.text = "idle";
         for (int i = 1; i <= N; i++) {
                 num.ts_us = text.ts_us = WALL_US + i * 1000;
                 num.v.f64 = i;
-                assert_int_equal(spool_append(fixture.spool, i % 2 ? &num : &text), 0);
+                assert_int_equal(spool_append(T.spool, i % 2 ? &num : &text), 0);
         }
-        spool_refuse(fixture.spool, 1, "memory_full");
-        spool_append_event(fixture.spool, 77, "alarm", 700, num.tag, "\"a\":1", 5);
-        spool_append_event(fixture.spool, 78, "link", 100, SPOOL_NO_TAG, "\"b\":2", 5);
-        spool_quarantine(fixture.spool, "plant", "a/b", "not a number", "x\0y", 3);
-        run();
-        spool_dead_letter(fixture.spool, SPOOL_SAMPLES, 500, "too large");
-        spool_ack(fixture.spool, SPOOL_SAMPLES, 1000);
-        run();
+        spool_refuse(T.spool, 1, "memory_full");
+        spool_append_event(T.spool, 77, "alarm", 700, num.tag, "\"a\":1", 5);
+        spool_append_event(T.spool, 78, "link", 100, SPOOL_NO_TAG, "\"b\":2", 5);
+        spool_quarantine(T.spool, "plant", "a/b", "not a number", "x\0y", 3);
+        fixture_run_for(&T, 100000);
+        spool_dead_letter(T.spool, SPOOL_SAMPLES, 500, "too large");
+        spool_ack(T.spool, SPOOL_SAMPLES, 1000);
+        fixture_run_for(&T, 100000);
         return 0;
-}
-
-static void close_spool(void)
-{
-        if (!fixture.spool)
-                return;
-        rt_sim_cut(&fixture.sim);
-        assert_true(spool_close(fixture.spool));
-        tags_free(fixture.tags);
-        fixture.spool = NULL;
 }
 
 static int teardown(void **state)
 {
-        static const char *const names[] = {"", "-wal", "-shm", ".lock", ".epoch"};
-        char path[128];
-
-        close_spool();
-        rt_sim_fini(&fixture.sim);
-        for (int i = 0; i < 5; i++) {
-                snprintf(path, sizeof(path), "%s%s", fixture.path, names[i]);
-                unlink(path);
-        }
-        rmdir(fixture.dir);
+        if (T.spool)
+                fixture_close(&T);
+        fixture_fini(&T);
         return 0;
 }
 
@@ -126,7 +81,7 @@ static struct spool_query *open_query(void)
         struct spool_query *q;
         struct err e = {{0}};
 
-        if (spool_query_open(&q, fixture.path, &e) < 0)
+        if (spool_query_open(&q, T.path, &e) < 0)
                 fail_msg("%s", e.text);
         assert_string_equal(spool_query_gateway(q), "gw-7");
         assert_int_equal(spool_query_epoch(q), 1);
@@ -202,7 +157,7 @@ static void counts_are_the_daemons(void **state)
         struct spool_counts mine, theirs;
         struct err e = {{0}};
 
-        spool_counts(fixture.spool, &theirs);
+        spool_counts(T.spool, &theirs);
         assert_int_equal(spool_query_counts(q, &mine, &e), 0);
         assert_int_equal(mine.accepted, N + 1);
         assert_int_equal(mine.accepted, theirs.accepted);
@@ -275,7 +230,7 @@ static void the_small_tables_are_listed_without_a_daemon(void **state)
         struct err e = {{0}};
         int n = 0;
 
-        close_spool();
+        fixture_close(&T);
         q = open_query();
         assert_false(spool_query_live(q));
         assert_int_equal(spool_query_tags(q, true, on_tag, &n, &e), 0);
@@ -296,29 +251,24 @@ static void a_wrong_file_is_named(void **state)
 {
         struct spool_query *q;
         struct err e = {{0}};
-        char path[128];
-        FILE *f;
+        char path[TEMP_PATH_MAX], text[601];
 
-        snprintf(path, sizeof(path), "%s.none", fixture.path);
-        assert_int_equal(spool_query_open(&q, path, &e), -1);
+        assert_int_equal(spool_query_open(&q, temp_dir_beside(T.path, ".none", path), &e), -1);
         assert_non_null(strstr(e.text, path));
-        snprintf(path, sizeof(path), "%s.epoch", fixture.path);
-        f = fopen(path, "w");
-        fprintf(f, "%600s", "this is no database");
-        fclose(f);
+        snprintf(text, sizeof(text), "%600s", "this is no database");
+        temp_dir_write(temp_dir_beside(T.path, ".epoch", path), text);
         assert_int_equal(spool_query_open(&q, path, &e), -1);
         assert_non_null(strstr(e.text, "not a spool"));
-        unlink(path);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define AROUND(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                T(filters_choose_rows),    T(a_row_has_its_names),
-                T(counts_are_the_daemons), T(the_small_tables_are_listed_without_a_daemon),
-                T(a_wrong_file_is_named),
+                AROUND(filters_choose_rows),    AROUND(a_row_has_its_names),
+                AROUND(counts_are_the_daemons), AROUND(the_small_tables_are_listed_without_a_daemon),
+                AROUND(a_wrong_file_is_named),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,46 +19,10 @@
 #include <cmocka.h>
 
 #include "agent/base/log.h"
-#include "agent/base/rt_sim.h"
-#include "store/spool.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
 
 enum { ROWS = 6000, ACKED = 1000, LONG_EVERY = 50, LONG_BYTES = 9000, N_TAGS = 5 };
-
-struct fixture {
-        struct rt_sim sim;
-        char dir[64], path[96];
-        struct spool_conf conf;
-        struct tags *tags;
-        struct spool *spool;
-        struct err e;
-};
-
-static bool try_open(struct fixture *h)
-{
-        h->tags = tags_new(1000);
-        h->e.text[0] = '\0';
-        if (spool_open(&h->spool, &h->sim.rt, &h->conf, "gw-7", h->tags, NULL, &h->e) == 0)
-                return true;
-        tags_free(h->tags);
-        h->spool = NULL;
-        return false;
-}
-
-static void run_for(struct fixture *h, int64_t us)
-{
-        rt_sim_run(&h->sim, h->sim.now.mono_us + us, NULL, NULL);
-}
-
-static void leave(struct fixture *h, bool clean)
-{
-        rt_sim_cut(&h->sim);
-        if (clean)
-                assert_true(spool_close(h->spool));
-        else
-                spool_abandon(h->spool);
-        tags_free(h->tags);
-        h->spool = NULL;
-}
 
 /* Row `seq` holds seq: as a number, or at the head of a text that needs overflow pages. */
 static void append_all(struct fixture *h)
@@ -81,7 +45,7 @@ static void append_all(struct fixture *h)
                 }
                 assert_int_equal(spool_append(h->spool, &r), 0);
                 if (seq % 500 == 0)
-                        run_for(h, 2000000);
+                        fixture_run_for(h, 2000000);
         }
 }
 
@@ -113,7 +77,7 @@ static void put_alarms(struct fixture *h)
 
         spool_put_alarm(h->spool, &a);
         spool_note_alarm(h->spool, &n);
-        run_for(h, 2000000);
+        fixture_run_for(h, 2000000);
         a.tag = n.tag = "";
         spool_put_alarm(h->spool, &a);
         a.tag = n.tag = "tag-1";
@@ -126,7 +90,7 @@ static void put_alarms(struct fixture *h)
         n.comment = "test run";
         spool_put_alarm(h->spool, &a);
         spool_note_alarm(h->spool, &n);
-        run_for(h, 2000000);
+        fixture_run_for(h, 2000000);
 }
 
 /* ACKED delivered, two seqs in the ledger, an event, and the rest held; in the database and in the WAL. */
@@ -134,31 +98,25 @@ static void fill(struct fixture *h, bool clean)
 {
         static const char body[] = "\"kind\":\"link\",\"state\":\"down\"";
 
-        assert_true(try_open(h));
+        assert_true(fixture_try_open(h));
         put_alarms(h);
         append_all(h);
         spool_append_event(h->spool, h->sim.now.wall_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
         spool_ack(h->spool, SPOOL_SAMPLES, ACKED);
         spool_dead_letter(h->spool, SPOOL_SAMPLES, 3000, "too large");
-        run_for(h, 3000000);
-        leave(h, clean);
+        fixture_run_for(h, 3000000);
+        if (clean)
+                fixture_close(h);
+        else
+                fixture_cut_power(h);
 }
 
 static int setup(void **state)
 {
         struct fixture *h = calloc(1, sizeof(*h));
 
-        strcpy(h->dir, "/tmp/test_rescue_XXXXXX");
-        assert_non_null(mkdtemp(h->dir));
-        snprintf(h->path, sizeof(h->path), "%s/spool.db", h->dir);
-        rt_sim_init(&h->sim, 7, 1795428000000000);
-        h->conf = (struct spool_conf){.path = h->path,
-                                      .max_size_bytes = 64 << 20,
-                                      .commit_interval_us = 1000000,
-                                      .keep_delivered_us = 3600000000,
-                                      .batch_rows = 2000,
-                                      .batch_bytes = 1 << 20,
-                                      .quarantine_bytes = 1 << 20};
+        fixture_init(h, "spool_rescue", 7);
+        h->conf.keep_delivered_us = 3600000000;
         log_init((enum log_level)0);
         *state = h;
         return 0;
@@ -167,21 +125,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         struct fixture *h = *state;
-        struct dirent *d;
-        char name[400];
-        DIR *dir;
 
-        if (h->spool)
-                leave(h, false);
-        rt_sim_fini(&h->sim);
-        dir = opendir(h->dir);
-        while ((d = readdir(dir)))
-                if (d->d_name[0] != '.') {
-                        snprintf(name, sizeof(name), "%s/%s", h->dir, d->d_name);
-                        unlink(name);
-                }
-        closedir(dir);
-        rmdir(h->dir);
+        fixture_fini(h);
         free(h);
         return 0;
 }
@@ -208,10 +153,9 @@ static void overwrite(const char *path, off_t at, int byte, size_t n)
 
 static char *beside(const struct fixture *h, const char *suffix)
 {
-        static char name[200];
+        static char name[TEMP_PATH_MAX];
 
-        snprintf(name, sizeof(name), "%s%s", h->path, suffix);
-        return name;
+        return temp_dir_beside(h->path, suffix, name);
 }
 
 static void run_sql(const char *path, const char *sql)
@@ -222,21 +166,6 @@ static void run_sql(const char *path, const char *sql)
         assert_int_equal(sqlite3_exec(c, sql, NULL, NULL, NULL), SQLITE_OK);
         sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         sqlite3_close(c);
-}
-
-static int64_t ask(const char *path, const char *sql)
-{
-        sqlite3 *c;
-        sqlite3_stmt *st;
-        int64_t v;
-
-        assert_int_equal(sqlite3_open_v2(path, &c, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_prepare_v2(c, sql, -1, &st, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-        v = sqlite3_column_int64(st, 0);
-        sqlite3_finalize(st);
-        sqlite3_close(c);
-        return v;
 }
 
 static void copy(const char *from, const char *to)
@@ -270,7 +199,7 @@ static void torn_first_page(struct fixture *h)
 /* The root of `sample`: SQLite can't reach a single row any more. */
 static void no_root(struct fixture *h)
 {
-        off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'sample'");
+        off_t root = db_ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'sample'");
 
         overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
         unlink(beside(h, "-shm"));
@@ -278,7 +207,7 @@ static void no_root(struct fixture *h)
 
 static void no_tags(struct fixture *h)
 {
-        off_t root = ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'tag'");
+        off_t root = db_ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'tag'");
 
         overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
 }
@@ -295,13 +224,11 @@ static void cut_to_nothing(struct fixture *h)
 
 static void foreign_wal(struct fixture *h)
 {
-        char other[200];
+        char other[TEMP_PATH_MAX];
 
-        snprintf(other, sizeof(other), "%s-other", h->path);
-        run_sql(other, "PRAGMA page_size=4096; PRAGMA application_id=99; PRAGMA journal_mode=WAL;"
-                       "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
-        snprintf(other, sizeof(other), "%s-other-wal", h->path);
-        copy(other, beside(h, "-wal"));
+        run_sql(beside(h, "-other"), "PRAGMA page_size=4096; PRAGMA application_id=99; PRAGMA journal_mode=WAL;"
+                                     "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+        copy(temp_dir_beside(h->path, "-other-wal", other), beside(h, "-wal"));
         unlink(beside(h, "-shm"));
         unlink(beside(h, "-other"));
         unlink(beside(h, "-other-wal"));
@@ -329,14 +256,14 @@ static void no_meta(struct fixture *h)
 
 static char *aside_of(const struct fixture *h)
 {
-        static char name[400];
+        static char name[TEMP_PATH_MAX];
         struct dirent *d;
-        DIR *dir = opendir(h->dir);
+        DIR *dir = opendir(h->dir.path);
 
         name[0] = '\0';
         while ((d = readdir(dir)))
                 if (strstr(d->d_name, ".corrupt-") && !strstr(d->d_name, "-wal") && !strstr(d->d_name, "-shm"))
-                        snprintf(name, sizeof(name), "%s/%s", h->dir, d->d_name);
+                        temp_dir_path(&h->dir, d->d_name, name);
         closedir(dir);
         return name;
 }
@@ -351,22 +278,24 @@ struct damage {
 /* In order, each what it was under its old seq, nothing delivered, dropped or twice; lost + carried = held. */
 static void check_alarms(struct fixture *h)
 {
-        assert_int_equal(ask(h->path, "SELECT count(*) FROM alarm"), 2);
-        assert_int_equal(ask(h->path, "SELECT visibility || severity || activations || active || unacked FROM alarm"
-                                      " WHERE tag = 'tag-1' AND state = 'shelved' AND event_id = '00112233445566778899'"
-                                      " AND shelved_until_us = since_us + 7200000000"),
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM alarm"), 2);
+        assert_int_equal(db_ask(h->path,
+                                "SELECT visibility || severity || activations || active || unacked FROM alarm"
+                                " WHERE tag = 'tag-1' AND state = 'shelved' AND event_id = '00112233445566778899'"
+                                " AND shelved_until_us = since_us + 7200000000"),
                          1700311);
-        assert_int_equal(ask(h->path, "SELECT visibility FROM alarm WHERE tag = '' AND state = 'active'"), 0);
-        assert_int_equal(ask(h->path, "SELECT count(*) FROM alarm_log"), 2);
-        assert_int_equal(ask(h->path, "SELECT operator = 'lee' AND comment = 'test run' AND change = 'shelved' AND"
-                                      " limit_value IS NULL AND value = 96.5 FROM alarm_log WHERE id = 2"),
+        assert_int_equal(db_ask(h->path, "SELECT visibility FROM alarm WHERE tag = '' AND state = 'active'"), 0);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM alarm_log"), 2);
+        assert_int_equal(db_ask(h->path, "SELECT operator = 'lee' AND comment = 'test run' AND change = 'shelved' AND"
+                                         " limit_value IS NULL AND value = 96.5 FROM alarm_log WHERE id = 2"),
                          1);
-        assert_int_equal(ask(h->path, "SELECT value FROM meta WHERE key = 'alarm_told'"), 0);
+        assert_int_equal(db_ask(h->path, "SELECT value FROM meta WHERE key = 'alarm_told'"), 0);
 }
 
 static void check_carried(struct fixture *h, const struct damage *d)
 {
-        int64_t n = ask(h->path, "SELECT count(*) FROM reading"), lost = ask(h->path, "SELECT lost_n FROM rescue");
+        int64_t n = db_ask(h->path, "SELECT count(*) FROM reading"),
+                lost = db_ask(h->path, "SELECT lost_n FROM rescue");
         struct spool_counts c;
 
         spool_counts(h->spool, &c);
@@ -374,22 +303,23 @@ static void check_carried(struct fixture *h, const struct damage *d)
         assert_int_equal(c.held, n);
         assert_int_equal(c.accepted, n);
         assert_true((uint64_t)n >= d->least);
-        assert_int_equal(ask(h->path, "SELECT readings FROM rescue"), n);
-        assert_int_equal(ask(h->path,
-                             "SELECT count(*) FROM (SELECT cast(value AS INTEGER) v, lag(cast(value AS INTEGER))"
-                             " OVER (ORDER BY seq) p FROM reading) WHERE v <= p"),
+        assert_int_equal(db_ask(h->path, "SELECT readings FROM rescue"), n);
+        assert_int_equal(db_ask(h->path,
+                                "SELECT count(*) FROM (SELECT cast(value AS INTEGER) v, lag(cast(value AS INTEGER))"
+                                " OVER (ORDER BY seq) p FROM reading) WHERE v <= p"),
                          0);
-        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading WHERE cast(value AS INTEGER) = 3000"), 0);
-        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading WHERE typeof(value) = 'text' AND (length(value) <>"
-                                      " 9000 OR cast(value AS INTEGER) % 50 <> 0)"),
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading WHERE cast(value AS INTEGER) = 3000"), 0);
+        assert_int_equal(db_ask(h->path,
+                                "SELECT count(*) FROM reading WHERE typeof(value) = 'text' AND (length(value) <>"
+                                " 9000 OR cast(value AS INTEGER) % 50 <> 0)"),
                          0);
-        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading WHERE cast(value AS INTEGER) % 5 <> (tag + 1) % 5"),
-                         0);
+        assert_int_equal(
+                db_ask(h->path, "SELECT count(*) FROM reading WHERE cast(value AS INTEGER) % 5 <> (tag + 1) % 5"), 0);
         if (d->least == ROWS - ACKED - 1)
                 assert_int_equal(lost, 0);
         assert_int_equal(access(beside(h, ".damaged"), F_OK), -1);
         assert_int_equal(
-                ask(h->path, "SELECT count(*) = 1 AND max(integrity_check) = 'ok' FROM pragma_integrity_check"), 1);
+                db_ask(h->path, "SELECT count(*) = 1 AND max(integrity_check) = 'ok' FROM pragma_integrity_check"), 1);
 }
 
 static void check_goes_on(struct fixture *h)
@@ -400,12 +330,12 @@ static void check_goes_on(struct fixture *h)
         spool_counts(h->spool, &before);
         assert_int_equal(tags_intern(h->tags, "press-1", "tag-1", "degC", "", "sim", &r.tag), 0);
         assert_int_equal(spool_append(h->spool, &r), 0);
-        run_for(h, 3000000);
+        fixture_run_for(h, 3000000);
         spool_counts(h->spool, &c);
         assert_int_equal(c.accepted, before.accepted + 1);
-        assert_true(ask(h->path, "SELECT count(*) FROM event WHERE kind = 'spool_rescue' AND severity = 900") == 1);
-        leave(h, true);
-        assert_true(try_open(h));
+        assert_true(db_ask(h->path, "SELECT count(*) FROM event WHERE kind = 'spool_rescue' AND severity = 900") == 1);
+        fixture_close(h);
+        assert_true(fixture_try_open(h));
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 2);
         assert_int_equal(c.accepted, before.accepted + 1);
@@ -441,7 +371,7 @@ static void what_is_readable_is_carried_over(void **state)
                 fill(h, all[i].clean);
                 all[i].make(h);
                 before = size_of(h->path);
-                if (!try_open(h))
+                if (!fixture_try_open(h))
                         fail_msg("%s", h->e.text);
                 assert_true(*aside_of(h));
                 assert_int_equal(size_of(aside_of(h)), before);
@@ -475,49 +405,42 @@ static void a_hole_is_told_by_its_seqs(void **state)
         at = leaf_in_the_middle(h->path);
         overwrite(h->path, at, 0, 4096);
         marked(h);
-        assert_true(try_open(h));
-        assert_true(ask(h->path, "SELECT lost_n BETWEEN 1 AND 300 FROM rescue"));
-        assert_int_equal(ask(h->path, "SELECT lost_n + readings FROM rescue"), ROWS - ACKED - 1);
-        assert_int_equal(ask(h->path, "SELECT lost_n = (SELECT sum(gap) FROM (SELECT cast(value AS INTEGER) - lag(cast("
-                                      "value AS INTEGER), 1, 1000) OVER (ORDER BY seq) - 1 AS gap FROM reading)) - 1"
-                                      " FROM rescue"),
+        assert_true(fixture_try_open(h));
+        assert_true(db_ask(h->path, "SELECT lost_n BETWEEN 1 AND 300 FROM rescue"));
+        assert_int_equal(db_ask(h->path, "SELECT lost_n + readings FROM rescue"), ROWS - ACKED - 1);
+        assert_int_equal(db_ask(h->path,
+                                "SELECT lost_n = (SELECT sum(gap) FROM (SELECT cast(value AS INTEGER) - lag(cast("
+                                "value AS INTEGER), 1, 1000) OVER (ORDER BY seq) - 1 AS gap FROM reading)) - 1"
+                                " FROM rescue"),
                          1);
-        assert_int_equal(ask(h->path, "SELECT lost_n = cast(substr(lost, instr(lost, '-') + 1) AS INTEGER) -"
-                                      " cast(lost AS INTEGER) + 1 OR lost LIKE '%,%' FROM rescue"),
+        assert_int_equal(db_ask(h->path, "SELECT lost_n = cast(substr(lost, instr(lost, '-') + 1) AS INTEGER) -"
+                                         " cast(lost AS INTEGER) + 1 OR lost LIKE '%,%' FROM rescue"),
                          1);
 }
 
 static void a_rescue_that_was_cut_short_starts_over(void **state)
 {
         struct fixture *h = *state;
-        char aside[200];
-        FILE *f;
+        char aside[TEMP_PATH_MAX], mark[TEMP_PATH_MAX + 8];
 
         fill(h, true);
-        snprintf(aside, sizeof(aside), "%s.corrupt-20261123T100000Z", h->path);
-        assert_int_equal(rename(h->path, aside), 0);
-        f = fopen(beside(h, ".damaged"), "w");
-        fprintf(f, "1 %s\n", aside);
-        fclose(f);
-        f = fopen(h->path, "w"); /* the fresh file as far as it came */
-        fputs("SQLite form", f);
-        fclose(f);
-        assert_true(try_open(h));
-        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading"), ROWS - ACKED - 1);
+        assert_int_equal(rename(h->path, temp_dir_beside(h->path, ".corrupt-20261123T100000Z", aside)), 0);
+        snprintf(mark, sizeof(mark), "1 %s\n", aside);
+        temp_dir_write(beside(h, ".damaged"), mark);
+        temp_dir_write(h->path, "SQLite form"); /* the fresh file as far as it came */
+        assert_true(fixture_try_open(h));
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading"), ROWS - ACKED - 1);
         check_goes_on(h);
 }
 
 static void a_rescue_that_never_ends_is_left(void **state)
 {
         struct fixture *h = *state;
-        FILE *f;
 
         fill(h, true);
-        f = fopen(beside(h, ".damaged"), "w");
-        fputs("3 \n", f);
-        fclose(f);
-        assert_true(try_open(h));
-        assert_int_equal(ask(h->path, "SELECT count(*) FROM reading"), 0);
+        temp_dir_write(beside(h, ".damaged"), "3 \n");
+        assert_true(fixture_try_open(h));
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading"), 0);
         assert_true(*aside_of(h));
 }
 
@@ -528,12 +451,12 @@ static void what_is_not_ours_is_not_touched(void **state)
 
         run_sql(h->path, "PRAGMA application_id=99; CREATE TABLE t(x)");
         before = size_of(h->path);
-        assert_false(try_open(h));
+        assert_false(fixture_try_open(h));
         assert_non_null(strstr(h->e.text, "another program"));
         assert_int_equal(size_of(h->path), before);
         unlink(h->path);
         overwrite((close(open(h->path, O_CREAT | O_WRONLY, 0640)), h->path), 0, 'x', 5000);
-        assert_false(try_open(h));
+        assert_false(fixture_try_open(h));
         assert_non_null(strstr(h->e.text, "not a spool"));
         assert_int_equal(size_of(h->path), 5000);
         assert_string_equal(aside_of(h), "");
@@ -547,7 +470,7 @@ static void a_missing_shm_is_nothing(void **state)
 
         fill(h, false);
         unlink(beside(h, "-shm"));
-        assert_true(try_open(h));
+        assert_true(fixture_try_open(h));
         spool_counts(h->spool, &c);
         assert_int_equal(c.accepted, ROWS);
         assert_string_equal(aside_of(h), "");
@@ -570,9 +493,9 @@ static void any_damage_is_survived(void **state)
                                   1 + (seed >> 50) % 16);
                 }
                 marked(h);
-                if (!try_open(h))
+                if (!fixture_try_open(h))
                         fail_msg("%s", h->e.text);
-                leave(h, false);
+                fixture_cut_power(h);
                 unlink(aside_of(h));
         }
 }
@@ -583,23 +506,21 @@ static void a_wal_that_is_gone_is_told(void **state)
         struct fixture *h = *state;
         struct reading r = {.ts_us = h->sim.now.wall_us, .type = READING_I64};
         struct spool_counts c;
-        char wal[200];
 
         fill(h, true);
-        assert_true(try_open(h));
+        assert_true(fixture_try_open(h));
         for (int i = 0; i < 10; i++) {
                 assert_int_equal(spool_append(h->spool, &r), 0);
-                run_for(h, 2000000);
+                fixture_run_for(h, 2000000);
         }
-        leave(h, false);
-        snprintf(wal, sizeof(wal), "%s-wal", h->path);
-        assert_int_equal(unlink(wal), 0);
+        fixture_cut_power(h);
+        assert_int_equal(unlink(beside(h, "-wal")), 0);
         unlink(beside(h, "-shm"));
-        assert_true(try_open(h));
+        assert_true(fixture_try_open(h));
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 2);
         assert_int_equal(c.held, ROWS - ACKED - 1);
-        assert_int_equal(ask(h->path, "SELECT lost_n FROM rescue"), 1); /* at least: the first of them was noted */
+        assert_int_equal(db_ask(h->path, "SELECT lost_n FROM rescue"), 1); /* at least: the first of them was noted */
         check_goes_on(h);
 }
 
@@ -616,7 +537,7 @@ static void a_torn_mark_is_none(void **state)
         fd = open(beside(h, ".lock"), O_WRONLY);
         assert_int_equal(pwrite(fd, torn, sizeof(torn) - 1, 32), sizeof(torn) - 1);
         close(fd);
-        assert_true(try_open(h));
+        assert_true(fixture_try_open(h));
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 1);
         assert_int_equal(c.held, ROWS - ACKED - 1);
@@ -627,14 +548,11 @@ static void a_wal_that_was_written_back_is_none_that_is_gone(void **state)
 {
         struct fixture *h = *state;
         struct spool_counts c;
-        sqlite3 *db;
 
         fill(h, false);
-        assert_int_equal(sqlite3_open(h->path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(db);
+        db_run(h->path, "PRAGMA wal_checkpoint(TRUNCATE)");
         assert_int_equal(size_of(beside(h, "-wal")), -1);
-        assert_true(try_open(h));
+        assert_true(fixture_try_open(h));
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 1);
         assert_int_equal(c.held, ROWS - ACKED - 1);
@@ -653,23 +571,16 @@ static void books_that_contradict_themselves_are_damage(void **state)
                 "UPDATE cursor SET acked_seq = -4",
         };
         struct fixture *h = *state;
-        sqlite3 *db;
 
         fill(h, true);
         for (size_t i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
-                struct spool_counts c;
-
-                assert_int_equal(sqlite3_open(h->path, &db), SQLITE_OK);
-                assert_int_equal(sqlite3_exec(db, lies[i], NULL, NULL, NULL), SQLITE_OK);
-                sqlite3_close(db);
-                if (!try_open(h))
+                db_run(h->path, lies[i]);
+                if (!fixture_try_open(h))
                         fail_msg("%s: %s", lies[i], h->e.text);
-                spool_counts(h->spool, &c);
-                assert_int_equal(c.epoch, i + 2);
-                assert_int_equal(c.accepted, c.delivered + c.held + c.dropped);
-                leave(h, true);
+                assert_int_equal(fixture_counts(h).epoch, i + 2);
+                fixture_close(h);
         }
-        assert_true(try_open(h));
+        assert_true(fixture_try_open(h));
 }
 
 int main(void)

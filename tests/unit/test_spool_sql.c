@@ -7,75 +7,48 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <sqlite3.h>
 
-#include "agent/base/rt_sim.h"
 #include "store/inspect/sql.h"
-#include "store/spool.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
 
 enum { ROWS = 20000, LIMIT_MS = 20000 };
 
-static char dir[64], path[96], copy[96];
-static struct rt_sim sim;
-static struct tags *tags;
-static struct spool *spool;
-
-static void run_for(int64_t us)
-{
-        rt_sim_run(&sim, sim.now.mono_us + us, NULL, NULL);
-}
+static struct fixture T;
+static char copy[TEMP_PATH_MAX];
 
 static int setup(void **state)
 {
-        struct spool_conf conf = {.path = path,
-                                  .max_size_bytes = 64 << 20,
-                                  .commit_interval_us = 100000,
-                                  .batch_rows = 2000,
-                                  .batch_bytes = 1 << 20,
-                                  .quarantine_bytes = 1 << 20};
-        struct err e;
         uint32_t tag;
 
-        strcpy(dir, "/tmp/test_spool_sql_XXXXXX");
-        if (!mkdtemp(dir))
-                return -1;
-        snprintf(path, sizeof(path), "%s/spool.db", dir);
-        snprintf(copy, sizeof(copy), "%s/copy.db", dir);
-        rt_sim_init(&sim, 3, 1795428000000000);
-        tags = tags_new(10);
-        if (spool_open(&spool, &sim.rt, &conf, "gw-7", tags, NULL, &e) < 0)
-                fail_msg("%s", e.text);
-        tags_intern(tags, "press-1", "temp", "degC", "", "plant", &tag);
+        fixture_init(&T, "spool_sql", 3);
+        T.conf.commit_interval_us = 100000;
+        temp_dir_path(&T.dir, "copy.db", copy);
+        fixture_open(&T);
+        tags_intern(T.tags, "press-1", "temp", "degC", "", "plant", &tag);
         for (int i = 1; i <= ROWS; i++) {
                 struct reading r = {
-                        .ts_us = sim.now.wall_us, .arrival_us = sim.now.wall_us, .type = READING_F64, .v.f64 = i};
+                        .ts_us = T.sim.now.wall_us, .arrival_us = T.sim.now.wall_us, .type = READING_F64, .v.f64 = i};
 
                 if (i % 1000 == 0)
-                        run_for(1000000);
-                assert_int_equal(spool_append(spool, &r), 0);
+                        fixture_run_for(&T, 1000000);
+                assert_int_equal(spool_append(T.spool, &r), 0);
         }
-        spool_quarantine(spool, "plant", "a/b", "no number", "\x01\xfe", 2);
-        run_for(1000000);
+        spool_quarantine(T.spool, "plant", "a/b", "no number", "\x01\xfe", 2);
+        fixture_run_for(&T, 1000000);
         return 0;
 }
 
 static int teardown(void **state)
 {
-        char command[128];
-
-        rt_sim_cut(&sim);
-        spool_abandon(spool);
-        tags_free(tags);
-        rt_sim_fini(&sim);
-        snprintf(command, sizeof(command), "rm -rf %s", dir);
-        return system(command);
+        fixture_fini(&T);
+        return 0;
 }
 
 struct answer {
@@ -112,12 +85,12 @@ static void check(const char *file, const char *sql, const char *expected)
 
 static void test_values(void **state)
 {
-        check(path, "SELECT count(*) AS n, max(value) AS most FROM reading", "n=20000n most=20000.0n");
-        check(path, "SELECT source, tag, unit FROM readings LIMIT 1;  ", "source=press-1t tag=tempt unit=degCt");
-        check(path, "SELECT NULL AS a, 'x' AS b, payload FROM quarantine", "a=0 b=xt payload=01feb");
-        check(path, "WITH n AS (SELECT 1 AS i) SELECT i FROM n", "i=1n");
-        assert_int_equal(ask(path, "SELECT seq FROM reading").n_rows, ROWS);
-        assert_int_equal(ask(path, "SELECT 1 WHERE 0").n_rows, 0);
+        check(T.path, "SELECT count(*) AS n, max(value) AS most FROM reading", "n=20000n most=20000.0n");
+        check(T.path, "SELECT source, tag, unit FROM readings LIMIT 1;  ", "source=press-1t tag=tempt unit=degCt");
+        check(T.path, "SELECT NULL AS a, 'x' AS b, payload FROM quarantine", "a=0 b=xt payload=01feb");
+        check(T.path, "WITH n AS (SELECT 1 AS i) SELECT i FROM n", "i=1n");
+        assert_int_equal(ask(T.path, "SELECT seq FROM reading").n_rows, ROWS);
+        assert_int_equal(ask(T.path, "SELECT 1 WHERE 0").n_rows, 0);
 }
 
 static void refuse(const char *sql, const char *words)
@@ -125,7 +98,7 @@ static void refuse(const char *sql, const char *words)
         struct answer a = {0};
         struct err e = {{0}};
 
-        assert_int_equal(spool_sql(path, sql, LIMIT_MS, on_row, &a, &e), -1);
+        assert_int_equal(spool_sql(T.path, sql, LIMIT_MS, on_row, &a, &e), -1);
         if (!strstr(e.text, words))
                 fail_msg("%s: %s", sql, e.text);
         assert_int_equal(a.n_rows, 0);
@@ -161,7 +134,7 @@ static void test_nothing_can_be_changed(void **state)
         refuse("SELECT 1; DELETE FROM sample", "one statement");
         refuse("SELECT nothing FROM reading", "nothing");
         refuse("SELEKT 1", "syntax");
-        check(path, "SELECT count(*) AS n, (SELECT acked_seq FROM cursor WHERE lane='samples') AS acked FROM reading",
+        check(T.path, "SELECT count(*) AS n, (SELECT acked_seq FROM cursor WHERE lane='samples') AS acked FROM reading",
               "n=20000n acked=0n");
 }
 
@@ -170,11 +143,12 @@ static void test_it_ends_when_its_time_is_over(void **state)
         struct answer a = {0};
         struct err e;
 
-        assert_int_equal(spool_sql(path, "SELECT count(*) FROM reading a, reading b, reading c", 50, on_row, &a, &e),
+        assert_int_equal(spool_sql(T.path, "SELECT count(*) FROM reading a, reading b, reading c", 50, on_row, &a, &e),
                          SPOOL_SQL_E_TIME);
         assert_int_equal(
-                spool_sql(path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
-                          50, on_row, &a, &e),
+                spool_sql(T.path,
+                          "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n", 50,
+                          on_row, &a, &e),
                 SPOOL_SQL_E_TIME);
         assert_int_equal(a.n_rows, 0);
 }
@@ -182,18 +156,19 @@ static void test_it_ends_when_its_time_is_over(void **state)
 /* The writer is at work beside it: it sees what is committed, and holds nothing up. */
 static void test_beside_the_daemon(void **state)
 {
-        struct reading r = {.ts_us = sim.now.wall_us, .arrival_us = sim.now.wall_us, .type = READING_F64, .v.f64 = 7};
+        struct reading r = {
+                .ts_us = T.sim.now.wall_us, .arrival_us = T.sim.now.wall_us, .type = READING_F64, .v.f64 = 7};
         struct spool_counts c;
 
         for (int i = 1; i <= 30; i++) {
                 char expected[32];
 
-                assert_int_equal(spool_append(spool, &r), 0);
-                run_for(1000000);
+                assert_int_equal(spool_append(T.spool, &r), 0);
+                fixture_run_for(&T, 1000000);
                 snprintf(expected, sizeof(expected), "n=%dn", ROWS + i);
-                check(path, "SELECT count(*) AS n FROM reading", expected);
+                check(T.path, "SELECT count(*) AS n FROM reading", expected);
         }
-        spool_counts(spool, &c);
+        spool_counts(T.spool, &c);
         assert_false(c.failing);
         assert_int_equal(c.accepted, ROWS + 30);
 }
@@ -201,16 +176,10 @@ static void test_beside_the_daemon(void **state)
 static void make_copy(void)
 {
         char sql[200];
-        sqlite3 *c;
 
-        assert_int_equal(sqlite3_open(path, &c), SQLITE_OK);
         snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", copy);
-        assert_int_equal(sqlite3_exec(c, sql, NULL, NULL, NULL), SQLITE_OK);
-        snprintf(sql, sizeof(sql), "%s", copy);
-        sqlite3_close(c);
-        assert_int_equal(sqlite3_open(copy, &c), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(c, "PRAGMA journal_mode=WAL", NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(c);
+        db_run(T.path, sql);
+        db_run(copy, "PRAGMA journal_mode=WAL");
 }
 
 /* As somebody else, in a folder where nothing can be made: not even what SQLite wants beside the file. */
@@ -233,12 +202,12 @@ static void test_a_copy_that_may_only_be_read(void **state)
 
         make_copy();
         assert_int_equal(chmod(copy, 0444), 0);
-        assert_int_equal(chmod(dir, 0555), 0);
+        assert_int_equal(chmod(T.dir.path, 0555), 0);
         child = fork();
         if (child == 0)
                 _exit(as_somebody_else());
         assert_int_equal(waitpid(child, &status, 0), child);
-        assert_int_equal(chmod(dir, 0755), 0);
+        assert_int_equal(chmod(T.dir.path, 0755), 0);
         assert_int_equal(status, 0);
 }
 

@@ -9,26 +9,18 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <sqlite3.h>
 
-#include "agent/base/rt_sim.h"
 #include "store/inspect/verify.h"
-#include "store/spool.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
 
 enum { TAGS = 20, WALL_S = 1795428000 };
 
-static char dir[64], path[96];
-static struct rt_sim sim;
-static struct tags *tags;
-static struct spool *spool;
-static struct spool_fetch fetch;
-static bool fetched;
+static struct fixture T;
 static uint64_t thinned, full;
 static bool gaps; /* crashes took what was not committed yet */
 
@@ -43,97 +35,42 @@ static void on_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_
                 fail_msg("dropped: %s", reason);
 }
 
-static void open_spool(void)
+static void open_with_tags(void)
 {
-        struct spool_conf conf = {.path = path,
-                                  .max_size_bytes = 4 << 20,
-                                  .when_full = SPOOL_THIN,
-                                  .commit_interval_us = 1000000,
-                                  .batch_rows = 2000,
-                                  .batch_bytes = 1 << 20,
-                                  .quarantine_bytes = 1 << 16};
-        struct spool_upcalls up = {.on_dropped = on_dropped};
-        struct err e;
         char name[16];
 
-        tags = tags_new(100);
-        if (spool_open(&spool, &sim.rt, &conf, "gw-7", tags, &up, &e) < 0)
-                fail_msg("%s", e.text);
+        fixture_open(&T);
         for (uint32_t i = 0, at; i < TAGS; i++) {
                 snprintf(name, sizeof(name), "t%02u", i);
-                assert_int_equal(tags_intern(tags, "press-1", name, "", "", "sim", &at), 0);
+                assert_int_equal(tags_intern(T.tags, "press-1", name, "", "", "sim", &at), 0);
         }
 }
 
 static int setup(void **state)
 {
-        strcpy(dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm/test_spool_thin_XXXXXX" : "/tmp/test_spool_thin_XXXXXX");
-        if (!mkdtemp(dir))
-                return -1;
-        snprintf(path, sizeof(path), "%s/spool.db", dir);
-        rt_sim_init(&sim, 5, (int64_t)WALL_S * 1000000);
-        spool_fetch_init(&fetch, SPOOL_SAMPLES, 500, 1 << 20);
+        fixture_init_in_memory(&T, "spool_thin", 5);
+        T.conf.max_size_bytes = 4 << 20;
+        T.conf.when_full = SPOOL_THIN;
+        T.up.on_dropped = on_dropped;
+        spool_fetch_init(&T.fetch, SPOOL_SAMPLES, 500, 1 << 20);
         thinned = full = gaps = 0;
-        open_spool();
+        open_with_tags();
         return 0;
 }
 
 static int teardown(void **state)
 {
-        char command[128];
-
-        rt_sim_cut(&sim);
-        spool_abandon(spool);
-        tags_free(tags);
-        spool_fetch_fini(&fetch);
-        rt_sim_fini(&sim);
-        snprintf(command, sizeof(command), "rm -rf %s", dir);
-        return system(command);
-}
-
-static void run_for(int64_t us)
-{
-        rt_sim_run(&sim, sim.now.mono_us + us, NULL, NULL);
-}
-
-static uint64_t file_bytes(void)
-{
-        static const char *const suffix[] = {"", "-wal", "-shm"};
-        uint64_t sum = 0;
-        char name[128];
-        struct stat st;
-
-        for (int i = 0; i < 3; i++) {
-                snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
-                sum += stat(name, &st) == 0 ? (uint64_t)st.st_size : 0;
-        }
-        return sum;
+        fixture_fini(&T);
+        return 0;
 }
 
 static struct spool_counts check_books(void)
 {
-        struct spool_counts c;
+        struct spool_counts c = fixture_counts(&T);
 
-        spool_counts(spool, &c);
-        assert_int_equal(c.accepted, c.delivered + c.held + c.dropped);
         assert_false(c.failing);
-        assert_true(file_bytes() <= 4 << 20);
+        assert_true(db_bytes(T.path) <= 4 << 20);
         return c;
-}
-
-static int64_t sql(const char *text)
-{
-        sqlite3_stmt *st;
-        sqlite3 *c;
-        int64_t v;
-
-        assert_int_equal(sqlite3_open_v2(path, &c, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_prepare_v2(c, text, -1, &st, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-        v = sqlite3_column_int64(st, 0);
-        sqlite3_finalize(st);
-        sqlite3_close(c);
-        return v;
 }
 
 static void on_fault(void *ctx, const char *what)
@@ -143,7 +80,7 @@ static void on_fault(void *ctx, const char *what)
 
 static void verify(void)
 {
-        struct spool_verify v = {.path = path, .pages = true, .on_fault = on_fault};
+        struct spool_verify v = {.path = T.path, .pages = true, .on_fault = on_fault};
         struct err e;
 
         assert_int_equal(spool_verify(&v, &e), 0);
@@ -161,42 +98,25 @@ static void append(uint32_t tag, int64_t in_s, const struct reading *like)
         struct reading r = *like;
 
         r.tag = tag;
-        r.ts_us = r.arrival_us = sim.now.wall_us + in_s * 1000000 + tag;
-        assert_int_equal(spool_append(spool, &r), 0);
+        r.ts_us = r.arrival_us = T.sim.now.wall_us + in_s * 1000000 + tag;
+        assert_int_equal(spool_append(T.spool, &r), 0);
 }
 
 /* Every tag once a second, for so long; committed every `every` seconds. */
 static void feed(int64_t seconds, int64_t every)
 {
         for (int64_t i = 0; i < seconds; i += every) {
-                int64_t s = sim.now.wall_us / 1000000;
+                int64_t s = T.sim.now.wall_us / 1000000;
 
                 for (int64_t k = 0; k < every; k++)
                         for (uint32_t t = 0; t < TAGS; t++)
                                 append(t, k, &(struct reading){.type = READING_F64, .v.f64 = value_of(t, s + k)});
-                run_for(every * 1000000);
+                fixture_run_for(&T, every * 1000000);
                 check_books();
         }
 }
 
 /* ---- the uplink of the test ---- */
-
-static void on_rows(struct spool_fetch *f)
-{
-        fetched = true;
-}
-
-static uint32_t fetch_after(uint64_t seq)
-{
-        fetched = false;
-        fetch.on_rows = on_rows;
-        fetch.after_seq = seq;
-        spool_fetch(spool, &fetch);
-        while (!fetched)
-                run_for(1000);
-        assert_false(fetch.failed);
-        return fetch.n_rows;
-}
 
 /* The row's own minute again, from what was fed. */
 static void check_aggregate(const struct spool_row *row)
@@ -225,11 +145,11 @@ static uint64_t drain(void)
         int64_t last_ts[TAGS] = {0};
         uint64_t last = 0, stands_for = 0, rows = 0, held;
 
-        run_for(5000000);
+        fixture_run_for(&T, 5000000);
         held = check_books().held;
-        while (fetch_after(last)) {
-                for (uint32_t i = 0; i < fetch.n_rows; i++) {
-                        const struct spool_row *row = &fetch.rows[i];
+        while (fixture_fetch(&T, last)) {
+                for (uint32_t i = 0; i < T.fetch.n_rows; i++) {
+                        const struct spool_row *row = &T.fetch.rows[i];
                         bool is_aggregate = row->r.flags & READING_AGGREGATE;
 
                         assert_true(row->seq > last);
@@ -242,12 +162,12 @@ static uint64_t drain(void)
                         else
                                 assert_true(row->r.v.f64 == value_of(row->r.tag, row->r.ts_us / 1000000));
                 }
-                rows += fetch.n_rows;
-                spool_ack(spool, SPOOL_SAMPLES, last);
-                run_for(1000);
+                rows += T.fetch.n_rows;
+                spool_ack(T.spool, SPOOL_SAMPLES, last);
+                fixture_run_for(&T, 1000);
                 check_books();
         }
-        run_for(5000000);
+        fixture_run_for(&T, 5000000);
         assert_int_equal(rows, held);
         assert_int_equal(check_books().held, 0);
         return stands_for;
@@ -258,17 +178,18 @@ static void test_old_readings_become_one_a_minute(void **state)
         struct spool_counts c;
 
         feed(12000, 10); /* twice as many as fit */
-        run_for(5000000);
+        fixture_run_for(&T, 5000000);
         c = check_books();
         assert_int_equal(c.accepted, 12000 * TAGS);
         assert_int_equal(full, 0);
         assert_true(thinned > 20000 && c.dropped == thinned);
-        assert_true(sql("SELECT count(*) FROM aggregate") > 100);
-        assert_true(sql("SELECT count(*) FROM dropped") < 200); /* a line a minute, not one a reading */
-        assert_int_equal(sql("SELECT sum(n - 1) FROM aggregate"), thinned);
+        assert_true(db_ask(T.path, "SELECT count(*) FROM aggregate") > 100);
+        assert_true(db_ask(T.path, "SELECT count(*) FROM dropped") < 200); /* a line a minute, not one a reading */
+        assert_int_equal(db_ask(T.path, "SELECT sum(n - 1) FROM aggregate"), thinned);
         verify();
         assert_int_equal(drain(), c.accepted);
-        assert_int_equal(sql("SELECT count(*) FROM aggregate WHERE seq NOT IN (SELECT seq FROM reading)"), 0);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM aggregate WHERE seq NOT IN (SELECT seq FROM reading)"),
+                         0);
 }
 
 static void test_what_does_not_fit_even_so_is_dropped_oldest_first(void **state)
@@ -279,7 +200,7 @@ static void test_what_does_not_fit_even_so_is_dropped_oldest_first(void **state)
         c = check_books();
         assert_true(full > 0 && thinned > full);
         assert_int_equal(c.dropped, full + thinned);
-        assert_true(sql("SELECT min(seq) FROM reading") > 1);
+        assert_true(db_ask(T.path, "SELECT min(seq) FROM reading") > 1);
         verify();
         assert_true(drain() < c.accepted - full); /* of what was dropped much stood for more than one */
 }
@@ -289,11 +210,9 @@ static void test_a_crash_keeps_the_place(void **state)
         gaps = true;
         for (int i = 0; i < 12; i++) {
                 feed(500, 10);
-                append(0, 0, &(struct reading){.type = READING_F64, .v.f64 = value_of(0, sim.now.wall_us / 1000000)});
-                rt_sim_cut(&sim);
-                spool_abandon(spool);
-                tags_free(tags);
-                open_spool();
+                append(0, 0, &(struct reading){.type = READING_F64, .v.f64 = value_of(0, T.sim.now.wall_us / 1000000)});
+                fixture_cut_power(&T);
+                open_with_tags();
                 check_books();
         }
         verify();
@@ -309,20 +228,18 @@ static void test_a_damaged_file_keeps_them(void **state)
         int fd;
 
         feed(12000, 10);
-        run_for(5000000);
-        n = sql("SELECT count(*) FROM aggregate");
-        stood_for = (uint64_t)sql("SELECT sum(coalesce(n, 1)) FROM reading LEFT JOIN aggregate USING (seq)");
+        fixture_run_for(&T, 5000000);
+        n = db_ask(T.path, "SELECT count(*) FROM aggregate");
+        stood_for = (uint64_t)db_ask(T.path, "SELECT sum(coalesce(n, 1)) FROM reading LEFT JOIN aggregate USING (seq)");
         assert_true(n > 100);
-        rt_sim_cut(&sim);
-        assert_true(spool_close(spool));
-        tags_free(tags);
-        fd = open(path, O_RDWR);
+        fixture_close(&T);
+        fd = open(T.path, O_RDWR);
         assert_int_equal(pwrite(fd, "no database any more", 20, 0), 20);
         close(fd);
-        open_spool();
-        run_for(5000000);
+        open_with_tags();
+        fixture_run_for(&T, 5000000);
         assert_int_equal(check_books().epoch, 2);
-        assert_int_equal(sql("SELECT count(*) FROM aggregate"), n);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM aggregate"), n);
         verify();
         assert_int_equal(drain(), stood_for);
 }
@@ -332,12 +249,12 @@ static void test_what_is_pinned_stays(void **state)
         uint64_t last;
 
         feed(10, 10);
-        spool_pin(spool, SPOOL_SAMPLES, 1000);
+        spool_pin(T.spool, SPOOL_SAMPLES, 1000);
         feed(12000, 10);
-        assert_int_equal(sql("SELECT count(*) FROM reading WHERE seq <= 1000 AND flags & 64 = 0"), 1000);
-        assert_int_equal(sql("SELECT min(seq) FROM aggregate") > 1000, 1);
-        assert_true(fetch_after(0) == 500);
-        last = fetch.rows[499].seq;
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM reading WHERE seq <= 1000 AND flags & 64 = 0"), 1000);
+        assert_int_equal(db_ask(T.path, "SELECT min(seq) FROM aggregate") > 1000, 1);
+        assert_true(fixture_fetch(&T, 0) == 500);
+        last = T.fetch.rows[499].seq;
         assert_int_equal(last, 500);
         verify();
 }
@@ -362,22 +279,27 @@ static void test_kinds_and_qualities_are_kept_apart(void **state)
                 append(6, 0, &(struct reading){.type = READING_I64, .v.i64 = INT64_MAX - s});
                 if (s == 10)
                         append(7, 0, &(struct reading){.type = READING_F64, .v.f64 = 4.5});
-                run_for(1000000);
+                fixture_run_for(&T, 1000000);
         }
         feed(12000, 10);
 #define ROW(tag) " FROM reading r LEFT JOIN aggregate a USING (seq) WHERE r.tag = " tag " AND ts_us < 1795428060000000"
-        assert_int_equal(sql("SELECT count(*) || sum(n) || min(value = 29.5 AND min = 0 AND max = 59)" ROW("0")), 1601);
-        assert_int_equal(sql("SELECT count(*) || sum(n) || (value = 1 AND flags & 0x4000 AND min IS NULL)" ROW("1")),
-                         1601);
-        assert_int_equal(sql("SELECT count(*) || sum(n) || (value = 'end')" ROW("2")), 1601);
-        assert_int_equal(sql("SELECT count(*) || sum(n) || count(DISTINCT quality)" ROW("3")), 2602);
-        assert_int_equal(sql("SELECT sum(n)" ROW("3") " AND quality = 1 AND min = 0 AND max = 57 AND value = 28.5"),
-                         20);
-        assert_int_equal(sql("SELECT count(*) || sum(n)" ROW("4")), 260);
-        assert_int_equal(sql("SELECT count(*) || sum(coalesce(n, 1)) || max(value)" ROW("5") " AND value < 9e999"),
-                         1591);
-        assert_int_equal(sql("SELECT sum(n)" ROW("6") " AND value = 9223372036854775748"), 60);
-        assert_int_equal(sql("SELECT count(*) || (value = 4.5) || (n IS NULL)" ROW("7")), 111);
+        assert_int_equal(
+                db_ask(T.path, "SELECT count(*) || sum(n) || min(value = 29.5 AND min = 0 AND max = 59)" ROW("0")),
+                1601);
+        assert_int_equal(
+                db_ask(T.path, "SELECT count(*) || sum(n) || (value = 1 AND flags & 0x4000 AND min IS NULL)" ROW("1")),
+                1601);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) || sum(n) || (value = 'end')" ROW("2")), 1601);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) || sum(n) || count(DISTINCT quality)" ROW("3")), 2602);
+        assert_int_equal(
+                db_ask(T.path, "SELECT sum(n)" ROW("3") " AND quality = 1 AND min = 0 AND max = 57 AND value = 28.5"),
+                20);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) || sum(n)" ROW("4")), 260);
+        assert_int_equal(
+                db_ask(T.path, "SELECT count(*) || sum(coalesce(n, 1)) || max(value)" ROW("5") " AND value < 9e999"),
+                1591);
+        assert_int_equal(db_ask(T.path, "SELECT sum(n)" ROW("6") " AND value = 9223372036854775748"), 60);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) || (value = 4.5) || (n IS NULL)" ROW("7")), 111);
         verify();
 }
 

@@ -3,93 +3,63 @@
  */
 #include <fcntl.h>
 #include <setjmp.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/base/log.h"
-#include "agent/base/rt_sim.h"
 #include "store/inspect/verify.h"
-#include "store/spool.h"
+#include "tests/lib/db.h"
+#include "tests/lib/spool_fixture.h"
 
 enum { ROWS = 5000 };
 
-static char dir[64], path[96];
-static struct rt_sim sim;
+static struct fixture T;
 
-static void remove_all(void)
+static void make_fixture(void)
 {
-        static const char *const suffix[] = {"", "-wal", "-shm", ".lock", ".epoch"};
-        char name[128];
-
-        for (size_t i = 0; i < sizeof(suffix) / sizeof(*suffix); i++) {
-                snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
-                unlink(name);
-        }
-}
-
-static struct spool *open_spool(struct tags *tags)
-{
-        struct spool_conf conf = {.path = path,
-                                  .max_size_bytes = 16 << 20,
-                                  .commit_interval_us = 100000,
-                                  .batch_rows = 2000,
-                                  .batch_bytes = 1 << 20,
-                                  .quarantine_bytes = 1 << 16};
-        struct spool *s;
-        struct err e;
-
-        if (spool_open(&s, &sim.rt, &conf, "gw-7", tags, NULL, &e) < 0)
-                fail_msg("%s", e.text);
-        return s;
-}
-
-static void run_for(int64_t us)
-{
-        rt_sim_run(&sim, sim.now.mono_us + us, NULL, NULL);
+        fixture_init(&T, "spool_verify", 1);
+        T.conf.max_size_bytes = 16 << 20;
+        T.conf.commit_interval_us = 100000;
 }
 
 /* Delivered, held and dropped rows of every type, events, a dead letter, something in quarantine. */
 static void make_healthy(void)
 {
         static const char body[] = "\"kind\":\"link\"";
-        struct tags *tags = tags_new(100);
-        struct spool *s;
 
-        remove_all();
-        s = open_spool(tags);
+        fixture_fini(&T);
+        make_fixture();
+        fixture_open(&T);
         for (int i = 0; i < ROWS; i++) {
-                struct reading r = {.ts_us = sim.now.wall_us, .arrival_us = sim.now.wall_us, .type = (uint16_t)(i % 6)};
+                struct reading r = {
+                        .ts_us = T.sim.now.wall_us, .arrival_us = T.sim.now.wall_us, .type = (uint16_t)(i % 6)};
 
-                assert_int_equal(tags_intern(tags, "press-1", i % 2 ? "temp" : "load", "", "", "sim", &r.tag), 0);
+                assert_int_equal(tags_intern(T.tags, "press-1", i % 2 ? "temp" : "load", "", "", "sim", &r.tag), 0);
                 r.v.i64 = 0;
                 if (r.type == READING_TEXT || r.type == READING_RAW) {
                         r.v.text = "hello";
                         r.len = 5;
                 }
-                assert_int_equal(spool_append(s, &r), 0);
+                assert_int_equal(spool_append(T.spool, &r), 0);
                 if (i % 500 == 0) {
-                        spool_append_event(s, sim.now.wall_us, "link", 100, i ? 0 : SPOOL_NO_TAG, body,
+                        spool_append_event(T.spool, T.sim.now.wall_us, "link", 100, i ? 0 : SPOOL_NO_TAG, body,
                                            sizeof(body) - 1);
-                        spool_refuse(s, 3, "memory_full");
-                        run_for(500000);
+                        spool_refuse(T.spool, 3, "memory_full");
+                        fixture_run_for(&T, 500000);
                 }
         }
-        spool_quarantine(s, "mqtt", "a/b", "not JSON", body, sizeof(body));
-        run_for(500000);
-        spool_ack(s, SPOOL_SAMPLES, 3000);
-        spool_ack(s, SPOOL_EVENTS, 2);
-        spool_dead_letter(s, SPOOL_SAMPLES, 3500, "too large");
-        run_for(500000);
-        rt_sim_cut(&sim);
-        assert_true(spool_close(s));
-        tags_free(tags);
+        spool_quarantine(T.spool, "mqtt", "a/b", "not JSON", body, sizeof(body));
+        fixture_run_for(&T, 500000);
+        spool_ack(T.spool, SPOOL_SAMPLES, 3000);
+        spool_ack(T.spool, SPOOL_EVENTS, 2);
+        spool_dead_letter(T.spool, SPOOL_SAMPLES, 3500, "too large");
+        fixture_run_for(&T, 500000);
+        fixture_close(&T);
 }
 
 static char found[4000];
@@ -103,24 +73,13 @@ static void on_fault(void *ctx, const char *what)
 
 static uint64_t verify(void)
 {
-        struct spool_verify v = {.path = path, .pages = true, .on_fault = on_fault};
+        struct spool_verify v = {.path = T.path, .pages = true, .on_fault = on_fault};
         struct err e;
 
         found[0] = '\0';
         if (spool_verify(&v, &e) < 0)
                 fail_msg("%s", e.text);
         return v.n_faults;
-}
-
-static void run_sql(const char *sql)
-{
-        char *said = NULL;
-        sqlite3 *c;
-
-        assert_int_equal(sqlite3_open(path, &c), SQLITE_OK);
-        if (sqlite3_exec(c, sql, NULL, NULL, &said) != SQLITE_OK)
-                fail_msg("%s: %s", sql, said);
-        sqlite3_close(c);
 }
 
 static void nothing_is_found_in_a_healthy_file(void **state)
@@ -132,16 +91,10 @@ static void nothing_is_found_in_a_healthy_file(void **state)
 
 static void nothing_is_found_in_a_live_file(void **state)
 {
-        struct tags *tags;
-        struct spool *s;
-
         make_healthy();
-        tags = tags_new(100);
-        s = open_spool(tags);
+        fixture_open(&T);
         assert_int_equal(verify(), 0);
-        spool_abandon(s);
-        rt_sim_cut(&sim);
-        tags_free(tags);
+        fixture_cut_power(&T);
 }
 
 static void each_fault_is_found(void **state)
@@ -193,7 +146,7 @@ static void each_fault_is_found(void **state)
 
         for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
                 make_healthy();
-                run_sql(faults[i].sql);
+                db_run(T.path, faults[i].sql);
                 assert_true(verify() > 0);
                 if (!strstr(found, faults[i].words))
                         fail_msg("%s\n found: %s\n not: %s", faults[i].sql, found, faults[i].words);
@@ -204,10 +157,10 @@ static void each_fault_is_found(void **state)
 static void what_went_ahead_need_not_be_there(void **state)
 {
         make_healthy();
-        run_sql("INSERT INTO ahead VALUES (3450, 3600), (4000, 4010);"
-                "DELETE FROM sample WHERE seq BETWEEN 3480 AND 3600 OR seq BETWEEN 4000 AND 4010");
+        db_run(T.path, "INSERT INTO ahead VALUES (3450, 3600), (4000, 4010);"
+                       "DELETE FROM sample WHERE seq BETWEEN 3480 AND 3600 OR seq BETWEEN 4000 AND 4010");
         assert_int_equal(verify(), 0);
-        run_sql("INSERT INTO ahead SELECT 4500, max(seq) FROM sample; DELETE FROM sample WHERE seq >= 4500");
+        db_run(T.path, "INSERT INTO ahead SELECT 4500, max(seq) FROM sample; DELETE FROM sample WHERE seq >= 4500");
         assert_int_equal(verify(), 0);
 }
 
@@ -218,7 +171,7 @@ static void a_torn_page_is_found(void **state)
 
         make_healthy();
         memset(junk, 0x5a, sizeof(junk));
-        fd = open(path, O_RDWR);
+        fd = open(T.path, O_RDWR);
         assert_int_equal(pwrite(fd, junk, sizeof(junk), 4096 * 20), sizeof(junk));
         close(fd);
         assert_true(verify() > 0);
@@ -226,12 +179,12 @@ static void a_torn_page_is_found(void **state)
 
 static void a_file_without_a_head_is_counted_all_the_same(void **state)
 {
-        struct spool_verify v = {.path = path, .pages = true, .on_fault = on_fault};
+        struct spool_verify v = {.path = T.path, .pages = true, .on_fault = on_fault};
         char junk[100] = {0};
         int fd;
 
         make_healthy();
-        fd = open(path, O_RDWR);
+        fd = open(T.path, O_RDWR);
         assert_int_equal(pwrite(fd, junk, sizeof(junk), 0), sizeof(junk));
         close(fd);
         assert_int_equal(spool_verify(&v, NULL), 0);
@@ -242,17 +195,15 @@ static void a_file_without_a_head_is_counted_all_the_same(void **state)
 
 static int setup(void **state)
 {
-        strcpy(dir, "/tmp/test_verify_XXXXXX");
         log_init((enum log_level)0);
-        rt_sim_init(&sim, 1, 1795428000000000);
-        return mkdtemp(dir) && snprintf(path, sizeof(path), "%s/spool.db", dir) > 0 ? 0 : -1;
+        make_fixture();
+        return 0;
 }
 
 static int teardown(void **state)
 {
-        rt_sim_fini(&sim);
-        remove_all();
-        return rmdir(dir);
+        fixture_fini(&T);
+        return 0;
 }
 
 int main(void)

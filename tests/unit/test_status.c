@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -17,11 +16,14 @@
 #include "agent/agent.h"
 #include "agent/base/rt_sim.h"
 #include "agent/base/text.h"
+#include "tests/lib/fake_sink.h"
+#include "tests/lib/temp_dir.h"
 
 static struct {
-        char dir[64], path[96];
+        struct temp_dir dir;
+        char path[TEMP_PATH_MAX];
         struct rt_sim sim;
-        struct sink sink;
+        struct fake_sink kafka;
         struct config_driver driver;
         struct config conf;
         struct agent agent;
@@ -61,27 +63,21 @@ static const struct driver_ops fake_driver = {.kind = "fake",
                                               .stop = fake_stop,
                                               .fini = fake_fini};
 
-static int fake_produce(struct sink *s, const struct sink_record *rec, struct err *e)
+static int on_produce(struct fake_sink *k, const struct sink_record *rec, const struct fake_record *r)
 {
         return SINK_E_FULL;
 }
-
-static void fake_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
-{
-}
-
-static const struct sink_ops fake_sink = {fake_produce, fake_close};
 
 static int set_up(void **state)
 {
         struct err e;
 
         memset(&T, 0, sizeof(T));
-        snprintf(T.dir, sizeof(T.dir), "/tmp/status-XXXXXX");
-        assert_non_null(mkdtemp(T.dir));
-        snprintf(T.path, sizeof(T.path), "%s/spool.db", T.dir);
+        temp_dir_init(&T.dir, "status");
+        temp_dir_path(&T.dir, "spool.db", T.path);
         rt_sim_init(&T.sim, 1, INT64_C(1795428000000000));
-        T.sink.ops = &fake_sink;
+        fake_sink_init(&T.kafka, &T.sim.rt);
+        T.kafka.on_produce = on_produce;
         T.driver = (struct config_driver){&fake_driver, "plant", NULL};
         T.conf = (struct config){.gateway = "gw-7",
                                  .spool = {.path = T.path,
@@ -94,7 +90,7 @@ static int set_up(void **state)
                                  .drivers = &T.driver,
                                  .n_drivers = 1,
                                  .max_tags = 100};
-        if (agent_open(&T.agent, &T.sim.rt, &T.conf, &T.sink, &e) < 0)
+        if (agent_open(&T.agent, &T.sim.rt, &T.conf, &T.kafka.sink, &e) < 0)
                 fail_msg("%s", e.text);
         agent_start(&T.agent);
         return 0;
@@ -102,12 +98,10 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-        char cmd[128];
-
         agent_abandon(&T.agent);
+        fake_sink_fini(&T.kafka);
         rt_sim_fini(&T.sim);
-        snprintf(cmd, sizeof(cmd), "rm -rf %s", T.dir);
-        assert_int_equal(system(cmd), 0);
+        temp_dir_fini(&T.dir);
         return 0;
 }
 
@@ -161,7 +155,7 @@ static void words_are_cut_anywhere(void **state)
 
                 snprintf(cut, n + 1, "%s", whole);
                 snprintf(the_driver->last_error, sizeof(the_driver->last_error), "%s", cut);
-                T.sink.up.on_state(T.sink.up.ctx, false, cut);
+                T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, false, cut);
                 o = read_status();
                 assert_int_equal(json_array_size(json_object_get(o, "drivers")), 1);
                 check_words(words_of(json_array_get(json_object_get(o, "drivers"), 0)), whole, n);
@@ -183,7 +177,7 @@ static void words_are_longer_than_their_field(void **state)
                 while (strlen(whole) < 900)
                         strcat(whole, "\xf0\x9f\x9a\xa8\"");
                 memcpy(the_driver->last_error, whole, sizeof(the_driver->last_error) - 1);
-                T.sink.up.on_state(T.sink.up.ctx, false, whole);
+                T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, false, whole);
                 o = read_status();
                 check_words(words_of(json_array_get(json_object_get(o, "drivers"), 0)), whole,
                             sizeof(the_driver->last_error) - 1);
@@ -199,7 +193,7 @@ static void bytes_that_are_no_text(void **state)
 
         for (int c = 1; c < 256; c++)
                 the_driver->last_error[(c - 1) % 199] = (char)c;
-        T.sink.up.on_state(T.sink.up.ctx, false, "\xff\xfe\xc0\x80 \xed\xa0\x80");
+        T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, false, "\xff\xfe\xc0\x80 \xed\xa0\x80");
         o = read_status();
         assert_string_equal(json_string_value(json_object_get(o, "gateway")), "gw-7");
         assert_int_equal(json_array_size(json_object_get(o, "drivers")), 1);

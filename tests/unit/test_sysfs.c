@@ -64,7 +64,7 @@ static void start(void)
 static void files_become_readings(void **state)
 {
         start();
-        check_told("up cpu=45.123 zone=40 oil=23.125 ");
+        transcript_expect("up cpu=45.123 zone=40 oil=23.125 ");
         assert_int_equal(b.d.period_us, 10 * SECOND);
         assert_int_equal(b.n_calls, 1); /* a round at a time */
         assert_string_equal(tags_get(b.d.tags, b.last.tag)->source, "gw-board");
@@ -72,15 +72,15 @@ static void files_become_readings(void **state)
         assert_true(b.last.ts_us == INT64_C(1795428000) * SECOND + 3 * READ_US); /* of its own answer */
         bench_write(&b, "class/thermal/thermal_zone0/temp", "-1000\n");
         round_of(&b);
-        check_told("cpu=45.123 zone=-1 oil=23.125 ");
+        transcript_expect("cpu=45.123 zone=-1 oil=23.125 ");
         sysfs_ops.pause(&b.d, true);
         round_of(&b);
-        check_told("");
+        transcript_expect("");
         sysfs_ops.pause(&b.d, false);
         round_of(&b);
-        check_told("cpu=45.123 zone=-1 oil=23.125 ");
+        transcript_expect("cpu=45.123 zone=-1 oil=23.125 ");
         sysfs_ops.stop(&b.d);
-        check_told("stopped ");
+        transcript_expect("stopped ");
         assert_int_equal(b.d.n_errors, 0);
 }
 
@@ -89,70 +89,70 @@ static void the_device_counts_and_not_its_number(void **state)
         start();
         bench_write(&b, "class/hwmon/hwmon0/name", "coretemp\n");
         bench_write(&b, "class/hwmon/hwmon1/name", "nvme\n");
-        told[0] = '\0';
+        transcript[0] = '\0';
         round_of(&b);
-        check_told("cpu=38.85 zone=40 oil=23.125 ");
+        transcript_expect("cpu=38.85 zone=40 oil=23.125 ");
         bench_write(&b, "class/hwmon/hwmon1/name", "coretemp\n"); /* which one? */
         round_of(&b);
-        check_told("cpu:config zone=40 oil=23.125 ");
+        transcript_expect("cpu:config zone=40 oil=23.125 ");
         assert_non_null(strstr(b.d.last_error, "more than one file"));
         bench_write(&b, "class/hwmon/hwmon0/name", "coretemp-2\n");
         bench_write(&b, "class/hwmon/hwmon1/name", "core\n");
         round_of(&b);
-        check_told("cpu:not_connected zone=40 oil=23.125 ");
+        transcript_expect("cpu:not_connected zone=40 oil=23.125 ");
 }
 
 static void gone_and_back(void **state)
 {
         start();
-        told[0] = '\0';
+        transcript[0] = '\0';
         bench_remove(&b, W1);
         round_of(&b);
         round_of(&b);
-        check_told("cpu=45.123 zone=40 oil:not_connected cpu=45.123 zone=40 oil:not_connected ");
+        transcript_expect("cpu=45.123 zone=40 oil:not_connected cpu=45.123 zone=40 oil:not_connected ");
         assert_int_equal(b.d.n_errors, 2);
         assert_string_equal(b.d.last_error, W1 ": No such file or directory");
         make_tree(&b);
         round_of(&b);
-        check_told("cpu=45.123 zone=40 oil=23.125 ");
+        transcript_expect("cpu=45.123 zone=40 oil=23.125 ");
 }
 
 static void all_gone_is_the_source_gone(void **state)
 {
         start();
-        told[0] = '\0';
+        transcript[0] = '\0';
         bench_remove(&b, W1);
         bench_remove(&b, "class/hwmon/hwmon1/temp1_input");
         bench_remove(&b, "class/thermal/thermal_zone0/temp");
         round_of(&b);
-        check_told("cpu:not_connected zone:not_connected oil:not_connected down ");
+        transcript_expect("cpu:not_connected zone:not_connected oil:not_connected down ");
         for (int i = 0; i < 3; i++) {
                 sysfs_ops.start(&b.d);
                 bench_pass(&b, SECOND);
-                check_told("down "); /* the tags know already */
+                transcript_expect("down "); /* the tags know already */
         }
         make_tree(&b);
         sysfs_ops.start(&b.d);
         bench_pass(&b, SECOND);
-        check_told("up cpu=45.123 zone=40 oil=23.125 ");
+        transcript_expect("up cpu=45.123 zone=40 oil=23.125 ");
 }
 
 static void garbage_is_shown_and_bad(void **state)
 {
         start();
-        told[0] = '\0';
+        transcript[0] = '\0';
         bench_write(&b, "class/thermal/thermal_zone0/temp", "hot\n");
         round_of(&b);
-        check_told("kept(hot\n) cpu=45.123 zone:sensor oil=23.125 ");
+        transcript_expect("kept(hot\n) cpu=45.123 zone:sensor oil=23.125 ");
         assert_string_equal(b.d.last_error, "gw-board: no number");
         for (int i = 0; i < 50; i++)
                 round_of(&b);
         assert_int_equal(b.d.n_malformed, 51);
         assert_true(b.n_kept < 25); /* a noisy sensor does not wear out the flash */
-        told[0] = '\0';
+        transcript[0] = '\0';
         make_tree(&b);
         round_of(&b);
-        check_told("cpu=45.123 zone=40 oil=23.125 ");
+        transcript_expect("cpu=45.123 zone=40 oil=23.125 ");
 }
 
 static void answer_of(const char *file, const char *device, struct sysfs_answer *a)
@@ -215,38 +215,38 @@ static void devices_are_told_by_name_or_type(void **state)
 static void a_file_that_does_not_come_back(void **state)
 {
         start();
-        told[0] = '\0';
+        transcript[0] = '\0';
         sysfs_ops.poll(&b.d);
         b.sim.work_delay_us = 60 * SECOND;
         bench_pass(&b, 2 * READ_US); /* the second is asked for by now */
         bench_pass(&b, 4 * SECOND);
-        check_told("");
+        transcript_expect("");
         bench_pass(&b, SECOND);
-        check_told("cpu=45.123 zone:comm_failure oil:comm_failure ");
+        transcript_expect("cpu=45.123 zone:comm_failure oil:comm_failure ");
         assert_string_equal(b.d.last_error, "class/thermal/thermal_zone0/temp: no answer of the kernel");
         sysfs_ops.poll(&b.d);
         sysfs_ops.poll(&b.d);
         bench_pass(&b, 20 * SECOND);
-        check_told("");
+        transcript_expect("");
         assert_int_equal(b.d.n_overruns, 2);
         assert_int_equal(b.d.n_errors, 1);
         b.sim.work_delay_us = READ_US;
         bench_pass(&b, 40 * SECOND);
-        check_told("zone=40 oil=23.125 ");
+        transcript_expect("zone=40 oil=23.125 ");
         round_of(&b);
-        check_told("cpu=45.123 zone=40 oil=23.125 ");
+        transcript_expect("cpu=45.123 zone=40 oil=23.125 ");
 }
 
 /* Its configuration and all else of it are gone before the kernel answers. */
 static void stop_does_not_wait_for_the_kernel(void **state)
 {
         start();
-        told[0] = '\0';
+        transcript[0] = '\0';
         sysfs_ops.poll(&b.d);
         sysfs_ops.stop(&b.d);
-        check_told("stopped ");
+        transcript_expect("stopped ");
         bench_pass(&b, 10 * SECOND);
-        check_told("");
+        transcript_expect("");
 }
 
 /* One at a time, in turns; who waits for one that hangs says so, and nobody waits for one who has left the queue. */
@@ -268,38 +268,38 @@ static void items_take_turns(void **state)
         assert_int_equal(sysfs_ops.init(&second, &e), 0);
         sysfs_ops.start(&second);
         bench_pass(&b, SECOND);
-        told[0] = '\0';
+        transcript[0] = '\0';
 
         sysfs_ops.poll(&b.d);
         sysfs_ops.poll(&second);
         bench_pass(&b, 3 * READ_US); /* between the first and the second file of the other */
-        check_told("other=7 ");
+        transcript_expect("other=7 ");
         bench_pass(&b, SECOND);
-        check_told("cpu=45.123 zone=40 oil=23.125 ");
+        transcript_expect("cpu=45.123 zone=40 oil=23.125 ");
 
         b.sim.work_delay_us = 600 * SECOND;
         sysfs_ops.poll(&b.d);
         bench_pass(&b, 4 * SECOND);
         sysfs_ops.poll(&second);
         bench_pass(&b, 4 * SECOND);
-        check_told("cpu:comm_failure zone:comm_failure oil:comm_failure ");
+        transcript_expect("cpu:comm_failure zone:comm_failure oil:comm_failure ");
         bench_pass(&b, SECOND);
-        check_told("other:comm_failure ");
+        transcript_expect("other:comm_failure ");
         assert_string_equal(second.last_error, HWMON ": no answer of the kernel");
         assert_int_equal(second.n_errors, 1);
         sysfs_ops.stop(&second);
-        check_told("stopped ");
+        transcript_expect("stopped ");
         sysfs_ops.fini(&second);
         b.sim.work_delay_us = READ_US;
         bench_pass(&b, 600 * SECOND);
-        check_told("cpu=45.123 zone=40 oil=23.125 ");
+        transcript_expect("cpu=45.123 zone=40 oil=23.125 ");
 }
 
 static void no_room_for_tags(void **state)
 {
         tags_set_most(b.d.tags, 2);
         start();
-        check_told("up cpu=45.123 zone=40 ");
+        transcript_expect("up cpu=45.123 zone=40 ");
         assert_int_equal(b.d.n_untagged, 1);
 }
 

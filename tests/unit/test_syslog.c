@@ -19,7 +19,7 @@ static void note_message(struct driver *d, const struct reading *r)
 {
         const struct tag *tag = tags_get(d->tags, r->tag);
 
-        note("%s/%s %.*s", tag->source, tag->name, (int)r->len, r->v.text);
+        transcript_add("%s/%s %.*s", tag->source, tag->name, (int)r->len, r->v.text);
 }
 
 static int sender(int type)
@@ -61,7 +61,7 @@ static int set_up(void **state)
         b.note = note_message;
         b.end = '|';
         bench_start(&b);
-        check_told("up|");
+        transcript_expect("up|");
         return 0;
 }
 
@@ -78,24 +78,24 @@ static void both_protocols(void **state)
         int udp = sender(SOCK_DGRAM), tcp = sender(SOCK_STREAM);
 
         send_all(udp, "<86>1 2026-11-23T05:20:00Z plc sshd 3 - - hello");
-        check_told("plc/sshd hello|");
+        transcript_expect("plc/sshd hello|");
         assert_string_equal(tags_get(b.d.tags, b.last.tag)->labels, "\"facility\":\"authpriv\",\"severity\":\"info\"");
         assert_int_equal(b.last.ts_us, INT64_C(1795411200) * 1000000);
         assert_int_equal(b.last.flags, READING_SOURCE_TIME);
         assert_int_equal(b.last.quality, QUALITY_GOOD);
         send_all(udp, "no header at all\n");
-        check_told("127.0.0.1/message no header at all|");
+        transcript_expect("127.0.0.1/message no header at all|");
         assert_int_equal(b.last.flags, 0);
         send_all(udp, "");
         send_all(udp, "\r\n");
-        check_told("");
+        transcript_expect("");
 
         send_all(tcp, "<30>Nov 23 05:20:00 plc dhclient[1]: bound\n5 <13>x<13");
-        check_told("plc/dhclient bound|127.0.0.1/message x|");
+        transcript_expect("plc/dhclient bound|127.0.0.1/message x|");
         send_all(tcp, ">y");
         close(tcp);
         bench_turn(&b);
-        check_told("127.0.0.1/message y|");
+        transcript_expect("127.0.0.1/message y|");
         close(udp);
 }
 
@@ -143,7 +143,7 @@ static void senders_wait(void **state)
                 bench_turn(&b);
                 assert_true(b.n_taken > before);
         }
-        for (const char *p = told; *p; p = strchr(p, '|') + 1) {
+        for (const char *p = transcript; *p; p = strchr(p, '|') + 1) {
                 unsigned k, i;
 
                 if (sscanf(p, "127.0.0.1/h%u %u|", &k, &i) == 2)
@@ -163,9 +163,9 @@ static void what_waits_at_the_end_is_handed_over(void **state)
         bench_turn(&b);
         b.room = 0;
         send_all(tcp, "<13>a: 1\n<13>a: 2\n<13>a: 3");
-        check_told("");
+        transcript_expect("");
         syslog_ops.stop(&b.d);
-        check_told("dropped:127.0.0.1/a 1|dropped:127.0.0.1/a 2|dropped:127.0.0.1/a 3|stopped|");
+        transcript_expect("dropped:127.0.0.1/a 1|dropped:127.0.0.1/a 2|dropped:127.0.0.1/a 3|stopped|");
         close(tcp);
 }
 
@@ -192,7 +192,7 @@ static void connections_are_bounded(void **state)
         bench_turn(&b);
         tcp[0] = sender(SOCK_STREAM);
         send_all(tcp[0], "<13>a: x\n");
-        check_told("127.0.0.1/a x|");
+        transcript_expect("127.0.0.1/a x|");
         /* who says nothing for long makes room */
         bench_pass(&b, 61000000);
         assert_true(is_closed(tcp[0]) && is_closed(tcp[1]));
@@ -211,12 +211,12 @@ static void tags_are_bounded(void **state)
         }
         assert_int_equal(tags_count(b.d.tags), 6);
         assert_int_equal(b.d.n_mapped, 95);
-        assert_non_null(strstr(told, "h/app4 4|plant/other 5|plant/other 6|"));
-        told[0] = '\0';
+        assert_non_null(strstr(transcript, "h/app4 4|plant/other 5|plant/other 6|"));
+        transcript[0] = '\0';
         send_all(udp, "<13>1 - h app3 - - - known");
-        check_told("h/app3 known|");
+        transcript_expect("h/app3 known|");
         send_all(udp, "<14>1 - h app99 - - - met before");
-        check_told("plant/other met before|");
+        transcript_expect("plant/other met before|");
         assert_int_equal(b.d.n_mapped, 95);
         close(udp);
 }
@@ -227,7 +227,7 @@ static void names_and_bytes_are_mended(void **state)
 
         send_all(udp, "<13>1 - fe80::1 my:app - - - 20\xb0"
                       "C \xc3\xa4 \xe2\x82");
-        check_told("fe80__1/my_app 20?C \xc3\xa4 ??|");
+        transcript_expect("fe80__1/my_app 20?C \xc3\xa4 ??|");
         assert_int_equal(b.d.n_mapped, 2);
         assert_int_equal(b.d.n_malformed, 1);
         assert_string_equal(b.d.last_error, "127.0.0.1: a message was not UTF-8");
@@ -247,7 +247,7 @@ static void what_is_mended_is_counted_once(void **state)
                 bench_make_room(&b, 1);
                 bench_turn(&b);
         }
-        check_told("fe80__1/my_app 20?|fe80__1/my_app 20?|fe80__1/my_app 20?|");
+        transcript_expect("fe80__1/my_app 20?|fe80__1/my_app 20?|fe80__1/my_app 20?|");
         assert_int_equal(b.d.n_mapped, 2);
         assert_int_equal(b.d.n_malformed, 3);
         bench_make_room(&b, 2);
@@ -285,7 +285,7 @@ static void the_whole_line(void **state)
         conf.source = "servers";
         conf.tag = "log";
         send_all(udp, "<13>1 - h a 7 - - x");
-        check_told("servers/log <13>1 - h a 7 - - x|");
+        transcript_expect("servers/log <13>1 - h a 7 - - x|");
         close(udp);
 }
 
@@ -298,7 +298,7 @@ static void a_port_in_use(void **state)
         second.conf = &other;
         assert_int_equal(syslog_ops.init(&second, &e), 0);
         syslog_ops.start(&second);
-        check_told("down|");
+        transcript_expect("down|");
         syslog_ops.fini(&second);
 }
 

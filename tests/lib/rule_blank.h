@@ -1,11 +1,18 @@
 /*
- * A rule as the configuration reader hands it over when only its kind is given, and the check it runs.  Included behind
- * cmocka.h.
+ * rule_blank: a rule as the configuration reader hands it over when only its
+ * kind is given, and the check it runs; a rule that does not pass fails the
+ * test.
  */
 #ifndef MILLRACE_TESTS_RULE_BLANK_H
 #define MILLRACE_TESTS_RULE_BLANK_H
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include "agent/rules/rules.h"
 
