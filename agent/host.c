@@ -121,26 +121,28 @@ static int up_emit(struct driver *d, const struct reading *r, size_t n, bool may
 
 static void on_sync_durable(struct spool_sync *q)
 {
-        struct driver_sync *ds = list_entry(q, struct driver_sync, impl);
+        struct host_slot *s = list_entry(q, struct host_slot, spool_sync);
+        struct driver_sync *ds = s->sync;
 
-        ds->waiting = slot_of(ds->d)->waits_for_disk = false;
+        BUG_ON(!ds || ds->d != &s->d);
+        s->sync = NULL;
+        ds->waiting = s->waits_for_disk = false;
         ds->on_durable(ds->d);
 }
 
 static void up_sync(struct driver *d, struct driver_sync *ds)
 {
-        struct spool_sync *q = (struct spool_sync *)(void *)ds->impl;
+        struct host_slot *s = slot_of(d);
 
-        _Static_assert(sizeof(struct spool_sync) <= sizeof(ds->impl), "driver_sync has room for spool_sync");
-        BUG_ON(ds->waiting);
-        memset(ds->impl, 0, sizeof(ds->impl));
-        list_init(&q->node);
-        q->on_durable = on_sync_durable;
+        BUG_ON(s->sync || ds->waiting);
+        s->spool_sync = (struct spool_sync){.on_durable = on_sync_durable};
+        list_init(&s->spool_sync.node);
+        s->sync = ds;
         ds->d = d;
         ds->waiting = true;
-        slot_of(d)->waits_for_disk = true;
-        host_pause_update(slot_of(d));
-        spool_sync(slot_of(d)->host->spool, q);
+        s->waits_for_disk = true;
+        host_pause_update(s);
+        spool_sync(s->host->spool, &s->spool_sync);
 }
 
 static void up_quarantine(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len)

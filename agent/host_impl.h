@@ -15,6 +15,8 @@ struct host_slot {
         struct host *host;
         struct rt_timer timer; /* the next poll, or the next try to connect */
         struct backoff backoff;
+        struct spool_sync spool_sync; /* for the driver's, below */
+        struct driver_sync *sync;     /* NULL: none is waited for */
         int64_t next_poll_us, down_since_us, paused_since_us;
         bool started, stopped;
         bool late;                      /* made while others run */

@@ -117,14 +117,13 @@ struct driver {
 enum { DRIVER_E_WAIT = 1 };
 
 /*
- * Durable-notice: embedded in the driver; on_durable runs once all that was
- * emitted before driver_sync is on disk.
+ * Durable-notice: embedded in the driver, one for each; on_durable runs once
+ * all that was emitted before `sync` is on disk.
  */
 struct driver_sync {
         struct driver *d;
         void (*on_durable)(struct driver *d);
         bool waiting;
-        void *impl[6]; /* the host's */
 };
 
 struct driver_host {
