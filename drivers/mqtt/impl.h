@@ -1,6 +1,6 @@
 /*
  * impl: what the two rooms of the mqtt driver share.  mqtt.c: the driver's ops;
- * round.c: the link, and what machine.c says is to be done.  Loop thread.
+ * round.c: the link, and what step.c says is to be done.  Loop thread.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_IMPL_H
 #define MILLRACE_DRIVERS_MQTT_IMPL_H
@@ -8,9 +8,9 @@
 #include "drivers/mqtt/deferred.h"
 #include "drivers/mqtt/intake.h"
 #include "drivers/mqtt/link.h"
-#include "drivers/mqtt/machine.h"
 #include "drivers/mqtt/mqtt.h"
 #include "drivers/mqtt/session.h"
+#include "drivers/mqtt/step.h"
 
 struct mqtt {
         struct driver *d;

@@ -1,30 +1,10 @@
 /*
  * machine: see machine.h.
  *
- * One round: read until the socket is dry or the batch is full; wait a little
- * for more (ack_delay); collect the acknowledgements and ask the host to make
- * what was read durable; when it is, release them.  Meanwhile the next round
- * reads: what comes is judged by the alarm rules at once, however long the disk
- * takes, and its acknowledgements wait in the library's queue.  One commit is
- * under way at a time, and the next is not asked for before the last byte of
- * the acknowledgements is out, so what waits is bounded by two batches.
- *
- * A broker writes message by message, and each would wake us.  Where many come,
- * the socket is left alone for a moment after it was read dry, unless the
- * broker waits for our acknowledgements: at 5,000 messages a second they cost a
- * fifth less CPU.
- *
- * A message the host has no room for is deferred, with those that came with it,
- * and nothing is read or collected until they are taken: their acknowledgements
- * stand in the library's queue already, behind those of messages that may be
- * committed meanwhile.  These are stuck there, and are collected before
- * anything more is read: else each refusal would leave another batch behind.
- *
- * Pause = stop reading.  The broker's PINGRESP would wait behind its messages,
- * so before the keepalive can break we take our leave, and the persistent
- * session at the broker holds what comes.  With a message deferred the link is
- * closed with the queue unwritten, and the broker sends all of it again; what
- * the spool has by then is recognised (redelivery).
+ * The state is the link's and our own life in one, for what may follow what
+ * depends on both: the table of moves is what we believe about that, and a move
+ * it does not know is our own bug.  Commit and acknowledgements are apart from
+ * it, as a commit may outlive the link it was asked for on.
  *
  * Every state that waits for the broker or the disk has a limit, but for the
  * two that are the host's: DOWN, which ends when it starts us, and ENDED, which
@@ -37,15 +17,7 @@
 
 #include "agent/base/err.h"
 
-enum {
-        BATCH_ROWS = 4000,
-        BATCH_BYTES = 1 << 20,
-        NAP_MAX_US = 2000,
-        BUSY_PER_S = 1000, /* messages, from where on napping pays */
-        TICK_US = 1000000,
-        ACCEPT_LIMIT_US = 10000000, /* from the socket to the CONNACK */
-        LEAVE_LIMIT_US = 2000000,   /* for the last acknowledgements to go out */
-};
+enum { ACCEPT_LIMIT_US = 10000000 /* from the socket to the CONNACK */ };
 
 #define TO(state) (1u << MQTT_##state)
 
@@ -60,258 +32,17 @@ static const unsigned moves[MQTT_N_STATES] = {
         [MQTT_ENDED] = TO(STOPPED),
 };
 
-static void move(struct mqtt_machine *m, enum mqtt_state to)
+void mqtt_machine_move(struct mqtt_machine *m, enum mqtt_state to)
 {
         BUG_ON(!(moves[m->state] & 1u << to));
         m->state = to;
         m->limit_us = INT64_MAX;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-        return a < b ? a : b;
-}
-
-static bool is_connected(const struct mqtt_machine *m)
-{
-        return m->state == MQTT_UP || m->state == MQTT_LEAVING || m->state == MQTT_ENDING;
-}
-
-static bool batch_full(const struct mqtt_machine *m)
-{
-        return m->n_rows >= BATCH_ROWS || m->n_bytes >= BATCH_BYTES;
-}
-
-bool mqtt_machine_may_read(const struct mqtt_machine *m)
-{
-        if (m->end != MQTT_END_NONE)
-                return false;
-        if (m->state == MQTT_ACCEPTING)
-                return true;
-        return m->state == MQTT_UP && !m->paused && !m->n_deferred && m->acks != MQTT_ACKS_STUCK &&
-               m->delay.pending < m->delay.batch && !batch_full(m);
-}
-
-/* ---- the end of a link ---- */
-
-/* The first reason counts. */
-static void give_up(struct mqtt_machine *m, enum mqtt_end why)
+void mqtt_machine_give_up(struct mqtt_machine *m, enum mqtt_end why)
 {
         if (m->end == MQTT_END_NONE)
                 m->end = why;
-}
-
-static enum mqtt_state after(const struct mqtt_machine *m)
-{
-        if (m->state == MQTT_ENDING || m->end == MQTT_END_STOP)
-                return MQTT_ENDED;
-        if (m->end == MQTT_END_LOST || m->end == MQTT_END_NO_ANSWER)
-                return MQTT_DOWN;
-        return m->end == MQTT_END_OVERFLOW && !m->paused ? MQTT_DOWN : MQTT_AWAY;
-}
-
-static enum mqtt_action close_link(struct mqtt_machine *m, struct mqtt_next *out)
-{
-        out->why = m->end;
-        out->n_lost = m->delay.pending + m->delay.under_way + m->n_deferred;
-        out->in_doubt = m->state == MQTT_ACCEPTING;
-        move(m, after(m));
-        out->down = m->state == MQTT_DOWN;
-        m->end = MQTT_END_NONE;
-        m->acks = MQTT_ACKS_FREE;
-        m->busy = false;
-        m->n_second = m->n_deferred = 0;
-        m->ack_us = INT64_MAX;
-        if (m->commit == MQTT_COMMIT_OURS)
-                m->commit = MQTT_COMMIT_FORMER;
-        mqtt_ack_delay_init(&m->delay, m->ack_delay_us, m->delay.batch);
-        return MQTT_CLOSE;
-}
-
-static bool disk_is_asked(const struct mqtt_machine *m)
-{
-        return m->commit != MQTT_COMMIT_NONE;
-}
-
-static void on_limit(struct mqtt_machine *m, int64_t now_us)
-{
-        enum mqtt_end late = disk_is_asked(m) ? MQTT_END_PAUSE_DISK : MQTT_END_PAUSE_FULL;
-
-        m->limit_us = INT64_MAX;
-        if (m->state == MQTT_ENDING) {
-                give_up(m, MQTT_END_STOP);
-        } else if (m->state == MQTT_ACCEPTING) {
-                give_up(m, MQTT_END_NO_ANSWER);
-        } else if (m->state == MQTT_LEAVING || m->commit == MQTT_COMMIT_OURS) {
-                give_up(m, late);
-        } else {
-                move(m, MQTT_LEAVING);
-                m->limit_us = now_us + LEAVE_LIMIT_US;
-        }
-}
-
-/* ---- one round ---- */
-
-/* What is pending is not waited with any longer. */
-static bool is_over(const struct mqtt_machine *m)
-{
-        return m->paused || m->state != MQTT_UP || batch_full(m) || m->n_deferred || m->acks == MQTT_ACKS_STUCK;
-}
-
-static enum mqtt_action sync(struct mqtt_machine *m)
-{
-        BUG_ON(m->commit != MQTT_COMMIT_NONE);
-        m->commit = MQTT_COMMIT_OURS;
-        m->n_rows = m->n_bytes = 0;
-        m->ack_us = INT64_MAX;
-        mqtt_ack_delay_commit(&m->delay);
-        return MQTT_SYNC;
-}
-
-/* Reading has paused for now: is it time to commit, or when? */
-static enum mqtt_action commit(struct mqtt_machine *m, int64_t now_us)
-{
-        bool dry = m->reading == MQTT_READ_DRY, due;
-        int64_t wait_us;
-
-        if (m->commit != MQTT_COMMIT_NONE || m->acks == MQTT_ACKS_FULL)
-                return MQTT_WAIT;
-        due = mqtt_ack_delay_due(&m->delay, now_us, dry, &wait_us);
-        m->ack_us = wait_us < 0 ? INT64_MAX : now_us + wait_us;
-        if (m->delay.pending && (due || is_over(m))) {
-                m->acks = m->n_deferred ? MQTT_ACKS_STUCK : MQTT_ACKS_HELD;
-                return m->n_deferred ? sync(m) : MQTT_COLLECT;
-        }
-        if (is_over(m))
-                m->n_rows = m->n_bytes = 0; /* QoS 0 only: nobody waits for these */
-        return MQTT_WAIT;
-}
-
-/* Nothing has been taken that is not on disk: all that waits may go. */
-static enum mqtt_action flush(struct mqtt_machine *m, bool wants_write)
-{
-        bool open = m->acks == MQTT_ACKS_FREE || m->acks == MQTT_ACKS_STUCK;
-
-        if (!open || m->commit == MQTT_COMMIT_OURS || m->delay.pending || m->n_deferred)
-                return MQTT_WAIT;
-        m->acks = wants_write ? MQTT_ACKS_GOING : MQTT_ACKS_FREE;
-        return wants_write ? MQTT_COLLECT : MQTT_WAIT;
-}
-
-static bool tick_is_due(struct mqtt_machine *m, int64_t now_us)
-{
-        if (m->state != MQTT_UP || now_us < m->tick_us)
-                return false;
-        m->tick_us = now_us + TICK_US;
-        m->busy = m->n_second >= BUSY_PER_S;
-        m->n_second = 0;
-        return mqtt_machine_may_read(m) || (m->acks == MQTT_ACKS_FULL && !m->paused);
-}
-
-/* The last acknowledgement that may be written is. */
-static bool has_said_all(const struct mqtt_machine *m)
-{
-        return m->state != MQTT_UP && m->commit != MQTT_COMMIT_OURS && !m->delay.pending &&
-               (m->acks == MQTT_ACKS_FREE || m->acks == MQTT_ACKS_STUCK);
-}
-
-/*
- * For how long the socket is to be left alone after it was read dry, to let
- * more gather in it; 0: not.
- */
-static int64_t nap_us(const struct mqtt_machine *m)
-{
-        return m->busy && !m->delay.window ? earlier(m->delay.delay_us / 10, NAP_MAX_US) : 0;
-}
-
-/*
- * What is not read dry may lie in the TLS library's memory, of which no watch
- * tells.
- */
-static enum mqtt_action wait(const struct mqtt_machine *m, int64_t now_us, struct mqtt_next *out)
-{
-        int64_t us = nap_us(m);
-
-        out->until_us = earlier(m->limit_us, m->ack_us);
-        if (m->state == MQTT_UP)
-                out->until_us = earlier(out->until_us, m->tick_us);
-        if (mqtt_machine_may_read(m) && m->reading != MQTT_READ_DRY)
-                out->until_us = now_us;
-        else if (mqtt_machine_may_read(m) && us)
-                out->until_us = earlier(out->until_us, now_us + us);
-        else
-                out->read = mqtt_machine_may_read(m);
-        out->write = m->acks == MQTT_ACKS_FULL;
-        return MQTT_WAIT;
-}
-
-static enum mqtt_action connected(struct mqtt_machine *m, int64_t now_us, bool wants_write, struct mqtt_next *out)
-{
-        enum mqtt_action a;
-
-        if (m->acks == MQTT_ACKS_HELD && m->commit != MQTT_COMMIT_OURS)
-                return sync(m);
-        if (m->acks == MQTT_ACKS_GOING)
-                return MQTT_RELEASE;
-        if (tick_is_due(m, now_us))
-                return MQTT_TICK;
-        if (m->n_deferred && !m->paused)
-                return MQTT_TAKE;
-        if (m->reading == MQTT_READING && mqtt_machine_may_read(m))
-                return MQTT_READ;
-        a = commit(m, now_us);
-        if (a == MQTT_WAIT)
-                a = flush(m, wants_write);
-        if (a != MQTT_WAIT)
-                return a;
-        if (!has_said_all(m))
-                return wait(m, now_us, out);
-        give_up(m, m->state == MQTT_ENDING ? MQTT_END_STOP : MQTT_END_PAUSE);
-        out->goodbye = !m->n_deferred;
-        return close_link(m, out);
-}
-
-/*
- * Waits for reading only: a TLS handshake that wants to read says it wants to
- * write.
- */
-static enum mqtt_action accepting(struct mqtt_machine *m, bool wants_write, struct mqtt_next *out)
-{
-        if (m->reading == MQTT_READING)
-                return MQTT_READ;
-        if (wants_write && !m->written) {
-                m->written = true;
-                return MQTT_WRITE;
-        }
-        out->until_us = m->limit_us;
-        out->read = true;
-        return MQTT_WAIT;
-}
-
-static enum mqtt_action without_link(struct mqtt_machine *m)
-{
-        if (m->state == MQTT_AWAY && !m->paused) {
-                move(m, MQTT_OPENING);
-                return MQTT_OPEN;
-        }
-        if (m->state != MQTT_ENDED || m->commit != MQTT_COMMIT_NONE)
-                return MQTT_WAIT;
-        move(m, MQTT_STOPPED);
-        return MQTT_TELL;
-}
-
-enum mqtt_action mqtt_step(struct mqtt_machine *m, int64_t now_us, bool wants_write, struct mqtt_next *out)
-{
-        *out = (struct mqtt_next){.until_us = INT64_MAX};
-        if (now_us >= m->limit_us)
-                on_limit(m, now_us);
-        if (m->end != MQTT_END_NONE)
-                return close_link(m, out);
-        if (m->state == MQTT_ACCEPTING)
-                return accepting(m, wants_write, out);
-        if (is_connected(m))
-                return connected(m, now_us, wants_write, out);
-        return without_link(m);
 }
 
 void mqtt_machine_init(struct mqtt_machine *m, int64_t keepalive_us, int64_t ack_delay_us, uint32_t batch)
@@ -334,7 +65,7 @@ void mqtt_machine_turn(struct mqtt_machine *m)
 void mqtt_machine_start(struct mqtt_machine *m)
 {
         if (m->state == MQTT_DOWN)
-                move(m, MQTT_AWAY);
+                mqtt_machine_move(m, MQTT_AWAY);
 }
 
 static void arm_pause_limit(struct mqtt_machine *m, int64_t now_us)
@@ -348,7 +79,7 @@ void mqtt_machine_pause(struct mqtt_machine *m, int64_t now_us, bool on)
                 return;
         m->paused = on;
         if (m->state == MQTT_LEAVING)
-                move(m, MQTT_UP);
+                mqtt_machine_move(m, MQTT_UP);
         if (m->state == MQTT_UP)
                 arm_pause_limit(m, now_us);
 }
@@ -356,12 +87,12 @@ void mqtt_machine_pause(struct mqtt_machine *m, int64_t now_us, bool on)
 void mqtt_machine_stop(struct mqtt_machine *m, int64_t now_us)
 {
         if (m->state == MQTT_DOWN || m->state == MQTT_AWAY) {
-                move(m, MQTT_ENDED);
+                mqtt_machine_move(m, MQTT_ENDED);
         } else if (m->state == MQTT_OPENING || m->state == MQTT_ACCEPTING) {
                 m->end = MQTT_END_STOP;
         } else if (m->state < MQTT_ENDING) {
-                move(m, MQTT_ENDING);
-                m->limit_us = now_us + LEAVE_LIMIT_US;
+                mqtt_machine_move(m, MQTT_ENDING);
+                m->limit_us = now_us + MQTT_LEAVE_LIMIT_US;
         }
 }
 
@@ -382,21 +113,31 @@ void mqtt_machine_durable(struct mqtt_machine *m, int64_t now_us, bool more)
 
 void mqtt_machine_opened(struct mqtt_machine *m, int64_t now_us)
 {
-        move(m, MQTT_ACCEPTING);
+        mqtt_machine_move(m, MQTT_ACCEPTING);
         m->limit_us = now_us + ACCEPT_LIMIT_US;
 }
 
 void mqtt_machine_accepted(struct mqtt_machine *m, int64_t now_us)
 {
-        move(m, MQTT_UP);
-        m->tick_us = now_us + TICK_US;
+        mqtt_machine_move(m, MQTT_UP);
+        m->tick_us = now_us + MQTT_TICK_US;
         arm_pause_limit(m, now_us);
 }
 
 void mqtt_machine_lost(struct mqtt_machine *m)
 {
         BUG_ON(!mqtt_machine_has_link(m));
-        give_up(m, MQTT_END_LOST);
+        mqtt_machine_give_up(m, MQTT_END_LOST);
+}
+
+bool mqtt_machine_may_read(const struct mqtt_machine *m)
+{
+        if (m->end != MQTT_END_NONE)
+                return false;
+        if (m->state == MQTT_ACCEPTING)
+                return true;
+        return m->state == MQTT_UP && !m->paused && !m->n_deferred && m->acks != MQTT_ACKS_STUCK &&
+               m->delay.pending < m->delay.batch && !mqtt_machine_batch_full(m);
 }
 
 void mqtt_machine_read(struct mqtt_machine *m, bool dry)
@@ -435,5 +176,5 @@ void mqtt_machine_undeferred(struct mqtt_machine *m)
 
 void mqtt_machine_overflow(struct mqtt_machine *m)
 {
-        give_up(m, MQTT_END_OVERFLOW);
+        mqtt_machine_give_up(m, MQTT_END_OVERFLOW);
 }

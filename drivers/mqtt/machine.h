@@ -1,12 +1,9 @@
 /*
- * machine: when to read, when to commit, when to acknowledge, when to leave the
- * broker.  A pure state machine: what happened and the time go in, what is to
- * be done comes out.  Nothing is allocated.  One thread.
+ * machine: where the driver stands with its broker, its disk and its host, and
+ * what happened.  What is to be done about it: step.h.
  *
- * The caller's circle: tell what happened, begin a turn, ask mqtt_step and do
- * what it says until it says WAIT, and come back when the time it named is
- * reached or the socket is as it asked for.  What is done is told by the
- * functions below; one that has nothing to tell is done when it is asked for.
+ * A pure state machine; the time is an argument (monotonic).  Nothing is
+ * allocated.  One thread.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_MACHINE_H
 #define MILLRACE_DRIVERS_MQTT_MACHINE_H
@@ -81,41 +78,10 @@ struct mqtt_machine {
         int64_t ack_us;   /* what is pending is committed then; INT64_MAX: nothing is */
 };
 
-enum mqtt_action {
-        MQTT_WAIT,    /* until `until_us`, or the socket */
-        MQTT_OPEN,    /* a link; then mqtt_machine_opened */
-        MQTT_WRITE,   /* all that waits: we are not accepted, nothing is held */
-        MQTT_READ,    /* while mqtt_machine_may_read, at most MQTT_READS; then mqtt_machine_read */
-        MQTT_TAKE,    /* what is deferred, in order, until one is refused or none is left */
-        MQTT_COLLECT, /* what the library would write is held */
-        MQTT_SYNC,    /* ask the host for a commit; mqtt_machine_durable when it is done */
-        MQTT_RELEASE, /* write what is held, up to where was collected; then mqtt_machine_released */
-        MQTT_TICK,    /* the library's keepalive */
-        MQTT_CLOSE,   /* the link, and drop what is deferred: `why`, after a DISCONNECT if `goodbye` */
-        MQTT_TELL     /* the host that we have stopped; the machine is done */
-};
-
-enum { MQTT_READS = 256 /* then others have the loop */ };
-
-struct mqtt_next {
-        int64_t until_us; /* INT64_MAX: only the socket, or something told, matters */
-        bool read, write; /* watch the socket for this */
-        enum mqtt_end why;
-        bool goodbye;
-        bool down;       /* the host is to start us again */
-        bool in_doubt;   /* whether the broker had accepted us */
-        unsigned n_lost; /* messages that will be sent again */
-};
-
 void mqtt_machine_init(struct mqtt_machine *m, int64_t keepalive_us, int64_t ack_delay_us, uint32_t batch);
 
+/* Something has happened, or the time has come: everything is looked at anew. */
 void mqtt_machine_turn(struct mqtt_machine *m);
-/*
- * `wants_write`: the library has something in its queue; false without an open
- * link.
- */
-enum mqtt_action mqtt_step(struct mqtt_machine *m, int64_t now_us, bool wants_write, struct mqtt_next *out);
-
 /* ---- what the host wants ---- */
 
 void mqtt_machine_start(struct mqtt_machine *m);
@@ -146,6 +112,30 @@ void mqtt_machine_deferred(struct mqtt_machine *m);
 void mqtt_machine_undeferred(struct mqtt_machine *m);
 /* It may not even be deferred. */
 void mqtt_machine_overflow(struct mqtt_machine *m);
+
+/* ---- for step.c ---- */
+
+/* The state's limit is none then. */
+void mqtt_machine_move(struct mqtt_machine *m, enum mqtt_state to);
+/* The link is to be closed; the first reason counts. */
+void mqtt_machine_give_up(struct mqtt_machine *m, enum mqtt_end why);
+
+enum {
+        MQTT_TICK_US = 1000000,
+        MQTT_BATCH_ROWS = 4000,
+        MQTT_BATCH_BYTES = 1 << 20,
+        MQTT_LEAVE_LIMIT_US = 2000000 /* for the last acknowledgements to go out */
+};
+
+static inline bool mqtt_machine_batch_full(const struct mqtt_machine *m)
+{
+        return m->n_rows >= MQTT_BATCH_ROWS || m->n_bytes >= MQTT_BATCH_BYTES;
+}
+
+static inline bool mqtt_machine_is_connected(const struct mqtt_machine *m)
+{
+        return m->state == MQTT_UP || m->state == MQTT_LEAVING || m->state == MQTT_ENDING;
+}
 
 static inline bool mqtt_machine_has_link(const struct mqtt_machine *m)
 {

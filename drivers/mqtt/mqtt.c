@@ -1,6 +1,6 @@
 /*
  * mqtt: the driver's ops: what the host wants is told to the machine
- * (machine.c), which has its turn in round.c.
+ * (machine.c), and done about in round.c.
  *
  * A link serves one connection (mqtt_link); the host says when to try again
  * after it was lost.  A driver that follows another one has from it what a

@@ -1,6 +1,6 @@
 /*
- * round: carries out what the machine says (when, and why: machine.c), and
- * tells it what happened.
+ * round: carries out what is to be done (when, and why: step.c), and tells the
+ * machine what happened.
  *
  * One timer and one watch are the machine's whole view of the world outside;
  * whatever wakes us, its turn begins with a look at the socket.

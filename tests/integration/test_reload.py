@@ -205,8 +205,9 @@ def test_a_device_comes_and_goes(room, tmp_path):
     agent.conf["profiles"][0]["registers"][0]["unit"] = "mbar"
     agent.conf["profiles"][0]["registers"].append({"tag": "b", "at": "holding:1", "type": "int16"})
     reload(agent)
-    wait.until("the new register and unit", 20, lambda: {("a", "bar"), ("a", "mbar"), ("b", "")} <= {
+    wait.until("the new register and unit", 20, lambda: {("a", "mbar"), ("b", "")} == {
         (t["tag"], t.get("unit") or "") for t in agent.listing("tags") if t["source"] == "one"}, detail=lambda: str(agent.listing("tags")))
+    assert [e.data["to"] for e in room.events() if e.data["kind"] == "tag"] == ["mbar"]
     n = next(d for d in agent.status()["drivers"] if d["name"] == "bus")["readings"]
     agent.wait("the bus to be read", lambda s: next(d for d in s["drivers"] if d["name"] == "bus")["readings"] > n + 5)
     for section in ("modbus", "profiles", "devices"):

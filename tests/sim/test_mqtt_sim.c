@@ -53,9 +53,19 @@ static void keep(struct world *w, uint32_t number, const struct reading *r)
                 (struct logged){.number = number, .mid = r ? r->mid : 0, .r = r ? *r : (struct reading){0}};
 }
 
+/* Texts and payloads are not terminated. */
+static uint32_t digits(const char *p, size_t len)
+{
+        uint32_t n = 0;
+
+        for (size_t i = 0; i < len && p[i] >= '0' && p[i] <= '9'; i++)
+                n = 10 * n + (uint32_t)(p[i] - '0');
+        return n;
+}
+
 static uint32_t number_in(const struct reading *r)
 {
-        return r->type == READING_TEXT  ? (uint32_t)strtoul(r->v.text, NULL, 10)
+        return r->type == READING_TEXT  ? digits(r->v.text, r->len)
                : r->type == READING_I64 ? (uint32_t)r->v.i64
                                         : (uint32_t)r->v.f64;
 }
@@ -94,7 +104,7 @@ static void up_sync(struct driver *d, struct driver_sync *q)
 static void up_quarantine(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len)
 {
         CHECK((struct world *)d->host_priv, len > 4);
-        keep(d->host_priv, (uint32_t)strtoul((const char *)payload + 4, NULL, 10), NULL);
+        keep(d->host_priv, digits((const char *)payload + 4, len - 4), NULL);
 }
 
 static void up_link_up(struct driver *d)

@@ -1,6 +1,6 @@
 /*
- * mqtt_machine by its moves: what happened goes in, and what is to be done is
- * read off as a word. (That nothing is lost by it: tests/sim/test_mqtt_sim.c.)
+ * machine and step by their moves: what happened goes in, and what is to be
+ * done is read off as a word. (That nothing is lost by it: tests/sim/test_mqtt_sim.c.)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "drivers/mqtt/machine.h"
+#include "drivers/mqtt/step.h"
 
 #define MS     1000
 #define SECOND 1000000
