@@ -1,5 +1,7 @@
 """What a tag is: lines with equal names, units that change, a full table. Nothing of it may stop a start."""
 
+from rig import wait
+
 
 def publish(room, *pairs):
     publisher = room.publisher()
@@ -64,9 +66,9 @@ def test_a_unit_that_changes_is_an_event_and_held_readings_keep_theirs(room):
             agent.stop()
     agent.wait_delivered(len(units))
     assert [(r.data["value"], r.data["unit"]) for r in room.samples()] == [(20.5 + n, u) for n, u in enumerate(units)]
-    told = [e.data for e in room.events() if e.data["kind"] == "tag"]
-    assert [(e["from"], e["to"], e["source"], e["tag"]) for e in told] == [
-        (a, b, "press-3", "temp") for a, b in zip(units, units[1:])]
+    wait.until("the changes to be told", 20, lambda: [
+        (e["from"], e["to"], e["source"], e["tag"]) for e in (r.data for r in room.events()) if e["kind"] == "tag"] == [
+        (a, b, "press-3", "temp") for a, b in zip(units, units[1:])])
     assert [(t["tag"], t["unit"]) for t in agent.listing("tags")] == [("temp", "degC")]
 
 
