@@ -127,7 +127,7 @@ void agent_watch_conf(struct agent *a, struct alarms_conf *out);
 void agent_kafka_conf(struct agent *a);
 void agent_set_interval(struct agent *a);
 
-/* ---- status.c ---- */
+/* ---- control/status.c ---- */
 
 void status_each_second(struct agent *a);
 uint64_t status_bytes_written(void);          /* by this process, so far */

@@ -81,7 +81,7 @@ struct driver_ops {
         void (*poll)(struct driver *d);
         /* true: take nothing more from the source until false. May come at any time, also twice. */
         void (*pause)(struct driver *d, bool on);
-        /* Ends all I/O; calls driver_stopped when nothing is under way any more (at once, or later). */
+        /* Ends all I/O; calls host->stopped when nothing is under way any more (at once, or later). */
         void (*stop)(struct driver *d);
         void (*fini)(struct driver *d); /* frees priv; after stopped */
 };

@@ -4,7 +4,10 @@
  * Readings and their text go into arenas of a fixed size made at start, so that
  * an append is a copy and a comparison; the pages of an arena that were never
  * touched cost no memory.  Events, quarantine and ledger lines are rare and
- * grow their arrays, each up to a bound from the plan.  How it fails: the
+ * grow their arrays, each up to a bound from the plan.  Of alarms there is one
+ * row for each: when their array is full, rows of one alarm become its last, and
+ * only when most are different alarms does it grow.  So however long the disk is
+ * away, memory is bounded by how many alarms there are.  How it fails: the
  * caller is told that there is no room.
  */
 #include <stdio.h>
@@ -12,6 +15,8 @@
 #include <string.h>
 
 #include "store/impl.h"
+
+enum { FIRST_ALARMS = 64, NOTES_MAX = 4096, OPERATOR_MAX = 400 };
 
 void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan)
 {
@@ -184,4 +189,100 @@ void spool_drops_add(struct spool_drops *d, enum spool_lane lane, uint64_t first
         d->v[d->n] = (struct spool_drop){.lane = lane, .first = first, .last = last};
         snprintf(d->v[d->n].reason, REASON_MAX, "%s", reason);
         d->n++;
+}
+
+/* ---- alarms ---- */
+
+static int by_key(const void *a, const void *b)
+{
+        const struct spool_alarm_item *x = a, *y = b;
+        int rc = strcmp(x->alarm.source, y->alarm.source);
+
+        rc = rc ? rc : strcmp(x->alarm.tag, y->alarm.tag);
+        rc = rc ? rc : strcmp(x->alarm.rule, y->alarm.rule);
+        return rc ? rc : strcmp(x->alarm.limit_kind, y->alarm.limit_kind);
+}
+
+static int by_key_and_order(const void *a, const void *b)
+{
+        const struct spool_alarm_item *x = a, *y = b;
+        int rc = by_key(a, b);
+
+        return rc ? rc : x->order < y->order ? -1 : 1;
+}
+
+void spool_batch_compact_alarms(struct spool_batch *b)
+{
+        size_t n = 0;
+
+        if (!b->n_alarms)
+                return;
+        qsort(b->alarms, b->n_alarms, sizeof(*b->alarms), by_key_and_order);
+        for (size_t i = 0; i < b->n_alarms; i++) {
+                if (i + 1 == b->n_alarms || by_key(&b->alarms[i], &b->alarms[i + 1]) != 0)
+                        b->alarms[n++] = b->alarms[i];
+        }
+        b->n_alarms = n;
+}
+
+void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a)
+{
+        if (b->n_alarms == b->cap_alarms) {
+                spool_batch_compact_alarms(b);
+                if (b->n_alarms >= b->cap_alarms / 2) {
+                        b->cap_alarms = b->cap_alarms ? 2 * b->cap_alarms : FIRST_ALARMS;
+                        b->alarms = mem_grow(b->alarms, b->cap_alarms, sizeof(*b->alarms));
+                }
+        }
+        b->alarms[b->n_alarms++] = (struct spool_alarm_item){.alarm = *a, .order = ++b->alarm_order};
+}
+
+/* The operator, NUL, the comment, NUL. */
+static char *keep_operator(const struct spool_alarm_note *n)
+{
+        size_t who = strnlen(n->by, OPERATOR_MAX), what = strnlen(n->comment, OPERATOR_MAX);
+        char *said = mem_alloc(who + what + 2);
+
+        memcpy(said, n->by, who);
+        memcpy(said + who + 1, n->comment, what);
+        return said;
+}
+
+bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_note *n)
+{
+        struct spool_alarm_note *mine;
+
+        if (b->n_notes == NOTES_MAX)
+                return false;
+        if (b->n_notes == b->cap_notes) {
+                b->cap_notes = b->cap_notes ? 2 * b->cap_notes : FIRST_ALARMS;
+                b->notes = mem_grow(b->notes, b->cap_notes, sizeof(*b->notes));
+        }
+        mine = &b->notes[b->n_notes++];
+        *mine = *n;
+        mine->by = mine->comment = NULL;
+        if (*n->by || *n->comment) {
+                mine->by = keep_operator(n);
+                mine->comment = mine->by + strlen(mine->by) + 1;
+        }
+        return true;
+}
+
+void spool_batch_clear_alarms(struct spool_batch *b)
+{
+        for (size_t i = 0; i < b->n_notes; i++)
+                free((char *)(uintptr_t)b->notes[i].by);
+        b->n_notes = b->n_alarms = 0;
+        b->notified = false;
+        b->alarm_order = 0;
+}
+
+/* ---- baselines ---- */
+
+/* Once an hour is too rarely to keep room for. */
+void spool_batch_clear_baselines(struct spool_batch *b)
+{
+        free(b->baselines);
+        b->baselines = NULL;
+        b->n_baselines = b->cap_baselines = 0;
 }

@@ -162,14 +162,15 @@ bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *
                                 const char *origin, const char *reason, const void *payload, size_t len);
 void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t seq, const char *reason);
 
-/* ---- alarms (writer/alarm.c) ---- */
+/* ---- alarms ---- */
 
 void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a);
 bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_note *n); /* false: no room */
+void spool_batch_compact_alarms(struct spool_batch *b);                                   /* the last row of each */
 void spool_batch_clear_alarms(struct spool_batch *b);
 uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at most */
 
-/* ---- what rules have learned (writer/baseline.c) ---- */
+/* ---- what rules have learned ---- */
 
 void spool_batch_clear_baselines(struct spool_batch *b);
 uint64_t spool_baseline_rows(const struct spool_plan *plan); /* at most */

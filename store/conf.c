@@ -1,5 +1,5 @@
 /*
- * conf: the `spool:` section of the configuration, as a table.  Pure data.
+ * conf: the `spool:` section of the configuration, as a table.  Pure.
  */
 #include "store/spool.h"
 

@@ -11,7 +11,7 @@ const char *const spool_lane_names[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [S
 enum { SAVE_ROWS = 100000 /* so many readings are looked through at the next start */ };
 
 /*
- * Of max_size a quarter, at most 16 MiB, is the WAL's: room for two whole
+ * Of max_size three eighths, at most 16 MiB, is the WAL's: room for two whole
  * batches above where it is checkpointed. 96 KiB are for the -shm file and the
  * two small files beside.
  */

@@ -1,6 +1,6 @@
 /*
- * kafka: the sink that is Kafka, on librdkafka.  The only file that includes
- * rdkafka.h.
+ * kafka: the sink that is Kafka, on librdkafka.  The only file of the agent that
+ * includes rdkafka.h.
  *
  * librdkafka has threads of its own; its event queue wakes the loop through an
  * eventfd, which it writes only when the queue goes from empty to non-empty: so

@@ -5,7 +5,7 @@
  * Events have one, readings have one, or with live_first two: of fresh ones,
  * and of the backlog below them (lane_read.c).
  *
- * Everything stops by itself: a full window, a in_backoff window, an empty
+ * Everything stops by itself: a full window, a window in backoff, an empty
  * spool, an empty bucket; and is started again by what ends that: reports, the
  * lane's timer, a kick.
  */

@@ -9,7 +9,7 @@
  * watermark are offered again: those done are skipped, the others go in seq
  * order.
  *
- *   FLOWS --RETRY--> DRAINS --none out--> RESTS --window_resume--> FLOWS
+ *   FLOWS --RETRY--> DRAINS --none out--> BACKOFF --window_resume--> FLOWS
  *
  * A row keeps its slot until the spool has the ack on disk: so what a power cut
  * can make go twice is one window at most.
@@ -105,7 +105,7 @@ void window_gone(struct window *w, uint64_t seq);
  */
 int64_t window_backoff_us(struct window *w, double random);
 
-/* RESTS -> FLOWS. Offer all rows behind the watermark, from the first. */
+/* BACKOFF -> FLOWS. Offer all rows behind the watermark, from the first. */
 void window_resume(struct window *w);
 
 /* The newest row that has a slot, or the watermark. */

@@ -20,7 +20,7 @@ struct control_client;
 /*
  * Called with one request line.  The answer is given by control_reply, now or
  * later; until then the client's further requests wait.  A client that went
- * away is told by control_client_gone: its answer is thrown away.
+ * away is not waited for: its answer is thrown away.
  */
 struct control_ops {
         void (*on_request)(void *ctx, struct control_client *c, const char *line, size_t len);

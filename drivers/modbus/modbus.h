@@ -7,8 +7,9 @@
  * function codes that write (5, 6, 15, 16) are left out on purpose.
  *
  *   modbus_conf    tables of the three sections, the link         modbus_frame   bytes <-> frames, both roles
- *   modbus_decode  registers -> readings                          modbus_plan    which requests read what, scan time
- *   modbus_bus     whose turn it is, time-outs, dead slaves       modbus         the bytes' way in and out
+ *   decode         registers -> readings                          plan           which requests read what, scan time
+ *   schedule       whose turn it is, dead slaves                  bus            time-outs, late answers
+ *   modbus         the bytes' way in and out
  * All but the last are pure: time is an argument.
  */
 #ifndef MILLRACE_DRIVERS_MODBUS_MODBUS_H

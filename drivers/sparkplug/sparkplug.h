@@ -2,7 +2,7 @@
  * sparkplug: messages of Sparkplug B -> readings, and requests for a rebirth.
  *
  * Bytes, topic and time in; readings and what is to be done out.  No I/O.  Loop
- * thread.  Text and raw of the readings, and everything else in the turn, are
+ * thread.  Text and raw of the readings, and everything else in the result, are
  * valid until the next call.
  */
 #ifndef MILLRACE_DRIVERS_SPARKPLUG_SPARKPLUG_H

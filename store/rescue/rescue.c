@@ -1,6 +1,6 @@
 /*
- * rescue: a spool that SQLite can't read is moved aside whole, and its rows go
- * on in a fresh one.
+ * rescue: the rows of a damaged spool go on in a fresh one; set_aside.c has moved
+ * it out of the way.
  *
  * Only what is ours is moved: a file with our id in its first page, or with our
  * sidecar beside it.  Anything else at the configured path is refused with a

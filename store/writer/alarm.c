@@ -2,11 +2,8 @@
  * alarm: the last state of every alarm, and the journal of what happened to it,
  * in the transaction of the reading that moved it.
  *
- * A batch keeps one row per alarm: when its array is full, rows of one alarm
- * become its last, and only when most are different alarms does the array grow.
- * So however long the disk is away, memory is bounded by how many alarms there
- * are. The journal is for people: it keeps the newest lines, in the file and in
- * a batch; what a batch had no room for is counted.
+ * The journal is for people: it keeps the newest lines, in the file and in a
+ * batch; what a batch had no room for is counted.
  *
  * Fails as the rest of the transaction: db->rc says so, and all of it is tried
  * again.
@@ -17,93 +14,7 @@
 
 #include "store/writer/db.h"
 
-enum { FIRST_ALARMS = 64, NOTES_MAX = 4096, LOG_MAX = 20000, LOG_LINE_BYTES = 256, SAID_MAX = 400 };
-
-/* ---- gathering ---- */
-
-static int by_key(const void *a, const void *b)
-{
-        const struct spool_alarm_item *x = a, *y = b;
-        int rc = strcmp(x->alarm.source, y->alarm.source);
-
-        rc = rc ? rc : strcmp(x->alarm.tag, y->alarm.tag);
-        rc = rc ? rc : strcmp(x->alarm.rule, y->alarm.rule);
-        return rc ? rc : strcmp(x->alarm.limit_kind, y->alarm.limit_kind);
-}
-
-static int by_key_and_order(const void *a, const void *b)
-{
-        const struct spool_alarm_item *x = a, *y = b;
-        int rc = by_key(a, b);
-
-        return rc ? rc : x->order < y->order ? -1 : 1;
-}
-
-static void compact(struct spool_batch *b)
-{
-        size_t n = 0;
-
-        if (!b->n_alarms)
-                return;
-        qsort(b->alarms, b->n_alarms, sizeof(*b->alarms), by_key_and_order);
-        for (size_t i = 0; i < b->n_alarms; i++) {
-                if (i + 1 == b->n_alarms || by_key(&b->alarms[i], &b->alarms[i + 1]) != 0)
-                        b->alarms[n++] = b->alarms[i];
-        }
-        b->n_alarms = n;
-}
-
-void spool_batch_put_alarm(struct spool_batch *b, const struct spool_alarm *a)
-{
-        if (b->n_alarms == b->cap_alarms) {
-                compact(b);
-                if (b->n_alarms >= b->cap_alarms / 2) {
-                        b->cap_alarms = b->cap_alarms ? 2 * b->cap_alarms : FIRST_ALARMS;
-                        b->alarms = mem_grow(b->alarms, b->cap_alarms, sizeof(*b->alarms));
-                }
-        }
-        b->alarms[b->n_alarms++] = (struct spool_alarm_item){.alarm = *a, .order = ++b->alarm_order};
-}
-
-/* The operator, NUL, the comment, NUL. */
-static char *keep_operator(const struct spool_alarm_note *n)
-{
-        size_t who = strnlen(n->by, SAID_MAX), what = strnlen(n->comment, SAID_MAX);
-        char *said = mem_alloc(who + what + 2);
-
-        memcpy(said, n->by, who);
-        memcpy(said + who + 1, n->comment, what);
-        return said;
-}
-
-bool spool_batch_put_alarm_note(struct spool_batch *b, const struct spool_alarm_note *n)
-{
-        struct spool_alarm_note *mine;
-
-        if (b->n_notes == NOTES_MAX)
-                return false;
-        if (b->n_notes == b->cap_notes) {
-                b->cap_notes = b->cap_notes ? 2 * b->cap_notes : FIRST_ALARMS;
-                b->notes = mem_grow(b->notes, b->cap_notes, sizeof(*b->notes));
-        }
-        mine = &b->notes[b->n_notes++];
-        *mine = *n;
-        mine->by = mine->comment = NULL;
-        if (*n->by || *n->comment) {
-                mine->by = keep_operator(n);
-                mine->comment = mine->by + strlen(mine->by) + 1;
-        }
-        return true;
-}
-
-void spool_batch_clear_alarms(struct spool_batch *b)
-{
-        for (size_t i = 0; i < b->n_notes; i++)
-                free((char *)(uintptr_t)b->notes[i].by);
-        b->n_notes = b->n_alarms = 0;
-        b->notified = false;
-        b->alarm_order = 0;
-}
+enum { LOG_MAX = 20000, LOG_LINE_BYTES = 256 };
 
 /* ---- writing ---- */
 
@@ -177,7 +88,7 @@ static void write_note(struct spool_db *db, const struct spool_alarm_note *n)
 
 void spool_db_put_alarms(struct spool_db *db, struct spool_batch *b)
 {
-        compact(b);
+        spool_batch_compact_alarms(b);
         for (size_t i = 0; i < b->n_alarms && db->rc == SQLITE_OK; i++)
                 write_alarm(db, &b->alarms[i].alarm);
         for (size_t i = 0; i < b->n_notes && db->rc == SQLITE_OK; i++)

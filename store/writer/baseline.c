@@ -23,18 +23,6 @@ uint64_t spool_baseline_rows(const struct spool_plan *plan)
         return plan->event_bytes / 8 / ROW_BYTES_MAX;
 }
 
-/* ---- gathering ---- */
-
-/* Once an hour is too rarely to keep room for. */
-void spool_batch_clear_baselines(struct spool_batch *b)
-{
-        free(b->baselines);
-        b->baselines = NULL;
-        b->n_baselines = b->cap_baselines = 0;
-}
-
-/* ---- writing ---- */
-
 static void write_one(struct spool_db *db, const struct spool_baseline *l)
 {
         sqlite3_stmt *st = db->stmt[STMT_PUT_BASELINE];

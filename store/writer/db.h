@@ -16,7 +16,7 @@
 
 enum spool_stmt {
         STMT_PUT_READING,
-        STMT_PUT_READINGS, /* INSERT_ROWS of them */
+        STMT_PUT_READINGS, /* STMT_ROWS of them */
         STMT_PUT_SPAN,
         STMT_PUT_SPAN_COPY,
         STMT_TRIM_SPANS,

@@ -10,7 +10,7 @@
  * a number.  Sidecar and spool both gone: epoch 1 again, nobody can know
  * better.
  *
- * The schema grows by user_version, one step per row of `steps`, in one
+ * The schema grows by user_version, one step per version (schema.c), in one
  * transaction.  A file that SQLite or we find damaged is told as such
  * (db->damaged): a rescue then moves it aside.
  */

@@ -176,7 +176,7 @@ static uint64_t old_ones(struct spool_db *db, enum spool_lane lane, uint64_t n, 
 void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res)
 {
         uint64_t first = db->v.first[lane], limit = b->acked[lane], least = 1, n;
-        /* Well below where a blocked source may go on (tell_room): nothing delivered is kept at its expense. */
+        /* Well below where a blocked source may go on (spool_tell_room): nothing delivered is kept at its expense. */
         bool low_space = db->low_space || stmt_used_pages(db) >= db->plan.db_pages / 2;
         bool along = lane == SPOOL_SAMPLES && !low_space && b->n_rows >= TRIM_ALONG;
 
