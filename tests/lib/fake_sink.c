@@ -40,6 +40,14 @@ static void on_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
         on_closed(ctx);
 }
 
+static struct fake_record *take_first(struct fake_sink *k)
+{
+        struct fake_record *r = k->out[0];
+
+        memmove(k->out, k->out + 1, (size_t)--k->n_out * sizeof(struct fake_record *));
+        return r;
+}
+
 static void on_answers(struct rt_timer *t)
 {
         struct fake_sink *k = list_entry(t, struct fake_sink, timer);
@@ -47,7 +55,7 @@ static void on_answers(struct rt_timer *t)
         if (k->away)
                 return;
         for (int n = 0; n < k->most && k->n_out && !k->away; n++) {
-                struct fake_record *r = fake_sink_take(k, 0);
+                struct fake_record *r = take_first(k);
 
                 fake_sink_report(k, r, k->judge ? k->judge(k, r) : SINK_DELIVERED);
         }
@@ -82,14 +90,6 @@ void fake_sink_set_away(struct fake_sink *k, bool away)
         on_answers(&k->timer);
 }
 
-struct fake_record *fake_sink_take(struct fake_sink *k, int i)
-{
-        struct fake_record *r = k->out[i];
-
-        memmove(&k->out[i], &k->out[i + 1], (size_t)(--k->n_out - i) * sizeof(struct fake_record *));
-        return r;
-}
-
 void fake_sink_report(struct fake_sink *k, struct fake_record *r, enum sink_result result)
 {
         if (result == SINK_DELIVERED && k->on_stored)
@@ -101,7 +101,7 @@ void fake_sink_report(struct fake_sink *k, struct fake_record *r, enum sink_resu
 void fake_sink_cut(struct fake_sink *k, bool (*survives)(struct fake_sink *k, const struct fake_record *r))
 {
         while (k->n_out) {
-                struct fake_record *r = fake_sink_take(k, 0);
+                struct fake_record *r = take_first(k);
 
                 if (survives && survives(k, r) && k->on_stored)
                         k->on_stored(k, r);

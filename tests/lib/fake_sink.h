@@ -44,8 +44,7 @@ void fake_sink_fini(struct fake_sink *k);
 /* Goes away, or is back and answers at once. */
 void fake_sink_set_away(struct fake_sink *k, bool away);
 
-/* The i-th of what is out, which is the caller's until it is reported. */
-struct fake_record *fake_sink_take(struct fake_sink *k, int i);
+/* One that was taken out of `out`; it is gone then. */
 void fake_sink_report(struct fake_sink *k, struct fake_record *r, enum sink_result result);
 
 /* Nobody is told about what is out; it is stored if it survives (NULL: none). */

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "store/inspect/verify.h"
+
 static void on_room(void *ctx)
 {
         ((struct fixture *)ctx)->n_room++;
@@ -149,4 +151,18 @@ uint32_t fixture_fetch(struct fixture *h, uint64_t seq)
                 fixture_run_for(h, 1000);
         assert_false(h->fetch.failed);
         return h->fetch.n_rows;
+}
+
+static void on_wrong(void *ctx, const char *what)
+{
+        fail_msg("verify: %s", what);
+}
+
+void fixture_verify(struct fixture *h)
+{
+        struct spool_verify v = {.path = h->path, .pages = true, .on_fault = on_wrong};
+        struct err e;
+
+        assert_int_equal(spool_verify(&v, &e), 0);
+        assert_int_equal(v.n_faults, 0);
 }

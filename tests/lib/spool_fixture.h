@@ -53,4 +53,7 @@ struct spool_counts fixture_counts(struct fixture *h);
 /* Into h->fetch what is behind `seq`; returns how many rows. */
 uint32_t fixture_fetch(struct fixture *h, uint64_t seq);
 
+/* Nothing is wrong with the file, page by page. */
+void fixture_verify(struct fixture *h);
+
 #endif

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "store/inspect/query.h"
-#include "store/inspect/verify.h"
 #include "tests/lib/spool_fixture.h"
 
 enum { ROWS = 30000 };
@@ -62,19 +61,6 @@ static int teardown(void **state)
         return 0;
 }
 
-static void on_fault(void *ctx, const char *what)
-{
-        fail_msg("verify: %s", what);
-}
-
-static void verify(void)
-{
-        struct spool_verify v = {.path = T.path, .pages = true, .on_fault = on_fault};
-        struct err e;
-
-        assert_int_equal(spool_verify(&v, &e), 0);
-}
-
 static void test_up_to_a_seq(void **state)
 {
         struct spool_counts c;
@@ -88,7 +74,7 @@ static void test_up_to_a_seq(void **state)
         assert_int_equal(c.delivered, 1000);
         assert_int_equal(c.held, 10500);
         assert_int_equal(c.events_held, 1);
-        verify();
+        fixture_verify(&T);
         spool_ack(T.spool, SPOOL_SAMPLES, 1500);
         c = counts();
         assert_int_equal(c.acked_seq[SPOOL_SAMPLES], 20000); /* over the gap */
@@ -110,7 +96,7 @@ static void test_everything_and_then_more_readings(void **state)
         assert_int_equal(c.held, 1);
         assert_int_equal(c.dropped, ROWS + 1 - 1000);
         assert_int_equal(c.accepted, ROWS + 2);
-        verify();
+        fixture_verify(&T);
         fixture_cut_power(&T);
         fixture_open(&T);
         assert_int_equal(counts().held, 1);
@@ -154,7 +140,7 @@ static void test_a_dead_letter_that_was_delivered(void **state)
         assert_int_equal(dead_ids(ids), 1);
         assert_int_equal(counts().dropped, 2); /* the ledger does not change */
         assert_int_equal(counts().held, held - 2);
-        verify();
+        fixture_verify(&T);
 }
 
 int main(void)

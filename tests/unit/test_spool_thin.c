@@ -14,7 +14,6 @@
 
 #include <cmocka.h>
 
-#include "store/inspect/verify.h"
 #include "tests/lib/db.h"
 #include "tests/lib/spool_fixture.h"
 
@@ -71,20 +70,6 @@ static struct spool_counts check_books(void)
         assert_false(c.failing);
         assert_true(db_bytes(T.path) <= 4 << 20);
         return c;
-}
-
-static void on_fault(void *ctx, const char *what)
-{
-        fail_msg("verify: %s", what);
-}
-
-static void verify(void)
-{
-        struct spool_verify v = {.path = T.path, .pages = true, .on_fault = on_fault};
-        struct err e;
-
-        assert_int_equal(spool_verify(&v, &e), 0);
-        assert_int_equal(v.n_faults, 0);
 }
 
 /* What tag `tag` shows in second `s`: never the same minute twice. */
@@ -186,7 +171,7 @@ static void test_old_readings_become_one_a_minute(void **state)
         assert_true(db_ask(T.path, "SELECT count(*) FROM aggregate") > 100);
         assert_true(db_ask(T.path, "SELECT count(*) FROM dropped") < 200); /* a line a minute, not one a reading */
         assert_int_equal(db_ask(T.path, "SELECT sum(n - 1) FROM aggregate"), thinned);
-        verify();
+        fixture_verify(&T);
         assert_int_equal(drain(), c.accepted);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM aggregate WHERE seq NOT IN (SELECT seq FROM reading)"),
                          0);
@@ -201,7 +186,7 @@ static void test_what_does_not_fit_even_so_is_dropped_oldest_first(void **state)
         assert_true(full > 0 && thinned > full);
         assert_int_equal(c.dropped, full + thinned);
         assert_true(db_ask(T.path, "SELECT min(seq) FROM reading") > 1);
-        verify();
+        fixture_verify(&T);
         assert_true(drain() < c.accepted - full); /* of what was dropped much stood for more than one */
 }
 
@@ -215,7 +200,7 @@ static void test_a_crash_keeps_the_place(void **state)
                 open_with_tags();
                 check_books();
         }
-        verify();
+        fixture_verify(&T);
         assert_int_equal(full, 0);
         assert_int_equal(drain(), check_books().accepted);
 }
@@ -240,7 +225,7 @@ static void test_a_damaged_file_keeps_them(void **state)
         fixture_run_for(&T, 5000000);
         assert_int_equal(check_books().epoch, 2);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM aggregate"), n);
-        verify();
+        fixture_verify(&T);
         assert_int_equal(drain(), stood_for);
 }
 
@@ -256,7 +241,7 @@ static void test_what_is_pinned_stays(void **state)
         assert_true(fixture_fetch(&T, 0) == 500);
         last = T.fetch.rows[499].seq;
         assert_int_equal(last, 500);
-        verify();
+        fixture_verify(&T);
 }
 
 /* What one minute of everything becomes. */
@@ -300,7 +285,7 @@ static void test_kinds_and_qualities_are_kept_apart(void **state)
                 1591);
         assert_int_equal(db_ask(T.path, "SELECT sum(n)" ROW("6") " AND value = 9223372036854775748"), 60);
         assert_int_equal(db_ask(T.path, "SELECT count(*) || (value = 4.5) || (n IS NULL)" ROW("7")), 111);
-        verify();
+        fixture_verify(&T);
 }
 
 int main(void)
