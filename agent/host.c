@@ -3,7 +3,7 @@
  *
  * One slot per driver holds what the driver itself should not care about:
  * timers, backoff, why it is paused.  A driver is paused while the spool
- * blocks, while a reading of its had no scope, and, on a disk that fails, while
+ * blocks, while a reading of its had no room, and, on a disk that fails, while
  * it waits for what it brought to be durable; all must be over before it goes
  * on.  Nothing here knows MQTT or a serial line.
  *

@@ -6,10 +6,13 @@
  * modbus_link after the configuration has been read.  Only reading: the
  * function codes that write (5, 6, 15, 16) are left out on purpose.
  *
- *   modbus_conf    tables of the three sections, the link         modbus_frame   bytes <-> frames, both roles
- *   decode         registers -> readings                          plan           which requests read what, scan time
- *   schedule       whose turn it is, dead slaves                  bus            time-outs, late answers
- *   modbus         the bytes' way in and out
+ *   conf      the tables of the three sections, the link
+ *   plan      which requests read what, scan time
+ *   schedule  whose turn it is, dead slaves
+ *   bus       the wire: requests, answers, time-outs, late answers
+ *   frame     bytes <-> frames, both roles
+ *   decode    registers -> readings
+ *   modbus    the bytes' way in and out
  * All but the last are pure: time is an argument.
  */
 #ifndef MILLRACE_DRIVERS_MODBUS_MODBUS_H
