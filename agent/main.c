@@ -24,6 +24,7 @@
 #include "agent/config/config.h"
 #include "agent/control/metrics_http.h"
 #include "agent/control/requests.h"
+#include "agent/program.h"
 #include "agent/reload/reload.h"
 #include "agent/rt_uv.h"
 #include "agent/systemd.h"
@@ -240,7 +241,7 @@ static int serve(const char *path)
         return 0;
 }
 
-int main(int argc, char **argv)
+int millraced_main(int argc, char **argv)
 {
         static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                                 {"help", no_argument, NULL, 'h'},

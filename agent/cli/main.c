@@ -14,6 +14,7 @@
 
 #include "agent/base/log.h"
 #include "agent/cli/cli.h"
+#include "agent/program.h"
 
 static void on_closed_pipe(int signal)
 {
@@ -38,7 +39,7 @@ static int run(struct cli *c)
         return CLI_OK;
 }
 
-int main(int argc, char **argv)
+int millrace_main(int argc, char **argv)
 {
         struct cli c = {.now_us = wall_us(), .config = "/etc/millrace/millrace.yaml", .lines = 10, .seconds = 30};
         struct sigaction on_pipe = {.sa_handler = on_closed_pipe};
