@@ -199,11 +199,22 @@ static void run_fetch(struct rt_work *w)
         pthread_mutex_unlock(&s->reader_lock);
 }
 
+/*
+ * Rows of a commit whose end has not been told: the mark may not know them yet
+ * (writer/mark.c).
+ */
+static void leave_untold(struct spool_fetch *f)
+{
+        while (f->n_rows && f->rows[f->n_rows - 1].seq > f->spool->lanes[f->lane].last)
+                f->n_rows--;
+}
+
 static void on_fetched(struct rt_work *w)
 {
         struct spool_fetch *f = list_entry(w, struct spool_fetch, work);
 
         spool_note_damage(f->spool, &f->spool->reader_damaged, f->failed && f->spool->reader_says_damaged);
+        leave_untold(f);
         f->on_rows(f);
 }
 

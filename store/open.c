@@ -5,13 +5,10 @@
  * How it fails: opening with a sentence; closing tells what could not be
  * committed, and leaves the WAL to the next start.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/log.h"
-#include "agent/base/text.h"
 #include "store/impl.h"
 
 enum {
@@ -67,22 +64,6 @@ static struct spool *make(struct rt *rt, const struct spool_conf *conf, struct t
         return s;
 }
 
-/* Where the rescued file lies, without its directory, as the event tells it. */
-static void tell_rescue(struct spool *s, const struct spool_rescue *r)
-{
-        const char *slash = strrchr(r->aside, '/'), *name = slash ? slash + 1 : r->aside;
-        char file[1024], body[2600];
-        int n;
-
-        file[text_put_json(file, name, strnlen(name, sizeof(file) / 6 - 1))] = '\0';
-        n = snprintf(body, sizeof(body),
-                     "\"kind\":\"spool_rescue\",\"severity\":900,\"file\":\"%s\",\"old_epoch\":%" PRIu64
-                     ",\"readings\":%" PRIu64 ",\"events\":%" PRIu64 ",\"lost\":%" PRIu64
-                     ",\"lost_seq\":\"%s\",\"stopped\":\"%s\"",
-                     file, r->old_epoch, r->n_readings, r->n_events, r->n_lost, r->lost, r->stopped ? r->stopped : "");
-        spool_append_event(s, r->at_us, "spool_rescue", 900, SPOOL_NO_TAG, body, (size_t)n);
-}
-
 static void forget_lanes(struct spool *s)
 {
         spool_reader_close(s);
@@ -102,9 +83,10 @@ static int try_open(struct spool *s, const char *gateway, int64_t wall_us, struc
  * Damage is believed when a second connection sees it too: a failing read can
  * look like it.
  */
-static int open_file(struct spool *s, const char *gateway, int64_t wall_us, struct spool_rescue *r, struct err *e)
+static int open_file(struct spool *s, const char *gateway, int64_t wall_us, struct err *e)
 {
         struct spool_db *db = &s->db;
+        struct spool_rescue r = {0};
 
         if (try_open(s, gateway, wall_us, e) == 0)
                 return 0;
@@ -118,10 +100,10 @@ static int open_file(struct spool *s, const char *gateway, int64_t wall_us, stru
         log_error("spool", "%s", e->text);
         forget_lanes(s);
         spool_db_forget(db);
-        if (spool_rescue_begin(r, s->conf.path, wall_us, e) < 0)
+        if (spool_rescue_begin(&r, s->conf.path, wall_us, e) < 0)
                 return -1;
         db->fresh = true;
-        if (spool_db_open(db, &s->conf, gateway, wall_us, e) < 0 || spool_rescue_carry(r, db, gateway, e) < 0 ||
+        if (spool_db_open(db, &s->conf, gateway, wall_us, e) < 0 || spool_rescue_carry(&r, db, gateway, e) < 0 ||
             spool_db_load(db, s->tags, s->lanes, e) < 0)
                 return -1;
         return spool_reader_open(s, e);
@@ -131,13 +113,12 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
                const struct spool_upcalls *up, struct err *e)
 {
         struct spool *s = make(rt, conf, tags, up);
-        struct spool_rescue rescue = {0};
         struct rt_time now;
         struct err mine;
 
         e = e ? e : &mine;
         rt_now(rt, &now);
-        if (open_file(s, gateway, now.wall_us, &rescue, e) < 0) {
+        if (open_file(s, gateway, now.wall_us, e) < 0) {
                 dispose(s, false);
                 return -1;
         }
@@ -154,8 +135,6 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
         s->oldest_held_ts_us = s->result.oldest_held_ts_us;
         s->more = s->first_seq && s->first_seq <= s->lanes[SPOOL_SAMPLES].acked;
         spool_go_on(s);
-        if (*rescue.aside)
-                tell_rescue(s, &rescue);
         *out = s;
         return 0;
 }

@@ -79,17 +79,6 @@ static void put_tags(struct salvage *s, size_t from, size_t to)
         sqlite3_finalize(st);
 }
 
-static void note_lost(struct spool_rescue *r, uint64_t first, uint64_t last)
-{
-        size_t n = strlen(r->lost);
-
-        r->n_lost += last - first + 1;
-        if (n + 48 < sizeof(r->lost))
-                snprintf(r->lost + n, sizeof(r->lost) - n, "%s%" PRIu64 "-%" PRIu64, n ? "," : "", first, last);
-        else if (!strchr(r->lost, '+'))
-                strcat(r->lost, "+");
-}
-
 /*
  * Seqs from `first` to `last` have no row: the ledger's are accounted for, the
  * others are lost.
@@ -103,9 +92,20 @@ static void note_gap(struct salvage *s, uint64_t first, uint64_t last)
                 if (end > last)
                         end = last;
                 if (!dropped)
-                        note_lost(s->r, first, end);
+                        spool_rescue_note_lost(s->r, first, end);
                 first = end + 1;
         }
+}
+
+/* What the mark beside the file says that it had. */
+static void note_end(struct salvage *s)
+{
+        struct spool_mark m;
+
+        spool_mark_of(s->db, s->r->old_epoch, &m);
+        note_gap(s, s->last_seq[SPOOL_SAMPLES] + 1, m.last[SPOOL_SAMPLES]);
+        if (m.last[SPOOL_EVENTS] > s->last_seq[SPOOL_EVENTS])
+                s->r->n_lost_events = m.last[SPOOL_EVENTS] - s->last_seq[SPOOL_EVENTS];
 }
 
 static void begin_if_none(struct salvage *s)
@@ -213,34 +213,13 @@ static void carry_over(struct salvage *s, const char *gateway)
         if (s->rc == SQLITE_OK && !s->r->stopped)
                 pages_each(s->pages, PAGES_TABLE, 8, on_reading, s);
         if (!s->r->stopped)
-                note_gap(s, s->last_seq[SPOOL_SAMPLES] + 1, spool_mark_of(s->db, s->r->old_epoch));
+                note_end(s);
         if (s->rc == SQLITE_OK && s->n_tags_seen > s->n_tags) {
                 begin_if_none(s);
                 put_tags(s, s->n_tags, s->n_tags_seen);
         }
         salvage_end_aggregates(s);
         end_transaction(s);
-}
-
-static void put_row(struct salvage *s)
-{
-        static const char sql[] = "INSERT INTO rescue VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        struct spool_rescue *r = s->r;
-        sqlite3_stmt *st = NULL;
-
-        s->rc = sqlite3_prepare_v2(s->db->conn, sql, -1, &st, NULL);
-        if (s->rc != SQLITE_OK)
-                return;
-        sqlite3_bind_int64(st, 1, r->at_us);
-        sqlite3_bind_text(st, 2, r->aside, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(st, 3, (int64_t)r->old_epoch);
-        sqlite3_bind_int64(st, 4, (int64_t)r->n_readings);
-        sqlite3_bind_int64(st, 5, (int64_t)r->n_events);
-        sqlite3_bind_int64(st, 6, (int64_t)r->n_lost);
-        sqlite3_bind_text(st, 7, r->lost, -1, SQLITE_STATIC);
-        sqlite3_bind_text(st, 8, r->stopped ? r->stopped : "", -1, SQLITE_STATIC);
-        run(s, st);
-        sqlite3_finalize(st);
 }
 
 static void salvage(struct salvage *s, const char *gateway)
@@ -282,7 +261,11 @@ int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *
         }
         sqlite3_exec(db->conn, "PRAGMA max_page_count=4294967294", NULL, NULL, NULL);
         if (s.rc == SQLITE_OK)
-                put_row(&s);
+                s.rc = sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+        if (s.rc == SQLITE_OK)
+                s.rc = spool_rescue_tell(r, db->conn);
+        if (s.rc == SQLITE_OK)
+                s.rc = sqlite3_exec(db->conn, "COMMIT", NULL, NULL, NULL);
         if (s.rc != SQLITE_OK)
                 err_set(e, "spool %s: what was saved of the damaged file cannot be written: %s", db->path,
                         sqlite3_errmsg(db->conn));
@@ -290,8 +273,8 @@ int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *
         if (s.rc != SQLITE_OK)
                 return -1;
         spool_rescue_unmark(db->path);
-        log_notice("spool", "%" PRIu64 " readings and %" PRIu64 " events carried over, %" PRIu64 " lost%s%s",
-                   r->n_readings, r->n_events, r->n_lost, r->stopped ? "; stopped because " : "",
-                   r->stopped ? r->stopped : "");
+        log_notice("spool", "%" PRIu64 " readings and %" PRIu64 " events carried over, %" PRIu64 " lost%s%s%s%s",
+                   r->n_readings, r->n_events, r->n_lost, *r->lost ? ": " : "", r->lost,
+                   r->stopped ? "; stopped because " : "", r->stopped ? r->stopped : "");
         return 0;
 }

@@ -69,6 +69,11 @@ enum spool_stmt {
         N_STMTS
 };
 
+/* What a file must have, see mark.c. Zeroed: not known. */
+struct spool_mark {
+        uint64_t epoch, last[SPOOL_LANES], acked[SPOOL_LANES];
+};
+
 struct spool_db {
         sqlite3 *conn;
         sqlite3_stmt *stmt[N_STMTS];
@@ -83,9 +88,9 @@ struct spool_db {
         bool fresh;                   /* made by a rescue: its marker is still there */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
-        bool marked;   /* since the last checkpoint, see mark.c */
         bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
         uint64_t max_pages_set;
+        struct spool_mark mark;  /* as it is beside the file */
         struct spool_thin *thin; /* NULL: when_full is something else */
 
         /* Follows the transaction: put back when it is rolled back. */
@@ -167,10 +172,16 @@ int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
 
-/* The seq it must have (mark.c). */
-void spool_mark_note(struct spool_db *db, uint64_t seq);
-uint64_t spool_mark_of(const struct spool_db *db, uint64_t epoch);
-int spool_mark_check(struct spool_db *db, uint64_t last, struct err *e);
+/*
+ * What it must have (mark.c). Reading: false, and zeroes, when there is none,
+ * or none of that epoch.
+ */
+void spool_mark_note(struct spool_db *db, const struct spool_mark *m);
+bool spool_mark_read(const struct spool_db *db, struct spool_mark *m);
+bool spool_mark_of(const struct spool_db *db, uint64_t epoch, struct spool_mark *m);
+void spool_mark_begin(struct spool_db *db,
+                      const struct lane_account lanes[SPOOL_LANES]); /* it says what the file has */
+int spool_mark_check(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES], struct err *e);
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);
@@ -245,6 +256,7 @@ struct spool_rescue {
         uint64_t old_epoch;            /* 0: not known */
         uint64_t n_readings, n_events; /* carried over */
         uint64_t n_lost; /* seqs of the old epoch, in `lost` as "17-90,120-121"; a + at its end: and more */
+        uint64_t n_lost_events;
         char lost[400];
         const char *stopped; /* why it ended early; NULL: it did not */
 };
@@ -256,6 +268,13 @@ bool spool_rescue_is_marked(const char *path);
 void spool_rescue_mark(const char *path);
 void spool_rescue_unmark(const char *path);
 int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
+/*
+ * What it found and what is lost, into the file; an SQLite code (tell.c). _gone:
+ * of a file that is not there, from its mark.
+ */
+int spool_rescue_tell(const struct spool_rescue *r, sqlite3 *conn);
+int spool_rescue_tell_gone(const struct spool_mark *m, int64_t wall_us, const char *path, sqlite3 *conn);
+void spool_rescue_note_lost(struct spool_rescue *r, uint64_t first, uint64_t last);
 int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *gateway, struct err *e);
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);
 void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t cap); /* fault.c */

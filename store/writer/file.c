@@ -224,9 +224,28 @@ static int in_transaction(struct spool_db *db, bool ok, struct err *e)
         return -1;
 }
 
+/* What the one before had and Kafka had not; a rescue says more. */
+static int tell_gone(struct spool_db *db, int64_t wall_us, struct err *e)
+{
+        struct spool_mark m;
+
+        if (db->fresh || !spool_mark_read(db, &m) ||
+            spool_rescue_tell_gone(&m, wall_us, db->path, db->conn) == SQLITE_OK)
+                return 0;
+        return spool_db_fail(db, "cannot be written", e);
+}
+
+static uint64_t epoch_before(const struct spool_db *db)
+{
+        uint64_t beside = read_sidecar(db);
+        struct spool_mark m;
+
+        return spool_mark_read(db, &m) && m.epoch > beside ? m.epoch : beside;
+}
+
 static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, struct err *e)
 {
-        uint64_t before = read_sidecar(db);
+        uint64_t before = epoch_before(db);
 
         db->epoch = before + 1;
         if (write_sidecar(db, db->epoch, e) < 0)
@@ -235,15 +254,11 @@ static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, s
                 return spool_db_fail(db, "cannot be written", e);
         if (in_transaction(db,
                            spool_db_migrate(db, 0, e) == 0 && spool_db_forget_old(db, e) == 0 &&
-                                   put_meta(db, gateway, wall_us, e) == 0,
+                                   put_meta(db, gateway, wall_us, e) == 0 && tell_gone(db, wall_us, e) == 0,
                            e) < 0)
                 return -1;
         log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,
                    before ? "" : " (the first one here)");
-        if (spool_mark_of(db, before))
-                log_warn("spool",
-                         "the one before had readings up to %" PRIu64 "; what Kafka did not have of them is gone",
-                         spool_mark_of(db, before));
         return 0;
 }
 

@@ -238,9 +238,10 @@ int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account la
         for (int i = 0; i < SPOOL_LANES; i++)
                 if (load_lane(db, (enum spool_lane)i, &lanes[i], e) < 0)
                         return -1;
-        if (spool_mark_check(db, lanes[SPOOL_SAMPLES].last, e) < 0 || spool_db_load_span(db, e) < 0)
+        if (spool_mark_check(db, lanes, e) < 0 || spool_db_load_span(db, e) < 0)
                 return -1;
         if (load_sizes(db, &lanes[SPOOL_EVENTS], e) < 0 || load_tags(db, tags, e) < 0 || load_times(db, tags, e) < 0)
                 return -1;
+        spool_mark_begin(db, lanes);
         return 0;
 }

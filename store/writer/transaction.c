@@ -148,7 +148,6 @@ static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struc
         errno = 0;
         rc = sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
         if (rc == SQLITE_OK) {
-                db->marked = false;
                 db->wal_frames = 0;
                 return true;
         }
@@ -172,12 +171,23 @@ void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res
                 spool_disk_size(db->path, "") + spool_disk_size(db->path, "-wal") + spool_disk_size(db->path, "-shm");
 }
 
+/* Before what the WAL has may be anywhere else, or be known to anybody. */
+static void note_mark(struct spool_db *db, const struct spool_batch *b, bool rows_left)
+{
+        struct spool_mark m = db->mark;
+
+        m.epoch = db->epoch;
+        memcpy(m.acked, b->acked, sizeof(m.acked));
+        if (!rows_left)
+                memcpy(m.last, b->last, sizeof(m.last));
+        spool_mark_note(db, &m);
+}
+
 /* As far as readers allow. */
 static void checkpoint(struct spool_db *db)
 {
         int n_frames = -1, n_done = -2;
 
-        db->marked = false;
         if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_frames, &n_done) == SQLITE_OK)
                 db->wal_done = n_frames == n_done;
 }
@@ -200,12 +210,12 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                 if (!done && (db->rc & 0xff) != SQLITE_FULL)
                         break;
         }
+        if (done)
+                note_mark(db, b, res->rows_left);
         if (wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes))
                 checkpoint(db);
         if (!done)
                 return;
-        if (!res->rows_left)
-                spool_mark_note(db, b->last[SPOOL_SAMPLES]);
         spool_db_stat(db, b->acked[SPOOL_SAMPLES], res);
         res->purging = db->v.purge_upto != 0;
         res->ok = true;

@@ -301,7 +301,9 @@ static void check_carried(struct fixture *h, const struct damage *d)
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 2);
         assert_int_equal(c.held, n);
-        assert_int_equal(c.accepted, n);
+        assert_int_equal(c.accepted, n + lost);
+        assert_int_equal(c.dropped, lost);
+        assert_int_equal(lost, db_ask(h->path, "SELECT coalesce(sum(n), 0) FROM dropped WHERE reason = 'lost'"));
         assert_true((uint64_t)n >= d->least);
         assert_int_equal(db_ask(h->path, "SELECT readings FROM rescue"), n);
         assert_int_equal(db_ask(h->path,
@@ -520,15 +522,93 @@ static void a_wal_that_is_gone_is_told(void **state)
         spool_counts(h->spool, &c);
         assert_int_equal(c.epoch, 2);
         assert_int_equal(c.held, ROWS - ACKED - 1);
-        assert_int_equal(db_ask(h->path, "SELECT lost_n FROM rescue"), 1); /* at least: the first of them was noted */
+        assert_int_equal(c.dropped, 10);
+        assert_int_equal(db_ask(h->path, "SELECT lost_n = 10 AND lost = '6001-6010' FROM rescue"), 1);
+        assert_int_equal(db_ask(h->path, "SELECT first_seq = 5000 AND last_seq = 5009 AND n = 10 FROM dropped WHERE"
+                                         " lane = 'samples' AND reason = 'lost'"),
+                         1);
         check_goes_on(h);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM event WHERE kind = 'dropped' AND body LIKE"
+                                         " '%\"reason\":\"lost\",\"n\":10,\"first_seq\":5000,\"last_seq\":5009'"),
+                         1);
+}
+
+static void move_beside(struct fixture *h, const char *suffix, const char *to)
+{
+        char from[TEMP_PATH_MAX], where[TEMP_PATH_MAX];
+
+        temp_dir_beside(h->path, suffix, from);
+        temp_dir_beside(h->path, to, where);
+        if (size_of(from) >= 0)
+                copy(from, where);
+        else
+                unlink(where);
+}
+
+/*
+ * Without its WAL the file has all that was committed, or says what it has not: after each commit, whatever it brought
+ * (readings, events, both, a checkpoint). With it, nothing is damaged.
+ */
+static void a_wal_may_go_after_any_commit(void **state)
+{
+        static const char body[] = "\"kind\":\"link\",\"state\":\"down\"";
+        static const char *const all[] = {"", "-wal", ".lock", ".epoch"};
+        static const char *const kept[] = {".kept", ".kept-wal", ".kept-lock", ".kept-epoch"};
+        struct fixture *h = *state;
+        struct spool_counts before, c;
+        int n_whole = 0, n_told = 0;
+
+        h->conf.max_size_bytes = 4 << 20;
+        for (int i = 0; i < 60; i++) {
+                struct reading r = {.ts_us = h->sim.now.wall_us, .type = READING_I64};
+
+                assert_true(fixture_try_open(h));
+                assert_int_equal(tags_intern(h->tags, "press-1", "t", "", "", "sim", &r.tag), 0);
+                for (int k = 0; k < (i % 3 ? 900 : 0); k++)
+                        assert_int_equal(spool_append(h->spool, &r), 0);
+                if (i % 3 != 1)
+                        spool_append_event(h->spool, r.ts_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
+                fixture_run_for(h, 3000000);
+                before = fixture_counts(h);
+                fixture_cut_power(h);
+                for (size_t k = 0; k < 4; k++)
+                        move_beside(h, all[k], kept[k]);
+                unlink(beside(h, "-wal"));
+                unlink(beside(h, "-shm"));
+                assert_true(fixture_try_open(h));
+                c = fixture_counts(h);
+                if (c.epoch == before.epoch) {
+                        assert_int_equal(c.accepted, before.accepted);
+                        assert_int_equal(c.events_accepted, before.events_accepted);
+                        n_whole++;
+                } else {
+                        assert_int_equal(c.accepted, before.accepted);
+                        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM rescue"), 1);
+                        n_told++;
+                }
+                fixture_cut_power(h);
+                unlink(aside_of(h));
+                unlink(beside(h, "-shm"));
+                for (size_t k = 0; k < 4; k++)
+                        move_beside(h, kept[k], all[k]);
+                assert_true(fixture_try_open(h));
+                assert_int_equal(fixture_counts(h).epoch, before.epoch);
+                if (i % 12 == 11)
+                        fixture_close(h); /* the WAL begins anew */
+                else
+                        fixture_cut_power(h);
+        }
+        assert_true(n_told >= 20);
+        assert_true(n_whole >= 5);
 }
 
 /* A cut of power in the middle of writing it: half of one number, half of another. */
 static void a_torn_mark_is_none(void **state)
 {
-        static const char torn[] =
-                "                   1              9999999                    1                 5000\n";
+        static const char torn[] = "                   1              9999999                   12                    "
+                                   "0                    0"
+                                   "                    1                 5000                   12                    "
+                                   "0                    0\n";
         struct fixture *h = *state;
         struct spool_counts c;
         int fd;
@@ -588,6 +668,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 T(a_wal_that_is_gone_is_told),
+                T(a_wal_may_go_after_any_commit),
                 T(a_torn_mark_is_none),
                 T(a_wal_that_was_written_back_is_none_that_is_gone),
                 T(what_is_readable_is_carried_over),
