@@ -347,6 +347,7 @@ void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx
         a->ctx = ctx;
         a->stop_by_us = rt_mono_us(a->rt) + within_us;
         rt_timer_cancel(a->rt, &a->heartbeat);
+        requeue_stop(a->requeue);
         pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"stopping\"");
         host_stop(a->host, on_host_stopped, a);
 }

@@ -217,6 +217,18 @@ static void watch_config(struct process *p, const char *path)
         p->reload = reload_new(&parts, p->conf);
 }
 
+/*
+ * exit() would wait for the threads of the work queue, and what one of them
+ * does may never come to an end.
+ */
+static int leave(const struct process *p, int code)
+{
+        if (p->quiet)
+                return code;
+        fflush(NULL);
+        _exit(code);
+}
+
 static int serve(const char *path)
 {
         static struct process p;
@@ -232,13 +244,13 @@ static int serve(const char *path)
                 return code;
         watch_config(&p, path);
         if (!run(&p))
-                return 1;
+                return leave(&p, 1);
         reload_free(p.reload, p.quiet);
         if (p.sink_closed && p.quiet) {
                 kafka_sink_close(p.sink);
                 rt_uv_free(p.rt);
         }
-        return 0;
+        return leave(&p, 0);
 }
 
 int millraced_main(int argc, char **argv)

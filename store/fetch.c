@@ -130,8 +130,13 @@ static int take_rows(struct spool_fetch *f, sqlite3_stmt *st, uint64_t after, ui
                 } else {
                         spool_read_event(st, row);
                 }
+                if (row->seq <= after || row->seq >= before) { /* of a damaged page: it would never end */
+                        rc = SQLITE_CORRUPT;
+                        break;
+                }
                 if (!keep_text(f, &row->r, used))
                         break;
+                after = row->seq;
                 f->n_rows++;
         }
         sqlite3_reset(st);

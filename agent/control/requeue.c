@@ -15,6 +15,7 @@
  */
 #include "agent/control/requeue.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ struct requeue {
         uint64_t first_seq, last_seq, after_id;
         bool dead_done, all_read, failed, reading;
         struct err why; /* of a failed read */
+        atomic_bool over;
 
         struct item item[ROWS_AT_ONCE];
         size_t n_items, next, n_out;
@@ -56,7 +58,7 @@ struct requeue {
 
 static bool is_full(const struct requeue *r)
 {
-        return r->n_items == ROWS_AT_ONCE || r->text_used >= TEXT_AT_ONCE;
+        return r->n_items == ROWS_AT_ONCE || r->text_used >= TEXT_AT_ONCE || atomic_load(&r->over);
 }
 
 static void keep(struct requeue *r, const struct spool_query_row *row, uint64_t dead_id)
@@ -127,6 +129,7 @@ static void run_read(struct rt_work *w)
         r->failed = spool_query_open(&q, r->path, &r->why) < 0;
         if (r->failed)
                 return;
+        spool_query_give_up_on(q, &r->over);
         r->failed = read_slice(r, q) < 0;
         spool_query_close(q);
         for (size_t i = 0; i < r->n_items; i++) {
@@ -200,7 +203,7 @@ static void on_read(struct rt_work *w)
 
         r->reading = false;
         r->status.found += r->n_items;
-        if (r->failed) {
+        if (r->failed || atomic_load(&r->over)) {
                 text_copy(r->status.last_error, sizeof(r->status.last_error), r->why.text);
                 r->status.running = false;
                 return;
@@ -265,6 +268,11 @@ struct requeue *requeue_new(struct rt *rt, const char *path, struct spool *spool
         r->read.on_done = on_read;
         r->again.on_due = on_again;
         return r;
+}
+
+void requeue_stop(struct requeue *r)
+{
+        atomic_store(&r->over, true);
 }
 
 void requeue_free(struct requeue *r)

@@ -27,6 +27,9 @@ struct requeue_status {
 struct requeue *requeue_new(struct rt *rt, const char *path, struct spool *spool, struct uplink *uplink);
 void requeue_free(struct requeue *r);
 
+/* At the end: what is being read is given up. */
+void requeue_stop(struct requeue *r);
+
 /* False: one is running. */
 bool requeue_start(struct requeue *r, enum spool_lane lane, uint64_t first_seq, uint64_t last_seq);
 void requeue_status(const struct requeue *r, struct requeue_status *out);

@@ -34,13 +34,65 @@ sqlite3_stmt *query_prepare(struct spool_query *q, const char *sql, struct err *
         return st;
 }
 
+void query_say(struct spool_query *q, int rc, struct err *e)
+{
+        if (rc == QUERY_DISORDER)
+                err_set(e, "spool %s: damaged, rows are out of order; 'millrace spool verify' says more", q->path);
+        else
+                query_fail(q, e);
+}
+
 /* Ends the statement; `rc` is what its last step said. */
 int query_finish(struct spool_query *q, sqlite3_stmt *st, int rc, struct err *e)
 {
-        int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : query_fail(q, e);
+        int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+
+        if (result < 0)
+                query_say(q, rc, e);
 
         sqlite3_finalize(st);
         return result;
+}
+
+int query_next(sqlite3_stmt *st, int column, bool down, uint64_t *edge)
+{
+        int rc = sqlite3_step(st);
+        int64_t at;
+
+        if (rc != SQLITE_ROW)
+                return rc;
+        at = sqlite3_column_int64(st, column);
+        if (at < 1 || (down ? (uint64_t)at >= *edge : (uint64_t)at <= *edge))
+                return QUERY_DISORDER;
+        *edge = (uint64_t)at;
+        return rc;
+}
+
+int query_key_order(const char *const *key, char (*last)[QUERY_KEY_BYTES], int n)
+{
+        char now[QUERY_KEY_BYTES];
+        int order = 0;
+
+        for (int i = 0; i < n; i++) {
+                snprintf(now, sizeof(now), "%s", key[i]);
+                if (!order)
+                        order = strcmp(now, last[i]);
+                memcpy(last[i], now, sizeof(now));
+        }
+        return order;
+}
+
+static int is_over(void *over)
+{
+        return atomic_load((const atomic_bool *)over);
+}
+
+void spool_query_give_up_on(struct spool_query *q, const atomic_bool *over)
+{
+        enum { STEPS = 1000 };
+
+        q->over = over;
+        sqlite3_progress_handler(q->conn, STEPS, is_over, (void *)over);
 }
 
 int query_int(struct spool_query *q, const char *sql, uint64_t *out, struct err *e)

@@ -14,6 +14,7 @@
 #ifndef MILLRACE_STORE_INSPECT_QUERY_H
 #define MILLRACE_STORE_INSPECT_QUERY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,12 @@ struct spool_query;
 
 int spool_query_open(struct spool_query **out, const char *path, struct err *e);
 void spool_query_close(struct spool_query *q);
+
+/*
+ * From any thread: once *over is true, what goes on and all that comes fails.
+ * It must outlive the query.
+ */
+void spool_query_give_up_on(struct spool_query *q, const atomic_bool *over);
 
 const char *spool_query_gateway(const struct spool_query *q);
 uint64_t spool_query_epoch(const struct spool_query *q);

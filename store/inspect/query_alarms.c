@@ -28,7 +28,7 @@ int spool_query_alarms(struct spool_query *q, bool (*each)(void *ctx, const stru
 {
         static const char sql[] = "SELECT " SPOOL_ALARM_COLUMNS " FROM alarm WHERE (source, tag, rule, limit_kind) >"
                                   " (?1, ?2, ?3, ?4) ORDER BY source, tag, rule, limit_kind LIMIT 1";
-        char key[4][TEXT_NAME_MAX + 32] = {"", "", "", ""}, state[32];
+        char key[4][QUERY_KEY_BYTES] = {"", "", "", ""}, state[32];
         struct spool_alarm a;
         sqlite3_stmt *st;
         int rc = SQLITE_ROW;
@@ -43,10 +43,10 @@ int spool_query_alarms(struct spool_query *q, bool (*each)(void *ctx, const stru
                 if (rc != SQLITE_ROW)
                         break;
                 spool_read_alarm(st, &a);
-                snprintf(key[0], sizeof(key[0]), "%s", a.source);
-                snprintf(key[1], sizeof(key[1]), "%s", a.tag);
-                snprintf(key[2], sizeof(key[2]), "%s", a.rule);
-                snprintf(key[3], sizeof(key[3]), "%s", a.limit_kind);
+                if (query_key_order((const char *[]){a.source, a.tag, a.rule, a.limit_kind}, key, 4) <= 0) {
+                        rc = QUERY_DISORDER;
+                        break;
+                }
                 snprintf(state, sizeof(state), "%s", a.state);
                 sqlite3_reset(st);
                 a.source = key[0];
@@ -95,13 +95,12 @@ int spool_query_alarm_log(struct spool_query *q, int64_t from_us, uint64_t most,
 
                 sqlite3_bind_int64(st, 1, (int64_t)note.id);
                 sqlite3_bind_int64(st, 2, from_us);
-                rc = sqlite3_step(st);
+                rc = query_next(st, 8, false, &note.id);
                 if (rc != SQLITE_ROW)
                         break;
                 b.n = 0;
                 for (int i = 0; i < 8; i++)
                         at[i] = query_keep(&b, query_text(st, i), strlen(query_text(st, i)) + 1);
-                note.id = (uint64_t)sqlite3_column_int64(st, 8);
                 note.n = (struct spool_alarm_note){.at_us = sqlite3_column_int64(st, 9),
                                                    .source = b.p + at[0],
                                                    .tag = b.p + at[1],

@@ -14,6 +14,19 @@ static enum spool_lane lane_of(const char *name)
         return strcmp(name, spool_lane_names[SPOOL_EVENTS]) == 0 ? SPOOL_EVENTS : SPOOL_SAMPLES;
 }
 
+static int next_drop(sqlite3_stmt *st, char (*lane)[QUERY_KEY_BYTES], uint64_t *first_seq)
+{
+        uint64_t edge = *first_seq;
+        int rc = query_next(st, 1, false, &edge);
+        int order;
+
+        if (rc != SQLITE_ROW && rc != QUERY_DISORDER)
+                return rc;
+        order = query_key_order((const char *[]){query_text(st, 0)}, lane, 1);
+        *first_seq = (uint64_t)sqlite3_column_int64(st, 1);
+        return order > 0 ? SQLITE_ROW : order < 0 ? QUERY_DISORDER : rc;
+}
+
 int spool_query_dropped(struct spool_query *q, bool (*each)(void *ctx, const struct spool_query_drop *drop), void *ctx,
                         struct err *e)
 {
@@ -21,20 +34,18 @@ int spool_query_dropped(struct spool_query *q, bool (*each)(void *ctx, const str
                                          "SELECT lane, first_seq, last_seq, n, reason, at_us FROM dropped"
                                          " WHERE (lane, first_seq) > (?1, ?2) ORDER BY lane, first_seq LIMIT 1",
                                          e);
-        char lane[16] = "", reason[REASON_MAX];
+        char lane[1][QUERY_KEY_BYTES] = {""}, reason[REASON_MAX];
         struct spool_query_drop d = {.reason = reason};
         int rc = st ? SQLITE_ROW : SQLITE_ERROR;
 
         while (rc == SQLITE_ROW) {
-                sqlite3_bind_text(st, 1, lane, -1, SQLITE_TRANSIENT);
+                sqlite3_bind_text(st, 1, lane[0], -1, SQLITE_TRANSIENT);
                 sqlite3_bind_int64(st, 2, (int64_t)d.first_seq);
-                rc = sqlite3_step(st);
+                rc = next_drop(st, lane, &d.first_seq);
                 if (rc != SQLITE_ROW)
                         break;
-                snprintf(lane, sizeof(lane), "%s", query_text(st, 0));
                 snprintf(reason, sizeof(reason), "%s", query_text(st, 4));
-                d.lane = lane_of(lane);
-                d.first_seq = (uint64_t)sqlite3_column_int64(st, 1);
+                d.lane = lane_of(lane[0]);
                 d.last_seq = (uint64_t)sqlite3_column_int64(st, 2);
                 d.n = (uint64_t)sqlite3_column_int64(st, 3);
                 d.at_us = sqlite3_column_int64(st, 5);
@@ -61,11 +72,10 @@ int spool_query_quarantine(struct spool_query *q, bool (*each)(void *ctx, const 
                 size_t at[4];
 
                 sqlite3_bind_int64(st, 1, (int64_t)item.id);
-                rc = sqlite3_step(st);
+                rc = query_next(st, 0, false, &item.id);
                 if (rc != SQLITE_ROW)
                         break;
                 b.n = 0;
-                item.id = (uint64_t)sqlite3_column_int64(st, 0);
                 item.at_us = sqlite3_column_int64(st, 1);
                 item.len = (size_t)sqlite3_column_bytes(st, 5);
                 for (int i = 0; i < 3; i++)
@@ -94,14 +104,13 @@ int spool_query_dead_letters(struct spool_query *q, bool (*each)(void *ctx, cons
         char reason[200];
         struct spool_query_dead dead = {.reason = reason};
         struct slice *s = mem_alloc(sizeof(*s));
-        int64_t id = 0;
         int rc = st ? SQLITE_ROW : SQLITE_ERROR;
 
         if (st && query_load_tags(q, e) < 0)
                 rc = SQLITE_ERROR;
         while (rc == SQLITE_ROW) {
-                sqlite3_bind_int64(st, 1, id);
-                rc = sqlite3_step(st);
+                sqlite3_bind_int64(st, 1, (int64_t)dead.id);
+                rc = query_next(st, 8, false, &dead.id);
                 if (rc != SQLITE_ROW)
                         break;
                 s->n = 0;
@@ -110,8 +119,6 @@ int spool_query_dead_letters(struct spool_query *q, bool (*each)(void *ctx, cons
                 spool_read_aggregate(NULL, &s->rows[0]);
                 if (sqlite3_column_type(st, 2) == SQLITE_NULL)
                         s->rows[0].r.tag = SPOOL_NO_TAG;
-                id = sqlite3_column_int64(st, 8);
-                dead.id = (uint64_t)id;
                 dead.lane = lane_of(query_text(st, 9));
                 snprintf(reason, sizeof(reason), "%s", query_text(st, 10));
                 dead.at_us = sqlite3_column_int64(st, 11);

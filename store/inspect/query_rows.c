@@ -38,8 +38,8 @@ void slice_put(struct slice *s, sqlite3_stmt *st, enum spool_lane lane)
  * The next rows above `edge` (or below it, `down`) into the slice; the
  * transaction is over on return.
  */
-static int load_slice(struct spool_query *q, sqlite3_stmt *st, enum spool_lane lane, uint64_t edge, uint64_t upto,
-                      struct slice *s, struct err *e)
+static int load_slice(struct spool_query *q, sqlite3_stmt *st, enum spool_lane lane, bool down, uint64_t edge,
+                      uint64_t upto, struct slice *s, struct err *e)
 {
         int rc;
 
@@ -47,16 +47,20 @@ static int load_slice(struct spool_query *q, sqlite3_stmt *st, enum spool_lane l
         s->bytes.n = 0;
         sqlite3_bind_int64(st, 1, (int64_t)edge);
         sqlite3_bind_int64(st, 2, (int64_t)upto);
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        while ((rc = query_next(st, 0, down, &edge)) == SQLITE_ROW) {
                 slice_put(s, st, lane);
                 if (lane == SPOOL_SAMPLES)
                         spool_read_aggregate(q->aggregate, &s->rows[s->n - 1]);
                 if (s->n == SLICE_ROWS || s->bytes.n > SLICE_BYTES)
                         break;
         }
+        if (rc != SQLITE_ROW && rc != SQLITE_DONE &&
+            (!s->n || rc == SQLITE_INTERRUPT)) { /* what comes before damage is shown */
+                query_say(q, rc, e);
+                sqlite3_reset(st);
+                return -1;
+        }
         sqlite3_reset(st);
-        if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-                return query_fail(q, e);
         s->end = rc == SQLITE_DONE;
         for (int i = 0; i < s->n; i++)
                 if (query_is_text(&s->rows[i].r))
@@ -116,7 +120,7 @@ static int find_newest(struct spool_query *q, const struct spool_filter *f, cons
         int rc = st ? 0 : -1;
 
         for (s->end = false; !rc && !s->end && found < f->newest;) {
-                rc = load_slice(q, st, f->lane, edge, *after, s, e);
+                rc = load_slice(q, st, f->lane, true, edge, *after, s, e);
                 for (int i = 0; !rc && i < s->n && found < f->newest; i++) {
                         edge = s->rows[i].seq;
                         found += matches(q, f, l, &s->rows[i]);
@@ -138,7 +142,7 @@ static int walk_up(struct spool_query *q, const struct spool_filter *f, const st
         int rc = st ? 0 : -1;
 
         for (s->end = false; !rc && !s->end;) {
-                rc = load_slice(q, st, f->lane, after, upto, s, e);
+                rc = load_slice(q, st, f->lane, false, after, upto, s, e);
                 for (int i = 0; !rc && i < s->n; i++) {
                         after = s->rows[i].seq;
                         if (!matches(q, f, l, &s->rows[i]))

@@ -75,9 +75,8 @@ static int walk_stats(struct spool_query *q, struct spool_query_tag *sum, struct
         for (rc = SQLITE_DONE; rc == SQLITE_DONE && n_rows == STATS_ROWS;) {
                 sqlite3_bind_int64(st, 1, (int64_t)after);
                 sqlite3_bind_int64(st, 2, STATS_ROWS);
-                for (n_rows = 0; (rc = sqlite3_step(st)) == SQLITE_ROW; n_rows++) {
+                for (n_rows = 0; (rc = query_next(st, 0, false, &after)) == SQLITE_ROW; n_rows++) {
                         spool_read_row(st, &row);
-                        after = row.seq;
                         if (row.r.tag < tags_count(q->tags))
                                 add_to_stats(q, sum, &row, &l);
                 }

@@ -38,6 +38,11 @@ static uint64_t find_range(struct move *m)
 
         sqlite3_bind_int64(m->walk, 1, (int64_t)m->after);
         while ((m->db->rc = sqlite3_step(m->walk)) == SQLITE_ROW) {
+                if (sqlite3_column_int64(m->walk, 0) <= (int64_t)(n ? upto : m->after)) {
+                        m->db->rc = SQLITE_CORRUPT; /* it would never end */
+                        m->db->damaged = true;
+                        break;
+                }
                 upto = (uint64_t)sqlite3_column_int64(m->walk, 0);
                 if (!n++) {
                         m->first = upto;

@@ -104,14 +104,17 @@ static void bound_table(struct spool_db *db, enum spool_stmt oldest, enum spool_
 {
         while (*bytes > most && stmt_fine(db)) {
                 uint64_t id = 0, len = *bytes;
+                bool there = stmt_next(db, oldest);
 
-                if (stmt_next(db, oldest)) {
+                if (there) {
                         id = stmt_column(db, oldest, 0);
                         len = stmt_column(db, oldest, 1);
                 }
                 sqlite3_reset(db->stmt[oldest]);
                 stmt_bind(db, del, 1, id);
                 stmt_run(db, del);
+                if (there && stmt_fine(db) && (sqlite3_changes(db->conn) == 0 || !len))
+                        db->rc = SQLITE_CORRUPT; /* it would never end */
                 *bytes -= min_u64(len, *bytes);
         }
 }

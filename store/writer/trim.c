@@ -54,6 +54,9 @@ uint64_t spool_db_trim_rows(struct spool_db *db, enum spool_lane lane, uint64_t 
         while (stmt_next(db, walk)) {
                 uint64_t seq = stmt_column(db, walk, 0);
 
+                if (seq <= (n ? last : after) || seq > upto) /* of a damaged page: it would never end */
+                        db->rc = SQLITE_CORRUPT;
+
                 bytes += stmt_column(db, walk, 1);
                 if (!n++)
                         first = run_first = seq;
@@ -72,6 +75,8 @@ uint64_t spool_db_trim_rows(struct spool_db *db, enum spool_lane lane, uint64_t 
         stmt_bind(db, del, 1, first);
         stmt_bind(db, del, 2, last);
         stmt_run(db, del);
+        if (stmt_fine(db) && sqlite3_changes(db->conn) == 0)
+                db->rc = SQLITE_CORRUPT;
         if (lane == SPOOL_SAMPLES)
                 spool_db_trim_aggregates(db, first, last);
         if (first <= db->v.first[lane])

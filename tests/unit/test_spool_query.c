@@ -8,10 +8,14 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/inspect/query.h"
+#include "tests/lib/db.h"
 #include "tests/lib/spool_fixture.h"
 
 static struct fixture T;
@@ -247,6 +251,175 @@ static void the_small_tables_are_listed_without_a_daemon(void **state)
         spool_query_close(q);
 }
 
+/* ---- pages that answer places which do not grow ---- */
+
+static long read_file(unsigned char **p)
+{
+        FILE *f = fopen(T.path, "r");
+        long n;
+
+        assert_non_null(f);
+        fseek(f, 0, SEEK_END);
+        n = ftell(f);
+        rewind(f);
+        *p = malloc((size_t)n);
+        assert_int_equal(fread(*p, 1, (size_t)n, f), n);
+        fclose(f);
+        return n;
+}
+
+static void patch(long at, unsigned char byte)
+{
+        int fd = open(T.path, O_WRONLY);
+
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+}
+
+/* Of row `i` in the table's only page: behind the length of its payload. */
+static void set_rowid(const char *table, int i, unsigned char rowid)
+{
+        unsigned char *p, *page;
+        char sql[200];
+        long at;
+
+        snprintf(sql, sizeof(sql), "SELECT rootpage FROM sqlite_master WHERE name = '%s'", table);
+        at = (db_ask(T.path, sql) - 1) * 4096;
+        read_file(&p);
+        page = p + at;
+        assert_int_equal(page[0], 13);
+        at += page[8 + 2 * i] << 8 | page[9 + 2 * i];
+        patch(at + (p[at] & 0x80 ? 2 : 1), rowid);
+        free(p);
+}
+
+/* The first place in the file where `text` is. */
+static void set_text(const char *text, size_t n, size_t at, unsigned char byte)
+{
+        unsigned char *p, *found;
+        long size = read_file(&p);
+
+        found = memmem(p, (size_t)size, text, n);
+        assert_non_null(found);
+        patch(found - p + (long)at, byte);
+        free(p);
+}
+
+static bool enough(size_t *n)
+{
+        if (++*n > 50)
+                fail_msg("it never ends");
+        return true;
+}
+
+static bool each_drop(void *ctx, const struct spool_query_drop *d)
+{
+        return enough(ctx);
+}
+
+static bool each_quarantine(void *ctx, const struct spool_query_quarantine *d)
+{
+        return enough(ctx);
+}
+
+static bool each_dead(void *ctx, const struct spool_query_dead *d)
+{
+        return enough(ctx);
+}
+
+static bool each_alarm(void *ctx, const struct spool_alarm *d)
+{
+        return enough(ctx);
+}
+
+static bool each_note(void *ctx, const struct spool_query_alarm_note *d)
+{
+        return enough(ctx);
+}
+
+static bool each_row(void *ctx, const struct spool_query_row *row)
+{
+        return enough(ctx);
+}
+
+static bool each_tag(void *ctx, const struct spool_query_tag *t)
+{
+        return enough(ctx);
+}
+
+static void damage(const unsigned char *second)
+{
+        fixture_close(&T);
+        db_run(T.path, "DELETE FROM sample WHERE seq > 3; DELETE FROM dropped; DELETE FROM dead_letter;"
+                       "DELETE FROM quarantine; DELETE FROM cursor WHERE 0;"
+                       "INSERT INTO dropped VALUES ('samples', 16706, 16707, 2, 'full', 0),"
+                       " ('samples', 16962, 16963, 2, 'full', 0);"
+                       "INSERT INTO dead_letter SELECT value, 'samples', 1, 0, 0, 0, 0, 1, 0, 0, 'x', 0 FROM"
+                       " (SELECT 1 AS value UNION SELECT 2);"
+                       "INSERT INTO quarantine VALUES (1, 0, 'd', 'o', 'r', 'x'), (2, 0, 'd', 'o', 'r', 'x');"
+                       "INSERT INTO alarm_log (id, at_us, source, tag) VALUES (1, 0, 'a', 'b'), (2, 0, 'a', 'b');"
+                       "INSERT INTO alarm (source, tag, rule, limit_kind) VALUES ('qq-1', 'b', 'c', 'd'),"
+                       " ('qq-2', 'b', 'c', 'd'); VACUUM");
+        for (const char *const *t = (const char *const[]){"dead_letter", "quarantine", "alarm_log", "event", NULL}; *t;
+             t++)
+                set_rowid(*t, 1, *second);
+        set_rowid("sample", 2, *second);
+        set_text("samplesBB", 9, 7, *second ? 'A' : 1);
+        set_text("qq-2", 4, 3, *second ? '1' : '0');
+}
+
+static void what_does_not_grow_ends_a_listing(void **state)
+{
+        static const unsigned char second[] = {0, 1};
+        struct spool_filter samples = {.lane = SPOOL_SAMPLES}, newest = {.lane = SPOOL_SAMPLES, .newest = 40},
+                            events = {.lane = SPOOL_EVENTS};
+
+        for (size_t i = 0; i < sizeof(second); i++) {
+                struct spool_query *q;
+                struct err e = {{0}};
+                size_t n[9] = {0};
+                int rc[9];
+
+                if (i) {
+                        teardown(state);
+                        setup(state);
+                }
+                damage(&second[i]);
+                assert_int_equal(spool_query_open(&q, T.path, &e), 0);
+                rc[0] = spool_query_dropped(q, each_drop, &n[0], &e);
+                rc[1] = spool_query_quarantine(q, each_quarantine, &n[1], &e);
+                rc[2] = spool_query_dead_letters(q, each_dead, &n[2], &e);
+                rc[3] = spool_query_alarms(q, each_alarm, &n[3], &e);
+                rc[4] = spool_query_alarm_log(q, 0, 0, each_note, &n[4], &e);
+                rc[5] = spool_query_rows(q, &samples, each_row, &n[5], &e);
+                rc[6] = spool_query_rows(q, &newest, each_row, &n[6], &e);
+                rc[7] = spool_query_rows(q, &events, each_row, &n[7], &e);
+                rc[8] = spool_query_tags(q, true, each_tag, &n[8], &e);
+                for (int k = 0; k < 9; k++)
+                        print_message("%d: %d after %zu\n", k, rc[k], n[k]);
+                for (int k = 0; k < 9; k++)
+                        assert_true(rc[k] == -1 || n[k] <= 3);
+                assert_int_equal(rc[2], -1);
+                assert_non_null(strstr(e.text, "damaged"));
+                spool_query_close(q);
+        }
+}
+
+/* Whoever ends does not wait for somebody's listing. */
+static void a_listing_can_be_given_up(void **state)
+{
+        struct spool_filter all = {.lane = SPOOL_SAMPLES};
+        struct spool_query *q = open_query();
+        atomic_bool over = true;
+        struct seen s = {0};
+        struct err e = {{0}};
+
+        spool_query_give_up_on(q, &over);
+        assert_int_equal(spool_query_rows(q, &all, on_row, &s, &e), -1);
+        assert_true(s.n < N - 1);
+        spool_query_close(q);
+}
+
 static void a_wrong_file_is_named(void **state)
 {
         struct spool_query *q;
@@ -266,9 +439,10 @@ static void a_wrong_file_is_named(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                AROUND(filters_choose_rows),    AROUND(a_row_has_its_names),
-                AROUND(counts_are_the_daemons), AROUND(the_small_tables_are_listed_without_a_daemon),
-                AROUND(a_wrong_file_is_named),
+                AROUND(filters_choose_rows),       AROUND(a_row_has_its_names),
+                AROUND(counts_are_the_daemons),    AROUND(the_small_tables_are_listed_without_a_daemon),
+                AROUND(a_wrong_file_is_named),     AROUND(what_does_not_grow_ends_a_listing),
+                AROUND(a_listing_can_be_given_up),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
