@@ -17,6 +17,7 @@ enum commit_state { COMMIT_IDLE, COMMIT_RUNNING, COMMIT_BACKOFF };
 struct spool {
         struct rt *rt;
         struct spool_conf conf;
+        uint64_t random; /* for an epoch */
         struct spool_upcalls up;
         struct tags *tags;
         struct spool_plan plan;

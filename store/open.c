@@ -74,6 +74,7 @@ static void forget_lanes(struct spool *s)
 static int try_open(struct spool *s, const char *gateway, int64_t wall_us, struct err *e)
 {
         forget_lanes(s);
+        s->db.random = s->random;
         if (spool_db_open(&s->db, &s->conf, gateway, wall_us, e) < 0 || spool_db_load(&s->db, s->tags, s->lanes, e) < 0)
                 return -1;
         return spool_reader_open(s, e);
@@ -103,6 +104,7 @@ static int open_file(struct spool *s, const char *gateway, int64_t wall_us, stru
         if (spool_rescue_begin(&r, s->conf.path, wall_us, e) < 0)
                 return -1;
         db->fresh = true;
+        db->random = s->random;
         if (spool_db_open(db, &s->conf, gateway, wall_us, e) < 0 || spool_rescue_carry(&r, db, gateway, e) < 0 ||
             spool_db_load(db, s->tags, s->lanes, e) < 0)
                 return -1;
@@ -118,6 +120,7 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
 
         e = e ? e : &mine;
         rt_now(rt, &now);
+        rt->ops->random(rt, &s->random, sizeof(s->random));
         if (open_file(s, gateway, now.wall_us, e) < 0) {
                 dispose(s, false);
                 return -1;

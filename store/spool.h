@@ -12,7 +12,7 @@
  * growing pauses and nothing is forgotten meanwhile; spool_counts() tells.
  *
  * seq: per lane from 1, gapless in what is accepted, never reused; `epoch`
- * counts spools. At every instant, for the samples lane: accepted = delivered +
+ * names the file. At every instant, for the samples lane: accepted = delivered +
  * held + dropped.
  */
 #ifndef MILLRACE_STORE_SPOOL_H

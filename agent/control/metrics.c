@@ -44,7 +44,7 @@ static const struct family families[] = {
         {"millrace_health", "gauge", "1 for the state the gateway is in.", NULL, "health", VALUE_EACH,
          "ok degraded failed"},
         {"millrace_uptime_seconds", "gauge", "Since the daemon was started.", NULL, "uptime_s"},
-        {"millrace_spool_epoch", "gauge", "Counts spool files; the counters of readings start anew with each.", NULL,
+        {"millrace_spool_epoch", "gauge", "Names the spool file; the counters of readings start anew with each.", NULL,
          "epoch"},
         {"millrace_readings_accepted_total", "counter", "Readings taken, on disk or dropped by policy.", NULL,
          "accepted"},

@@ -272,6 +272,8 @@ int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *
         salvage_fini(&s);
         if (s.rc != SQLITE_OK)
                 return -1;
+        if (spool_epoch_exceed(db, r->old_epoch, e) < 0)
+                return -1;
         spool_rescue_unmark(db->path);
         log_notice("spool", "%" PRIu64 " readings and %" PRIu64 " events carried over, %" PRIu64 " lost%s%s%s%s",
                    r->n_readings, r->n_events, r->n_lost, *r->lost ? ": " : "", r->lost,

@@ -63,7 +63,7 @@ bool salvage_pair(void *ctx, const struct pages_row *row)
                         s->acked[i] = (uint64_t)v[1].i;
         if (v[0].type == PAGES_INT) /* of the table ahead */
                 note_range(s, v[0].i, v[1].type == PAGES_INT ? v[1].i : 0);
-        if (is_text(&v[0], "epoch") && v[1].type == PAGES_INT && v[1].i > 0)
+        if (is_text(&v[0], "epoch") && v[1].type == PAGES_INT && v[1].i > 0 && (uint64_t)v[1].i <= SPOOL_EPOCH_MAX)
                 s->r->old_epoch = (uint64_t)v[1].i;
         if (is_text(&v[0], "alarm_told") && v[1].type == PAGES_INT && v[1].i >= s->notified_alarms) {
                 s->notified_alarms = v[1].i;

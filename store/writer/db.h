@@ -110,6 +110,7 @@ struct spool_db {
                 size_t n_repairs;
         } v;
         uint64_t epoch;
+        uint64_t random;                       /* for an epoch; set before it is opened */
         _Atomic uint64_t pin[SPOOL_LANES];     /* written by the loop at any time */
         _Atomic uint64_t gap_after, gap_below; /* as the pin: see ahead.c */
         _Atomic bool trimming[SPOOL_LANES];    /* this commit has read the pin and may touch rows above it */
@@ -171,6 +172,15 @@ int spool_db_load_span(struct spool_db *db, struct err *e);
 int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
+
+/* What makes its ids differ from any other file's (epoch.c). */
+#define SPOOL_EPOCH_MAX ((UINT64_C(1) << 53) - 1)
+uint64_t spool_epoch_beside(const struct spool_db *db); /* 0: none */
+int spool_epoch_write(const struct spool_db *db, uint64_t epoch, struct err *e);
+/* Of a new file. *first: nothing here knows of one before. */
+uint64_t spool_epoch_next(const struct spool_db *db, int64_t wall_us, bool *first);
+int spool_epoch_check(struct spool_db *db, struct err *e); /* of the open file */
+int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e);
 
 /*
  * What it must have (mark.c). Reading: false, and zeroes, when there is none,

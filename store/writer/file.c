@@ -4,11 +4,7 @@
  *
  * One process owns a spool: a lock on `<path>.lock`, which dies with the
  * process; SQLite's own locks stay shared so that the command-line tool reads
- * beside us.  The epoch of a new file comes from the sidecar `<path>.epoch`,
- * which survives when somebody deletes the spool: gateway:epoch:seq never names
- * two readings.  It is written before the file is made; a cut in between costs
- * a number.  Sidecar and spool both gone: epoch 1 again, nobody can know
- * better.
+ * beside us. What makes the ids of a new file differ is in epoch.c.
  *
  * The schema grows by user_version, one step per version (schema.c), in one
  * transaction.  A file that SQLite or we find damaged is told as such
@@ -26,7 +22,7 @@
 #include "agent/base/log.h"
 #include "store/writer/db.h"
 
-/* ---- lock and epoch ---- */
+/* ---- lock ---- */
 
 static int take_lock(struct spool_db *db, struct err *e)
 {
@@ -52,41 +48,6 @@ static int take_lock(struct spool_db *db, struct err *e)
         n = snprintf(text, sizeof(text), "%-30ld\n", (long)getpid());
         if (pwrite(db->lock_fd, text, (size_t)n, 0) != n)
                 return err_errno(e, "spool %s: cannot write the lock file", db->path);
-        return 0;
-}
-
-static uint64_t read_sidecar(const struct spool_db *db)
-{
-        char path[4096], text[32] = "";
-        ssize_t n;
-        int fd;
-
-        snprintf(path, sizeof(path), "%s.epoch", db->path);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return 0;
-        n = read(fd, text, sizeof(text) - 1);
-        close(fd);
-        text[n > 0 ? n : 0] = '\0';
-        return strtoull(text, NULL, 10);
-}
-
-/* Whole or not at all: a torn number would let an old epoch come back. */
-static int write_sidecar(const struct spool_db *db, uint64_t epoch, struct err *e)
-{
-        char path[4096], tmp[4200], text[32];
-        int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", epoch);
-        int fd, ok;
-
-        snprintf(path, sizeof(path), "%s.epoch", db->path);
-        snprintf(tmp, sizeof(tmp), "%s.new", path);
-        fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-        if (fd < 0)
-                return err_errno(e, "spool %s: cannot write %s", db->path, tmp);
-        ok = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
-        close(fd);
-        if (!ok || rename(tmp, path) != 0 || spool_sync_directory(path) != 0)
-                return err_errno(e, "spool %s: cannot write %s", db->path, path);
         return 0;
 }
 
@@ -235,20 +196,12 @@ static int tell_gone(struct spool_db *db, int64_t wall_us, struct err *e)
         return spool_db_fail(db, "cannot be written", e);
 }
 
-static uint64_t epoch_before(const struct spool_db *db)
-{
-        uint64_t beside = read_sidecar(db);
-        struct spool_mark m;
-
-        return spool_mark_read(db, &m) && m.epoch > beside ? m.epoch : beside;
-}
-
 static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, struct err *e)
 {
-        uint64_t before = epoch_before(db);
+        bool first;
 
-        db->epoch = before + 1;
-        if (write_sidecar(db, db->epoch, e) < 0)
+        db->epoch = spool_epoch_next(db, wall_us, &first);
+        if (spool_epoch_write(db, db->epoch, e) < 0)
                 return -1;
         if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be written", e);
@@ -258,7 +211,7 @@ static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, s
                            e) < 0)
                 return -1;
         log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,
-                   before ? "" : " (the first one here)");
+                   first ? " (the first one here)" : "");
         return 0;
 }
 
@@ -299,12 +252,14 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
         if (check_gateway(db, gateway, e) < 0)
                 return -1;
         rc = spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='epoch'", &epoch);
+        if (rc == SQLITE_OK && epoch > (int64_t)SPOOL_EPOCH_MAX)
+                epoch = 0;
         if (rc == SQLITE_NOTFOUND || (rc == SQLITE_OK && epoch < 1))
                 db->damaged = true;
         if (rc != SQLITE_OK || epoch < 1)
                 return spool_db_fail(db, "has no epoch in it; move the file away to start a new spool", e);
         db->epoch = (uint64_t)epoch;
-        return read_sidecar(db) < db->epoch ? write_sidecar(db, db->epoch, e) : 0;
+        return spool_epoch_check(db, e);
 }
 
 /*

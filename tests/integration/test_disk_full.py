@@ -103,7 +103,7 @@ def test_a_damaged_file_is_moved_aside_and_its_rows_are_delivered(room, disk):
     n = 3000
     agent = room.agent({"spool": {"path": str(disk / "spool.db")}}, kafka="127.0.0.1:1").start(links=False)
     fill(room, agent, n)
-    agent.wait("all to be held", lambda s: s["held"] == n)
+    epoch = agent.wait("all to be held", lambda s: s["held"] == n)["epoch"]
     agent.stop()
     with open(disk / "spool.db", "r+b") as f:
         f.write(b"\xa5" * 512)
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_moved_aside_and_its_rows_are_delivered(room, disk):
     agent.write()
     agent.start()
     s = agent.wait_delivered(n)
-    assert (s["epoch"], s["accepted"]) == (2, n)
+    assert s["epoch"] > epoch and s["accepted"] == n
     assert numbers(room.samples()) != [] and sorted(numbers(room.samples())) == list(range(n))
     told = [e.data for e in room.events() if e.data["kind"] == "spool_rescue"]
     assert len(told) == 1 and told[0]["readings"] == n and told[0]["lost"] == 0, told

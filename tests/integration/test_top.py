@@ -32,8 +32,8 @@ def busy(room):
     return agent
 
 
-def check_fixed_parts(screen, gateway):
-    assert re.match(rf" {re.escape(gateway)}  ok  up [0-9.]+s  epoch 1 +\d\d:\d\d:\d\d", screen[0]), screen[0]
+def check_fixed_parts(screen, gateway, epoch):
+    assert re.match(rf" {re.escape(gateway)}  ok  up [0-9.]+s  epoch {epoch} +\d\d:\d\d:\d\d", screen[0]), screen[0]
     assert screen[2].startswith(" accepted           1,234   ")
     assert screen[3].startswith(" delivered          1,234   ")
     assert screen[4].startswith(" held                   0   ")
@@ -48,7 +48,7 @@ def check_fixed_parts(screen, gateway):
 
 def test_the_screen_and_its_keys(busy, terminal):
     t = terminal(busy, "LC_ALL=C.UTF-8")
-    check_fixed_parts(t.until("a full screen", lambda s: "q quit" in s[23] and "held                   0" in s[4]), busy.gateway)
+    check_fixed_parts(t.until("a full screen", lambda s: "q quit" in s[23] and "held                   0" in s[4]), busy.gateway, busy.status()["epoch"])
     assert re.search("[▁▂▃▄▅▆▇█]", "".join(t.screen[2:5]))
     t.keys("Space")
     t.until("paused", lambda s: "paused" in s[0])
@@ -63,7 +63,7 @@ def test_the_screen_and_its_keys(busy, terminal):
 
 def test_a_serial_console(busy, terminal):
     t = terminal(busy, "LC_ALL=C", "TERM=vt100")
-    check_fixed_parts(t.until("a full screen", lambda s: "q quit" in s[23] and "held                   0" in s[4]), busy.gateway)
+    check_fixed_parts(t.until("a full screen", lambda s: "q quit" in s[23] and "held                   0" in s[4]), busy.gateway, busy.status()["epoch"])
     assert "".join(t.screen).isascii()
 
 

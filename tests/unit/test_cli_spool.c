@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "agent/cli/cli.h"
+#include "tests/lib/db.h"
 #include "tests/lib/spool_fixture.h"
 
 static void append(struct fixture *h, uint32_t tag, const struct reading *like)
@@ -53,6 +54,7 @@ static int setup(void **state)
         fixture_open(h);
         fill(h);
         fixture_close(h);
+        db_run(h->path, "UPDATE meta SET value = 1 WHERE key = 'epoch'"); /* a file of before epochs differed */
         *state = h;
         return 0;
 }

@@ -686,21 +686,77 @@ static void an_epoch_is_never_used_twice(void **state)
         struct fixture *h = *state;
         struct spool_counts c;
         struct stat st;
+        uint64_t first;
 
         spool_counts(h->spool, &c);
-        assert_int_equal(c.epoch, 1);
+        first = c.epoch;
         assert_int_equal(stat(h->path, &st), 0);
         assert_int_equal(st.st_mode & 0777 & ~0640, 0);
         fixture_close(h);
         fixture_open(h);
         spool_counts(h->spool, &c);
-        assert_int_equal(c.epoch, 1);
+        assert_int_equal(c.epoch, first);
         fixture_close(h);
         unlink(h->path);
         fixture_open(h);
         spool_counts(h->spool, &c);
-        assert_int_equal(c.epoch, 2);
-        assert_int_equal(db_ask(h->path, "SELECT value FROM meta WHERE key = 'epoch'"), 2);
+        assert_true(c.epoch > first);
+        assert_int_equal(db_ask(h->path, "SELECT value FROM meta WHERE key = 'epoch'"), c.epoch);
+}
+
+static void forget_everything(struct fixture *h)
+{
+        static const char *const all[] = {"", "-wal", "-shm", ".lock", ".epoch"};
+        char name[TEMP_PATH_MAX];
+
+        fixture_close(h);
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+                unlink(temp_dir_beside(h->path, all[i], name));
+}
+
+/*
+ * A new card, a purge: nothing is left to ask. Also with a clock that was never set, two boards in the same second, and
+ * a clock that goes back.
+ */
+static void an_epoch_differs_where_nothing_is_left_to_ask(void **state)
+{
+        static const int64_t wall_us[] = {FIXTURE_WALL_US, FIXTURE_WALL_US, 7000000, 7000000, FIXTURE_WALL_US - 999999};
+        enum { N = sizeof(wall_us) / sizeof(*wall_us) };
+        struct fixture *h = *state;
+        uint64_t seen[N];
+
+        for (size_t i = 0; i < N; i++) {
+                forget_everything(h);
+                h->sim.now.wall_us = wall_us[i];
+                fixture_open(h);
+                seen[i] = fixture_counts(h).epoch;
+                assert_true(seen[i] > 0 && seen[i] < UINT64_C(1) << 53);
+                for (size_t k = 0; k < i; k++)
+                        assert_int_not_equal(seen[i], seen[k]);
+        }
+}
+
+/* The clock may stand anywhere: what is known beside the file counts. */
+static void an_epoch_is_greater_than_all_that_is_known(void **state)
+{
+        static const char *const left[] = {".epoch", ".lock"};
+        struct fixture *h = *state;
+        char name[TEMP_PATH_MAX];
+
+        for (int i = 0; i < 2; i++) {
+                uint64_t before = fixture_counts(h).epoch;
+
+                fixture_close(h);
+                unlink(h->path);
+                unlink(temp_dir_beside(h->path, left[i], name));
+                h->sim.now.wall_us = i ? 7000000 : FIXTURE_WALL_US - 86400000000;
+                fixture_open(h);
+                assert_true(fixture_counts(h).epoch > before);
+        }
+        fixture_close(h);
+        temp_dir_write(temp_dir_beside(h->path, ".epoch", name), "99999999999999999999\n"); /* no number of ours */
+        fixture_open(h);
+        assert_true(fixture_counts(h).epoch < UINT64_C(1) << 53);
 }
 
 static sqlite3 *lock_file(struct fixture *h)
@@ -913,6 +969,8 @@ int main(void)
                 T(no_row_is_both_sent_and_dropped),
                 T(a_wrong_file_is_refused_by_name),
                 T(an_epoch_is_never_used_twice),
+                T(an_epoch_differs_where_nothing_is_left_to_ask),
+                T(an_epoch_is_greater_than_all_that_is_known),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

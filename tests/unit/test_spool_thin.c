@@ -208,7 +208,7 @@ static void test_a_crash_keeps_the_place(void **state)
 /* What the aggregates stand for comes along into the new file, under their new seqs. */
 static void test_a_damaged_file_keeps_them(void **state)
 {
-        uint64_t stood_for;
+        uint64_t stood_for, epoch;
         int64_t n;
         int fd;
 
@@ -217,13 +217,14 @@ static void test_a_damaged_file_keeps_them(void **state)
         n = db_ask(T.path, "SELECT count(*) FROM aggregate");
         stood_for = (uint64_t)db_ask(T.path, "SELECT sum(coalesce(n, 1)) FROM reading LEFT JOIN aggregate USING (seq)");
         assert_true(n > 100);
+        epoch = fixture_counts(&T).epoch;
         fixture_close(&T);
         fd = open(T.path, O_RDWR);
         assert_int_equal(pwrite(fd, "no database any more", 20, 0), 20);
         close(fd);
         open_with_tags();
         fixture_run_for(&T, 5000000);
-        assert_int_equal(check_books().epoch, 2);
+        assert_true(check_books().epoch > epoch);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM aggregate"), n);
         fixture_verify(&T);
         assert_int_equal(drain(), stood_for);
