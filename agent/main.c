@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/base/fds.h"
 #include "agent/base/log.h"
 #include "agent/config/config.h"
 #include "agent/control/metrics_http.h"
@@ -262,6 +263,7 @@ int millraced_main(int argc, char **argv)
         const char *path = CONFIG_DEFAULT_PATH;
         int opt;
 
+        fds_fill();
         /* librdkafka's threads would each get a heap of their own; a board has no memory for that */
         mallopt(M_ARENA_MAX, 2);
         while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {

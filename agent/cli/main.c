@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/base/fds.h"
 #include "agent/base/log.h"
 #include "agent/cli/cli.h"
 #include "agent/program.h"
@@ -46,6 +47,7 @@ int millrace_main(int argc, char **argv)
         struct err e;
         int r;
 
+        fds_fill();
         sigaction(SIGPIPE, &on_pipe, NULL);
         log_init(LOG_WARN);
         r = cli_parse(&c, argc, (const char *const *)argv, &e);

@@ -172,6 +172,27 @@ def test_wrong_usage_of_the_daemon(args):
     assert done.stderr.strip()
 
 
+WITHOUT_STREAMS = ["/bin/sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']
+
+
+def test_standard_streams_that_came_closed_are_not_taken_for_files(room):
+    """Some supervisors start programs so; the numbers 0 to 2 would be the spool's and the sockets'."""
+    agent = room.agent()
+    agent.under = WITHOUT_STREAMS
+    agent.start()
+    for fd in (0, 1, 2):
+        assert os.readlink(f"/proc/{agent.process.child.pid}/fd/{fd}") == "/dev/null"
+    room.publisher().one(room.topic("press-1", "temp"), b"1.5")
+    agent.wait_delivered(1)
+    agent.stop()
+
+
+def test_the_tool_does_not_take_a_closed_output_for_a_written_one(tmp_path):
+    (tmp_path / "millrace.yaml").write_text(GOOD)
+    done = subprocess.run([*WITHOUT_STREAMS, program("millrace"), "check", tmp_path / "millrace.yaml"], timeout=20, check=False)
+    assert done.returncode == 1, "the output is lost, and that is told"
+
+
 def spool_at(room, path):
     agent = room.agent()
     agent.conf["spool"]["path"] = str(path)
