@@ -7,7 +7,8 @@
  * of the libraries have them blocked. Fails at start with one sentence and an
  * exit code people know: 78 configuration, 69 a file or socket that can't be
  * had, 2 usage. SIGTERM ends within 5 s: drivers and uplink get 3 s, then the
- * last commit is made whatever they say.
+ * last commit is made whatever they say, and threads that hang (a name server
+ * that is silent) are not waited for.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -219,12 +220,14 @@ static void watch_config(struct process *p, const char *path)
 }
 
 /*
- * exit() would wait for the threads of the work queue, and what one of them
- * does may never come to an end.
+ * The exit status.  What still runs is waited for by the destructors that exit()
+ * calls: libuv's joins a thread that asks a silent name server, half a minute
+ * long, librdkafka's state is taken from under its threads.  All of ours is on
+ * disk by now, so the process ends here.
  */
-static int leave(const struct process *p, int code)
+static int end(const struct process *p, int code)
 {
-        if (p->quiet)
+        if (p->sink_closed && p->quiet)
                 return code;
         fflush(NULL);
         _exit(code);
@@ -245,13 +248,13 @@ static int serve(const char *path)
                 return code;
         watch_config(&p, path);
         if (!run(&p))
-                return leave(&p, 1);
+                return end(&p, 1);
         reload_free(p.reload, p.quiet);
         if (p.sink_closed && p.quiet) {
                 kafka_sink_close(p.sink);
                 rt_uv_free(p.rt);
         }
-        return leave(&p, 0);
+        return end(&p, 0);
 }
 
 int millraced_main(int argc, char **argv)
