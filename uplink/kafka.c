@@ -36,6 +36,7 @@
 #include "agent/base/err.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "uplink/kafka_wait.h"
 #include "uplink/outstanding.h"
 #include "uplink/secret.h"
 #include "uplink/uplink.h"
@@ -685,6 +686,8 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
                 if (k->watch.fd < 0)
                         err_errno(e, "kafka: no eventfd");
                 else if (producer_make(&k->p, &k->setup, e) == 0) {
+                        if (!kafka_wait_is_bound())
+                                log_warn("kafka", "a clock that is set back will stop Kafka for as long");
                         producer_listen(k);
                         return &k->sink;
                 }

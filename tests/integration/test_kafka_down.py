@@ -5,6 +5,7 @@ import time
 import pytest
 
 from rig import records
+from rig.bad_disk import preload
 from test_kill9 import Steady
 
 RATE = 5000
@@ -116,3 +117,20 @@ def test_rows_leave_the_spool_only_after_kafka_has_them(room, own_kafka):
         agent.start(links=False)
     acked = steady.finish()
     agent.wait("all to be delivered", lambda s: s["held"] == 0 and s["accepted"] >= len(acked), 60)
+
+
+def test_kafka_comes_back_after_the_clock_was_set_back(room, own_kafka):
+    """By an hour, while it was away. librdkafka's threads wait for times of the wall clock."""
+    agent = room.agent()
+    agent.env = preload("set_back.so", SET_BACK=str(room.folder / "set-back"))
+    agent.start()
+    publisher = room.publisher()
+    publisher.publish((room.topic("press-1", "temp"), b"%d.5" % i, i) for i in range(100))
+    agent.wait_delivered(100)
+    own_kafka.stop()
+    publisher.publish((room.topic("press-1", "temp"), b"%d.5" % i, i) for i in range(100, 200))
+    agent.wait("the outage", lambda s: s["held"] == 100 and s["uplink"]["state"] != "up")
+    (room.folder / "set-back").touch()
+    own_kafka.start()
+    agent.wait_delivered(200, 30)
+    records.check_gapless(room.samples())
