@@ -176,7 +176,7 @@ static int open_all(struct process *p)
         p->sink = kafka_sink_open(p->rt, &p->conf->kafka, p->conf->gateway, &e);
         if (!p->sink) {
                 log_error("kafka", "%s", e.text);
-                return EXIT_CONFIG;
+                return kafka_sink_check(&p->conf->kafka, p->conf->gateway, &e) < 0 ? EXIT_CONFIG : EXIT_UNREACHABLE;
         }
         if (agent_open(&p->agent, p->rt, p->conf, p->sink, &e) < 0)
                 return fail("agent", &e);

@@ -534,7 +534,7 @@ static void kafka_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
 
 static const struct sink_ops kafka_ops = {.produce = kafka_produce, .close = kafka_close};
 
-/* ---- opening ---- */
+/* ---- a producer's configuration ---- */
 
 static void note(struct setup *s, const char *name, const char *value)
 {
@@ -576,6 +576,7 @@ static int set_brokers(struct setup *s, const struct kafka_conf *c, struct err *
         return r;
 }
 
+/* All that is ours but for the brokers. */
 static int set_ours(struct setup *s, const struct kafka_conf *c, const char *gateway, struct err *e)
 {
         static const char *const fixed[][2] = {
@@ -595,7 +596,7 @@ static int set_ours(struct setup *s, const struct kafka_conf *c, const char *gat
                 if (set(s, fixed[i][0], fixed[i][1], e) < 0)
                         return -1;
         snprintf(id, sizeof(id), "millrace-%s", gateway);
-        if (set_brokers(s, c, e) < 0 || set(s, "client.id", c->client_id ? c->client_id : id, e) < 0 ||
+        if (set(s, "client.id", c->client_id ? c->client_id : id, e) < 0 ||
             set(s, "compression.codec", compressions[c->compression], e) < 0 ||
             set_number(s, "linger.ms", (uint64_t)c->linger_us / 1000, e) < 0 ||
             set_number(s, "batch.num.messages", (uint64_t)c->window_records / BATCHES, e) < 0 ||
@@ -666,8 +667,68 @@ static int setup_fill(struct setup *s, const struct kafka_conf *conf, const char
                 s->topic_name[i] = mem_strdup(names[i]);
                 note(s, "topic", names[i]);
         }
-        return set_ours(s, conf, gateway, e) < 0 || set_properties(s, conf, e) < 0 ? -1 : set_secrets(s, conf, e);
+        return set_ours(s, conf, gateway, e) < 0 ? -1 : set_properties(s, conf, e);
 }
+
+static int setup_complete(struct setup *s, const struct kafka_conf *conf, struct err *e)
+{
+        return set_brokers(s, conf, e) < 0 ? -1 : set_secrets(s, conf, e);
+}
+
+/* ---- what opening would refuse ---- */
+
+static int check_secret_names(const struct setup *s, const struct kafka_conf *c, struct err *e)
+{
+        const char *const *items = c->secrets.items;
+        rd_kafka_conf_t *trial = rd_kafka_conf_dup(s->conf);
+        int r = 0;
+
+        for (size_t i = 0; i < c->secrets.n && !r; i++) {
+                char name[128];
+
+                snprintf(name, sizeof(name), "%.*s", (int)strcspn(items[i], "="), items[i]);
+                if (rd_kafka_conf_set(trial, name, "", NULL, 0) == RD_KAFKA_CONF_UNKNOWN)
+                        r = err_set(e, "kafka: property %s does not exist", name);
+        }
+        rd_kafka_conf_destroy(trial);
+        return r;
+}
+
+/* Whether all that the section names in the file system can be read on this machine. */
+static bool files_are_here(const struct kafka_conf *c)
+{
+        const char *const *properties = c->properties.items, *const *secrets = c->secrets.items;
+
+        for (size_t i = 0; i < c->properties.n; i++) {
+                const char *value = strchr(properties[i], '=') + 1;
+
+                if (*value == '/' && access(value, R_OK) < 0)
+                        return false;
+        }
+        for (size_t i = 0; i < c->secrets.n; i++)
+                if (!secret_is_here(secrets[i]))
+                        return false;
+        return true;
+}
+
+/*
+ * The same as opening, but for the brokers: nobody is looked up or connected
+ * to.
+ */
+int kafka_sink_check(const struct kafka_conf *conf, const char *gateway, struct err *e)
+{
+        struct setup s;
+        struct producer p = {0};
+        int r = setup_fill(&s, conf, gateway, e) < 0 ? -1 : check_secret_names(&s, conf, e);
+
+        if (r == 0 && files_are_here(conf))
+                r = set_secrets(&s, conf, e) < 0 ? -1 : producer_make(&p, &s, e);
+        producer_destroy(&p);
+        setup_fini(&s);
+        return r;
+}
+
+/* ---- opening it ---- */
 
 struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e)
 {
@@ -681,7 +742,7 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
         k->watch.on_event = on_readable;
         k->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         make_headers(k);
-        if (setup_fill(&k->setup, conf, gateway, e) == 0) {
+        if (setup_fill(&k->setup, conf, gateway, e) == 0 && setup_complete(&k->setup, conf, e) == 0) {
                 k->fingerprint = k->setup.fingerprint;
                 if (k->watch.fd < 0)
                         err_errno(e, "kafka: no eventfd");
@@ -706,7 +767,7 @@ int kafka_sink_prepare(const struct sink *s, const struct kafka_conf *conf, cons
         struct kafka_next *next = mem_alloc(sizeof(*next));
 
         *out = NULL;
-        if (setup_fill(&next->setup, conf, gateway, e) < 0) {
+        if (setup_fill(&next->setup, conf, gateway, e) < 0 || setup_complete(&next->setup, conf, e) < 0) {
                 kafka_next_free(next);
                 return -1;
         }

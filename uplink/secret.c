@@ -74,3 +74,12 @@ int secret_read(const char *spec, char *name, size_t name_cap, char *value, size
                 return -1;
         return read_file(path, name, value, value_cap, e);
 }
+
+bool secret_is_here(const char *spec)
+{
+        const char *eq = strchr(spec, '=');
+        char path[512];
+        struct err e;
+
+        return eq && path_of(eq + 1, spec, path, sizeof(path), &e) == 0 && access(path, R_OK) == 0;
+}

@@ -2,6 +2,7 @@
 #ifndef MILLRACE_UPLINK_SECRET_H
 #define MILLRACE_UPLINK_SECRET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "agent/base/err.h"
@@ -13,5 +14,7 @@
  * holds the value.
  */
 int secret_read(const char *spec, char *name, size_t name_cap, char *value, size_t value_cap, struct err *e);
+/* There is a file for it that can be read on this machine. */
+bool secret_is_here(const char *spec);
 
 #endif

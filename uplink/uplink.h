@@ -87,6 +87,12 @@ void uplink_free(struct uplink *u);
  */
 struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const char *gateway, struct err *e);
 void kafka_sink_close(struct sink *k); /* after closed */
+/*
+ * 0, or -1 with a sentence: kafka_sink_open would refuse this section, and no
+ * other machine or time would change that.  A file that is not here is no fault
+ * here.  Blocking; no network.
+ */
+int kafka_sink_check(const struct kafka_conf *conf, const char *gateway, struct err *e);
 
 /*
  * Another configuration while it runs.  prepare: any thread, blocking (secrets,

@@ -6,6 +6,9 @@
  * an editor or a rollout script gets the parts; a sentence of another build
  * leaves parts null and is whole in `text`.
  *
+ * librdkafka is asked as well, by the function that the daemon opens with: what
+ * the daemon refuses for good is refused here.
+ *
  * Faults are the answer here, not an accident: they go to standard error as
  * they are, and the exit status is 78.
  */
@@ -97,6 +100,20 @@ static void print_verdict(struct cli *c, const char *path, const struct config *
         }
 }
 
+/* The configuration, with what librdkafka refuses as one more fault. */
+static int load(const char *path, struct config **conf, struct faults *faults)
+{
+        struct err e;
+
+        if (config_load(path, conf, faults) < 0)
+                return -1;
+        if (kafka_sink_check(&(*conf)->kafka, (*conf)->gateway, &e) == 0)
+                return 0;
+        faults_add(faults, &(*conf)->kafka.at, "", "%s", e.text);
+        config_free(*conf);
+        return -1;
+}
+
 int cmd_check(struct cli *c)
 {
         const char *path = c->n_args > 0 ? c->args[0] : c->config;
@@ -105,7 +122,7 @@ int cmd_check(struct cli *c)
 
         if (c->n_args > 0 && cli_has(c, CLI_BIT(CONFIG)))
                 return cli_fail(CLI_USAGE, "two configurations are named: %s and --config %s", path, c->config);
-        if (config_load(path, &conf, &faults) < 0) {
+        if (load(path, &conf, &faults) < 0) {
                 if (c->out.json)
                         print_json(&c->out, &faults, "fault");
                 else

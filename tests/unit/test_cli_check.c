@@ -92,9 +92,30 @@ static void test_faults(void **state)
         free(text);
 }
 
+static void test_what_librdkafka_refuses_is_a_fault(void **state)
+{
+        static const char yaml[] = "gateway: gw-7\n"
+                                   "spool: {path: /tmp/spool.db}\n"
+                                   "kafka: {brokers: [\"127.0.0.1:9092\"], properties: [lingr.ms=5]}\n"
+                                   "sim: [{name: s, source: press, tags: [{tag: t}]}]\n";
+        json_t *fault;
+        char *text;
+
+        assert_int_equal(check(yaml, NULL, &text), CLI_CONFIG);
+        free(text);
+        assert_int_equal(check(yaml, "--json", &text), CLI_CONFIG);
+        fault = json_loads(text, 0, NULL);
+        fault_with(&fault, 1, "key", "kafka");
+        assert_non_null(strstr(text, "lingr.ms"));
+        assert_int_equal(json_integer_value(json_object_get(fault, "line")), 3);
+        json_decref(fault);
+        free(text);
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(test_right), cmocka_unit_test(test_faults)};
+        const struct CMUnitTest tests[] = {cmocka_unit_test(test_right), cmocka_unit_test(test_faults),
+                                           cmocka_unit_test(test_what_librdkafka_refuses_is_a_fault)};
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -573,12 +573,18 @@ static void test_wrong_configuration_is_named(void **state)
 {
         static const struct {
                 const char *property, *secret, *words[2];
+                bool tls;
+                bool only_here; /* the file may be there on the gateway, or in a minute */
         } rows[] = {
                 {"no.such.thing=1", NULL, {"no.such.thing", "No such configuration property"}},
                 {"batch.size=many", NULL, {"batch.size", "nvalid value"}},
-                {NULL, "sasl.password=file:/does/not/exist", {"sasl.password", "/does/not/exist"}},
+                {"max.in.flight=20", NULL, {"max.in.flight", "idempotence"}},
+                {"ssl.ca.location=/does/not/exist", "no.such.thing=credential:kafka", {"no.such.thing", ""}},
+                {"ssl.ca.location=/does/not/exist", NULL, {"ssl.ca.location", ""}, .tls = true, .only_here = true},
+                {NULL, "sasl.password=file:/does/not/exist", {"sasl.password", "/does/not/exist"}, .only_here = true},
                 {NULL, "no.such.thing=file:/etc/hostname", {"no.such.thing", "does not exist"}},
-                {NULL, "sasl.password=credential:kafka", {"sasl.password", "CREDENTIALS_DIRECTORY"}},
+                {NULL, "no.such.thing=file:/does/not/exist", {"no.such.thing", ""}},
+                {NULL, "sasl.password=credential:kafka", {"sasl.password", "CREDENTIALS_DIRECTORY"}, .only_here = true},
         };
 
         unsetenv("CREDENTIALS_DIRECTORY");
@@ -588,14 +594,36 @@ static void test_wrong_configuration_is_named(void **state)
 
                 set_up(&f);
                 f.properties[0] = rows[i].property;
+                f.properties[1] = "security.protocol=ssl";
                 f.secrets[0] = rows[i].secret;
-                f.conf.properties = (struct schema_list){f.properties, rows[i].property != NULL};
+                f.conf.properties = (struct schema_list){f.properties, (rows[i].property != NULL) + rows[i].tls};
                 f.conf.secrets = (struct schema_list){f.secrets, rows[i].secret != NULL};
-                assert_null(kafka_sink_open(f.rt, &f.conf, "gw-7", &e));
+                if (kafka_sink_open(f.rt, &f.conf, "gw-7", &e))
+                        fail_msg("row %zu is taken", i);
                 assert_non_null(strstr(e.text, rows[i].words[0]));
                 assert_non_null(strstr(e.text, rows[i].words[1]));
+                assert_int_equal(kafka_sink_check(&f.conf, "gw-7", &e), rows[i].only_here ? 0 : -1);
                 tear_down(&f);
         }
+}
+
+static void test_what_is_opened_is_not_refused(void **state)
+{
+        struct fixture f;
+        struct err e = {""};
+
+        set_up(&f);
+        f.brokers[0] = "127.0.0.1:9"; /* nobody is asked */
+        f.properties[0] = "socket.keepalive.enable=true";
+        f.secrets[0] = "sasl.password=file:/etc/hostname";
+        f.conf.properties = (struct schema_list){f.properties, 1};
+        f.conf.secrets = (struct schema_list){f.secrets, 1};
+        f.conf.brokers = (struct schema_list){f.brokers, 1};
+        if (kafka_sink_check(&f.conf, "gw-7", &e) < 0)
+                fail_msg("%s", e.text);
+        assert_non_null(f.sink = kafka_sink_open(f.rt, &f.conf, "gw-7", &e));
+        f.sink->up = (struct sink_upcalls){on_report, on_end, on_state, &f};
+        tear_down(&f);
 }
 
 /* ---- another configuration ---- */
@@ -749,6 +777,7 @@ int main(void)
                 cmocka_unit_test(test_fatal_error_remakes_the_producer),
                 cmocka_unit_test(test_close_with_records_out),
                 cmocka_unit_test(test_wrong_configuration_is_named),
+                cmocka_unit_test(test_what_is_opened_is_not_refused),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
