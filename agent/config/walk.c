@@ -326,6 +326,8 @@ static void fill_list(struct walk *w, const struct schema_key *key, struct schem
                         return;
         }
         note_place(w, list, key, values[0]);
+        if (n == 0 && (key->flags & SCHEMA_REQUIRED))
+                fault_here(w, values[0], "an empty list; allowed: at least one item");
         list->items = arena_alloc(w->arena, n * item_bytes(key));
         for (size_t v = 0; v < n_values; v++) {
                 for (size_t i = 0; i < values[v].node->n; i++)
