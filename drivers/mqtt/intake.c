@@ -18,6 +18,7 @@
  */
 #include "drivers/mqtt/intake.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +292,18 @@ static int take_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, 
         return give(in, true) ? 0 : DRIVER_E_WAIT;
 }
 
+static int quarantine_aside(struct mqtt_intake *in, const struct mqtt_message *m)
+{
+        char reason[100] = "its topic holds characters that no topic may have";
+
+        if (m->aside == MQTT_ASIDE_LONG)
+                snprintf(reason, sizeof(reason), "too large: %" PRIu64 " bytes, and max_payload is %" PRIu64, m->size,
+                         in->max_payload_bytes);
+        else if (m->aside == MQTT_ASIDE_PROPERTIES)
+                snprintf(reason, sizeof(reason), "too large: %" PRIu64 " bytes of properties", m->size);
+        return quarantine(in, m, reason);
+}
+
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
 {
         struct mqtt_decoded *out = in->decoded;
@@ -299,6 +312,8 @@ int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
         size_t n_wanted;
         int r;
 
+        if (m->aside)
+                return quarantine_aside(in, m);
         if (m->len > in->max_payload_bytes)
                 return quarantine(in, m, "longer than max_payload");
         route = find_route(in, m->topic);

@@ -9,6 +9,11 @@
  * mosquitto_destroy() closes the socket and writes nothing.  That is also why
  * there is a new client for each connection.
  *
+ * What comes in is looked at before the library sees it (mqtt_stream): it ends
+ * the process over a property it does not know, and allocates what a packet
+ * says it is long.  What goes out it ends the process over when it is a byte
+ * longer than the broker takes, so that is counted here.
+ *
  * Connecting: names, password and certificate files and the TCP connect block,
  * so they run as slow work.  The library's connect with MQTT 5 properties has
  * no time limit of its own, and an address that swallows packets would hold a
@@ -28,18 +33,16 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/base/err.h"
 #include "drivers/mqtt/mqtt.h"
-#include "drivers/mqtt/write_gate.h"
+#include "drivers/mqtt/stream.h"
 
 enum { CONNECT_LIMIT_MS = 4000, PASSWORD_MAX = 1024 };
 
@@ -48,34 +51,26 @@ struct mqtt_link {
         struct mqtt_link_conf conf; /* strings are copies */
         struct mqtt_link_upcalls up;
         struct mosquitto *mosq;
-        struct mqtt_write_gate gate; /* when conf.holds */
-        bool opening;                /* the work has not come back */
-        bool closed;                 /* while it was away */
+        struct mqtt_stream stream;
+        bool opening; /* the work has not come back */
+        bool closed;  /* while it was away */
         bool accepted;
-        bool dup; /* of the message to come */
-        bool got; /* a message, in the read that runs: errno may be anything then */
+        bool failed; /* to ask the broker for something: the link is no good */
+        bool dup;    /* of the message to come */
+        bool got;    /* a message, in the read that runs: errno may be anything then */
         struct err why;
-        char tls_error[200];
 };
 
-/*
- * ---- callbacks of the library, on the loop but for the log while connecting
- * ----
- */
+/* ---- callbacks of the library, on the loop ---- */
 
 static void on_log(struct mosquitto *mosq, void *ctx, int level, const char *text)
 {
         struct mqtt_link *l = ctx;
         const char *at;
 
-        if (level == MOSQ_LOG_DEBUG) {
-                at = strstr(text, "received PUBLISH (d");
-                if (at)
-                        l->dup = at[19] == '1';
-        } else if (level == MOSQ_LOG_ERR && !l->tls_error[0]) {
-                at = strstr(text, "::"); /* OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed */
-                snprintf(l->tls_error, sizeof(l->tls_error), "%s", at ? at + 2 : text);
-        }
+        at = strstr(text, "received PUBLISH (d");
+        if (at)
+                l->dup = at[19] == '1';
 }
 
 static const char *user_of(const struct mqtt_link *l)
@@ -131,7 +126,14 @@ static void on_message(struct mosquitto *mosq, void *ctx, const struct mosquitto
                                    .mid = m->qos > 0 ? (uint16_t)m->mid : 0,
                                    .retained = m->retain,
                                    .dup = l->dup};
+        struct mqtt_set_aside a;
 
+        if (mqtt_inbound_aside(&l->stream.inbound, out.payload, out.len, &a)) {
+                out.payload = a.payload;
+                out.len = a.len;
+                out.aside = a.why;
+                out.size = a.size;
+        }
         l->dup = false;
         l->got = true;
         l->up.on_message(l->up.ctx, &out);
@@ -143,12 +145,6 @@ static void on_subscribe(struct mosquitto *mosq, void *ctx, int mid, int n, cons
         struct mqtt_link *l = ctx;
 
         l->up.on_subscribed(l->up.ctx, n, granted);
-}
-
-/* An encrypted key would make OpenSSL ask on the terminal. */
-static int on_key_password(char *buf, int size, int rw, void *ctx)
-{
-        return 0;
 }
 
 /* ---- connecting, off the loop ---- */
@@ -232,21 +228,14 @@ static int set_login(struct mqtt_link *l)
         return rc ? err_set(&l->why, "user name: %s", mosquitto_strerror(rc)) : 0;
 }
 
-static int set_tls(struct mqtt_link *l)
+static int check_files(struct mqtt_link *l)
 {
         const char *file[] = {l->conf.ca_file, l->conf.cert_file, l->conf.key_file};
-        int rc;
 
-        if (!l->conf.tls)
-                return 0;
-        for (size_t i = 0; i < sizeof(file) / sizeof(*file); i++)
+        for (size_t i = 0; l->conf.tls && i < sizeof(file) / sizeof(*file); i++)
                 if (file[i] && access(file[i], R_OK) < 0)
                         return err_errno(&l->why, "%s", file[i]);
-        rc = mosquitto_tls_set(l->mosq, l->conf.ca_file, l->conf.ca_file ? NULL : "/etc/ssl/certs", l->conf.cert_file,
-                               l->conf.key_file, on_key_password);
-        if (!rc)
-                rc = mosquitto_tls_opts_set(l->mosq, 1, NULL, NULL);
-        return rc ? err_set(&l->why, "TLS: %s", mosquitto_strerror(rc)) : 0;
+        return 0;
 }
 
 static void set_up(struct mqtt_link *l)
@@ -254,7 +243,6 @@ static void set_up(struct mqtt_link *l)
         mosquitto_threaded_set(l->mosq, true);
         mosquitto_int_option(l->mosq, MOSQ_OPT_PROTOCOL_VERSION, l->conf.v311 ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5);
         mosquitto_int_option(l->mosq, MOSQ_OPT_TCP_NODELAY, 1);
-        mosquitto_log_callback_set(l->mosq, on_log);
         mosquitto_connect_v5_callback_set(l->mosq, on_connect);
         mosquitto_disconnect_v5_callback_set(l->mosq, on_disconnect);
         mosquitto_message_v5_callback_set(l->mosq, on_message);
@@ -267,10 +255,8 @@ static int lost(struct mqtt_link *l, int rc)
 
         if (l->why.text[0])
                 return MQTT_LINK_E_LOST;
-        if (l->tls_error[0] && !l->accepted)
-                err_set(&l->why, "TLS with %s:%d fails: %s", l->conf.host, l->conf.port, l->tls_error);
-        else if (rc == MOSQ_ERR_TLS)
-                err_set(&l->why, "TLS with %s:%d fails", l->conf.host, l->conf.port);
+        if (l->stream.tls && mqtt_tls_fault(l->stream.tls)[0])
+                err_set(&l->why, "TLS with %s:%d fails: %s", l->conf.host, l->conf.port, mqtt_tls_fault(l->stream.tls));
         else if (rc == MOSQ_ERR_KEEPALIVE)
                 err_set(&l->why, "the broker has been silent for longer than the keepalive");
         else if (rc == MOSQ_ERR_ERRNO)
@@ -299,6 +285,29 @@ static int connect_now(struct mqtt_link *l)
         return rc ? -1 : 0;
 }
 
+static int open_stream(struct mqtt_link *l)
+{
+        struct mqtt_tls_conf tls = {.host = l->conf.host,
+                                    .ca_file = l->conf.ca_file,
+                                    .cert_file = l->conf.cert_file,
+                                    .key_file = l->conf.key_file};
+        struct mqtt_stream_conf conf = {.tls = l->conf.tls ? &tls : NULL,
+                                        .limit_ms = CONNECT_LIMIT_MS,
+                                        .v311 = l->conf.v311,
+                                        .max_payload = l->conf.max_payload};
+        struct err why = {0};
+
+        if (!mosquitto_want_write(l->mosq))
+                return err_set(&l->why, "libmosquitto %d has written before it was to",
+                               mosquitto_lib_version(NULL, NULL, NULL));
+        if (mqtt_stream_open(&l->stream, mosquitto_socket(l->mosq), &conf, &why) == 0)
+                return 0;
+        if (l->conf.tls)
+                return err_set(&l->why, "TLS with %s:%d fails: %s", l->conf.host, l->conf.port, why.text);
+        l->why = why;
+        return -1;
+}
+
 static void run_open(struct rt_work *w)
 {
         struct mqtt_link *l = list_entry(w, struct mqtt_link, work);
@@ -311,10 +320,8 @@ static void run_open(struct rt_work *w)
                 return;
         }
         set_up(l);
-        if (set_login(l) < 0 || set_tls(l) < 0 || connect_now(l) < 0)
-                return;
-        if (l->conf.holds && mqtt_write_gate_init(&l->gate, mosquitto_socket(l->mosq)) < 0)
-                err_errno(&l->why, "a second descriptor for the connection");
+        if (set_login(l) == 0 && check_files(l) == 0 && connect_now(l) == 0)
+                open_stream(l);
 }
 
 static void release(struct mqtt_link *l)
@@ -325,7 +332,7 @@ static void release(struct mqtt_link *l)
         for (size_t i = 0; i < sizeof(s) / sizeof(*s); i++)
                 free((char *)(uintptr_t)s[i]);
         mosquitto_destroy(l->mosq);
-        mqtt_write_gate_fini(&l->gate);
+        mqtt_stream_fini(&l->stream);
         free(l);
 }
 
@@ -357,7 +364,8 @@ struct mqtt_link_conf mqtt_link_conf_of(const struct mqtt_conf *c, const struct 
                                        .ca_file = c->ca_file,
                                        .cert_file = c->cert_file,
                                        .key_file = c->key_file,
-                                       .v311 = c->protocol == MQTT_V311};
+                                       .v311 = c->protocol == MQTT_V311,
+                                       .max_payload = c->max_payload_bytes};
 }
 
 struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *conf, const struct mqtt_link_upcalls *up)
@@ -376,7 +384,7 @@ struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *con
         copy(&l->conf.key_file);
         l->work = (struct rt_work){.run = run_open, .on_done = on_open_done, .slow = true};
         list_init(&l->work.node);
-        l->gate = (struct mqtt_write_gate){.lib_fd = -1, .net_fd = -1, .in_fd = -1, .out_fd = -1};
+        mqtt_stream_init(&l->stream);
         l->opening = true;
         rt_work_start(rt, &l->work);
         return l;
@@ -392,28 +400,52 @@ void mqtt_link_close(struct mqtt_link *l)
 
 /* ---- connected ---- */
 
-int mqtt_link_read(struct mqtt_link *l)
+/* The library has had all that came. */
+static int ended(struct mqtt_link *l)
+{
+        const char *broken = l->stream.inbound.broken.text;
+
+        if (*broken && !l->why.text[0])
+                err_set(&l->why, "%s", broken);
+        errno = l->stream.fault;
+        return lost(l, l->stream.fault ? MOSQ_ERR_ERRNO : MOSQ_ERR_CONN_LOST);
+}
+
+static int read_packet(struct mqtt_link *l)
 {
         int rc;
 
         errno = 0;
         l->got = false;
         rc = mosquitto_loop_read(l->mosq, 1);
-        if (rc || mosquitto_socket(l->mosq) < 0)
+        if (rc || mosquitto_socket(l->mosq) < 0 || l->failed)
                 return lost(l, rc);
-        return errno == EAGAIN && !l->got ? MQTT_LINK_E_DRY : 0;
+        mqtt_stream_read(&l->stream, errno == EAGAIN && !l->got);
+        return 0;
 }
 
+int mqtt_link_read(struct mqtt_link *l)
+{
+        int r = mqtt_stream_fetch(&l->stream);
+
+        if (r == MQTT_STREAM_E_ENDED)
+                return ended(l);
+        if (r == MQTT_STREAM_E_DRY)
+                return MQTT_LINK_E_DRY;
+        return l->stream.dry ? 0 : read_packet(l);
+}
+
+/* Behind its DISCONNECT the library closes its end at once, so what was collected goes out all the same. */
 int mqtt_link_write(struct mqtt_link *l)
 {
-        int fd = mosquitto_socket(l->mosq), on = 1, off = 0, rc;
+        bool held = l->conf.holds && l->accepted && mqtt_stream_holds(&l->stream);
+        uint64_t position;
+        int r = mqtt_link_collect(l, &position), sent;
 
-        setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
-        rc = mosquitto_loop_write(l->mosq, 1);
-        if (rc || mosquitto_socket(l->mosq) < 0)
-                return lost(l, rc);
-        setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
-        return mosquitto_want_write(l->mosq) ? MQTT_LINK_E_DRY : 0;
+        if (held)
+                return r ? r : MQTT_LINK_E_DRY;
+        sent = mqtt_link_release(l, l->stream.gate.end);
+        return r ? r : sent;
 }
 
 /* Rounds, because little fits into the gate at once. */
@@ -425,7 +457,7 @@ static int write_into_gate(struct mqtt_link *l)
         do {
                 rc = mosquitto_loop_write(l->mosq, 1);
                 fault = errno;
-                taken = mqtt_write_gate_drain(&l->gate);
+                taken = mqtt_write_gate_drain(&l->stream.gate);
         } while (!rc && taken > 0 && mosquitto_socket(l->mosq) >= 0 && mosquitto_want_write(l->mosq));
         if (rc)
                 errno = fault;
@@ -436,21 +468,21 @@ int mqtt_link_collect(struct mqtt_link *l, uint64_t *position)
 {
         int rc;
 
-        BUG_ON(mosquitto_socket(l->mosq) != l->gate.lib_fd); /* another file would be written over */
-        if (mqtt_write_gate_begin_capture(&l->gate) < 0)
+        BUG_ON(mosquitto_socket(l->mosq) != l->stream.gate.lib_fd); /* another file would be written over */
+        if (mqtt_write_gate_begin_capture(&l->stream.gate) < 0)
                 return lost(l, MOSQ_ERR_ERRNO);
         rc = write_into_gate(l);
         if (mosquitto_socket(l->mosq) < 0 || rc)
                 return lost(l, rc);
-        if (mqtt_write_gate_end_capture(&l->gate) < 0)
+        if (mqtt_write_gate_end_capture(&l->stream.gate) < 0)
                 return lost(l, MOSQ_ERR_ERRNO);
-        *position = l->gate.end;
+        *position = l->stream.gate.end;
         return 0;
 }
 
 int mqtt_link_release(struct mqtt_link *l, uint64_t position)
 {
-        int r = mqtt_write_gate_release(&l->gate, position);
+        int r = mqtt_stream_release(&l->stream, position);
 
         if (r < 0)
                 return lost(l, MOSQ_ERR_ERRNO);
@@ -459,26 +491,27 @@ int mqtt_link_release(struct mqtt_link *l, uint64_t position)
 
 int mqtt_link_tick(struct mqtt_link *l)
 {
-        int rc = mosquitto_loop_misc(l->mosq);
+        int rc;
 
+        if (mqtt_stream_still_there(&l->stream) && read_packet(l))
+                return MQTT_LINK_E_LOST;
+        rc = mosquitto_loop_misc(l->mosq);
         return rc || mosquitto_socket(l->mosq) < 0 ? lost(l, rc) : 0;
 }
 
 int mqtt_link_fd(const struct mqtt_link *l)
 {
-        return !l->mosq ? -1 : l->conf.holds ? l->gate.net_fd : mosquitto_socket(l->mosq);
+        return l->stream.gate.net_fd;
 }
 
 bool mqtt_link_wants_write(const struct mqtt_link *l)
 {
-        return mosquitto_want_write(l->mosq);
+        return mosquitto_want_write(l->mosq) || (!l->conf.holds && mqtt_stream_holds(&l->stream));
 }
 
 bool mqtt_link_has_more(const struct mqtt_link *l)
 {
-        int n = 0;
-
-        return ioctl(mosquitto_socket(l->mosq), FIONREAD, &n) == 0 && n > 0;
+        return mqtt_stream_has_more(&l->stream);
 }
 
 const char *mqtt_link_why(const struct mqtt_link *l)
@@ -486,29 +519,49 @@ const char *mqtt_link_why(const struct mqtt_link *l)
         return l->why.text;
 }
 
+static int asked(struct mqtt_link *l, int rc)
+{
+        l->failed = l->failed || rc;
+        return rc ? lost(l, rc) : 0;
+}
+
 int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos)
 {
         int options = l->conf.v311 ? 0 : MQTT_SUB_OPT_SEND_RETAIN_NEW;
-        int rc = mosquitto_subscribe_multiple(l->mosq, NULL, n, filters, qos, options, NULL);
 
-        return rc ? lost(l, rc) : 0;
+        return asked(l, mosquitto_subscribe_multiple(l->mosq, NULL, n, filters, qos, options, NULL));
 }
 
 int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters)
 {
-        int rc = mosquitto_unsubscribe_multiple(l->mosq, NULL, n, filters, NULL);
+        return asked(l, mosquitto_unsubscribe_multiple(l->mosq, NULL, n, filters, NULL));
+}
 
-        return rc ? lost(l, rc) : 0;
+/* The whole packet, counted as the broker counts it (MQTT 5.0, 3.2.2.3.6). */
+static bool fits(const struct mqtt_link *l, const char *topic, size_t len, int qos)
+{
+        uint64_t body = 2 + strlen(topic) + (qos ? 2 : 0) + (l->conf.v311 ? 0 : 1) + (uint64_t)len, size = body + 2;
+
+        for (uint64_t rest = body >> 7; rest; rest >>= 7)
+                size++;
+        return size <= l->stream.inbound.max_packet && body < 1u << 28;
+}
+
+static int publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len, int qos, bool retain)
+{
+        if (!fits(l, topic, len, qos))
+                return -1;
+        return mosquitto_publish(l->mosq, NULL, topic, (int)len, payload, qos, retain) ? -1 : 0;
 }
 
 int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len)
 {
-        return mosquitto_publish(l->mosq, NULL, topic, (int)len, payload, 0, false) ? -1 : 0;
+        return publish(l, topic, payload, len, 0, false);
 }
 
 int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain)
 {
-        return mosquitto_publish(l->mosq, NULL, topic, (int)len, payload, 1, retain) ? -1 : 0;
+        return publish(l, topic, payload, len, 1, retain);
 }
 
 void mqtt_link_goodbye(struct mqtt_link *l)

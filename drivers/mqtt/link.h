@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "agent/base/rt.h"
+#include "drivers/mqtt/inbound.h"
 
 struct mqtt_link;
 
@@ -29,6 +30,7 @@ struct mqtt_link_conf {
         int keepalive_s;
         uint32_t session_expiry_s;
         uint16_t receive_maximum;
+        size_t max_payload; /* longer ones are set aside */
 };
 
 struct mqtt_message {
@@ -38,6 +40,8 @@ struct mqtt_message {
         uint16_t mid; /* 0 at QoS 0 */
         bool retained;
         bool dup; /* told only while mqtt_link_watch_dup is on */
+        enum mqtt_aside aside;
+        uint64_t size; /* of a message set aside: what it was; `payload` is its beginning */
 };
 
 /*
@@ -73,7 +77,7 @@ enum { MQTT_LINK_E_DRY = 1, MQTT_LINK_E_LOST = 2 };
 /* One packet. 0, or nothing (more) to read, or the link is lost. */
 int mqtt_link_read(struct mqtt_link *l);
 /*
- * All that waits, but for what is held. 0; or the socket is full, go on when it
+ * All that waits, when nothing is held. 0; or the socket is full, go on when it
  * is writable; or the link is lost.
  */
 int mqtt_link_write(struct mqtt_link *l);
@@ -96,7 +100,7 @@ int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qo
 int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters);
 /*
  * At QoS 0; queued behind what waits. 0, or -1: it can't be (the topic is too
- * long, the connection is gone).
+ * long, the broker takes no packet of that size, the connection is gone).
  */
 int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len);
 /* At QoS 1; as mqtt_link_publish. */

@@ -2,10 +2,11 @@
  * publisher: see publisher.h.
  *
  * A link (link.c) is used for one connection; when it is lost the next one
- * comes after a growing pause, and on_up tells the owner to send what is still
- * true, so nothing is queued here for a broker that is away.  What the library
- * has queued for a slow broker is bounded by the owner, who sends states, not a
- * history.
+ * comes after a pause, which grows until one has lasted a minute: a broker may
+ * take us, and break the protocol then.  on_up tells the owner to send what is
+ * still true, so nothing is queued here for a broker that is away.  What the
+ * library has queued for a slow broker is bounded by the owner, who sends
+ * states, not a history.
  */
 #include "drivers/mqtt/publisher.h"
 
@@ -18,7 +19,15 @@
 #include "agent/base/log.h"
 #include "drivers/mqtt/link.h"
 
-enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MAX_US = 60000000, TICK_US = 1000000, KEEPALIVE_S = 30, ACCEPT_TICKS = 10 };
+enum {
+        BACKOFF_FIRST_US = 1000000,
+        BACKOFF_MAX_US = 60000000,
+        TICK_US = 1000000,
+        KEEPALIVE_S = 30,
+        ACCEPT_TICKS = 10,
+        SOUND_TICKS = 60,
+        RETAINED_MAX = 65536 /* bytes: what is ours is shorter */
+};
 
 struct mqtt_publisher {
         struct rt *rt;
@@ -28,7 +37,7 @@ struct mqtt_publisher {
         struct rt_watch watch;
         struct rt_timer timer; /* the next try, or the next tick */
         struct backoff backoff;
-        int ticks; /* of this link, until it is accepted */
+        int ticks; /* of this link */
         bool open, up, told_down, told_blind;
         char client_id[300], scope[96];
 };
@@ -68,7 +77,7 @@ static void on_accepted(void *ctx, bool session_present)
         struct mqtt_publisher *p = ctx;
 
         p->up = true;
-        p->backoff.n = 0;
+        p->ticks = 0;
         if (p->told_down)
                 log_info(p->scope, "connected");
         p->told_down = false;
@@ -83,7 +92,7 @@ static void on_message(void *ctx, const struct mqtt_message *m)
 {
         struct mqtt_publisher *p = ctx;
 
-        if (m->retained && p->conf.on_retained)
+        if (m->retained && m->aside != MQTT_ASIDE_TOPIC && p->conf.on_retained)
                 p->conf.on_retained(p->conf.ctx, m->topic, m->payload, m->len);
 }
 
@@ -104,6 +113,8 @@ static void turn(struct mqtt_publisher *p, bool may_read)
 
         for (int i = 0; may_read && i < 100 && r == 0; i++)
                 r = mqtt_link_read(p->link);
+        if (may_read && r == 0) /* not dry: what is read but not taken shows in no watch */
+                rt_timer_set(p->rt, &p->timer, 0);
         if (r != MQTT_LINK_E_LOST)
                 r = mqtt_link_wants_write(p->link) ? mqtt_link_write(p->link) : 0;
         if (r == MQTT_LINK_E_LOST) {
@@ -130,6 +141,7 @@ static void open_link(struct mqtt_publisher *p)
 
         lc.keepalive_s = KEEPALIVE_S;
         lc.receive_maximum = 20;
+        lc.max_payload = RETAINED_MAX;
         p->link = mqtt_link_open(p->rt, &lc, &up);
 }
 
@@ -144,8 +156,10 @@ static void on_timer(struct rt_timer *t)
         } else if (mqtt_link_tick(p->link) == MQTT_LINK_E_LOST) {
                 lose(p, mqtt_link_why(p->link));
         } else {
+                if (p->up && ++p->ticks == SOUND_TICKS)
+                        p->backoff.n = 0;
                 rt_timer_set(p->rt, &p->timer, TICK_US);
-                turn(p, false);
+                turn(p, true);
         }
 }
 

@@ -205,3 +205,19 @@ def test_acknowledgements_do_not_wait_behind_a_message_without_one(room, own_kaf
         acked += broker.acks(0.2)
     assert acked == list(range(1, sent + 1))
     broker.close()
+
+
+@pytest.mark.parametrize("tls", (False, True))
+def test_who_stops_says_goodbye(room, certificates, tls):
+    """DISCONNECT, behind the last acknowledgement: the broker sends no will, and knows that the client has not crashed."""
+    broker = Broker(certificates if tls else None)
+    agent, _ = slow_agent(room, broker, 0)
+    broker.greet(filters=2)
+    broker.publish(1, room.topic("p", "n"), b"1")
+    agent.wait("it to be accepted", lambda s: s["accepted"] == 1)
+    agent.stop()
+    kinds = []
+    while 14 not in kinds:
+        kinds += [kind for kind, _ in broker.packets(5)]
+    assert kinds.count(4) == 1, kinds
+    broker.close()

@@ -152,6 +152,27 @@ static void test_absent_and_retained(void **state)
         end();
 }
 
+static void test_what_was_set_aside_is_named(void **state)
+{
+        struct mqtt_message m = {
+                .topic = "n/a/b", .payload = "1", .len = 1, .mid = 1, .aside = MQTT_ASIDE_LONG, .size = 262144000};
+
+        begin(3);
+        assert_int_equal(mqtt_intake_take(&in, &m), 0);
+        assert_string_equal(origin, "n/a/b");
+        assert_non_null(strstr(reason, "too large: 262144000 bytes"));
+        assert_int_equal(kept, 1);
+        m.aside = MQTT_ASIDE_PROPERTIES;
+        assert_int_equal(mqtt_intake_take(&in, &m), 0);
+        assert_string_equal(reason, "too large: 262144000 bytes of properties");
+        m.aside = MQTT_ASIDE_TOPIC;
+        assert_int_equal(mqtt_intake_take(&in, &m), 0);
+        assert_non_null(strstr(reason, "topic"));
+        assert_int_equal(n_got, 0);
+        assert_int_equal(d.n_malformed, 3);
+        end();
+}
+
 static void test_quarantine(void **state)
 {
         char large[300];
@@ -368,6 +389,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_readings),
                 cmocka_unit_test(test_absent_and_retained),
+                cmocka_unit_test(test_what_was_set_aside_is_named),
                 cmocka_unit_test(test_quarantine),
                 cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_redelivery_after_crash),

@@ -151,6 +151,63 @@ static void test_the_library_may_close_its_descriptor(void **state)
         T.lib = -1;
 }
 
+/* Once the gate owns the socket, what the broker sends is ours alone, and the library reads what it is fed. */
+static void test_owned_the_library_reads_what_it_is_fed(void **state)
+{
+        char got[100] = "";
+
+        assert_int_equal(mqtt_write_gate_own(&T.gate), 0);
+        assert_int_equal(write(T.broker, "secret", 6), 6);
+        assert_int_equal(read(T.lib, got, sizeof(got)), -1);
+        assert_int_equal(errno, EAGAIN);
+        assert_int_equal(mqtt_write_gate_feed(&T.gate, "fed", 3), 3);
+        assert_int_equal(read(T.lib, got, sizeof(got)), 3);
+        assert_memory_equal(got, "fed", 3);
+        collect("held");
+        assert_arrived("");
+        assert_int_equal(mqtt_write_gate_release(&T.gate, T.gate.end), 0);
+        assert_arrived("held");
+        assert_int_equal(mqtt_write_gate_feed(&T.gate, "more", 4), 4); /* it leads there again after a capture */
+        assert_int_equal(read(T.lib, got, sizeof(got)), 4);
+        assert_int_equal(read(T.gate.net_fd, got, sizeof(got)), 6);
+        assert_memory_equal(got, "secret", 6);
+        assert_true(fcntl(T.lib, F_GETFD) & FD_CLOEXEC);
+}
+
+static void test_a_full_pipe_takes_no_more_for_now(void **state)
+{
+        char many[4096] = "";
+        long n, fed = 0, taken = 0;
+
+        assert_int_equal(mqtt_write_gate_own(&T.gate), 0);
+        while ((n = mqtt_write_gate_feed(&T.gate, many, sizeof(many))) > 0)
+                fed += n;
+        assert_int_equal(n, 0);
+        while ((n = read(T.lib, many, sizeof(many))) > 0)
+                taken += n;
+        assert_int_equal(taken, fed);
+        assert_true(mqtt_write_gate_feed(&T.gate, many, sizeof(many)) > 0);
+}
+
+static void test_what_is_held_can_be_sent_by_hand(void **state)
+{
+        size_t n;
+        const char *p;
+        uint64_t first = collect("one");
+
+        collect("two");
+        p = mqtt_write_gate_held(&T.gate, first, &n);
+        assert_int_equal(n, 3);
+        assert_memory_equal(p, "one", 3);
+        mqtt_write_gate_sent(&T.gate, 2);
+        p = mqtt_write_gate_held(&T.gate, T.gate.end, &n);
+        assert_int_equal(n, 4);
+        assert_memory_equal(p, "etwo", 4);
+        mqtt_write_gate_sent(&T.gate, 4);
+        mqtt_write_gate_held(&T.gate, T.gate.end, &n);
+        assert_int_equal(n, 0);
+}
+
 static void test_a_broker_that_is_gone_is_an_error(void **state)
 {
         collect("late");
@@ -176,6 +233,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_turned_back_the_library_has_its_socket, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_more_than_a_pipe_takes_passes_whole, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_library_may_close_its_descriptor, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_owned_the_library_reads_what_it_is_fed, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_full_pipe_takes_no_more_for_now, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_is_held_can_be_sent_by_hand, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_broker_that_is_gone_is_an_error, set_up, tear_down),
                 cmocka_unit_test(test_without_a_socket_there_is_no_gate),
         };
