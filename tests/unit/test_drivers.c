@@ -24,7 +24,6 @@ static const char *const names[] = {DRIVERS_EACH(NAME) NULL};
 static const struct {
         const char *kind, *pattern, *why;
 } exempt[] = {
-        {"mqtt", "tests/fuzz/fuzz_%s*.c", "fuzz_payload, fuzz_sparkplug"},
         {"sim", "tests/fuzz/fuzz_%s*.c", "takes no bytes from outside"},
         {"sim", "tests/replay/{%1$s*,%1$s/*}.expected", "takes no bytes from outside"},
 };
