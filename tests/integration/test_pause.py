@@ -112,7 +112,7 @@ def test_thin_leaves_one_a_minute_and_says_what_it_stands_for(room, own_kafka): 
     assert reasons["thinned"] > n / 2, reasons
     assert {r.data["seq"] for r in mine} == set(range(1, n + 1)) - ledger_of(agent), "the ledger and the gaps differ"
     whole, many = [r.data for r in mine if "agg" not in r.data], [r.data for r in mine if "agg" in r.data]
-    assert all(d["id"] == f"{room.gateway}:1:a{d['seq']}" and d["agg"] == "last" and d["n"] >= 1 for d in many) and many
+    assert all(d["id"] == f"{room.gateway}:{d['epoch']}:a{d['seq']}" and d["agg"] == "last" and d["n"] >= 1 for d in many) and many
     assert len(whole) + sum(d["n"] for d in many) + reasons.get("full", 0) <= n
     assert reasons.get("full", 0) or len(whole) + sum(d["n"] for d in many) == n, "every reading is in one record"
     agent.tool("spool", "verify")
