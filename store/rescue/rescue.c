@@ -2,9 +2,9 @@
  * rescue: the rows of a damaged spool go on in a fresh one; set_aside.c has moved
  * it out of the way.
  *
- * Only what is ours is moved: a file with our id in its first page, or with our
- * sidecar beside it.  Anything else at the configured path is refused with a
- * sentence.  The marker `<path>.damaged` begins a rescue, names where the file
+ * Only what is ours is moved: a file with our id in its first page, or whatever
+ * lies where our sidecar says that a spool of ours was.  Anything else at the
+ * configured path is refused with a sentence.  The marker `<path>.damaged` begins a rescue, names where the file
  * went and is removed when the fresh spool is complete; a cut in between starts
  * the salvage over, three times at most, then without salvage: never a loop.  A
  * running spool that meets damage leaves an empty marker and ends.
@@ -95,6 +95,20 @@ static void note_gap(struct salvage *s, uint64_t first, uint64_t last)
                         spool_rescue_note_lost(s->r, first, end);
                 first = end + 1;
         }
+}
+
+/* What the file itself can't say any more. */
+static void take_mark(struct salvage *s)
+{
+        struct spool_mark m;
+
+        spool_mark_read(s->db, &m);
+        if (!s->r->old_epoch)
+                s->r->old_epoch = m.epoch ? m.epoch : s->db->epoch_before;
+        for (int i = 0; i < SPOOL_LANES; i++)
+                if (m.epoch == s->r->old_epoch && m.acked[i] > s->acked[i])
+                        s->acked[i] = m.acked[i];
+        memcpy(s->last_seq, s->acked, sizeof(s->last_seq));
 }
 
 /* What the mark beside the file says that it had. */
@@ -204,7 +218,7 @@ static void carry_over(struct salvage *s, const char *gateway)
         begin_if_none(s);
         put_tags(s, 0, s->n_tags);
         salvage_small(s);
-        memcpy(s->last_seq, s->acked, sizeof(s->last_seq));
+        take_mark(s);
         if (s->rc == SQLITE_OK)
                 pages_each(s->pages, PAGES_TABLE, 6, on_event, s);
         /* Of a file that was about to change its format the old rows are the newer ones, see store/writer/migrate.c. */
@@ -228,10 +242,11 @@ static void salvage(struct salvage *s, const char *gateway)
 
         clock_gettime(CLOCK_MONOTONIC, &s->began);
         s->told = s->began;
-        if (s->r->tries > TRIES_MAX) {
-                s->r->stopped = "it was tried three times and never came to an end";
-        } else if (pages_open(&s->pages, s->r->aside, &e) < 0) {
-                s->r->stopped = "the file could not be opened";
+        if (s->r->tries > TRIES_MAX || pages_open(&s->pages, s->r->aside, &e) < 0) {
+                s->r->stopped = s->r->tries > TRIES_MAX ? "it was tried three times and never came to an end"
+                                                        : "the file could not be opened";
+                take_mark(s);
+                note_end(s);
         } else {
                 s->rc = sqlite3_prepare_v2(s->db->conn, "INSERT INTO sample VALUES (?1,?2,?3,?4,?5)", -1, &s->put,
                                            NULL);

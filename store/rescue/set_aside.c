@@ -38,21 +38,22 @@ static bool exists(const char *path, const char *suffix)
 
 /* ---- whose file is it ---- */
 
+/*
+ * What lies at the path of our spool is ours to move, whatever it is: the
+ * sidecar or a mark in the lock file says that we had a spool there.
+ */
 bool spool_rescue_is_ours(const char *path)
 {
+        enum { LOCK_BYTES = 32 }; /* without a mark */
         unsigned char head[ID_AT + 4];
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         bool ours = false;
 
         if (fd >= 0) {
                 ours = pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) && !memcmp(head + ID_AT, "MLR1", 4);
-                if (!ours && !memcmp(head, "SQLite format 3", 16) && memcmp(head + ID_AT, "\0\0\0\0", 4) != 0) {
-                        close(fd);
-                        return false;
-                }
                 close(fd);
         }
-        return ours || exists(path, ".epoch");
+        return ours || exists(path, ".epoch") || spool_disk_size(path, ".lock") > LOCK_BYTES;
 }
 
 bool spool_rescue_is_marked(const char *path)

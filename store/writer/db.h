@@ -111,6 +111,7 @@ struct spool_db {
         } v;
         uint64_t epoch;
         uint64_t random;                       /* for an epoch; set before it is opened */
+        uint64_t epoch_before;                 /* of a new file: the greatest that was known; 0: none was */
         _Atomic uint64_t pin[SPOOL_LANES];     /* written by the loop at any time */
         _Atomic uint64_t gap_after, gap_below; /* as the pin: see ahead.c */
         _Atomic bool trimming[SPOOL_LANES];    /* this commit has read the pin and may touch rows above it */
@@ -177,9 +178,8 @@ int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
 #define SPOOL_EPOCH_MAX ((UINT64_C(1) << 53) - 1)
 uint64_t spool_epoch_beside(const struct spool_db *db); /* 0: none */
 int spool_epoch_write(const struct spool_db *db, uint64_t epoch, struct err *e);
-/* Of a new file. *first: nothing here knows of one before. */
-uint64_t spool_epoch_next(const struct spool_db *db, int64_t wall_us, bool *first);
-int spool_epoch_check(struct spool_db *db, struct err *e); /* of the open file */
+uint64_t spool_epoch_next(struct spool_db *db, int64_t wall_us); /* of a new file */
+int spool_epoch_check(struct spool_db *db, struct err *e);       /* of the open file */
 int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e);
 
 /*

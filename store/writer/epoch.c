@@ -76,14 +76,14 @@ static uint64_t known(const struct spool_db *db)
         return spool_mark_read(db, &m) && m.epoch > beside && m.epoch <= SPOOL_EPOCH_MAX ? m.epoch : beside;
 }
 
-uint64_t spool_epoch_next(const struct spool_db *db, int64_t wall_us, bool *first)
+uint64_t spool_epoch_next(struct spool_db *db, int64_t wall_us)
 {
         uint64_t before = known(db), random = db->random & (SPOOL_EPOCH_MAX >> 1), epoch = random ? random : 1;
         int64_t s = wall_us / 1000000;
 
         if (s >= SET_S && s < MOST_S)
                 epoch = (uint64_t)(s - BEGIN_S) << RANDOM_BITS | (random & ((1 << RANDOM_BITS) - 1));
-        *first = !before;
+        db->epoch_before = before;
         return epoch > before ? epoch : before + 1;
 }
 

@@ -93,7 +93,8 @@ int spool_db_fail(struct spool_db *db, const char *doing, struct err *e)
 {
         int rc = sqlite3_errcode(db->conn) & 0xff;
 
-        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+        /* ERROR: a table or a column of ours is not there. */
+        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB || rc == SQLITE_ERROR)
                 db->damaged = true;
         return err_set(e, "spool %s: %s: %s", db->path, doing, sqlite3_errmsg(db->conn));
 }

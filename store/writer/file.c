@@ -125,6 +125,8 @@ static int set_pragmas(struct spool_db *db, struct err *e)
         return 0;
 }
 
+enum { VERSION_MAX = 10000 /* no millrace will ever write more */ };
+
 /* > 0: empty, to be made. */
 static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
 {
@@ -142,11 +144,15 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
         if (n_tables == 0 && id == 0 && *version == 0)
                 return 1;
         if (id != FILE_ID) {
-                db->damaged = spool_rescue_is_ours(db->path); /* another database's WAL lies beside it */
+                db->damaged = spool_rescue_is_ours(db->path); /* or another database's WAL lies beside it */
                 return err_set(e,
                                "spool %s: an SQLite file of another program, not a spool; move it away, or set spool: "
                                "path",
                                db->path);
+        }
+        if (*version < 0 || *version > VERSION_MAX) {
+                db->damaged = true;
+                return err_set(e, "spool %s: damaged (format %" PRId64 ")", db->path, *version);
         }
         if (*version > FILE_VERSION)
                 return err_set(e,
@@ -198,9 +204,7 @@ static int tell_gone(struct spool_db *db, int64_t wall_us, struct err *e)
 
 static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, struct err *e)
 {
-        bool first;
-
-        db->epoch = spool_epoch_next(db, wall_us, &first);
+        db->epoch = spool_epoch_next(db, wall_us);
         if (spool_epoch_write(db, db->epoch, e) < 0)
                 return -1;
         if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
@@ -211,7 +215,7 @@ static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, s
                            e) < 0)
                 return -1;
         log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,
-                   first ? " (the first one here)" : "");
+                   db->epoch_before ? "" : " (the first one here)");
         return 0;
 }
 

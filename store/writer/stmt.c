@@ -93,7 +93,7 @@ int spool_db_prepare(struct spool_db *db, struct err *e)
         for (int i = 0; i < N_STMTS; i++)
                 if (sqlite3_prepare_v3(db->conn, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) !=
                     SQLITE_OK)
-                        return err_set(e, "spool %s: cannot be used: %s", db->path, sqlite3_errmsg(db->conn));
+                        return spool_db_fail(db, "cannot be used", e);
         sqlite3_wal_hook(db->conn, on_wal, db);
         return 0;
 }

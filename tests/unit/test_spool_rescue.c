@@ -475,6 +475,111 @@ static void what_is_not_ours_is_not_touched(void **state)
         assert_string_equal(aside_of(h), "");
 }
 
+static void random_bytes(struct fixture *h, size_t from, size_t n)
+{
+        uint64_t seed = 99;
+        int fd = open(h->path, O_WRONLY | O_CREAT, 0640);
+
+        for (size_t i = from; i < n; i++) {
+                unsigned char byte;
+
+                seed = seed * 6364136223846793005u + 1442695040888963407u;
+                byte = (unsigned char)(seed >> 56);
+                assert_int_equal(pwrite(fd, &byte, 1, (off_t)i), 1);
+        }
+        close(fd);
+}
+
+static void magic_and_noise(struct fixture *h)
+{
+        unlink(h->path);
+        temp_dir_write(h->path, "SQLite format 3");
+        random_bytes(h, 16, 4096);
+        overwrite(h->path, 15, 0, 1);
+}
+
+static void nothing_but_noise(struct fixture *h)
+{
+        random_bytes(h, 0, (size_t)size_of(h->path));
+}
+
+static void another_programs(struct fixture *h)
+{
+        unlink(h->path);
+        run_sql(h->path, "PRAGMA application_id=99; CREATE TABLE t(x)");
+}
+
+static void gone(struct fixture *h)
+{
+        unlink(h->path);
+}
+
+static void emptied(struct fixture *h)
+{
+        assert_int_equal(truncate(h->path, 0), 0);
+}
+
+static void no_table(struct fixture *h)
+{
+        db_run(h->path, "DROP TABLE learned");
+}
+
+static void no_format(struct fixture *h)
+{
+        db_run(h->path, "PRAGMA user_version=-3");
+}
+
+static void an_older_format(struct fixture *h)
+{
+        db_run(h->path, "PRAGMA user_version=2");
+}
+
+/*
+ * Whatever lies where our spool was: it is moved aside, and what the mark knows is told: of which epoch, what it had,
+ * what Kafka had of it.
+ */
+static void whatever_lies_there_is_told(void **state)
+{
+        static const struct {
+                void (*make)(struct fixture *h);
+                bool all_lost, moved, no_sidecar;
+        } all[] = {
+                {magic_and_noise, true, true, false},  {nothing_but_noise, true, true, false},
+                {another_programs, true, true, false}, {gone, true, false, false},
+                {emptied, true, false, false},         {magic_and_noise, true, true, true},
+                {no_table, false, true, false},        {no_format, false, true, false},
+                {an_older_format, false, true, false},
+        };
+
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+                struct fixture *h;
+                uint64_t old;
+
+                if (i) {
+                        teardown(state);
+                        setup(state);
+                }
+                h = *state;
+                print_message("%zu\n", i);
+                fill(h, true);
+                old = filled_epoch;
+                all[i].make(h);
+                if (all[i].no_sidecar)
+                        unlink(beside(h, ".epoch"));
+                if (!fixture_try_open(h))
+                        fail_msg("%s", h->e.text);
+                assert_int_equal(*aside_of(h) != '\0', all[i].moved);
+                check_new_epoch(h);
+                assert_int_equal(db_ask(h->path, "SELECT epoch FROM rescue"), old);
+                assert_int_equal(db_ask(h->path, "SELECT lost_n FROM rescue"), all[i].all_lost ? ROWS - ACKED : 0);
+                if (all[i].all_lost)
+                        assert_int_equal(db_ask(h->path, "SELECT lost = '1001-6000' FROM rescue"), 1);
+                assert_int_equal(fixture_counts(h).dropped, all[i].all_lost ? ROWS - ACKED : 0);
+                assert_int_equal(fixture_counts(h).held, all[i].all_lost ? 0 : ROWS - ACKED - 1);
+                check_goes_on(h);
+        }
+}
+
 /* Readers make the -shm anew; a file that lost its WAL stands where the last checkpoint left it. */
 static void a_missing_shm_is_nothing(void **state)
 {
@@ -736,6 +841,7 @@ int main(void)
                 T(a_rescue_that_was_cut_short_starts_over),
                 T(a_rescue_that_never_ends_is_left),
                 T(what_is_not_ours_is_not_touched),
+                T(whatever_lies_there_is_told),
                 T(a_missing_shm_is_nothing),
                 T(any_damage_is_survived),
                 T(books_that_contradict_themselves_are_damage),
