@@ -114,6 +114,8 @@ static int up_emit(struct driver *d, const struct reading *r, size_t n, bool may
                 host_pause_update(s);
                 return DRIVER_E_WAIT;
         }
+        if (*d->last_error)
+                host_errors_emitted(s, r, n);
         d->n_readings += n;
         d->n_thinned += pipeline_thinned(s->host->pipeline) - thinned;
         return 0;
@@ -160,6 +162,7 @@ static void up_link_up(struct driver *d)
 
         s->backoff.n = 0;
         d->state = DRIVER_UP;
+        host_errors_over(s);
         log_info(s->scope, "connected");
         if (s->told_down) {
                 pipeline_event(h->pipeline, "link", EVENT_NORMAL, SPOOL_NO_TAG,
@@ -218,6 +221,7 @@ static void up_device_event(struct driver *d, const char *source, const char *st
         bool down = !strcmp(state, "down");
         char words[3 * sizeof(d->last_error)];
 
+        host_errors_device(s, source, down);
         words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
         pipeline_event(s->host->pipeline, "device", down ? EVENT_FAULT : EVENT_NORMAL, SPOOL_NO_TAG,
                        "\"driver\":\"%s\",\"source\":\"%s\",\"state\":\"%s\",\"why\":\"%s\"", d->name, source, state,
@@ -277,6 +281,16 @@ void host_each_second(struct host *h)
                 d->load += (share - d->load) / LOAD_SECONDS;
                 d->busy_seen_us = d->busy_us;
         }
+        host_look_at_errors(h);
+}
+
+void host_look_at_errors(struct host *h)
+{
+        struct rt_time now;
+
+        rt_now(h->rt, &now);
+        for (size_t i = 0; i < h->n; i++)
+                host_errors_look(h->slot[i], &now);
 }
 
 const struct driver *host_driver(const struct host *h, size_t i)

@@ -62,8 +62,10 @@ void host_disk(struct host *h, bool fails);
 void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx);
 void host_free(struct host *h);
 
-/* Once a second: the loads of buses. */
+/* Once a second: the loads of buses, and errors that are over. */
 void host_each_second(struct host *h);
+/* Before drivers are shown: what they said since the last second has its time. */
+void host_look_at_errors(struct host *h);
 
 /* For status: the i-th driver, NULL behind the last. */
 const struct driver *host_driver(const struct host *h, size_t i);

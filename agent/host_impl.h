@@ -10,6 +10,16 @@
 #include "agent/base/text.h"
 #include "agent/host.h"
 
+/* What the host knows of a driver's last_error. */
+struct host_error {
+        char seen[200]; /* as it was when last looked at */
+        uint64_t n_seen;
+        int64_t seen_us; /* monotonic, when it was news */
+        bool good_since; /* a good reading came since then */
+        uint64_t *down;  /* hashes of the sources that are down */
+        size_t n_down;
+};
+
 struct host_slot {
         struct driver d;
         struct host *host;
@@ -18,6 +28,7 @@ struct host_slot {
         struct spool_sync spool_sync; /* for the driver's, below */
         struct driver_sync *sync;     /* NULL: none is waited for */
         int64_t next_poll_us, down_since_us, paused_since_us;
+        struct host_error error;
         bool started, stopped;
         bool late;                      /* made while others run */
         bool leaves;                    /* it is to stop while they go on */
@@ -48,6 +59,13 @@ struct host {
 extern const struct driver_host host_upcalls;
 void host_on_timer(struct rt_timer *t); /* of a slot */
 void host_pause_update(struct host_slot *s);
+
+/* host_errors.c */
+void host_errors_look(struct host_slot *s, const struct rt_time *now);
+void host_errors_emitted(struct host_slot *s, const struct reading *r, size_t n);
+void host_errors_device(struct host_slot *s, const char *source, bool down);
+void host_errors_over(struct host_slot *s);
+void host_errors_fini(struct host_slot *s);
 
 /* host_life.c: a driver has stopped */
 void host_check_stopped(struct host *h);

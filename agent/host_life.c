@@ -100,6 +100,7 @@ static void dispose(struct host_slot *s)
 {
         rt_timer_cancel(s->host->rt, &s->timer);
         s->d.ops->fini(&s->d);
+        host_errors_fini(s);
         free(s);
 }
 

@@ -48,8 +48,8 @@
  *                            way has ended
  *
  * Bad is said once where the source speaks by itself; one that is polled may say
- * it at each poll.  Nobody clears last_error: it is the last one, and whether it
- * is news n_errors and n_malformed say.
+ * it at each poll.  A driver never clears last_error: the host gives it a time,
+ * and ends it when it is over (host_errors.c).
  */
 #ifndef MILLRACE_DRIVERS_DRIVER_H
 #define MILLRACE_DRIVERS_DRIVER_H
@@ -109,7 +109,9 @@ struct driver {
         bool is_bus;
         int64_t busy_us, busy_seen_us;
         double load;
-        char last_error[200];
+        char last_error[200];  /* what stands now; "": nothing */
+        int64_t last_error_us; /* by the host: wall clock, when it was seen last; 0: not yet, or nothing stands */
+        bool error_stands;     /* by the driver: it does not end by itself, only with the next link_up */
         bool paused;
         double ack_slowdown; /* by the host, 1 and up: acknowledgements may be held so many times longer */
 };

@@ -48,6 +48,7 @@ enum {
         REMAKE_AGAIN_US = 5000000,
         SPARE_HEADERS = 4096, /* what a turn's reports give back; a record's copy and release are 4 allocations */
         DRAIN_TICK_US = 10000,
+        SILENT_US = 10000000, /* records are out and none was answered: looked at so often */
         DRAIN_TICKS = 300,
         SPARE_RECORDS = 1024, /* the events' window and heartbeats, beside window_records */
         QUEUE_KIB_MIN = 8192,
@@ -93,7 +94,8 @@ struct kafka {
         uint64_t n_out;
         struct outstanding out;
         struct rt_watch watch;
-        struct rt_timer turn, tick;
+        struct rt_timer turn, tick, silent;
+        uint64_t n_answers, n_answers_seen;
         struct rt_work work;
         bool known, up;
         char fault[200]; /* what a broker connection failed with last */
@@ -144,6 +146,8 @@ static const char *words_of(const struct kafka *k, rd_kafka_resp_err_t err, cons
 
 static void tell_state(struct kafka *k, bool up, const char *why)
 {
+        if (up)
+                k->fault[0] = '\0'; /* what failed before is over */
         if (up && k->known && k->up)
                 return;
         k->known = true;
@@ -375,6 +379,7 @@ static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
                 const char *why = NULL;
 
                 n++;
+                k->n_answers++;
                 k->n_out--;
                 outstanding_remove(&k->out, (uint32_t)(uintptr_t)m->_private);
                 take_headers_back(k, m);
@@ -416,7 +421,32 @@ static void on_error(struct kafka *k, rd_kafka_event_t *ev)
                 tell_state(k, false, text);
         } else {
                 snprintf(k->fault, sizeof(k->fault), "%s", words);
+                if (k->known && !k->up) { /* why it stays down may have changed */
+                        snprintf(text, sizeof(text), "no broker answers: %.150s", words);
+                        tell_state(k, false, text);
+                }
         }
+}
+
+/*
+ * librdkafka says that all brokers are down once, and only of those it has
+ * tried: never where one answers and names another that can't be reached.  So
+ * records without an answer, and a connection that failed since the last one,
+ * are a link that is down.
+ */
+static void on_silent(struct rt_timer *t)
+{
+        struct kafka *k = list_entry(t, struct kafka, silent);
+        char text[sizeof(k->fault)];
+
+        if (!k->n_out || k->phase != PHASE_RUNS)
+                return;
+        if (k->n_answers == k->n_answers_seen && *k->fault) {
+                snprintf(text, sizeof(text), "no answer from Kafka: %.170s", k->fault);
+                tell_state(k, false, text);
+        }
+        k->n_answers_seen = k->n_answers;
+        rt_timer_set(k->rt, &k->silent, SILENT_US);
 }
 
 static void on_log(rd_kafka_event_t *ev)
@@ -508,6 +538,10 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
                                 RD_KAFKA_V_END);
         if (!err) {
                 k->n_out++;
+                if (!rt_timer_armed(&k->silent)) {
+                        k->n_answers_seen = k->n_answers;
+                        rt_timer_set(k->rt, &k->silent, SILENT_US);
+                }
                 outstanding_add(&k->out, rec->opaque);
                 return 0;
         }
@@ -738,6 +772,7 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
         k->rt = rt;
         k->turn.on_due = on_turn;
         k->tick.on_due = on_tick;
+        k->silent.on_due = on_silent;
         k->work = (struct rt_work){.run = run_work, .on_done = on_work_done, .slow = true};
         k->watch.on_event = on_readable;
         k->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -816,6 +851,7 @@ void kafka_sink_close(struct sink *s)
                 return;
         rt_timer_cancel(k->rt, &k->turn);
         rt_timer_cancel(k->rt, &k->tick);
+        rt_timer_cancel(k->rt, &k->silent);
         if (k->watch.fd >= 0)
                 close(k->watch.fd);
         while (k->n_spare)

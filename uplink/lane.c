@@ -127,12 +127,6 @@ static void poison(struct uplink_lane_state *l, uint64_t seq, const char *why)
                  l->id == SPOOL_EVENTS ? "events" : "samples", why);
 }
 
-static void note_error(struct uplink *u, const char *why)
-{
-        if (why && *why)
-                text_copy(u->last_error, sizeof(u->last_error), why);
-}
-
 /*
  * Gives a record that has a slot to the sink. False: it was not taken, and the
  * lane has to wait.
@@ -146,7 +140,7 @@ static bool produce(struct uplink_lane_state *l, struct sink_record *rec, uint64
         r = l->u->sink->ops->produce(l->u->sink, rec, &e);
         if (r > 0) {
                 window_withdraw(&l->w, slot, r == SINK_E_RETRY);
-                note_error(l->u, e.text);
+                uplink_note(l->u, &l->fault, e.text);
                 if (r == SINK_E_FULL && !l->w.n_out)
                         rt_timer_set(l->u->rt, &l->wake, FULL_AGAIN_US);
                 return false;
@@ -236,7 +230,7 @@ void lane_report(struct uplink_lane_state *l, uint32_t slot, enum sink_result re
                 break;
         case SINK_RETRY:
                 l->u->retried++;
-                note_error(l->u, why);
+                uplink_note(l->u, &l->fault, why);
                 break;
         case SINK_POISON:
                 poison(l, seq, why ? why : "Kafka refuses it");
@@ -254,7 +248,7 @@ static void back_off(struct uplink_lane_state *l)
         rt_timer_set(l->u->rt, &l->wake, us);
         if (first)
                 log_warn("kafka", "%s wait and are sent again: %s", l->id == SPOOL_EVENTS ? "events" : "samples",
-                         l->u->last_error);
+                         l->fault.why);
 }
 
 static void on_acks_durable(struct spool_sync *q)
@@ -282,6 +276,8 @@ bool lane_settle(struct uplink_lane_state *l)
 {
         bool moved = window_advance(&l->w);
 
+        if (moved)
+                l->fault = (struct uplink_fault){.at_us = 0};
         if (moved && l->first)
                 spool_ack_ahead(l->u->spool, l->first, l->w.watermark);
         else if (moved)

@@ -45,12 +45,13 @@ struct uplink_lane_state {
         unsigned at;           /* the one being produced: its rows come before the other's */
         uint64_t fetch_after;
         uint64_t pinned;
-        uint64_t first;      /* of the readings: those below are the backlog's; 0: there was none */
-        int64_t gave_way_us; /* when that was last set; monotonic */
-        bool gives_way;      /* the next row is too old: to be set as soon as the window is empty */
-        bool idle;           /* the spool has nothing behind fetch_after: until a kick */
-        bool read_failed;    /* until the timer */
-        bool in_backoff;     /* until the timer */
+        struct uplink_fault fault; /* until its watermark moves */
+        uint64_t first;            /* of the readings: those below are the backlog's; 0: there was none */
+        int64_t gave_way_us;       /* when that was last set; monotonic */
+        bool gives_way;            /* the next row is too old: to be set as soon as the window is empty */
+        bool idle;                 /* the spool has nothing behind fetch_after: until a kick */
+        bool read_failed;          /* until the timer */
+        bool in_backoff;           /* until the timer */
         struct rt_timer wake;
         struct spool_sync sync; /* the window waits for its acks to be on disk */
         bool syncing;
@@ -75,12 +76,15 @@ struct uplink {
         void (*on_stopped)(void *ctx);
         void *stop_ctx;
         enum { LINK_UNKNOWN, LINK_UP, LINK_DOWN } link;
-        char last_error[200];
+        struct uplink_fault fault; /* of the link, until it is up */
+        struct uplink_fault heartbeat;
+        bool beats; /* a heartbeat was delivered, and none refused since */
         uint64_t delivered, retried, poisoned, bytes_sent;
 };
 
 /* uplink.c */
 void uplink_pump(struct uplink *u);
+void uplink_note(struct uplink *u, struct uplink_fault *f, const char *why);
 void uplink_check_stopped(struct uplink *u);
 
 /* lane_read.c */

@@ -10,13 +10,14 @@
  */
 #include "uplink/uplink.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
 #include "uplink/lane.h"
+
+_Static_assert((int)UPLINK_LANES == (int)UPLINK_LANES_MAX, "all lanes are shown");
 
 enum { TURN_RECORDS = 2000, TURN_BACKLOG = 500, LATE_PARTS = 10 };
 
@@ -40,6 +41,31 @@ static void on_turn(struct rt_timer *t)
 
 /* ---- what the sink tells ---- */
 
+void uplink_note(struct uplink *u, struct uplink_fault *f, const char *why)
+{
+        struct rt_time now;
+
+        if (!why || !*why)
+                return;
+        rt_now(u->rt, &now);
+        text_copy(f->why, sizeof(f->why), why);
+        f->at_us = now.wall_us;
+}
+
+/*
+ * A refused one is told, since nothing else is sent to its topic; while the link
+ * is down it is the link that tells.
+ */
+static void on_heartbeat(struct uplink *u, bool delivered, const char *why)
+{
+        if (!delivered && u->link != LINK_UP)
+                return;
+        u->beats = delivered;
+        u->heartbeat = (struct uplink_fault){.at_us = 0};
+        if (!delivered)
+                uplink_note(u, &u->heartbeat, why && *why ? why : "Kafka does not take it");
+}
+
 static void on_report(void *ctx, uint32_t opaque, enum sink_result result, const char *why)
 {
         struct uplink *u = ctx;
@@ -47,7 +73,9 @@ static void on_report(void *ctx, uint32_t opaque, enum sink_result result, const
 
         if (lane == OPAQUE_AGAIN)
                 u->up.on_again(u->up.ctx, opaque >> OPAQUE_LANE_BITS, result == SINK_DELIVERED, why);
-        else if (lane != OPAQUE_HEARTBEAT)
+        else if (lane == OPAQUE_HEARTBEAT)
+                on_heartbeat(u, result == SINK_DELIVERED, why);
+        else
                 lane_report(&u->lane[lane], opaque >> OPAQUE_LANE_BITS, result, why);
 }
 
@@ -69,8 +97,9 @@ static void on_state(void *ctx, bool up, const char *why)
         bool changed = u->link != (up ? LINK_UP : LINK_DOWN);
 
         u->link = up ? LINK_UP : LINK_DOWN;
+        u->fault = (struct uplink_fault){.at_us = 0};
         if (!up)
-                text_copy(u->last_error, sizeof(u->last_error), why);
+                uplink_note(u, &u->fault, why);
         if (changed && u->up.on_state)
                 u->up.on_state(u->up.ctx, up, why);
 }
@@ -186,14 +215,43 @@ void uplink_reconfigure(struct uplink *u)
         uplink_kick(u);
 }
 
+static const char *const link_names[] = {[LINK_UNKNOWN] = "connecting", [LINK_UP] = "up", [LINK_DOWN] = "down"};
+
+static const char *lane_state(const struct uplink_lane_state *l)
+{
+        bool rests = l->w.phase != WINDOW_FLOWS || *l->fault.why;
+
+        return l->u->link != LINK_DOWN && rests ? "backoff" : link_names[l->u->link];
+}
+
 static const char *state_name(const struct uplink *u)
 {
-        static const char *const names[] = {[LINK_UNKNOWN] = "connecting", [LINK_UP] = "up", [LINK_DOWN] = "down"};
-
         for (int i = 0; i < u->n_lanes && u->link != LINK_DOWN; i++)
                 if (u->lane[i].w.phase != WINDOW_FLOWS)
                         return "backoff";
-        return names[u->link];
+        return link_names[u->link];
+}
+
+static void lanes_status(const struct uplink *u, struct uplink_status *out)
+{
+        static const char *const names[] = {"events", "samples", "backlog"};
+        struct spool_counts c;
+
+        spool_counts(u->spool, &c);
+        for (int i = 0; i < u->n_lanes; i++) {
+                const uint64_t held[] = {c.events_held, c.held - (out->backlog < c.held ? out->backlog : c.held),
+                                         out->backlog};
+                const struct uplink_lane_state *l = &u->lane[i];
+
+                out->lane[i] = (struct uplink_lane_status){names[i], lane_state(l), held[i], l->fault};
+                if (!*l->fault.why)
+                        out->lane[i].fault = u->fault;
+                if (!*out->fault.why)
+                        out->fault = out->lane[i].fault;
+        }
+        out->n_lanes = u->n_lanes;
+        out->heartbeat = *u->heartbeat.why ? "refused" : u->beats ? link_names[u->link] : "connecting";
+        out->heartbeat_fault = *u->heartbeat.why ? u->heartbeat : u->fault;
 }
 
 void uplink_status(const struct uplink *u, struct uplink_status *out)
@@ -203,12 +261,13 @@ void uplink_status(const struct uplink *u, struct uplink_status *out)
                                       .delivered = u->delivered,
                                       .retried = u->retried,
                                       .poisoned = u->poisoned,
-                                      .bytes_sent = u->bytes_sent};
+                                      .bytes_sent = u->bytes_sent,
+                                      .fault = u->fault};
         if (u->lane[UPLINK_SAMPLES].first)
                 out->backlog = spool_held_below(u->spool, u->lane[UPLINK_SAMPLES].first);
         for (int i = 0; i < u->n_lanes; i++)
                 out->in_flight += u->lane[i].w.n_out;
-        snprintf(out->last_error, sizeof(out->last_error), "%s", u->last_error);
+        lanes_status(u, out);
 }
 
 void uplink_heartbeat(struct uplink *u, const char *json, size_t len)
@@ -220,10 +279,14 @@ void uplink_heartbeat(struct uplink *u, const char *json, size_t len)
                                   .value_len = len,
                                   .opaque = OPAQUE_HEARTBEAT};
         struct rt_time now;
+        struct err e = {""};
+        int r;
 
         if (u->stopping)
                 return;
         rt_now(u->rt, &now);
         rec.ts_ms = record_timestamp_ms(now.wall_us, now.wall_us);
-        u->sink->ops->produce(u->sink, &rec, NULL);
+        r = u->sink->ops->produce(u->sink, &rec, &e);
+        if (r && r != SINK_E_FULL)
+                on_heartbeat(u, false, e.text);
 }

@@ -40,12 +40,31 @@ struct kafka_conf {
 };
 extern const struct schema kafka_schema;
 
+/* Why something does not go on, and when that was told last (wall clock); "" and 0: it does. */
+struct uplink_fault {
+        char why[200];
+        int64_t at_us;
+};
+
+enum { UPLINK_LANES_MAX = 3 };
+
+struct uplink_lane_status {
+        const char *name;  /* events, samples, backlog */
+        const char *state; /* as the uplink's, but of this lane */
+        uint64_t held;
+        struct uplink_fault fault;
+};
+
 struct uplink_status {
         const char *state; /* connecting, up, down, backoff */
         uint64_t in_flight;
-        uint64_t backlog; /* live_first: held readings that fresh ones have overtaken */
-        bool paused;      /* window full or waiting: nothing is read from the spool */
-        char last_error[200];
+        uint64_t backlog;          /* live_first: held readings that fresh ones have overtaken */
+        bool paused;               /* window full or waiting: nothing is read from the spool */
+        struct uplink_fault fault; /* the link's, else the first lane's that has one */
+        struct uplink_lane_status lane[UPLINK_LANES_MAX];
+        int n_lanes;
+        const char *heartbeat; /* connecting (none was answered yet), up, refused */
+        struct uplink_fault heartbeat_fault;
         uint64_t delivered, retried, poisoned; /* records since start */
         uint64_t bytes_sent;
 };

@@ -47,9 +47,10 @@ static json_t *from_file(const struct cli *c, const struct places *p, struct err
         json_object_set_new(o, "drain_eta_s", json_null());
         json_object_set_new(o, "alarms", json_pack("{s:n, s:n}", "active", "unacked"));
         json_object_set_new(o, "drivers", json_array());
-        json_object_set_new(
-                o, "uplink",
-                json_pack("{s:s, s:i, s:b, s:s}", "state", "stopped", "in_flight", 0, "paused", 0, "last_error", ""));
+        json_object_set_new(o, "uplink",
+                            json_pack("{s:s, s:i, s:b, s:s, s:n, s:[]}", "state", "stopped", "in_flight", 0, "paused",
+                                      0, "last_error", "", "last_error_at", "lanes"));
+        json_object_set_new(o, "heartbeat", json_pack("{s:s, s:s, s:n}", "state", "stopped", "why", "", "why_at"));
         json_object_set_new(o, "flash", json_pack("{s:n, s:n}", "bytes_today", "bytes_per_reading"));
         json_object_set_new(o, "fault", json_string("the daemon is not running; this is what the spool's file says"));
         spool_query_close(q);

@@ -116,19 +116,50 @@ static void print_spool(struct out *o, const json_t *status)
         fputc('\n', o->f);
 }
 
+/* "2026-11-23T10:00:00Z words"; without a time the words alone. */
+static struct field said(const json_t *object, const char *words, const char *at)
+{
+        const char *time = json_string_value(json_object_get(object, at));
+        struct field out, cleaned;
+        char text[sizeof(out.s)];
+
+        snprintf(text, sizeof(text), "%.19s%s%.230s", time ? time : "", time ? "Z " : "", field_text(object, words));
+        out_put_clean(cleaned.s, sizeof(cleaned.s), text);
+        return cleaned;
+}
+
+/* Lanes and the heartbeat, where one has a reason of its own. */
+static void print_uplink_faults(struct out *o, const json_t *status)
+{
+        const json_t *uplink = json_object_get(status, "uplink"), *lanes = json_object_get(uplink, "lanes");
+        const json_t *heartbeat = json_object_get(status, "heartbeat");
+        const char *fault = field_text(uplink, "last_error"), *why = field_text(heartbeat, "why");
+
+        if (strlen(fault) > 1)
+                fprintf(o->f, "             last error: %s\n", said(uplink, "last_error", "last_error_at").s);
+        for (size_t i = 0; i < json_array_size(lanes); i++) {
+                const json_t *lane = json_array_get(lanes, i);
+                const char *words = field_text(lane, "why");
+
+                if (strlen(words) > 1 && strcmp(words, fault) != 0)
+                        fprintf(o->f, "             %s, %s held: %s\n", field_clean(lane, "name").s,
+                                field_count(lane, "held", o->terminal).s, said(lane, "why", "why_at").s);
+        }
+        if (strlen(why) > 1 && strcmp(why, fault) != 0)
+                fprintf(o->f, "             heartbeat: %s\n", said(heartbeat, "why", "why_at").s);
+}
+
 static void print_rest(struct out *o, const json_t *status)
 {
         const json_t *uplink = json_object_get(status, "uplink"), *alarms = json_object_get(status, "alarms");
         const json_t *flash = json_object_get(status, "flash");
-        const char *fault = field_text(uplink, "last_error");
 
         fprintf(o->f, "  rates      in %s, out %s\n", field_rate(status, "accept_rate").s,
                 field_rate(status, "deliver_rate").s);
         fprintf(o->f, "  uplink     %s%s, %s in flight\n", field_clean(uplink, "state").s,
                 json_is_true(json_object_get(uplink, "paused")) ? ", paused" : "",
                 field_count(uplink, "in_flight", o->terminal).s);
-        if (strlen(fault) > 1 && strcmp(field_text(uplink, "state"), "up") != 0)
-                fprintf(o->f, "             last error: %s\n", field_clean(uplink, "last_error").s);
+        print_uplink_faults(o, status);
         fprintf(o->f, "  alarms     %s active, %s unacknowledged\n", field_count(alarms, "active", o->terminal).s,
                 field_count(alarms, "unacked", o->terminal).s);
         fprintf(o->f, "  flash      %s today", field_size(flash, "bytes_today").s);
@@ -153,6 +184,7 @@ static void print_drivers(struct out *o, const json_t *drivers)
                 const json_t *d = json_array_get(drivers, i);
                 bool paused = json_is_true(json_object_get(d, "paused"));
                 const char *fault = field_text(d, "last_error");
+                struct field told = said(d, "last_error", "last_error_at");
                 char state[48];
                 struct out_cell cells[] = {
                         {.text = field_text(d, "name")},
@@ -160,7 +192,7 @@ static void print_drivers(struct out *o, const json_t *drivers)
                         {.text = state},
                         {.n = field_n(d, "readings")},
                         {.n = field_n(d, "errors")},
-                        {.text = fault[0] ? fault : "-"},
+                        {.text = fault[0] ? told.s : "-"},
                 };
 
                 if (!paused && field_is_number(d, "load"))

@@ -3,7 +3,7 @@
  * socket and as the heartbeat record.
  *
  * health: failed = the spool can't write; degraded = something that should be
- * up is not (uplink, a driver), readings are dropped by policy, or memory had
+ * up is not (uplink, a driver, the heartbeat's topic), readings are dropped by policy, or memory had
  * no room; ok = all else.  Rates are means over the last ten seconds.  Bytes
  * written are the process's own (/proc/self/io write_bytes: what went to the
  * block layer), so they hold what SQLite's WAL really costs.
@@ -88,6 +88,11 @@ static const char *health_name(const struct agent *a, const struct spool_counts 
                 return "failed";
         if (strcmp(up->state, "up") && strcmp(up->state, "paused") && c->held)
                 return "degraded";
+        if (!strcmp(up->heartbeat, "refused"))
+                return "degraded";
+        for (int i = 0; i < up->n_lanes; i++)
+                if (!strcmp(up->lane[i].state, "backoff") && up->lane[i].held)
+                        return "degraded";
         if (a->dropped.n || (a->dropped_told_us > a->started_us && rt_mono_us(a->rt) - a->dropped_told_us < 60000000))
                 return "degraded";
         for (size_t i = 0; (d = host_driver(a->host, i)); i++)
@@ -106,6 +111,16 @@ static json_t *words_json(const char *words)
 
         text_copy(text, sizeof(text), words);
         return json_string(text);
+}
+
+static json_t *time_json(int64_t wall_us)
+{
+        char at[TEXT_TIME_MAX];
+
+        if (!wall_us)
+                return json_null();
+        at[text_put_time(at, wall_us)] = '\0';
+        return json_string(at);
 }
 
 static json_t *driver_json(const struct driver *d)
@@ -128,6 +143,7 @@ static json_t *driver_json(const struct driver *d)
                 json_object_set_new(o, "load", json_real(d->load < 1 ? d->load : 1));
         }
         json_object_set_new(o, "last_error", words_json(d->last_error));
+        json_object_set_new(o, "last_error_at", time_json(*d->last_error ? d->last_error_us : 0));
         return o;
 }
 
@@ -153,13 +169,27 @@ static void put_counts(json_t *o, const struct agent *a, const struct spool_coun
         json_object_set_new(o, "spool_max_bytes", json_integer((json_int_t)a->conf->spool.max_size_bytes));
 }
 
+static json_t *lanes_json(const struct uplink_status *up)
+{
+        json_t *list = json_array();
+
+        for (int i = 0; i < up->n_lanes; i++) {
+                const struct uplink_lane_status *l = &up->lane[i];
+
+                json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:o, s:o}", "name", l->name, "held",
+                                                      (json_int_t)l->held, "state", l->state, "why",
+                                                      words_json(l->fault.why), "why_at", time_json(l->fault.at_us)));
+        }
+        return list;
+}
+
 static json_t *uplink_json(const struct uplink_status *up)
 {
-        return json_pack("{s:s, s:I, s:I, s:b, s:o, s:I, s:I, s:I, s:I}", "state", up->state, "in_flight",
+        return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "state", up->state, "in_flight",
                          (json_int_t)up->in_flight, "backlog", (json_int_t)up->backlog, "paused", (int)up->paused,
-                         "last_error", words_json(up->last_error), "delivered", (json_int_t)up->delivered, "retried",
-                         (json_int_t)up->retried, "poisoned", (json_int_t)up->poisoned, "bytes_sent",
-                         (json_int_t)up->bytes_sent);
+                         "last_error", words_json(up->fault.why), "last_error_at", time_json(up->fault.at_us), "lanes",
+                         lanes_json(up), "delivered", (json_int_t)up->delivered, "retried", (json_int_t)up->retried,
+                         "poisoned", (json_int_t)up->poisoned, "bytes_sent", (json_int_t)up->bytes_sent);
 }
 
 /*
@@ -257,14 +287,12 @@ static json_t *config_json(const struct agent *a)
 {
         const struct reload_report *r = &a->reload;
         json_t *keys = json_array();
-        char at[TEXT_TIME_MAX];
 
         for (size_t i = 0; i < r->n_keys; i++)
                 json_array_append_new(keys, json_string(r->keys[i]));
-        at[text_put_time(at, r->at_us)] = '\0';
         return json_pack("{s:s, s:o, s:I, s:I, s:o, s:o}", "state", r->refused ? "refused" : "ok", "reload_at",
-                         r->at_us ? json_string(at) : json_null(), "reloads", (json_int_t)r->n_applied, "refused",
-                         (json_int_t)r->n_refused, "faults", faults_json(r->faults), "restart_for", keys);
+                         time_json(r->at_us), "reloads", (json_int_t)r->n_applied, "refused", (json_int_t)r->n_refused,
+                         "faults", faults_json(r->faults), "restart_for", keys);
 }
 
 char *status_json(struct agent *a)
@@ -279,6 +307,7 @@ char *status_json(struct agent *a)
         rt_now(a->rt, &now);
         spool_counts(a->spool, &c);
         uplink_status(a->uplink, &up);
+        host_look_at_errors(a->host);
         rates = rates_now(a, &c);
         o = head_json(a, &c, health_name(a, &c, &up));
         put_counts(o, a, &c, now.wall_us);
@@ -291,6 +320,10 @@ char *status_json(struct agent *a)
         json_object_set_new(o, "alarms", alarms_json(a));
         json_object_set_new(o, "drivers", drivers_json(a));
         json_object_set_new(o, "uplink", uplink_json(&up));
+        json_object_set_new(o, "heartbeat",
+                            json_pack("{s:s, s:o, s:o}", "state", up.heartbeat, "why",
+                                      words_json(up.heartbeat_fault.why), "why_at",
+                                      time_json(up.heartbeat_fault.at_us)));
         json_object_set_new(o, "events", events_json(&c));
         json_object_set_new(o, "flash", flash_json(a, &c));
         json_object_set_new(o, "config", config_json(a));

@@ -99,6 +99,7 @@ void mqtt_session_granted(struct mqtt_session *s, int n, const int *granted)
                         continue;
                 s->subscribed = false;
                 d->n_errors++;
+                d->error_stands = true;
                 snprintf(d->last_error, sizeof(d->last_error), "the broker refuses the subscription of %s",
                          s->filters[i]);
                 log_error(s->scope, "%s (reason %d): not allowed for this user?", d->last_error, granted[i]);

@@ -8,12 +8,14 @@ KEYS = {
     "health": str, "gateway": str, "epoch": int, "uptime_s": NUMBER, "accepted": int, "delivered": int, "held": int,
     "dropped": int, "held_bytes": int, "oldest_held_age_s": NUMBER, "spool_bytes": int, "spool_max_bytes": int,
     "accept_rate": NUMBER, "deliver_rate": NUMBER, "drain_eta_s": (*NUMBER, type(None)), "alarms": dict, "drivers": list,
-    "uplink": dict, "flash": dict,
+    "uplink": dict, "heartbeat": dict, "flash": dict,
 }
 INNER = {
     "alarms": {"active": int, "unacked": int},
-    "drivers": {"name": str, "kind": str, "state": str, "readings": int, "errors": int, "paused": bool},
-    "uplink": {"state": str, "in_flight": int, "paused": bool, "last_error": (str, type(None))},
+    "drivers": {"name": str, "kind": str, "state": str, "readings": int, "errors": int, "paused": bool,
+                "last_error": str, "last_error_at": (str, type(None))},
+    "uplink": {"state": str, "in_flight": int, "paused": bool, "last_error": str, "last_error_at": (str, type(None)), "lanes": list},
+    "heartbeat": {"state": str, "why": str, "why_at": (str, type(None))},
     "flash": {"bytes_today": int, "bytes_per_reading": NUMBER},
 }
 

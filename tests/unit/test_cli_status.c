@@ -133,6 +133,25 @@ static void test_reloads(void **state)
         }
 }
 
+static void test_faults_are_shown_with_their_time(void **state)
+{
+        char *text =
+                page("{\"uplink\":{\"state\":\"up\",\"last_error\":\"topic samples is refused\",\"last_error_at\":"
+                     "\"2026-11-23T10:00:00.000000Z\",\"lanes\":[{\"name\":\"events\",\"held\":0,\"why\":\"\"},"
+                     "{\"name\":\"samples\",\"held\":7,\"why\":\"topic samples is refused\"},{\"name\":\"backlog\","
+                     "\"held\":9,\"why\":\"no topic\",\"why_at\":\"2026-11-23T11:00:00.000000Z\"}]},"
+                     "\"heartbeat\":{\"state\":\"refused\",\"why\":\"not allowed\",\"why_at\":null},"
+                     "\"drivers\":[{\"name\":\"bus1\",\"last_error\":\"no reply\",\"last_error_at\":"
+                     "\"2026-11-23T12:00:00.000000Z\"}]}",
+                     false);
+
+        assert_non_null(strstr(text, "  last error: 2026-11-23T10:00:00Z topic samples is refused\n"
+                                     "             backlog, 9 held: 2026-11-23T11:00:00Z no topic\n"
+                                     "             heartbeat: not allowed\n"));
+        assert_non_null(strstr(text, "\t2026-11-23T12:00:00Z no reply\n"));
+        free(text);
+}
+
 static void test_nonsense(void **state)
 {
         static const char *const objects[] = {
@@ -158,8 +177,12 @@ static void test_nonsense(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_terminal), cmocka_unit_test(test_pipe),     cmocka_unit_test(test_stopped),
-                cmocka_unit_test(test_reloads),  cmocka_unit_test(test_nonsense),
+                cmocka_unit_test(test_terminal),
+                cmocka_unit_test(test_pipe),
+                cmocka_unit_test(test_stopped),
+                cmocka_unit_test(test_reloads),
+                cmocka_unit_test(test_faults_are_shown_with_their_time),
+                cmocka_unit_test(test_nonsense),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

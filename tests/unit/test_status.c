@@ -202,6 +202,168 @@ static void bytes_that_are_no_text(void **state)
         json_decref(o);
 }
 
+/* ---- errors have a time and an end ---- */
+
+static void wait_s(int seconds)
+{
+        rt_sim_run(&T.sim, rt_mono_us(&T.sim.rt) + seconds * INT64_C(1000000), NULL, NULL);
+}
+
+/* "" and null, or these words and a time. */
+static void check_fault(const json_t *of, const char *words, const char *words_key, const char *at_key)
+{
+        const json_t *at = json_object_get(of, at_key);
+
+        assert_string_equal(json_string_value(json_object_get(of, words_key)), words);
+        if (*words)
+                assert_non_null(strstr(json_string_value(at), "2026-11-23T"));
+        else
+                assert_true(json_is_null(at));
+}
+
+static void check_driver(const char *words)
+{
+        json_t *o = read_status();
+
+        check_fault(json_array_get(json_object_get(o, "drivers"), 0), words, "last_error", "last_error_at");
+        json_decref(o);
+}
+
+static void bring(enum quality quality)
+{
+        struct reading r;
+        struct rt_time now;
+
+        rt_now(&T.sim.rt, &now);
+        r = driver_reading(driver_tag(the_driver, "press", "temp", NULL), now.wall_us);
+        r.quality = (uint16_t)quality;
+        r.type = quality == QUALITY_GOOD ? READING_F64 : READING_NONE;
+        assert_int_equal(driver_emit(the_driver, &r, 1, false), 0);
+}
+
+static void a_link_s_error_is_over_when_it_is_up(void **state)
+{
+        wait_s(1);
+        check_driver("");
+        the_driver->host->link_down(the_driver, "nobody answers");
+        check_driver("nobody answers");
+        wait_s(100);
+        check_driver("");
+}
+
+static void an_error_is_over_when_good_readings_come_without_it(void **state)
+{
+        wait_s(1);
+        driver_error(the_driver, "unit 4: no answer");
+        wait_s(600);
+        bring(QUALITY_BAD);
+        wait_s(1);
+        check_driver("unit 4: no answer"); /* nothing good has come */
+        bring(QUALITY_GOOD);
+        driver_error(the_driver, "unit 4: no answer");
+        wait_s(600);
+        check_driver("unit 4: no answer"); /* it came again after that */
+        bring(QUALITY_GOOD);
+        wait_s(2);
+        check_driver("");
+}
+
+static void an_error_stands_while_a_device_is_down(void **state)
+{
+        wait_s(1);
+        driver_error(the_driver, "unit 4: no answer");
+        the_driver->host->device_event(the_driver, "pump", "down", "no answer");
+        wait_s(1);
+        bring(QUALITY_GOOD);
+        wait_s(600);
+        check_driver("unit 4: no answer");
+        the_driver->host->device_event(the_driver, "pump", "up", "answers");
+        wait_s(2);
+        check_driver("");
+        driver_error(the_driver, "the broker refuses the subscription of a/b");
+        the_driver->error_stands = true;
+        wait_s(1);
+        bring(QUALITY_GOOD);
+        wait_s(600);
+        check_driver("the broker refuses the subscription of a/b");
+}
+
+static void an_uplink_s_error_is_over_when_it_is_up(void **state)
+{
+        json_t *o;
+
+        T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, false, "no broker answers");
+        o = read_status();
+        check_fault(json_object_get(o, "uplink"), "no broker answers", "last_error", "last_error_at");
+        check_fault(json_object_get(o, "heartbeat"), "no broker answers", "why", "why_at");
+        json_decref(o);
+        T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, true, "connected");
+        o = read_status();
+        check_fault(json_object_get(o, "uplink"), "", "last_error", "last_error_at");
+        json_decref(o);
+}
+
+static int refuse_status(struct fake_sink *k, const struct sink_record *rec, const struct fake_record *r)
+{
+        return rec->topic == SINK_STATUS ? SINK_E_RETRY : 0;
+}
+
+static int refuse_events(struct fake_sink *k, const struct sink_record *rec, const struct fake_record *r)
+{
+        return rec->topic == SINK_EVENTS ? SINK_E_RETRY : 0;
+}
+
+static void a_refused_heartbeat_is_told_and_no_lane_is(void **state)
+{
+        json_t *o;
+
+        T.kafka.on_produce = refuse_status;
+        T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, true, "connected");
+        wait_s(120);
+        o = read_status();
+        assert_string_equal(json_string_value(json_object_get(o, "health")), "degraded");
+        assert_string_equal(json_string_value(json_object_get(json_object_get(o, "heartbeat"), "state")), "refused");
+        check_fault(json_object_get(o, "heartbeat"), "Kafka does not take it", "why", "why_at");
+        assert_string_equal(json_string_value(json_object_get(json_object_get(o, "uplink"), "state")), "up");
+        json_decref(o);
+        T.kafka.on_produce = NULL;
+        wait_s(120);
+        o = read_status();
+        assert_string_equal(json_string_value(json_object_get(o, "health")), "ok");
+        assert_string_equal(json_string_value(json_object_get(json_object_get(o, "heartbeat"), "state")), "up");
+        check_fault(json_object_get(o, "heartbeat"), "", "why", "why_at");
+        json_decref(o);
+}
+
+static const json_t *lane(const json_t *status, size_t i, const char *name)
+{
+        const json_t *l = json_array_get(json_object_get(json_object_get(status, "uplink"), "lanes"), i);
+
+        assert_string_equal(json_string_value(json_object_get(l, "name")), name);
+        return json_object_get(l, "state");
+}
+
+static void a_lane_that_is_refused_is_told_by_its_name(void **state)
+{
+        json_t *o;
+
+        T.kafka.on_produce = refuse_events;
+        T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, true, "connected");
+        wait_s(1);
+        the_driver->host->link_down(the_driver, "nobody answers"); /* an event */
+        bring(QUALITY_GOOD);
+        wait_s(5);
+        o = read_status();
+        assert_string_equal(json_string_value(lane(o, 0, "events")), "backoff");
+        assert_string_equal(json_string_value(lane(o, 1, "samples")), "up");
+        json_decref(o);
+        T.kafka.on_produce = NULL;
+        wait_s(120);
+        o = read_status();
+        assert_string_equal(json_string_value(lane(o, 0, "events")), "up");
+        json_decref(o);
+}
+
 #define AROUND(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(void)
@@ -210,6 +372,12 @@ int main(void)
                 AROUND(words_are_cut_anywhere),
                 AROUND(words_are_longer_than_their_field),
                 AROUND(bytes_that_are_no_text),
+                AROUND(a_link_s_error_is_over_when_it_is_up),
+                AROUND(an_error_is_over_when_good_readings_come_without_it),
+                AROUND(an_error_stands_while_a_device_is_down),
+                AROUND(an_uplink_s_error_is_over_when_it_is_up),
+                AROUND(a_refused_heartbeat_is_told_and_no_lane_is),
+                AROUND(a_lane_that_is_refused_is_told_by_its_name),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
