@@ -24,6 +24,10 @@ struct mqtt {
         struct rt_timer timer; /* when the machine wants its next turn */
         uint64_t position;     /* of the link: what was collected before it may go when the machine says so */
         bool running;          /* the machine's turn: what is told meanwhile is part of it */
+        bool broke;            /* this link's broker has broken the protocol */
+        unsigned n_broken;     /* links in a row that ended so */
+        struct rt_timer hold;  /* until it is over the host's start waits */
+        int64_t hold_us;       /* for how long the next one does */
         struct mqtt_url url;
         char client_id[300];
         char scope[80];
@@ -37,6 +41,11 @@ static inline const struct mqtt_conf *mqtt_conf_of(const struct mqtt *m)
 void mqtt_round_init(struct mqtt *m);
 /* Closes the link as it is. */
 void mqtt_round_fini(struct mqtt *m);
+/*
+ * The host wants us to start; a broker that has broken the protocol several
+ * times is left alone for longer than the host knows.
+ */
+void mqtt_round_start(struct mqtt *m);
 /*
  * The machine's turn, after something was told to it.  The driver may be gone
  * when it comes back: it tells the host of its end.

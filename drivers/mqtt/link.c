@@ -407,6 +407,8 @@ static int ended(struct mqtt_link *l)
 
         if (*broken && !l->why.text[0])
                 err_set(&l->why, "%s", broken);
+        if (*broken && l->up.on_broken)
+                l->up.on_broken(l->up.ctx);
         errno = l->stream.fault;
         return lost(l, l->stream.fault ? MOSQ_ERR_ERRNO : MOSQ_ERR_CONN_LOST);
 }

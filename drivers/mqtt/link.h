@@ -53,6 +53,7 @@ struct mqtt_link_upcalls {
         void (*on_accepted)(void *ctx, bool session_present);
         void (*on_message)(void *ctx, const struct mqtt_message *m);
         void (*on_subscribed)(void *ctx, int n, const int *granted); /* in the order asked; >= 128: refused */
+        void (*on_broken)(void *ctx); /* the link will be lost, for the broker has broken the protocol; or NULL */
         void *ctx;
 };
 

@@ -23,10 +23,7 @@ static int publish(void *ctx, const char *topic, const void *payload, size_t len
 
 static void start(struct driver *d)
 {
-        struct mqtt *m = d->priv;
-
-        mqtt_machine_start(&m->machine);
-        mqtt_round_run(m);
+        mqtt_round_start(d->priv);
 }
 
 /* May come from within emit, so its turn is taken from a timer. */

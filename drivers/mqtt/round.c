@@ -6,7 +6,9 @@
  * whatever wakes us, its turn begins with a look at the socket.
  *
  * Fails: a lost link is told to the machine, and by it to the host, which
- * starts us again after a pause; nothing else ever stops the driver.
+ * starts us again after a pause; nothing else ever stops the driver.  The host
+ * takes a link that was up for a sound one, and its pauses begin anew; so a
+ * broker that takes us and then breaks the protocol is held off here.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +16,7 @@
 #include "agent/base/log.h"
 #include "drivers/mqtt/impl.h"
 
-enum { BATCH_MESSAGES = 2000, ACK_DELAY_MAX_US = 5000000 };
+enum { BATCH_MESSAGES = 2000, ACK_DELAY_MAX_US = 5000000, HOLD_S = 2, HOLD_MAX_S = 256 };
 
 /*
  * For how long acknowledgements are held now: never so long that the broker
@@ -100,6 +102,13 @@ static void on_accepted(void *ctx, bool session_present)
         m->d->host->link_up(m->d);
 }
 
+static void on_broken(void *ctx)
+{
+        struct mqtt *m = ctx;
+
+        m->broke = true;
+}
+
 static void on_subscribed(void *ctx, int n, const int *granted)
 {
         struct mqtt *m = ctx;
@@ -115,8 +124,10 @@ static void open_link(struct mqtt *m)
                                        .on_accepted = on_accepted,
                                        .on_message = on_message,
                                        .on_subscribed = on_subscribed,
+                                       .on_broken = on_broken,
                                        .ctx = m};
 
+        m->broke = false;
         lc.holds = true;
         lc.keepalive_s = (int)(c->keepalive_us / 1000000);
         lc.session_expiry_s = (uint32_t)(c->session_expiry_us / 1000000);
@@ -128,6 +139,7 @@ void mqtt_round_fini(struct mqtt *m)
 {
         rt_watch_set(m->d->rt, &m->watch, 0);
         rt_timer_cancel(m->d->rt, &m->timer);
+        rt_timer_cancel(m->d->rt, &m->hold);
         if (m->link)
                 mqtt_link_close(m->link);
         m->link = NULL;
@@ -159,6 +171,24 @@ static void say_why(const struct mqtt *m, const struct mqtt_next *next, char *ou
                 snprintf(out, size, "%s", words[next->why]);
 }
 
+/* Of the link that ends; one that nobody accepted tells nothing. */
+static void judge(struct mqtt *m, bool accepted)
+{
+        int64_t s = HOLD_S;
+
+        if (m->broke)
+                m->n_broken++;
+        else if (accepted)
+                m->n_broken = 0;
+        if (!m->broke || m->n_broken < 2)
+                return;
+        for (unsigned i = 2; i < m->n_broken && s < HOLD_MAX_S; i++)
+                s *= 2;
+        m->hold_us = s * 1000000;
+        log_warn(m->scope, "the broker has broken the protocol %u times in a row: left alone for %lld s", m->n_broken,
+                 (long long)s);
+}
+
 static void close_link(struct mqtt *m, const struct mqtt_next *next)
 {
         char why[sizeof(((struct err *)0)->text)];
@@ -170,6 +200,7 @@ static void close_link(struct mqtt *m, const struct mqtt_next *next)
                 mqtt_link_goodbye(m->link);
                 mqtt_link_write(m->link);
         }
+        judge(m, !next->in_doubt);
         mqtt_round_fini(m);
         if (next->in_doubt)
                 mqtt_session_doubt(&m->session);
@@ -284,6 +315,22 @@ void mqtt_round_run(struct mqtt *m)
                 m->d->host->stopped(m->d);
 }
 
+void mqtt_round_start(struct mqtt *m)
+{
+        if (m->hold_us) {
+                rt_timer_set(m->d->rt, &m->hold, m->hold_us);
+                m->hold_us = 0;
+                return;
+        }
+        mqtt_machine_start(&m->machine);
+        mqtt_round_run(m);
+}
+
+static void on_hold_over(struct rt_timer *t)
+{
+        mqtt_round_start(list_entry(t, struct mqtt, hold));
+}
+
 void mqtt_round_run_soon(struct mqtt *m)
 {
         if (!m->running)
@@ -321,4 +368,5 @@ void mqtt_round_init(struct mqtt *m)
         m->sync = (struct driver_sync){.d = m->d, .on_durable = on_durable};
         m->watch = (struct rt_watch){.fd = -1, .on_event = on_ready};
         m->timer.on_due = on_timer;
+        m->hold.on_due = on_hold_over;
 }

@@ -111,6 +111,17 @@ def test_a_broker_that_breaks_the_protocol_loses_its_link_alone(room, kind, id):
         rogue.stop()
 
 
+def test_a_broker_that_goes_on_breaking_it_is_left_alone_for_longer_and_longer(room):
+    rogue = Rogue(SUBACK + packet(0x30, b"\x00\x07rogue/t\x02\x7d\x01" + b"1"))
+    try:
+        agent = with_rogue(room, rogue).start(links=False)
+        agent.wait("the third time", lambda s: "3 times in a row: left alone for 4 s" in agent.log())
+        assert "2 times in a row: left alone for 2 s" in agent.log()
+        agent.stop()  # within its pause
+    finally:
+        rogue.stop()
+
+
 @pytest.mark.parametrize("most", (1, 20, 40, 60))
 def test_a_broker_that_takes_small_packets_only(room, most):
     """Also smaller than what we ask of it: libmosquitto must not be the one who counts."""
