@@ -64,7 +64,9 @@ void host_free(struct host *h);
 
 /* Once a second: the loads of buses, and errors that are over. */
 void host_each_second(struct host *h);
-/* Before drivers are shown: what they said since the last second has its time. */
+/*
+ * Before drivers are shown: what they said since the last second has its time.
+ */
 void host_look_at_errors(struct host *h);
 
 /* For status: the i-th driver, NULL behind the last. */

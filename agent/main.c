@@ -220,10 +220,10 @@ static void watch_config(struct process *p, const char *path)
 }
 
 /*
- * The exit status.  What still runs is waited for by the destructors that exit()
- * calls: libuv's joins a thread that asks a silent name server, half a minute
- * long, librdkafka's state is taken from under its threads.  All of ours is on
- * disk by now, so the process ends here.
+ * The exit status.  What still runs is waited for by the destructors that
+ * exit() calls: libuv's joins a thread that asks a silent name server, half a
+ * minute long, librdkafka's state is taken from under its threads.  All of ours
+ * is on disk by now, so the process ends here.
  */
 static int end(const struct process *p, int code)
 {

@@ -1,6 +1,6 @@
 /*
- * program: one program with two names.  Called `millraced` it is the daemon,
- * by any other name the command-line tool.
+ * program: one program with two names.  Called `millraced` it is the daemon, by
+ * any other name the command-line tool.
  *
  * Why one: most of both is the same (configuration, spool, tables of the
  * drivers), and the package goes over a cellular line: two programs were a

@@ -47,9 +47,9 @@
  *                            once or when what is under
  *                            way has ended
  *
- * Bad is said once where the source speaks by itself; one that is polled may say
- * it at each poll.  A driver never clears last_error: the host gives it a time,
- * and ends it when it is over (host_errors.c).
+ * Bad is said once where the source speaks by itself; one that is polled may
+ * say it at each poll.  A driver never clears last_error: the host gives it a
+ * time, and ends it when it is over (host_errors.c).
  */
 #ifndef MILLRACE_DRIVERS_DRIVER_H
 #define MILLRACE_DRIVERS_DRIVER_H
@@ -163,7 +163,10 @@ enum { DRIVER_NO_TAG = UINT32_MAX };
  */
 uint32_t driver_tag(struct driver *d, const char *source, const char *name, const char *unit);
 
-/* Keeps those that have a tag, in order, and counts the others; how many are left. */
+/*
+ * Keeps those that have a tag, in order, and counts the others; how many are
+ * left.
+ */
 size_t driver_tagged(struct driver *d, struct reading *r, size_t n);
 
 /* Nothing but its tag and times; the value and its quality are the caller's. */

@@ -5,10 +5,10 @@
  * an append is a copy and a comparison; the pages of an arena that were never
  * touched cost no memory.  Events, quarantine and ledger lines are rare and
  * grow their arrays, each up to a bound from the plan.  Of alarms there is one
- * row for each: when their array is full, rows of one alarm become its last, and
- * only when most are different alarms does it grow.  So however long the disk is
- * away, memory is bounded by how many alarms there are.  How it fails: the
- * caller is told that there is no room.
+ * row for each: when their array is full, rows of one alarm become its last,
+ * and only when most are different alarms does it grow.  So however long the
+ * disk is away, memory is bounded by how many alarms there are.  How it fails:
+ * the caller is told that there is no room.
  */
 #include <stdio.h>
 #include <stdlib.h>

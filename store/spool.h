@@ -12,8 +12,8 @@
  * growing pauses and nothing is forgotten meanwhile; spool_counts() tells.
  *
  * seq: per lane from 1, gapless in what is accepted, never reused; `epoch`
- * names the file. At every instant, for the samples lane: accepted = delivered +
- * held + dropped.
+ * names the file. At every instant, for the samples lane: accepted = delivered
+ * + held + dropped.
  */
 #ifndef MILLRACE_STORE_SPOOL_H
 #define MILLRACE_STORE_SPOOL_H

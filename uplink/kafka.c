@@ -1,6 +1,6 @@
 /*
- * kafka: the sink that is Kafka, on librdkafka.  The only file of the agent that
- * includes rdkafka.h.
+ * kafka: the sink that is Kafka, on librdkafka.  The only file of the agent
+ * that includes rdkafka.h.
  *
  * librdkafka has threads of its own; its event queue wakes the loop through an
  * eventfd, which it writes only when the queue goes from empty to non-empty: so
@@ -728,7 +728,10 @@ static int check_secret_names(const struct setup *s, const struct kafka_conf *c,
         return r;
 }
 
-/* Whether all that the section names in the file system can be read on this machine. */
+/*
+ * Whether all that the section names in the file system can be read on this
+ * machine.
+ */
 static bool files_are_here(const struct kafka_conf *c)
 {
         const char *const *properties = c->properties.items, *const *secrets = c->secrets.items;

@@ -9,9 +9,10 @@
  *
  * So the function is defined here.  The dynamic linker looks at the program
  * before it looks at the C library, and the program exports the name because
- * librdkafka, which it is linked with, wants it.  A deadline becomes what is left
- * until it, counted on the monotonic clock; glibc's cnd_t is a pthread_cond_t
- * (cnd_init is pthread_cond_init), for which it has a wait on either clock.
+ * librdkafka, which it is linked with, wants it.  A deadline becomes what is
+ * left until it, counted on the monotonic clock; glibc's cnd_t is a
+ * pthread_cond_t (cnd_init is pthread_cond_init), for which it has a wait on
+ * either clock.
  *
  * librdkafka waits for one deadline several times, when it is woken in between
  * by what it has not waited for.  If the clock was set back in between, what is

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 /*
- * true: librdkafka really waits here.  To be called by whoever makes a producer:
- * the call is what brings this file into the program.
+ * true: librdkafka really waits here.  To be called by whoever makes a
+ * producer: the call is what brings this file into the program.
  */
 bool kafka_wait_is_bound(void);
 

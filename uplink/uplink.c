@@ -53,8 +53,8 @@ void uplink_note(struct uplink *u, struct uplink_fault *f, const char *why)
 }
 
 /*
- * A refused one is told, since nothing else is sent to its topic; while the link
- * is down it is the link that tells.
+ * A refused one is told, since nothing else is sent to its topic; while the
+ * link is down it is the link that tells.
  */
 static void on_heartbeat(struct uplink *u, bool delivered, const char *why)
 {

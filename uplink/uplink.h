@@ -4,8 +4,9 @@
  * Reads each lane in seq order (with live_first fresh readings beside a backlog
  * of them), encodes records, keeps at most a window of them out, and moves the
  * lane's watermark only over records the sink reported as delivered.  Events
- * have a window of their own and go first.  What can't be sent stays in
- * the spool; what Kafka will never take becomes a dead letter there.  Loop thread only.
+ * have a window of their own and go first.  What can't be sent stays in the
+ * spool; what Kafka will never take becomes a dead letter there.  Loop thread
+ * only.
  */
 #ifndef MILLRACE_UPLINK_UPLINK_H
 #define MILLRACE_UPLINK_UPLINK_H
@@ -40,7 +41,10 @@ struct kafka_conf {
 };
 extern const struct schema kafka_schema;
 
-/* Why something does not go on, and when that was told last (wall clock); "" and 0: it does. */
+/*
+ * Why something does not go on, and when that was told last (wall clock); ""
+ * and 0: it does.
+ */
 struct uplink_fault {
         char why[200];
         int64_t at_us;

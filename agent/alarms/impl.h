@@ -2,8 +2,8 @@
  * impl: what the parts of alarms share: alarms.c (readings, deadlines, telling,
  * storing), devices.c (devices and links), restore.c (what survives a restart),
  * operator.c (operators, listings), reconfigure.c (other rules), baselines.c
- * (what deviation has learned), renotify.c (after a crash). Nobody else includes
- * this.
+ * (what deviation has learned), renotify.c (after a crash). Nobody else
+ * includes this.
  */
 #ifndef MILLRACE_ALARMS_IMPL_H
 #define MILLRACE_ALARMS_IMPL_H

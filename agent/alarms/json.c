@@ -3,9 +3,9 @@
  * notifiers and the control socket.
  *
  * Names come from the tag table and the rules, so they need no escaping; an
- * operator's name and comment do, and are cut at ALARM_OPERATOR_MAX bytes.  Bounds:
- * with all names at their longest a text is under half of ALARM_TEXT_MAX, a
- * comment of nothing but control characters included.
+ * operator's name and comment do, and are cut at ALARM_OPERATOR_MAX bytes.
+ * Bounds: with all names at their longest a text is under half of
+ * ALARM_TEXT_MAX, a comment of nothing but control characters included.
  */
 #include <inttypes.h>
 #include <math.h>

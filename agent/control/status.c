@@ -3,10 +3,10 @@
  * socket and as the heartbeat record.
  *
  * health: failed = the spool can't write; degraded = something that should be
- * up is not (uplink, a driver, the heartbeat's topic), readings are dropped by policy, or memory had
- * no room; ok = all else.  Rates are means over the last ten seconds.  Bytes
- * written are the process's own (/proc/self/io write_bytes: what went to the
- * block layer), so they hold what SQLite's WAL really costs.
+ * up is not (uplink, a driver, the heartbeat's topic), readings are dropped by
+ * policy, or memory had no room; ok = all else.  Rates are means over the last
+ * ten seconds.  Bytes written are the process's own (/proc/self/io write_bytes:
+ * what went to the block layer), so they hold what SQLite's WAL really costs.
  */
 #include <glob.h>
 #include <inttypes.h>

@@ -2,8 +2,7 @@
  * rules_engine: what the parts of the engine share: rules_bind.c (rules and
  * their slots), rules.c (readings), rules_time.c (deadlines), rules_emit.c (a
  * step of an alarm and who hears of it), rules_state.c (operators, keeping,
- * metrics), rules_takeover.c (after a
- * reload). Nobody else includes this.
+ * metrics), rules_takeover.c (after a reload). Nobody else includes this.
  *
  * A slot is one rule on one tag (or source): a head of 12 bytes, 12 per alarm,
  * then the memory of its judge.  The slots of a tag lie one behind the other in

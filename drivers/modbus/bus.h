@@ -1,7 +1,8 @@
 /*
- * bus: one bus and what is on its wire: requests, answers, late ones.  Whose turn
- * it is, schedule.h says.  A pure state machine: bytes and the time go in, bytes to send and outcomes come out. Nothing
- * is allocated after modbus_bus_new.  One thread.
+ * bus: one bus and what is on its wire: requests, answers, late ones.  Whose
+ * turn it is, schedule.h says.  A pure state machine: bytes and the time go in,
+ * bytes to send and outcomes come out. Nothing is allocated after
+ * modbus_bus_new.  One thread.
  *
  * The caller's circle: give every byte that came to modbus_bus_input, then ask
  * modbus_bus_next until it says WAIT, and come back when bytes come or the time

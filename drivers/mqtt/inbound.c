@@ -115,7 +115,9 @@ static void put_head(struct mqtt_inbound *in, unsigned char first, const unsigne
                 put_number(in, 0, 1);
 }
 
-/* A topic that any library takes; as long as it was, but for one that is empty. */
+/*
+ * A topic that any library takes; as long as it was, but for one that is empty.
+ */
 static size_t mend_topic(unsigned char *out, const struct mqtt_publish *p)
 {
         size_t i = 0;
@@ -214,7 +216,10 @@ static void pass(struct mqtt_inbound *in, const unsigned char *p, size_t header_
 
 /* ---- one that is longer than we want ---- */
 
-/* Its head is there: where does the payload begin, and what of it is there already? */
+/*
+ * Its head is there: where does the payload begin, and what of it is there
+ * already?
+ */
 static int read_huge_head(struct mqtt_inbound *in)
 {
         struct mqtt_publish *head = &in->huge_head;

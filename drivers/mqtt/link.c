@@ -4,8 +4,8 @@
  * Acknowledgements: the library queues the PUBACK before it hands over the
  * message.  mosquitto_threaded_set(true) is what keeps it in the queue until
  * mosquitto_loop_write(); the caller collects the queue in a gate
- * (mqtt_write_gate) and releases it when the readings are on disk.  A queued PUBACK can't be
- * taken back, so a link that must not acknowledge is closed:
+ * (mqtt_write_gate) and releases it when the readings are on disk.  A queued
+ * PUBACK can't be taken back, so a link that must not acknowledge is closed:
  * mosquitto_destroy() closes the socket and writes nothing.  That is also why
  * there is a new client for each connection.
  *
@@ -437,7 +437,10 @@ int mqtt_link_read(struct mqtt_link *l)
         return l->stream.dry ? 0 : read_packet(l);
 }
 
-/* Behind its DISCONNECT the library closes its end at once, so what was collected goes out all the same. */
+/*
+ * Behind its DISCONNECT the library closes its end at once, so what was
+ * collected goes out all the same.
+ */
 int mqtt_link_write(struct mqtt_link *l)
 {
         bool held = l->conf.holds && l->accepted && mqtt_stream_holds(&l->stream);

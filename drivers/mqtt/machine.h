@@ -80,7 +80,9 @@ struct mqtt_machine {
 
 void mqtt_machine_init(struct mqtt_machine *m, int64_t keepalive_us, int64_t ack_delay_us, uint32_t batch);
 
-/* Something has happened, or the time has come: everything is looked at anew. */
+/*
+ * Something has happened, or the time has come: everything is looked at anew.
+ */
 void mqtt_machine_turn(struct mqtt_machine *m);
 /* ---- what the host wants ---- */
 

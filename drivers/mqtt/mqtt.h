@@ -2,9 +2,9 @@
  * mqtt: readings that come through an MQTT broker.
  *
  * The configuration of one `mqtt:` item and the driver's ops table; everything
- * else of the driver is its own. Pure: topic.c, payload.c, intake.c, ack_delay.c,
- * redelivery.c, machine.c and step.c; they are carried out by round.c on link.c
- * and write_gate.c.
+ * else of the driver is its own. Pure: topic.c, payload.c, intake.c,
+ * ack_delay.c, redelivery.c, machine.c and step.c; they are carried out by
+ * round.c on link.c and write_gate.c.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_MQTT_H
 #define MILLRACE_DRIVERS_MQTT_MQTT_H

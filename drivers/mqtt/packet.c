@@ -85,7 +85,10 @@ static int check_connack(const unsigned char *body, size_t len, bool v311, struc
         return cursor_left(&c) ? cut_short(MQTT_CONNACK << 4, len, e) : 0;
 }
 
-/* SUBACK and UNSUBACK: which packet is meant, properties, a code for each filter (3.9, 3.11). */
+/*
+ * SUBACK and UNSUBACK: which packet is meant, properties, a code for each
+ * filter (3.9, 3.11).
+ */
 static int check_suback(unsigned char first, const unsigned char *body, size_t len, bool v311, struct err *e)
 {
         struct cursor c = {body, body + len};
@@ -99,7 +102,10 @@ static int check_suback(unsigned char first, const unsigned char *body, size_t l
         return !cursor_left(&c) == codes ? cut_short(first, len, e) : 0;
 }
 
-/* PUBACK and DISCONNECT: both may end early (3.4.2.1, 3.14.2.1); `n` bytes are in front of the reason code. */
+/*
+ * PUBACK and DISCONNECT: both may end early (3.4.2.1, 3.14.2.1); `n` bytes are
+ * in front of the reason code.
+ */
 static int check_reason(unsigned char first, size_t n, const unsigned char *body, size_t len, bool v311, struct err *e)
 {
         struct cursor c = {body, body + len};

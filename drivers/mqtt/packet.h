@@ -3,9 +3,8 @@
  * sentence out.  Any thread.
  *
  * The format is that of MQTT 5.0 (OASIS Standard, 7 March 2019): fixed header
- * 2.1, the packets chapter 3; and of MQTT
- * 3.1.1 (OASIS Standard, 29 October 2014), which is the same without
- * properties.
+ * 2.1, the packets chapter 3; and of MQTT 3.1.1 (OASIS Standard, 29 October
+ * 2014), which is the same without properties.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_PACKET_H
 #define MILLRACE_DRIVERS_MQTT_PACKET_H
@@ -16,7 +15,10 @@
 
 #include "agent/base/err.h"
 
-/* The fixed header's upper four bits (2.1.2); others are no packet a server may send us. */
+/*
+ * The fixed header's upper four bits (2.1.2); others are no packet a server may
+ * send us.
+ */
 enum mqtt_packet_type {
         MQTT_CONNACK = 2,
         MQTT_PUBLISH = 3,

@@ -20,7 +20,10 @@
 
 /* ---- text (1.5.4) ---- */
 
-/* What the library takes: no control characters, no surrogates, no noncharacters. */
+/*
+ * What the library takes: no control characters, no surrogates, no
+ * noncharacters.
+ */
 static bool is_character(uint32_t code, size_t len)
 {
         static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};

@@ -9,8 +9,8 @@
  * Renegotiation (TLS 1.2) is refused: it wants to read in order to write, and
  * what is written waits here for the disk.
  *
- * How it fails: with OpenSSL's own reason, which names certificates; the link is
- * lost then.
+ * How it fails: with OpenSSL's own reason, which names certificates; the link
+ * is lost then.
  */
 #include "drivers/mqtt/tls.h"
 

@@ -2,9 +2,9 @@
  * write_gate: what the library writes is held, and goes to the broker as far as
  * we say; what it reads is what we feed it.
  *
- * Bytes, not packets: the gate knows nothing of MQTT or TLS.  A position
- * counts all bytes collected since init, so "up to here" can be remembered
- * while more is collected.  Thread: loop.  No call blocks.
+ * Bytes, not packets: the gate knows nothing of MQTT or TLS.  A position counts
+ * all bytes collected since init, so "up to here" can be remembered while more
+ * is collected.  Thread: loop.  No call blocks.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_WRITE_GATE_H
 #define MILLRACE_DRIVERS_MQTT_WRITE_GATE_H

@@ -6,12 +6,12 @@
  * ends in YES or NO (the checksum), the second in t= and thousandths of a
  * degree.  What the file `temperature` holds is read as w1, too: a bare number.
  *
- * 85 degrees is what a DS18B20 shows before it has measured: after a
- * loose contact or a dip of its supply.  Its seventh byte is 0c then, which
- * makes it bad/sensor; where that can't be seen, or another kind of sensor has
- * something else there, 85.000 exactly is uncertain, because it may be true.
- * Nine bytes of zero have a right checksum and say 0 degrees: that is a line
- * that is shorted, never a value.
+ * 85 degrees is what a DS18B20 shows before it has measured: after a loose
+ * contact or a dip of its supply.  Its seventh byte is 0c then, which makes it
+ * bad/sensor; where that can't be seen, or another kind of sensor has something
+ * else there, 85.000 exactly is uncertain, because it may be true. Nine bytes
+ * of zero have a right checksum and say 0 degrees: that is a line that is
+ * shorted, never a value.
  *
  * Fails: never; what can't be read is bad, with a sentence.
  */

@@ -7,8 +7,8 @@
  * zones).  It is looked up at each reading: what is plugged in later is found,
  * and costs no more than the reading itself.
  *
- * Only a plain file is opened: to open a device is to do something to it, and
- * a FIFO would wait for its writer.  A link that leads out of the root is
+ * Only a plain file is opened: to open a device is to do something to it, and a
+ * FIFO would wait for its writer.  A link that leads out of the root is
  * refused.
  *
  * Fails: into the answer.

@@ -7,7 +7,10 @@
 
 #include "drivers/sysfs/decode.h"
 
-/* What the reading's file below `root` holds, or why that can't be told; out->bytes is set. */
+/*
+ * What the reading's file below `root` holds, or why that can't be told;
+ * out->bytes is set.
+ */
 void sysfs_file_read(const char *root, const char *file, const char *device, struct sysfs_answer *out);
 
 #endif

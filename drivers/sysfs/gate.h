@@ -30,15 +30,22 @@ struct sysfs_job {
         enum { SYSFS_JOB_IDLE, SYSFS_JOB_WAITS, SYSFS_JOB_READS } state;
 };
 
-/* Reads it now, or behind those that came before; then on_answer. It is idle. */
+/*
+ * Reads it now, or behind those that came before; then on_answer. It is idle.
+ */
 void sysfs_gate_enter(struct sysfs_job *j, struct rt *rt);
 
-/* Since when (monotonic) the file is being read that everybody waits for. It is not idle. */
+/*
+ * Since when (monotonic) the file is being read that everybody waits for. It is
+ * not idle.
+ */
 int64_t sysfs_gate_since_us(void);
 /* The file that is being read. */
 const char *sysfs_gate_file(void);
 
-/* No on_answer any more; frees the job, now or when the kernel lets go of it. */
+/*
+ * No on_answer any more; frees the job, now or when the kernel lets go of it.
+ */
 void sysfs_gate_leave(struct sysfs_job *j);
 
 #endif

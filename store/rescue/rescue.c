@@ -1,13 +1,14 @@
 /*
- * rescue: the rows of a damaged spool go on in a fresh one; set_aside.c has moved
- * it out of the way.
+ * rescue: the rows of a damaged spool go on in a fresh one; set_aside.c has
+ * moved it out of the way.
  *
  * Only what is ours is moved: a file with our id in its first page, or whatever
  * lies where our sidecar says that a spool of ours was.  Anything else at the
- * configured path is refused with a sentence.  The marker `<path>.damaged` begins a rescue, names where the file
- * went and is removed when the fresh spool is complete; a cut in between starts
- * the salvage over, three times at most, then without salvage: never a loop.  A
- * running spool that meets damage leaves an empty marker and ends.
+ * configured path is refused with a sentence.  The marker `<path>.damaged`
+ * begins a rescue, names where the file went and is removed when the fresh
+ * spool is complete; a cut in between starts the salvage over, three times at
+ * most, then without salvage: never a loop.  A running spool that meets damage
+ * leaves an empty marker and ends.
  *
  * The fresh spool has a new epoch; rows above the old watermark get new seqs in
  * the old order, under the same tag ids. Alarms and their journal come along.

@@ -279,8 +279,8 @@ void spool_rescue_mark(const char *path);
 void spool_rescue_unmark(const char *path);
 int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
 /*
- * What it found and what is lost, into the file; an SQLite code (tell.c). _gone:
- * of a file that is not there, from its mark.
+ * What it found and what is lost, into the file; an SQLite code (tell.c).
+ * _gone: of a file that is not there, from its mark.
  */
 int spool_rescue_tell(const struct spool_rescue *r, sqlite3 *conn);
 int spool_rescue_tell_gone(const struct spool_mark *m, int64_t wall_us, const char *path, sqlite3 *conn);

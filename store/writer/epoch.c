@@ -12,8 +12,8 @@
  *
  * The sidecar survives the file: it is written before that is made, whole or
  * not at all, and a cut in between costs a number.  A file whose epoch is below
- * it is an older copy that somebody put back. How it fails: with a sentence;
- * a sidecar that can't be read is none.
+ * it is an older copy that somebody put back. How it fails: with a sentence; a
+ * sidecar that can't be read is none.
  */
 #include <fcntl.h>
 #include <inttypes.h>

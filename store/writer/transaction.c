@@ -1,5 +1,6 @@
 /*
- * transaction: what a commit does to the file, step by step; the SQL is in stmt.c.
+ * transaction: what a commit does to the file, step by step; the SQL is in
+ * stmt.c.
  *
  * Runs on the work queue, one commit at a time, on a connection nobody else
  * uses.  One transaction holds tags, acks, what the acks let go, dead letters,
