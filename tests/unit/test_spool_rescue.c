@@ -806,8 +806,7 @@ static void books_that_contradict_themselves_are_damage(void **state)
 {
         static const char *const lies[] = {
                 "INSERT INTO dropped VALUES ('samples', 2000, 1500, 3, 'full', 0)",
-                "INSERT INTO dropped VALUES ('samples', 2000, 2500, 501, 'full', 0), ('samples', 2400, 2600, 201, "
-                "'full', 0)",
+                "INSERT INTO dropped VALUES ('samples', 2000, 2500, 501, '', 0), ('samples', 2400, 2600, 201, '', 0)",
                 "INSERT INTO dropped VALUES ('samples', 2, 3, 9999999, 'full', 0)",
                 "INSERT INTO dropped VALUES ('samples', -5, 3, 9, 'full', 0)",
                 "INSERT INTO dropped VALUES ('events', 9223372036854775807, 1, -9, 'full', 0)",
