@@ -177,6 +177,7 @@ static void on_each_second(struct rt_timer *t)
         watch_clock(a, adjtimex(&clock) == TIME_ERROR);
         status_each_second(a);
         spare_flash(a);
+        spool_watch(a->spool);
         if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)
                 tell_dropped(a);
 }

@@ -12,6 +12,7 @@
 /* ---- the loop side ---- */
 
 enum reader_stmt { READER_EVENTS, READER_SAMPLES, READER_SPANS, READER_BEGIN, READER_END, N_READER_STMTS };
+struct spool_watch;
 enum commit_state { COMMIT_IDLE, COMMIT_RUNNING, COMMIT_BACKOFF };
 
 struct spool {
@@ -48,6 +49,7 @@ struct spool {
         uint64_t rows_since_save, bytes_since_save;
         int64_t save_due_us;
 
+        struct spool_watch *watch;
         struct rt_work work;
         pthread_mutex_t db_lock;
         bool run_pending, run_done; /* under db_lock */
@@ -84,6 +86,7 @@ void spool_finish_running(struct spool *s);
 bool spool_commit_here(struct spool *s);
 void spool_note_damage(struct spool *s, int *in_a_row, bool damaged);
 void spool_arm(struct spool *s); /* something was gathered: a commit follows */
+void spool_watch_free(struct spool_watch *w);
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);
 void spool_fetch_parked(struct spool *s); /* no commit is under way */

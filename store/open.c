@@ -32,6 +32,7 @@ static void dispose(struct spool *s, bool clean)
         while (list_take(&s->syncs))
                 ;
         free(s->result.drops.v);
+        spool_watch_free(s->watch);
         free(s->saved_ts);
         free((char *)s->conf.path);
         pthread_mutex_destroy(&s->db_lock);

@@ -139,6 +139,12 @@ struct spool_sync {
 void spool_sync(struct spool *s, struct spool_sync *q);
 void spool_sync_cancel(struct spool_sync *q);
 
+/*
+ * To be called about once a second: looks off the loop whether the open file is
+ * still the one at its path; on_fault tells when it is not.
+ */
+void spool_watch(struct spool *s);
+
 /* From the next commit on; to spare flash. */
 void spool_set_commit_interval(struct spool *s, int64_t us);
 

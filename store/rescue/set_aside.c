@@ -168,6 +168,20 @@ bool spool_rescue_can_read(const char *path)
         return can;
 }
 
+/*
+ * Of a database that was moved away its WAL is left; while the database is not
+ * aside, the move is not done.
+ */
+static int make_if_none(const char *path, struct err *e)
+{
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+
+        if (fd < 0)
+                return err_errno(e, "spool %s: damaged, and cannot be made", path);
+        close(fd);
+        return 0;
+}
+
 int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e)
 {
         memset(r, 0, sizeof(*r));
@@ -181,7 +195,7 @@ int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us
                 choose_aside(path, wall_us, r->aside, sizeof(r->aside));
         if (write_marker(path, r->aside, ++r->tries) < 0)
                 return err_errno(e, "spool %s: damaged, and its directory cannot be written", path);
-        if (!exists(r->aside, "") && move_files(path, r->aside, e) < 0)
+        if (!exists(r->aside, "") && (make_if_none(path, e) < 0 || move_files(path, r->aside, e) < 0))
                 return -1;
         log_error("spool", "%s is damaged; it is now %s, and what can be read of it is carried over", path, r->aside);
         return 0;

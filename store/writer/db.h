@@ -74,6 +74,15 @@ struct spool_mark {
         uint64_t epoch, last[SPOOL_LANES], acked[SPOOL_LANES];
 };
 
+/* Which file it is, see place.c. */
+enum { SPOOL_PLACES = 2 };
+struct spool_place {
+        struct {
+                uint64_t dev, ino; /* 0: not known yet */
+        } at[SPOOL_PLACES];
+        bool lost;
+};
+
 struct spool_db {
         sqlite3 *conn;
         sqlite3_stmt *stmt[N_STMTS];
@@ -90,7 +99,8 @@ struct spool_db {
         int wal_frames;
         bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
         uint64_t max_pages_set;
-        struct spool_mark mark;  /* as it is beside the file */
+        struct spool_mark mark; /* as it is beside the file */
+        struct spool_place place;
         struct spool_thin *thin; /* NULL: when_full is something else */
 
         /* Follows the transaction: put back when it is rolled back. */
@@ -186,12 +196,21 @@ int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e);
  * What it must have (mark.c). Reading: false, and zeroes, when there is none,
  * or none of that epoch.
  */
+void spool_mark_renew(struct spool_db *db);
 void spool_mark_note(struct spool_db *db, const struct spool_mark *m);
 bool spool_mark_read(const struct spool_db *db, struct spool_mark *m);
 bool spool_mark_of(const struct spool_db *db, uint64_t epoch, struct spool_mark *m);
 void spool_mark_begin(struct spool_db *db,
                       const struct lane_account lanes[SPOOL_LANES]); /* it says what the file has */
 int spool_mark_check(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES], struct err *e);
+
+/*
+ * Whether the open file is the one at its path (place.c). _check: before a
+ * commit; false, with a sentence.
+ */
+void spool_place_note(struct spool_db *db);
+bool spool_place_is_ours(const struct spool_place *p, const char *path); /* any thread */
+bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], char *why, size_t cap);
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);

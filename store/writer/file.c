@@ -267,15 +267,15 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
 }
 
 /*
- * A database cut to nothing beside a WAL that is not: SQLite would throw the
- * WAL away.
+ * A database cut to nothing, or moved away, beside a WAL that is not: SQLite
+ * would throw the WAL away.
  */
 static bool lost_its_head(const struct spool_db *db)
 {
         char wal[4200];
         struct stat st;
 
-        if (stat(db->path, &st) != 0 || st.st_size > 0)
+        if (stat(db->path, &st) == 0 ? st.st_size > 0 : !spool_rescue_is_ours(db->path))
                 return false;
         snprintf(wal, sizeof(wal), "%s-wal", db->path);
         return stat(wal, &st) == 0 && st.st_size > 0;

@@ -243,5 +243,6 @@ int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account la
         if (load_sizes(db, &lanes[SPOOL_EVENTS], e) < 0 || load_tags(db, tags, e) < 0 || load_times(db, tags, e) < 0)
                 return -1;
         spool_mark_begin(db, lanes);
+        spool_place_note(db);
         return 0;
 }

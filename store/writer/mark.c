@@ -42,6 +42,16 @@ void spool_mark_note(struct spool_db *db, const struct spool_mark *m)
                 db->mark = *m;
 }
 
+/* Into another lock file. */
+void spool_mark_renew(struct spool_db *db)
+{
+        struct spool_mark m = db->mark;
+
+        memset(&db->mark, 0, sizeof(db->mark));
+        if (m.epoch)
+                spool_mark_note(db, &m);
+}
+
 /*
  * The line, in two halves that are the same.  Up to 0.1.0 a half was the epoch
  * and the last reading alone.

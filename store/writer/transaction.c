@@ -200,6 +200,8 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
         res->ok = res->damaged = false;
         res->n_rows = 0;
         res->fault[0] = '\0';
+        if (!spool_place_check(db, b->acked, res->fault, sizeof(res->fault)))
+                return;
         set_max_pages(db);
         db->rc = SQLITE_OK;
         spool_disk_measure(db);
@@ -211,8 +213,11 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                 if (!done && (db->rc & 0xff) != SQLITE_FULL)
                         break;
         }
-        if (done)
+        if (done) {
                 note_mark(db, b, res->rows_left);
+                if (!db->place.at[SPOOL_PLACES - 1].ino)
+                        spool_place_note(db);
+        }
         if (wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes))
                 checkpoint(db);
         if (!done)

@@ -13,13 +13,16 @@ from test_pause import fill, numbers
 
 
 @pytest.fixture
-def disk(tmp_path):
-    """8 MB of their own; mounted with `options` by the test when it wants others."""
+def disk(room, tmp_path):
+    """8 MB of their own; mounted with `options` by the test when it wants others. Agents end before it goes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
     try:
         yield folder
+        for agent in room.agents:
+            if agent.process.alive():
+                agent.stop()
     finally:
         subprocess.run(["umount", "-l", folder], check=False)
 

@@ -580,6 +580,62 @@ static void whatever_lies_there_is_told(void **state)
         }
 }
 
+static void on_never(struct spool_sync *q)
+{
+        fail_msg("it is not on disk");
+}
+
+/* While it is open: told by a commit and without one, nothing is durable any more, and it goes on when it is back. */
+static void a_file_that_is_taken_away_is_told(void **state)
+{
+        struct fixture *h = *state;
+        struct spool_sync never = {.on_durable = on_never};
+        struct reading r = {.ts_us = h->sim.now.wall_us, .type = READING_I64};
+        char away[TEMP_PATH_MAX];
+
+        assert_true(fixture_try_open(h));
+        assert_int_equal(tags_intern(h->tags, "press-1", "t", "", "", "sim", &r.tag), 0);
+        assert_int_equal(spool_append(h->spool, &r), 0);
+        fixture_run_for(h, 3000000);
+        filled_epoch = fixture_counts(h).epoch;
+        list_init(&never.node);
+        temp_dir_beside(h->path, ".away", away);
+        for (int idle = 0; idle < 2; idle++) {
+                assert_int_equal(rename(h->path, away), 0);
+                if (idle) {
+                        spool_watch(h->spool);
+                } else {
+                        assert_int_equal(spool_append(h->spool, &r), 0);
+                        spool_sync(h->spool, &never);
+                }
+                fixture_run_for(h, 1500000);
+                assert_true(fixture_counts(h).failing);
+                assert_non_null(strstr(fixture_counts(h).fault, "is not the open file any more"));
+                assert_int_equal(fixture_counts(h).accepted, 1 + idle);
+                spool_sync_cancel(&never);
+                assert_int_equal(rename(away, h->path), 0);
+                fixture_run_for(h, 60000000);
+                assert_false(fixture_counts(h).failing);
+                assert_int_equal(fixture_counts(h).accepted, 2);
+        }
+        for (int k = 0; k < 3; k++)
+                spool_watch(h->spool);
+        fixture_run_for(h, 3000000);
+        assert_false(fixture_counts(h).failing);
+        unlink(h->path);
+        unlink(beside(h, "-wal"));
+        unlink(beside(h, ".epoch"));
+        unlink(beside(h, ".lock"));
+        spool_watch(h->spool);
+        fixture_run_for(h, 1500000);
+        assert_true(fixture_counts(h).failing);
+        fixture_cut_power(h);
+        assert_true(fixture_try_open(h));
+        check_new_epoch(h);
+        assert_int_equal(fixture_counts(h).dropped, 2);
+        assert_int_equal(db_ask(h->path, "SELECT lost = '1-2' FROM rescue"), 1);
+}
+
 /* Readers make the -shm anew; a file that lost its WAL stands where the last checkpoint left it. */
 static void a_missing_shm_is_nothing(void **state)
 {
@@ -841,6 +897,7 @@ int main(void)
                 T(a_rescue_that_never_ends_is_left),
                 T(what_is_not_ours_is_not_touched),
                 T(whatever_lies_there_is_told),
+                T(a_file_that_is_taken_away_is_told),
                 T(a_missing_shm_is_nothing),
                 T(any_damage_is_survived),
                 T(books_that_contradict_themselves_are_damage),
