@@ -1,6 +1,7 @@
 """What an operator does to a spool: sends again what was refused or delivered, throws away what nobody wants."""
 
 import os
+import sqlite3
 
 from confluent_kafka.admin import AdminClient, ConfigResource
 
@@ -83,6 +84,37 @@ def test_requeue_sends_kept_rows_again_under_their_ids(room):
     assert len(room.events()) == len(events) + 1
     agent.stop()
     agent.tool("spool", "requeue", "1", code=69)
+
+
+def set_rowid(path, table, i, rowid):
+    """Of row `i` in the table's only page, as damage would."""
+    with sqlite3.connect(path) as c:
+        root = c.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    with open(path, "r+b") as f:
+        page = (root - 1) * 4096
+        f.seek(page + 8 + 2 * i)
+        at = page + int.from_bytes(f.read(2), "big")
+        f.seek(at + 1)
+        f.write(bytes([rowid]))
+
+
+def test_a_requeue_of_a_damaged_table_ends(room):
+    agent = room.agent().start()
+    room.publisher().publish((room.topic("p0", "temp"), b"%d" % i, i) for i in range(10))
+    agent.wait_delivered(10)
+    agent.stop()
+    with sqlite3.connect(agent.spool) as c:
+        c.execute("INSERT INTO dead_letter SELECT v, 'samples', v, 0, 0, 0, 0, 1, 0, 0, 'x', 0 FROM (SELECT 1 AS v UNION SELECT 2)")
+        c.execute("INSERT INTO quarantine VALUES (1, 0, 'd', 'o', 'r', 'x'), (2, 0, 'd', 'o', 'r', 'x')")
+    c.close()
+    set_rowid(agent.spool, "dead_letter", 1, 0)
+    set_rowid(agent.spool, "quarantine", 1, 0)
+    agent.start()
+    done = agent.tool("spool", "requeue", "1-10", code=None)
+    assert done.returncode != 0 and "out of order" in done.stdout + done.stderr, (done.stdout, done.stderr)
+    done = agent.tool("spool", "quarantine", code=None)
+    assert done.returncode != 0 and "out of order" in done.stderr, (done.stdout, done.stderr)
+    agent.stop()
 
 
 def limit(room, n_bytes):
