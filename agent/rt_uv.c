@@ -4,35 +4,52 @@
  * Timers: base/rt.c keeps the heap, here is one uv_timer for the earliest.
  * Watches: a uv_poll_t closes asynchronously, so each lives in a struct of ours
  * that outlives its rt_watch until libuv lets go of it; a late event finds no
- * watch and is dropped.  Works: the pool has four threads; at most two `slow`
- * ones (a name server that does not answer) run at once, so that a commit
- * always finds a thread.
+ * watch and is dropped.  Works: those of the disk have the pool's four threads.
+ * A `slow` one (a name server that does not answer, a kernel that does not) has
+ * a thread of its own for as long as it takes, so that it costs nobody else
+ * anything; what it has done comes back over a list and an uv_async.  Many hang
+ * at once only where many names are dead, and a thread that hangs costs its
+ * touched stack.
  *
- * Fails: only by our own bugs (an fd that can't be polled), which abort.
+ * Fails: only by our own bugs (an fd that can't be polled), which abort.  Slow
+ * works over the bound, or when the machine has no thread, wait for another to
+ * end.
  */
 #include "agent/rt_uv.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 #include <uv.h>
 
 #include "agent/base/err.h"
 
-enum { SLOW_AT_ONCE = 2 };
+enum { SLOW_AT_ONCE = 128, SLOW_STACK_BYTES = 1 << 20 };
 
 struct rt_uv {
         struct rt rt; /* first */
         uv_loop_t loop;
         uv_timer_t timer;
-        struct list slow_waiting;
-        unsigned n_slow;
         struct list jobs;
+
+        struct list slow_waiting; /* works without a thread */
+        unsigned n_slow;          /* threads; with `ended` those that the loop has not seen */
+        uv_async_t slow_ended;
+        uv_mutex_t lock;
+        struct list ended; /* under the lock; a thread's last touch of anything here */
+        uv_cond_t one_ended;
         bool stopped, quiet;
 };
 
 struct poll {
         uv_poll_t handle;       /* first */
         struct rt_watch *watch; /* NULL: closing */
+};
+
+struct slow {
+        struct list node;
+        struct rt_uv *uv;
+        struct rt_work *work;
 };
 
 struct job {
@@ -147,28 +164,103 @@ static void on_job_done(uv_work_t *req, int status)
         free(job);
         if (uv->quiet)
                 return;
-        if (w->slow) {
-                struct list *next = list_take(&uv->slow_waiting);
-
-                uv->n_slow--;
-                if (next) {
-                        uv->n_slow++;
-                        start_job(uv, list_entry(next, struct rt_work, node));
-                }
-        }
         w->on_done(w);
+}
+
+/* ---- slow works ---- */
+
+static void *run_slow(void *arg)
+{
+        struct slow *s = arg;
+        struct rt_uv *uv = s->uv;
+
+        s->work->run(s->work);
+        uv_mutex_lock(&uv->lock);
+        list_append(&uv->ended, &s->node);
+        uv_async_send(&uv->slow_ended);
+        uv_cond_signal(&uv->one_ended);
+        uv_mutex_unlock(&uv->lock);
+        return NULL;
+}
+
+/* False: the machine has no thread for it now. */
+static bool start_slow(struct rt_uv *uv, struct rt_work *w)
+{
+        struct slow *s = mem_alloc(sizeof(*s));
+        pthread_attr_t attr;
+        pthread_t thread;
+        int rc;
+
+        s->uv = uv;
+        s->work = w;
+        BUG_ON(pthread_attr_init(&attr) != 0 || pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0 ||
+               pthread_attr_setstacksize(&attr, SLOW_STACK_BYTES) != 0);
+        rc = pthread_create(&thread, &attr, run_slow, s);
+        pthread_attr_destroy(&attr);
+        if (rc != 0) {
+                free(s);
+                return false;
+        }
+        if (uv->n_slow++ == 0)
+                uv_ref((uv_handle_t *)&uv->slow_ended);
+        return true;
+}
+
+static void start_waiting(struct rt_uv *uv)
+{
+        struct list *next;
+
+        while (uv->n_slow < SLOW_AT_ONCE && (next = list_take(&uv->slow_waiting))) {
+                struct rt_work *w = list_entry(next, struct rt_work, node);
+
+                if (start_slow(uv, w))
+                        continue;
+                if (uv->n_slow == 0)
+                        start_job(uv, w); /* nobody would end and wake it */
+                else
+                        list_append(uv->slow_waiting.next, &w->node); /* the first again */
+                return;
+        }
+}
+
+static struct slow *take_ended(struct rt_uv *uv)
+{
+        struct list *node;
+
+        uv_mutex_lock(&uv->lock);
+        node = list_take(&uv->ended);
+        uv_mutex_unlock(&uv->lock);
+        if (node && --uv->n_slow == 0)
+                uv_unref((uv_handle_t *)&uv->slow_ended);
+        return node ? list_entry(node, struct slow, node) : NULL;
+}
+
+static void on_slow_ended(uv_async_t *async)
+{
+        struct rt_uv *uv = async->data;
+        struct slow *s;
+
+        while ((s = take_ended(uv))) {
+                struct rt_work *w = s->work;
+
+                free(s);
+                if (uv->quiet)
+                        continue;
+                start_waiting(uv);
+                w->on_done(w);
+        }
 }
 
 static void uv_ops_work(struct rt *rt, struct rt_work *w)
 {
         struct rt_uv *uv = (struct rt_uv *)rt;
 
-        if (w->slow && uv->n_slow == SLOW_AT_ONCE) {
-                list_append(&uv->slow_waiting, &w->node);
+        if (!w->slow) {
+                start_job(uv, w);
                 return;
         }
-        uv->n_slow += w->slow;
-        start_job(uv, w);
+        list_append(&uv->slow_waiting, &w->node);
+        start_waiting(uv);
 }
 
 static void uv_ops_random(struct rt *rt, void *out, size_t n_bytes)
@@ -187,7 +279,12 @@ struct rt *rt_uv_new(void)
         uv->rt.ops = &uv_ops;
         list_init(&uv->slow_waiting);
         list_init(&uv->jobs);
+        list_init(&uv->ended);
+        BUG_ON(uv_mutex_init(&uv->lock) != 0 || uv_cond_init(&uv->one_ended) != 0);
         BUG_ON(uv_loop_init(&uv->loop) != 0);
+        BUG_ON(uv_async_init(&uv->loop, &uv->slow_ended, on_slow_ended) != 0);
+        uv->slow_ended.data = uv;
+        uv_unref((uv_handle_t *)&uv->slow_ended); /* keeps the loop only while one runs */
         BUG_ON(uv_timer_init(&uv->loop, &uv->timer) != 0);
         uv->timer.data = uv;
         return &uv->rt;
@@ -211,9 +308,13 @@ void rt_uv_stop(struct rt *rt)
 bool rt_uv_quiesce(struct rt *rt)
 {
         struct rt_uv *uv = (struct rt_uv *)rt;
-        bool quiet = true;
+        struct slow *s;
+        bool quiet;
 
         uv->quiet = true;
+        while ((s = take_ended(uv)))
+                free(s);
+        quiet = uv->n_slow == 0;
         for (struct list *n = uv->jobs.next; n != &uv->jobs; n = n->next)
                 quiet &= uv_cancel((uv_req_t *)&list_entry(n, struct job, node)->req) == 0;
         return quiet;
@@ -225,9 +326,24 @@ void rt_uv_free(struct rt *rt)
 
         while (rt->n_timers)
                 rt_timer_cancel(rt, rt->heap[0]);
+        uv_mutex_lock(&uv->lock);
+        while (uv->n_slow > 0) {
+                struct list *node = list_take(&uv->ended);
+
+                if (!node) {
+                        uv_cond_wait(&uv->one_ended, &uv->lock);
+                        continue;
+                }
+                free(list_entry(node, struct slow, node));
+                uv->n_slow--;
+        }
+        uv_mutex_unlock(&uv->lock);
+        uv_close((uv_handle_t *)&uv->slow_ended, NULL);
         uv_close((uv_handle_t *)&uv->timer, NULL);
         uv_run(&uv->loop, UV_RUN_DEFAULT);
         BUG_ON(uv_loop_close(&uv->loop) != 0);
+        uv_mutex_destroy(&uv->lock);
+        uv_cond_destroy(&uv->one_ended);
         rt_fini(rt);
         free(uv);
 }

@@ -42,7 +42,7 @@ struct rt_watch {
 struct rt_work {
         void (*run)(struct rt_work *w);     /* off the loop */
         void (*on_done)(struct rt_work *w); /* on the loop, after run() */
-        bool slow;                          /* names, connects: two at once at most; disk work never waits for them */
+        bool slow;                          /* names, connects, sensors: may hang, and nobody else waits for it */
         struct rt *rt;
         struct list node; /* the runtime's */
 };

@@ -2,11 +2,10 @@
  * gate: files of the kernel are read one at a time, over all items of the
  * agent.
  *
- * Why: a read of the kernel can't be called back.  There are two places for
- * work that may be slow (rt.h), and names are resolved there, too: two sensors
- * that hang would cut the agent off from its broker and from Kafka.  So sensors
- * have one of the two between them, file by file in turns, and wait for each
- * other.
+ * Why: a read of the kernel can't be called back, and a work that hangs keeps a
+ * thread (rt.h).  Sensors that hang by the dozen, each asked again, would use
+ * up those there are.  So sensors have one between them, file by file in turns,
+ * and wait for each other.
  *
  * Loop thread, but for what it runs itself.  Ownership: a job is its item's
  * until the item leaves it; then it frees itself.

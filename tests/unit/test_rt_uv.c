@@ -99,11 +99,94 @@ static void test_a_quiet_end_says_so(void **state)
         rt_uv_free(rt);
 }
 
+/* Names that nobody answers for, and one that is answered: it does not wait for them. */
+enum { HANG = 40 };
+
+struct slow_house {
+        struct rt *rt;
+        struct rt_work hangs[HANG], good;
+        int n_ended;
+};
+
+static void hang(struct rt_work *w)
+{
+        sem_wait(&gate);
+}
+
+static void on_good(struct rt_work *w)
+{
+        rt_uv_stop(w->rt);
+}
+
+static struct slow_house house;
+
+static void on_hung(struct rt_work *w)
+{
+        if (++house.n_ended == HANG)
+                rt_uv_stop(w->rt);
+}
+
+static void start_slow(struct rt_work *w, void (*work)(struct rt_work *w), void (*on_end)(struct rt_work *w))
+{
+        *w = (struct rt_work){.run = work, .on_done = on_end, .slow = true};
+        list_init(&w->node);
+        rt_work_start(house.rt, w);
+}
+
+static void test_slow_works_that_hang_hold_up_nobody(void **state)
+{
+        house.rt = rt_uv_new();
+        house.n_ended = 0;
+        sem_init(&gate, 0, 0);
+        for (int i = 0; i < HANG; i++)
+                start_slow(&house.hangs[i], hang, on_hung);
+        start_slow(&house.good, nothing, on_good);
+        rt_uv_run(house.rt);
+        assert_int_equal(house.n_ended, 0);
+        for (int i = 0; i < HANG; i++)
+                sem_post(&gate);
+        rt_uv_run(house.rt);
+        assert_int_equal(house.n_ended, HANG);
+        assert_true(rt_uv_quiesce(house.rt));
+        rt_uv_free(house.rt);
+}
+
+static void test_slow_works_over_the_bound_have_their_turn(void **state)
+{
+        static struct rt_work many[1000];
+
+        house.rt = rt_uv_new();
+        house.n_ended = HANG - 1000;
+        for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++)
+                start_slow(&many[i], nothing, on_hung);
+        rt_uv_run(house.rt);
+        assert_int_equal(house.n_ended, HANG);
+        assert_true(rt_uv_quiesce(house.rt));
+        rt_uv_free(house.rt);
+}
+
+static void test_an_end_while_slow_works_hang_calls_nobody(void **state)
+{
+        house.rt = rt_uv_new();
+        sem_init(&gate, 0, 0);
+        for (int i = 0; i < HANG; i++)
+                start_slow(&house.hangs[i], hang, on_done);
+        start_slow(&house.good, nothing, on_good);
+        rt_uv_run(house.rt);
+        assert_false(rt_uv_quiesce(house.rt));
+        for (int i = 0; i < HANG; i++)
+                sem_post(&gate);
+        rt_uv_free(house.rt); /* waits for them */
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_end_in_the_middle_of_work_calls_nobody),
                 cmocka_unit_test(test_a_quiet_end_says_so),
+                cmocka_unit_test(test_slow_works_that_hang_hold_up_nobody),
+                cmocka_unit_test(test_slow_works_over_the_bound_have_their_turn),
+                cmocka_unit_test(test_an_end_while_slow_works_hang_calls_nobody),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
