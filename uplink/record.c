@@ -27,6 +27,8 @@ enum {
         AHEAD_MS = 60000,
 };
 
+static const int64_t SET_MS = INT64_C(1577836800000); /* 2020: a clock before that was never set */
+
 /* One tag's pieces, one behind the other in `text`. */
 struct record_tag {
         char *text;
@@ -386,9 +388,11 @@ size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, co
 
 int64_t record_timestamp_ms(int64_t ts_us, int64_t now_us)
 {
-        int64_t ms = ts_us / 1000, most = now_us / 1000 + AHEAD_MS;
+        int64_t ms = ts_us / 1000, now_ms = now_us / 1000;
 
-        if (ms > most)
-                ms = most;
-        return ms > 0 ? ms : 1; /* librdkafka reads 0 as "now" */
+        if (now_ms < SET_MS)
+                return RECORD_NO_TIMESTAMP;
+        if (ms < SET_MS)
+                return now_ms;
+        return ms < now_ms + AHEAD_MS ? ms : now_ms + AHEAD_MS;
 }

@@ -134,3 +134,20 @@ def test_kafka_comes_back_after_the_clock_was_set_back(room, own_kafka):
     own_kafka.start()
     agent.wait_delivered(200, 30)
     records.check_gapless(room.samples())
+
+
+def test_a_boot_in_1970_leaves_no_record_that_kafka_deletes_for_its_age(room):
+    """Kafka's retention goes by the record's time: none at all while the clock is not set, and that of sending for what came before."""
+    agent = room.agent()
+    agent.env = preload("set_back.so", SET_BACK=str(room.folder / "set-right"), AHEAD_S=str(600 - int(time.time())))
+    agent.start()
+    publisher = room.publisher()
+    publisher.publish((room.topic("press-1", "temp"), b"%d.5" % i, i) for i in range(10))
+    agent.wait_delivered(10)
+    assert {r.ts_ms for r in room.samples()} == {-1}, "without a time"
+    assert all(r.data["ts"].startswith("1970-01-01") for r in room.samples())
+    (room.folder / "set-right").touch()
+    publisher.publish((room.topic("press-1", "temp"), b"%d.5" % i, i) for i in range(10, 20))
+    agent.wait_delivered(20)
+    late = [r for r in room.samples() if r.data["value"] > 10]
+    assert len(late) == 10 and all(r.ts_ms > 1577836800000 for r in late)

@@ -297,8 +297,12 @@ static void test_key_and_timestamp(void **state)
         assert_int_equal(record_timestamp_ms(T, T), T / 1000);
         assert_int_equal(record_timestamp_ms(T + 59999000, T), T / 1000 + 59999);
         assert_int_equal(record_timestamp_ms(T + 3600000000, T), T / 1000 + 60000);
-        assert_int_equal(record_timestamp_ms(0, T), 1);
-        assert_int_equal(record_timestamp_ms(-5000000, T), 1);
+        assert_int_equal(record_timestamp_ms(0, T), T / 1000); /* of a clock that was not set then */
+        assert_int_equal(record_timestamp_ms(-5000000, T), T / 1000);
+        assert_int_equal(record_timestamp_ms(1577836799999999, T), T / 1000);
+        assert_int_equal(record_timestamp_ms(1577836800000000, T), 1577836800000);
+        assert_int_equal(record_timestamp_ms(600000000, 600000000), RECORD_NO_TIMESTAMP); /* and is not set now */
+        assert_int_equal(record_timestamp_ms(T, 600000000), RECORD_NO_TIMESTAMP);
 }
 
 int main(void)

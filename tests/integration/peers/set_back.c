@@ -1,7 +1,7 @@
 /*
- * set_back: LD_PRELOAD for a wall clock that is an hour ahead until the file named in SET_BACK is there: then it is set
- * right, which is an hour back. The monotonic one does not move, and what the kernel counts on the wall clock itself
- * waits for the hour, as it does after a real step. For the tests.
+ * set_back: LD_PRELOAD for a wall clock that is an hour ahead (or AHEAD_S seconds) until the file named in SET_BACK is
+ * there: then it is set right, which is an hour back. The monotonic one does not move, and what the kernel counts on
+ * the wall clock itself waits for the hour, as it does after a real step. For the tests.
  */
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -11,9 +11,9 @@
 
 static time_t ahead(void)
 {
-        const char *file = getenv("SET_BACK");
+        const char *file = getenv("SET_BACK"), *by = getenv("AHEAD_S");
 
-        return file && access(file, F_OK) == 0 ? 0 : 3600;
+        return file && access(file, F_OK) == 0 ? 0 : by ? (time_t)atoll(by) : 3600;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *t)
