@@ -57,10 +57,10 @@ size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, co
 const char *record_key(struct record_encoder *enc, const struct tag *tag_or_null, uint32_t index, size_t *len);
 
 /*
- * The record's own time for Kafka, by which it deletes: never more than a minute
- * ahead of the gateway's clock (brokers refuse that), and never of a clock that
- * was not set: such a reading has the time of sending, or while that is not
- * known either, none, and Kafka keeps it by the age of its file.
+ * The record's own time for Kafka, by which it deletes: never more than a
+ * minute ahead of the gateway's clock (brokers refuse that), and never of a
+ * clock that was not set: such a reading has the time of sending, or while that
+ * is not known either, none, and Kafka keeps it by the age of its file.
  */
 enum { RECORD_NO_TIMESTAMP = -1 };
 int64_t record_timestamp_ms(int64_t ts_us, int64_t now_us);

@@ -1,8 +1,8 @@
 /*
  * inbound: what a broker sends, made safe for the library behind it.
  *
- * Bytes in, in pieces of any size; whole sound packets out, as they came.
- * Pure: no I/O, nothing of libmosquitto.  One thread.
+ * Bytes in, in pieces of any size; whole sound packets out, as they came. Pure:
+ * no I/O, nothing of libmosquitto.  One thread.
  *
  * A message that is longer than may be, or whose topic none may have, comes out
  * as one that is set aside: the same packet id and flags, the topic with what
