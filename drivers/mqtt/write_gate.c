@@ -146,7 +146,7 @@ const void *mqtt_write_gate_held(const struct mqtt_write_gate *g, uint64_t posit
         uint64_t first = g->end - (g->to - g->from);
 
         *n = first < position ? position - first : 0;
-        return g->held + g->from;
+        return *n ? g->held + g->from : NULL;
 }
 
 void mqtt_write_gate_sent(struct mqtt_write_gate *g, size_t n)
