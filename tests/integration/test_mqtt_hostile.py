@@ -136,6 +136,83 @@ def test_a_broker_that_takes_small_packets_only(room, most):
         rogue.stop()
 
 
+class Narrow(threading.Thread):
+    """A broker that takes packets of so many bytes, from any number of clients; to the first filter it sends a value that is an alarm."""
+
+    def __init__(self, most, topic):
+        super().__init__(daemon=True)
+        self.connack = packet(0x20, b"\x00\x00" + props(b"\x27" + struct.pack(">I", most)))
+        self.topic, self.over, self.alarms = topic, False, []
+        self.broker = Broker()
+        self.broker.door.settimeout(0.2)
+        self.start()
+
+    def run(self):
+        while not self.over:
+            try:
+                client, _ = self.broker.door.accept()
+            except OSError:
+                continue
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        rest = b""
+        while part := client.recv(65536):
+            rest += part
+            while len(rest) > 1:
+                size, at, shift = 0, 1, 0
+                while at < len(rest) and rest[at] & 128:
+                    size, at, shift = size | (rest[at] & 127) << shift, at + 1, shift + 7
+                size, at = size | rest[at] << shift, at + 1
+                if len(rest) < at + size:
+                    break
+                self.answer(client, rest[0] >> 4, rest[at:at + size], at + size)
+                rest = rest[at + size:]
+
+    def answer(self, client, kind, body, length):
+        if kind == 1:
+            client.sendall(self.connack)
+        elif kind == 3:
+            self.alarms.append(length)
+            topic_len = int.from_bytes(body[:2], "big")
+            client.sendall(b"\x40\x02" + body[2 + topic_len:4 + topic_len])
+        elif kind == 8:
+            filters = body.count(self.topic.split("/")[0].encode())
+            client.sendall(packet(0x90, body[:2] + b"\x00" + b"\x01" * filters))
+            if filters == 2:  # the driver's
+                client.sendall(Broker.message(1, self.topic, b"99"))
+        elif kind == 12:
+            client.sendall(b"\xd0\x00")
+
+    def stop(self):
+        self.over = True
+        self.join(10)
+        self.broker.door.close()
+
+
+def test_an_alarm_of_the_length_that_the_broker_takes(room):
+    """And one byte more and less: libmosquitto counts it wrong, and ends the process over it."""
+    rule = [{"name": "hot", "match": "press-*/*", "rule": "limits", "hihi": 95, "severity": 700}]
+    lengths = []
+    for more in (None, -2, -1, 0, 1, 2):
+        most = lengths[0] + more if lengths else 1 << 20
+        broker = Narrow(most, room.topic("press-1", "temp"))
+        try:
+            agent = room.agent({"alarms": rule, "notify": {"mqtt": {"connection": "plant"}}, "mqtt": broker.broker.settings})
+            agent.conf["spool"]["path"] = str(room.folder / f"spool{more}.db")
+            agent.write()
+            agent.spawn()
+            s = agent.wait("the value, and the alarms' connection", lambda s: s["accepted"] >= 1 and s["alarms"]["notify"]["mqtt"]["up"])
+            if not lengths or more >= 0:
+                agent.wait("the alarm to be told", lambda s: broker.alarms)
+            agent.wait("a second more", lambda s: s["uptime_s"] >= 3)
+            assert all(n <= most for n in broker.alarms)
+            lengths = lengths or [max(broker.alarms)]
+            agent.stop()
+        finally:
+            broker.stop()
+
+
 def peak_kib(agent):
     with open(f"/proc/{agent.process.child.pid}/status", encoding="ascii") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
