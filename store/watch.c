@@ -17,7 +17,11 @@ struct spool_watch {
         struct spool_place place;
         char *path;
         bool ours, running;
+        struct spool_watch *next; /* of those left behind */
 };
+
+/* Their threads may use them as long as the program lives. */
+static struct spool_watch *left_behind;
 
 static void run_watch(struct rt_work *w)
 {
@@ -55,8 +59,13 @@ void spool_watch(struct spool *s)
 
 void spool_watch_free(struct spool_watch *w)
 {
-        if (!w || w->running) /* its thread may still use it; the program ends */
+        if (!w)
                 return;
+        if (w->running) {
+                w->next = left_behind;
+                left_behind = w;
+                return;
+        }
         free(w->path);
         free(w);
 }
