@@ -22,6 +22,8 @@
 #include "agent/base/log.h"
 #include "store/impl.h"
 
+enum { TIE_US = 1000 }; /* no clock of a sensor is better */
+
 static int refuse(struct spool *s, int rc)
 {
         s->wants_room = true;
@@ -44,23 +46,56 @@ bool spool_has_room(struct spool *s, size_t n, size_t text_bytes)
 /* ---- gathering ---- */
 
 /*
- * A tag's times only grow, but for what the source itself calls historical. It
- * lies under the row of its unit.
+ * The clock went back, so that of the units the tag had this one is the last by
+ * time as well: that is how the next start tells.
+ */
+static void lower_other_units(struct spool *s, uint32_t first, int64_t ts_us)
+{
+        for (uint32_t row = first; (row = tags_get(s->tags, row)->next_unit) != 0;) {
+                struct tag *other = tags_get(s->tags, row);
+
+                if (other->last_ts_us >= ts_us)
+                        other->last_ts_us = ts_us - 1;
+        }
+}
+
+/*
+ * A tag's times grow while its clock runs forward: what has the time of the
+ * reading before it comes a microsecond later.  What lies further back was said
+ * by a clock that was set back, or came late; it keeps its time and a mark.  A
+ * reading that the source itself calls historical is out of this.
  */
 static void order_time(struct spool *s, struct reading *r)
 {
         struct tag *tag = tags_get(s->tags, r->tag);
+        int64_t behind_us = tag->last_ts_us - r->ts_us;
+
+        if (r->flags & READING_HISTORICAL)
+                return;
+        if (behind_us < 0) {
+                tag->tied_us = 0;
+        } else if (behind_us <= tag->tied_us || behind_us <= TIE_US) {
+                tag->tied_us = (uint32_t)behind_us + 1;
+                r->ts_us += tag->tied_us;
+                if (tag->tied_us > TIE_US)
+                        r->flags |= READING_TIME_MOVED;
+        } else {
+                tag->tied_us = 0;
+                r->flags |= READING_TIME_BACK;
+                lower_other_units(s, r->tag, r->ts_us);
+        }
+        tag->last_ts_us = r->ts_us;
+}
+
+/* It lies under the row of its tag's unit. */
+static void take_row(struct spool *s, struct reading *r)
+{
+        const struct tag *tag = tags_get(s->tags, r->tag);
 
         BUG_ON(tag->first != r->tag);
+        order_time(s, r);
         r->tag = tag->current;
-
-        if (r->ts_us <= tag->last_ts_us && !(r->flags & READING_HISTORICAL)) {
-                if (tag->last_ts_us + 1 - r->ts_us > 1000)
-                        r->flags |= READING_TIME_MOVED;
-                r->ts_us = tag->last_ts_us + 1;
-        }
-        if (r->ts_us > tag->last_ts_us)
-                tag->last_ts_us = tags_get(s->tags, r->tag)->last_ts_us = r->ts_us;
+        tags_get(s->tags, r->tag)->last_ts_us = tag->last_ts_us;
 }
 
 int spool_append(struct spool *s, const struct reading *r)
@@ -71,7 +106,7 @@ int spool_append(struct spool *s, const struct reading *r)
 
         if (rc)
                 return refuse(s, rc);
-        order_time(s, &mine);
+        take_row(s, &mine);
         spool_batch_put(s->gather, ++s->lanes[SPOOL_SAMPLES].appended, &mine, len);
         if (s->gather->n_rows == s->plan.batch_rows)
                 spool_want_commit(s);

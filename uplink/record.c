@@ -25,6 +25,7 @@ enum {
         SECOND_TEXT = 20, /* 2026-11-23T10:00:00. */
         FIXED_MAX = 640,  /* all keys, numbers and words of a record; its longest combination is tested */
         AHEAD_MS = 60000,
+        APART_US = 1000,
 };
 
 static const int64_t SET_MS = INT64_C(1577836800000); /* 2020: a clock before that was never set */
@@ -275,20 +276,22 @@ static char *put_quality(char *p, unsigned quality)
 /* More than one thing may have happened to a time: "untrusted+moved". */
 static char *put_time_words(char *p, unsigned flags)
 {
+        static const struct {
+                unsigned flag;
+                const char *word;
+        } words[] = {{READING_TIME_UNTRUSTED, "untrusted"},
+                     {READING_TIME_MOVED, "moved"},
+                     {READING_TIME_BACK, "back"},
+                     {READING_TIME_REPAIRED, "repaired"}};
         char *from;
 
         p = from = PUT(p, ",\"time\":\"");
-        if (flags & READING_TIME_UNTRUSTED)
-                p = PUT(p, "untrusted");
-        if (flags & READING_TIME_MOVED) {
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+                if (!(flags & words[i].flag))
+                        continue;
                 if (p != from)
                         *p++ = '+';
-                p = PUT(p, "moved");
-        }
-        if (flags & READING_TIME_REPAIRED) {
-                if (p != from)
-                        *p++ = '+';
-                p = PUT(p, "repaired");
+                p = put(p, words[i].word, strlen(words[i].word));
         }
         *p++ = '"';
         return p;
@@ -298,7 +301,7 @@ static char *put_flags(char *p, unsigned flags)
 {
         if (flags & READING_CLOCK_UNSYNCED)
                 p = PUT(p, ",\"clock\":\"unsynced\"");
-        if (flags & (READING_TIME_UNTRUSTED | READING_TIME_MOVED | READING_TIME_REPAIRED))
+        if (flags & (READING_TIME_UNTRUSTED | READING_TIME_MOVED | READING_TIME_BACK | READING_TIME_REPAIRED))
                 p = put_time_words(p, flags);
         if (flags & READING_HISTORICAL)
                 p = PUT(p, ",\"historical\":true");
@@ -327,6 +330,13 @@ static char *put_tail(const struct record_encoder *enc, char *p, uint64_t seq)
         return p;
 }
 
+/* A tie apart is said by nothing: it is less than any clock is sure of. */
+static bool arrived_apart(const struct reading *r)
+{
+        return r->flags & READING_SOURCE_TIME ||
+               (uint64_t)r->arrival_us - (uint64_t)r->ts_us + APART_US > 2 * (uint64_t)APART_US;
+}
+
 size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, const struct tag *tag,
                             const struct spool_row *row)
 {
@@ -350,7 +360,7 @@ size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, c
         if (r->flags & READING_AGGREGATE)
                 p = put_aggregate(p, &row->a, row->a.has_range && !quality_is_bad(quality));
         p = put(p, g->text + g->mid_len + g->unit_len, g->labels_len);
-        if (r->flags & READING_SOURCE_TIME) {
+        if (arrived_apart(r)) {
                 p = PUT(p, ",\"arrival_us\":");
                 p += text_put_i64(p, r->arrival_us);
         }

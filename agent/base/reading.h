@@ -45,6 +45,7 @@ enum reading_flag {
         READING_TIME_REPAIRED = 32, /* shifted after the clock stepped */
         READING_AGGREGATE = 64,     /* stands for several thinned readings */
         READING_RETAINED = 128,     /* the broker's retained message, not a live one */
+        READING_TIME_BACK = 256,    /* ts_us is before that of the tag's previous reading: a clock was set back */
 };
 
 struct reading {

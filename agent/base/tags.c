@@ -205,18 +205,16 @@ void tags_load(struct tags *t, const struct tag *row)
                 return;
         }
         hang(t, tag, at);
-        tags_seen(t, at, row->last_ts_us);
+        if (t->tag[tag].last_ts_us <= row->last_ts_us)
+                tags_seen(t, at, row->last_ts_us);
 }
 
 void tags_seen(struct tags *t, uint32_t row, int64_t ts_us)
 {
         struct tag *tag = &t->tag[t->tag[row].first];
 
-        if (t->tag[row].last_ts_us < ts_us)
-                t->tag[row].last_ts_us = ts_us;
-        if (tag->last_ts_us > ts_us)
-                return;
-        tag->last_ts_us = ts_us;
+        t->tag[row].last_ts_us = tag->last_ts_us = ts_us;
+        tag->tied_us = 0;
         tag->current = row;
 }
 

@@ -29,6 +29,7 @@ struct tag {
         const char *labels;   /* further names as JSON members: "line":"l1","cell":"3"; "" when there are none */
         const char *driver;   /* name of the driver that brought it first */
         int64_t last_ts_us;   /* of the last reading appended (of another unit's row: with it) */
+        uint32_t tied_us;     /* of a tag: that much of it was added to keep equal times apart */
         uint32_t first;       /* the tag that this row belongs to: itself, but for rows of other units */
         uint32_t current;     /* of a tag: the row with the unit it has now */
         uint32_t next_unit;   /* the tag's next row, or 0 */
@@ -60,7 +61,7 @@ int tags_find(const struct tags *t, const char *source, const char *name, const 
  */
 void tags_load(struct tags *t, const struct tag *row);
 
-/* A reading of this row had that time. */
+/* The reading that came last is of this row and had that time. */
 void tags_seen(struct tags *t, uint32_t row, int64_t ts_us);
 
 void tags_on_unit(struct tags *t, void (*unit_changed)(void *ctx, uint32_t tag, const char *old_unit), void *ctx);

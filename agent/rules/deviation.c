@@ -157,6 +157,17 @@ static void watch_away(const struct rule_conf *c, struct deviation *m, double d,
         m->n_away = 0;
 }
 
+/* A clock that was set back: what was waited for stays as long as it was. */
+static void go_back(struct deviation *m, int64_t ts_us)
+{
+        int64_t by_us = ts_us - m->last_ts_us;
+
+        if (ts_us < m->begun_ts_us)
+                m->begun_ts_us += by_us;
+        if (ts_us < m->away_ts_us)
+                m->away_ts_us += by_us;
+}
+
 static double median3(double a, double b, double c)
 {
         double low = a < b ? a : b, high = a < b ? b : a;
@@ -224,6 +235,8 @@ struct verdict deviation_judge(const struct rule_conf *c, void *memory, const st
                 begin(m, s);
                 return v;
         }
+        if (s->ts_us < m->last_ts_us)
+                go_back(m, s->ts_us);
         w = weight_of(c, m, s->ts_us);
         w_spread = at_least_first(m, w / spread_memory);
         learn_step(m, s->num, w_spread);

@@ -69,12 +69,15 @@ static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
 
 /*
  * Only what came after the last save of tag times: the rest is in the tag
- * table.
+ * table.  In order, for a clock may have been set back; without what is
+ * historical (16).
  */
 static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
 {
         sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(db->conn, "SELECT tag, ts_us FROM reading WHERE seq > ?1", -1, &st, NULL);
+        int rc = sqlite3_prepare_v2(db->conn,
+                                    "SELECT tag, ts_us FROM reading WHERE seq > ?1 AND NOT flags & 16 ORDER BY seq", -1,
+                                    &st, NULL);
 
         if (rc != SQLITE_OK)
                 return spool_db_fail(db, "cannot read its readings", e);

@@ -23,13 +23,15 @@ static const struct tag odd = {.source = "a\"b",
                                .labels = "\"line\":\"l1\",\"cell\":\"3\""};
 
 /* Encodes in a buffer of exactly the bound, so that a sanitizer sees what goes beyond. */
-static char *encode(const struct tag *tag, const struct spool_row *row, bool event)
+static char *encode(const struct tag *tag, const struct spool_row *from, bool event)
 {
         struct uplink_identity id = {.gateway = "gw-7", .epoch = 3};
+        struct spool_row now = *from, *row = &now; /* it arrives at once */
         struct record_encoder enc;
         size_t bound, len;
         char *buf;
 
+        now.r.arrival_us = now.r.arrival_us ? now.r.arrival_us : now.r.ts_us;
         record_encoder_init(&enc, &id);
         bound = event ? record_event_bound(&enc, tag, row) : record_bound(&enc, tag, row);
         buf = malloc(bound + 1);
@@ -142,6 +144,7 @@ static void test_flags(void **state)
                 {READING_TIME_UNTRUSTED, HEAD ",\"value\":1.5" GOOD ",\"time\":\"untrusted\"" TAIL},
                 {READING_TIME_MOVED, HEAD ",\"value\":1.5" GOOD ",\"time\":\"moved\"" TAIL},
                 {READING_TIME_REPAIRED, HEAD ",\"value\":1.5" GOOD ",\"time\":\"repaired\"" TAIL},
+                {READING_TIME_BACK, HEAD ",\"value\":1.5" GOOD ",\"time\":\"back\"" TAIL},
                 {READING_TIME_UNTRUSTED | READING_TIME_REPAIRED,
                  HEAD ",\"value\":1.5" GOOD ",\"time\":\"untrusted+repaired\"" TAIL},
                 {READING_HISTORICAL, HEAD ",\"value\":1.5" GOOD ",\"historical\":true" TAIL},
@@ -153,7 +156,7 @@ static void test_flags(void **state)
                 struct reading r = f64(1.5);
 
                 r.flags = rows[i].flags;
-                r.arrival_us = INT64_C(1795428000999999);
+                r.arrival_us = r.flags & READING_SOURCE_TIME ? INT64_C(1795428000999999) : 0;
                 assert_sample(&bare, r, rows[i].expected);
         }
 }

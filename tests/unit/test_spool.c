@@ -243,7 +243,7 @@ static void a_large_text_comes_alone(void **state)
         free(big);
 }
 
-static void a_tags_time_only_grows(void **state)
+static void a_tags_time_grows_with_its_clock(void **state)
 {
         struct fixture *h = *state;
         int64_t at = h->sim.now.wall_us;
@@ -252,30 +252,33 @@ static void a_tags_time_only_grows(void **state)
 
         for (int i = 0; i < 3; i++) /* ties */
                 spool_append(h->spool, &r);
-        r.ts_us = at - 5000000; /* moved by more than a tie */
+        r.ts_us = at - 5000000; /* set back by more than a tie */
         spool_append(h->spool, &r);
         r.flags = READING_HISTORICAL;
+        r.ts_us = at - 6000000;
         spool_append(h->spool, &r);
         commit(h);
         fixture_cut_power(h);
         fixture_open(h);
         r.flags = 0;
-        r.ts_us = at;
+        r.ts_us = at - 5000000;
         spool_append(h->spool, &r);
         commit(h);
         spool_fetch_init(&f, SPOOL_SAMPLES, 10, 1000);
         fetch(h, &f, 0);
         assert_int_equal(f.n_rows, 6);
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 3; i++)
                 assert_int_equal(f.rows[i].r.ts_us, at + i);
         assert_int_equal(f.rows[2].r.flags, 0);
-        assert_int_equal(f.rows[3].r.flags, READING_TIME_MOVED);
+        assert_int_equal(f.rows[3].r.ts_us, at - 5000000);
+        assert_int_equal(f.rows[3].r.flags, READING_TIME_BACK);
         assert_int_equal(f.rows[3].r.arrival_us, at);
-        assert_int_equal(f.rows[4].r.ts_us, at - 5000000);
-        assert_int_equal(f.rows[5].r.ts_us, at + 4);
-        fixture_close(h); /* now from the tag table */
+        assert_int_equal(f.rows[4].r.ts_us, at - 6000000);
+        assert_int_equal(f.rows[4].r.flags, READING_HISTORICAL);
+        assert_int_equal(f.rows[5].r.ts_us, at - 4999999); /* over the start, without what is historical */
+        fixture_close(h);                                  /* now from the tag table */
         fixture_open(h);
-        assert_int_equal(tags_get(h->tags, 0)->last_ts_us, at + 4);
+        assert_int_equal(tags_get(h->tags, 0)->last_ts_us, at - 4999999);
         spool_fetch_fini(&f);
 }
 
@@ -950,7 +953,7 @@ int main(void)
                 T(an_append_comes_back),
                 T(every_type_comes_back_as_it_was),
                 T(a_large_text_comes_alone),
-                T(a_tags_time_only_grows),
+                T(a_tags_time_grows_with_its_clock),
                 T(the_interval_commits_and_a_sync_at_once),
                 T(a_full_batch_says_busy_then_room),
                 T(the_watermark_steps_over_what_was_dropped),
