@@ -49,18 +49,18 @@ static void on_spool_committed(void *ctx)
 static void on_spool_pressure(void *ctx, bool high)
 {
         struct agent *a = ctx;
+        bool pauses = high && a->conf->spool.when_full == SPOOL_BLOCK;
 
         a->spool_high = high;
         if (high)
-                log_warn("spool", "over 90 %% of its budget is held; when it is full: %s",
-                         a->conf->spool.when_full == SPOOL_BLOCK         ? "sources are paused"
-                         : a->conf->spool.when_full == SPOOL_DROP_NEWEST ? "new readings are dropped"
-                         : a->conf->spool.when_full == SPOOL_THIN        ? "the oldest become one a minute"
-                                                                         : "the oldest readings are dropped");
+                log_warn("spool", "over 90 %% of what fits is held; %s",
+                         a->conf->spool.when_full == SPOOL_BLOCK         ? "sources are paused until Kafka takes it"
+                         : a->conf->spool.when_full == SPOOL_DROP_NEWEST ? "when it is full, new readings are dropped"
+                         : a->conf->spool.when_full == SPOOL_THIN ? "when it is full, the oldest become one a minute"
+                                                                  : "when it is full, the oldest are dropped");
         pipeline_event(&a->pipeline, "spool_pressure", high ? EVENT_BACKLOG : EVENT_NORMAL, SPOOL_NO_TAG,
-                       "\"state\":\"%s\"", high ? "high" : "normal");
-        if (a->conf->spool.when_full == SPOOL_BLOCK)
-                host_pause(a->host, high);
+                       "\"state\":\"%s\",\"paused\":%s", high ? "high" : "normal", pauses ? "true" : "false");
+        host_pause(a->host, pauses);
 }
 
 static void on_spool_fault(void *ctx, const char *what)

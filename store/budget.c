@@ -2,16 +2,29 @@
  * budget: how much is there, how much fits, and who is told of it; on the loop.
  *
  * Room is counted in bytes of the file's budget: what its pages take, what is
- * gathered and what is being written.  Sources that wait (block) are stopped at
- * nine tenths and go on at three quarters, held bytes press at the same marks.
+ * gathered and what is being written.  Of the budget so much is usable as fits
+ * before when_full acts; with block that is nine tenths, the rest is for what is
+ * on its way.  Held bytes press from nine tenths of the usable ones until three
+ * quarters: people are told, and sources that wait are paused, before anything
+ * is refused.
  */
 #include <stdio.h>
 
 #include "store/impl.h"
 
-uint64_t spool_budget_bytes(const struct spool *s)
+static uint64_t usable(const struct spool_plan *plan, int when_full)
 {
-        return s->plan.db_pages * PAGE_BYTES - s->plan.event_bytes;
+        uint64_t budget = plan->db_pages * PAGE_BYTES - plan->event_bytes;
+
+        return when_full == SPOOL_BLOCK ? budget / 10 * 9 : budget;
+}
+
+uint64_t spool_usable_bytes(const struct spool_conf *conf)
+{
+        struct spool_plan plan;
+
+        spool_plan(&plan, conf);
+        return usable(&plan, conf->when_full);
 }
 
 /*
@@ -31,7 +44,7 @@ int spool_room_for(const struct spool *s, size_t n, size_t text_bytes)
         const struct spool_batch *b = s->gather;
 
         if (s->conf.when_full == SPOOL_BLOCK &&
-            (s->full || wanted_bytes(s) + n * ROW_BYTES + 2 * text_bytes > spool_budget_bytes(s) / 10 * 9))
+            (s->full || wanted_bytes(s) + n * ROW_BYTES + 2 * text_bytes > usable(&s->plan, SPOOL_BLOCK)))
                 return SPOOL_E_FULL;
         if (s->plan.batch_rows - b->n_rows < n || s->plan.batch_text - b->text_used < text_bytes)
                 return SPOOL_E_BUSY;
@@ -40,7 +53,7 @@ int spool_room_for(const struct spool *s, size_t n, size_t text_bytes)
 
 void spool_tell_room(struct spool *s)
 {
-        if (s->full && wanted_bytes(s) < spool_budget_bytes(s) / 4 * 3)
+        if (s->full && wanted_bytes(s) < usable(&s->plan, s->conf.when_full) / 4 * 3)
                 s->full = false;
         if (!s->wants_room || spool_room_for(s, 1, 0))
                 return;
@@ -62,9 +75,10 @@ static uint64_t held_bytes(const struct spool *s)
 
 void spool_tell_pressure(struct spool *s)
 {
-        uint64_t held = held_bytes(s), budget = spool_budget_bytes(s);
+        uint64_t held = held_bytes(s), most = usable(&s->plan, s->conf.when_full);
+        bool full = s->full && s->conf.when_full == SPOOL_BLOCK;
 
-        if (s->high ? held >= budget / 4 * 3 : held <= budget / 10 * 9)
+        if (s->high ? full || held >= most / 4 * 3 : !full && held <= most / 10 * 9)
                 return;
         s->high = !s->high;
         if (s->up.on_pressure)
@@ -91,6 +105,7 @@ void spool_counts(const struct spool *s, struct spool_counts *out)
                 .epoch = s->db.epoch,
                 .spool_bytes = s->file_bytes,
                 .held_bytes = held_bytes(s),
+                .usable_bytes = usable(&s->plan, s->conf.when_full),
                 .oldest_held_ts_us = s->oldest_held_ts_us,
                 .commits = s->commits,
                 .rows_committed = s->rows_committed,

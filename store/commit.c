@@ -359,6 +359,7 @@ static void on_kick(struct rt_timer *t)
         struct spool *s = list_entry(t, struct spool, kick);
 
         tell_durable(s);
+        spool_tell_pressure(s);
         spool_tell_room(s);
 }
 

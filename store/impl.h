@@ -68,7 +68,6 @@ struct spool {
         sqlite3_stmt *reader_stmt[N_READER_STMTS], *reader_aggregate;
 };
 
-uint64_t spool_budget_bytes(const struct spool *s);
 int spool_room_for(const struct spool *s, size_t n, size_t text_bytes); /* 0 or SPOOL_E_* */
 void spool_tell_room(struct spool *s);
 void spool_tell_pressure(struct spool *s);

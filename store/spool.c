@@ -27,8 +27,10 @@ enum { TIE_US = 1000 }; /* no clock of a sensor is better */
 static int refuse(struct spool *s, int rc)
 {
         s->wants_room = true;
-        if (rc == SPOOL_E_FULL)
+        if (rc == SPOOL_E_FULL && !s->full) {
                 s->full = true;
+                rt_timer_set(s->rt, &s->kick, 0); /* the pressure is told, should it not be yet */
+        }
         spool_want_commit(s);
         return rc;
 }

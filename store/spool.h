@@ -52,6 +52,9 @@ extern const struct schema spool_schema;
 /* The longest text a reading can have: a longer one is refused, memory_full. */
 uint64_t spool_text_most(const struct spool_conf *conf);
 
+/* What held rows may take before when_full acts; less than max_size. */
+uint64_t spool_usable_bytes(const struct spool_conf *conf);
+
 enum {
         SPOOL_E_BUSY = 1, /* append: the batch being gathered is full; wait for on_room */
         SPOOL_E_FULL = 2, /* append: when_full is block and the disk budget is used up; wait for on_room */
@@ -61,7 +64,7 @@ enum {
 struct spool_upcalls {
         void (*on_room)(void *ctx);                    /* appends are taken again after SPOOL_E_BUSY or SPOOL_E_FULL */
         void (*on_committed)(void *ctx);               /* new rows can be fetched, or counters moved */
-        void (*on_pressure)(void *ctx, bool high);     /* held bytes passed 90 % / fell under 75 % of the budget */
+        void (*on_pressure)(void *ctx, bool high);     /* held bytes passed 90 % / fell under 75 % of the usable */
         void (*on_fault)(void *ctx, const char *what); /* the disk fails (what), or works again (NULL) */
         void (*on_dropped)(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason);
         void *ctx;
@@ -367,6 +370,7 @@ struct spool_counts {
         uint64_t acked_seq[SPOOL_LANES], last_seq[SPOOL_LANES]; /* last durable */
         uint64_t epoch;
         uint64_t spool_bytes, held_bytes;    /* file sizes; estimate of the held rows' part */
+        uint64_t usable_bytes;               /* what held rows may take before when_full acts */
         int64_t oldest_held_ts_us;           /* arrival of the oldest held reading; 0: none held */
         uint64_t commits, rows_committed;    /* since start */
         uint64_t quarantined, dead_lettered; /* since start */

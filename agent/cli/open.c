@@ -66,6 +66,7 @@ int places_find(const struct cli *c, struct places *p)
         p->spool = mem_strdup(conf->spool.path);
         p->socket = mem_strdup(conf->control_socket);
         p->spool_max_bytes = conf->spool.max_size_bytes;
+        p->spool_usable_bytes = spool_usable_bytes(&conf->spool);
         config_free(conf);
         faults_fini(&faults);
         return CLI_OK;

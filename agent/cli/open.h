@@ -16,6 +16,7 @@
 struct places {
         char *spool, *socket;
         uint64_t spool_max_bytes; /* 0: not known */
+        uint64_t spool_usable_bytes;
 };
 int places_find(const struct cli *c, struct places *p);
 void places_fini(struct places *p);

@@ -25,6 +25,8 @@ static void put_counts(json_t *o, const struct cli *c, const struct places *p, c
         json_object_set_new(o, "spool_bytes", json_integer((json_int_t)n->spool_bytes));
         json_object_set_new(o, "spool_max_bytes",
                             p->spool_max_bytes ? json_integer((json_int_t)p->spool_max_bytes) : json_null());
+        json_object_set_new(o, "spool_usable_bytes",
+                            p->spool_max_bytes ? json_integer((json_int_t)p->spool_usable_bytes) : json_null());
 }
 
 static json_t *from_file(const struct cli *c, const struct places *p, struct err *e)

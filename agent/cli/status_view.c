@@ -103,15 +103,16 @@ static void print_bar(struct out *o, double share)
 
 static void print_spool(struct out *o, const json_t *status)
 {
-        double most = field_number(status, "spool_max_bytes");
-        double share = most > 0 ? field_number(status, "spool_bytes") / most : 0;
+        double most = field_number(status, "spool_usable_bytes");
+        double share = most > 0 ? field_number(status, "held_bytes") / most : 0;
 
         fprintf(o->f, "\n  spool      %s", field_size(status, "spool_bytes").s);
-        if (most > 0) {
+        if (field_number(status, "spool_max_bytes") > 0)
                 fprintf(o->f, " of %s", field_size(status, "spool_max_bytes").s);
+        if (most > 0) {
                 if (o->terminal)
                         print_bar(o, share);
-                fprintf(o->f, "  %.0f %%", share * 100);
+                fprintf(o->f, "  %.0f %% full", share * 100);
         }
         fputc('\n', o->f);
 }

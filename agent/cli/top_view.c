@@ -16,7 +16,7 @@
 #include "agent/cli/out.h"
 #include "agent/cli/status_field.h"
 
-enum { LEFT = 40, BAR = 20, LEVELS = 8 };
+enum { LEFT = 40, BAR = 14, LEVELS = 8 };
 static const double BUSY = 0.9; /* a bus with so much load is one to be looked at */
 
 /* ---- history ---- */
@@ -143,15 +143,15 @@ static int put_counts(struct top_screen *s, int row, const json_t *status, const
 static int put_spool(struct top_screen *s, int row, const json_t *status)
 {
         const json_t *flash = json_object_get(status, "flash");
-        double most = field_number(status, "spool_max_bytes");
-        double share = most > 0 ? field_number(status, "spool_bytes") / most : 0;
+        double most = field_number(status, "spool_usable_bytes");
+        double share = most > 0 ? field_number(status, "held_bytes") / most : 0;
         int full = share < 0 ? 0 : share > 1 ? BAR : (int)(share * BAR + 0.5);
         char bar[BAR + 1] = "";
 
         for (int i = 0; i < BAR; i++)
                 bar[i] = i < full ? '#' : '.';
         return put(s, row, share > 0.9 ? LINE_WARN : LINE_PLAIN,
-                   " spool   %.12s of %.12s [%s] %.0f %%   flash %.12s today", field_size(status, "spool_bytes").s,
+                   " spool   %.12s of %.12s [%s] %.0f %% full   flash %.12s today", field_size(status, "spool_bytes").s,
                    field_size(status, "spool_max_bytes").s, bar, share * 100, field_size(flash, "bytes_today").s);
 }
 

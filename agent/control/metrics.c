@@ -57,6 +57,8 @@ static const struct family families[] = {
         {"millrace_drain_eta_seconds", "gauge", "When nothing will be held at the present rates.", NULL, "drain_eta_s"},
         {"millrace_spool_bytes", "gauge", "Size of the spool's files.", NULL, "spool_bytes"},
         {"millrace_spool_max_bytes", "gauge", "Their hard cap.", NULL, "spool_max_bytes"},
+        {"millrace_spool_usable_bytes", "gauge", "What held readings may take before when_full acts.", NULL,
+         "spool_usable_bytes"},
         {"millrace_events_accepted_total", "counter", "Alarms and events of the agent.", "events", "accepted"},
         {"millrace_events_delivered_total", "counter", "Events Kafka acknowledged.", "events", "delivered"},
         {"millrace_events_dropped_total", "counter", "Events dropped by policy.", "events", "dropped"},

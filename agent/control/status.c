@@ -167,6 +167,7 @@ static void put_counts(json_t *o, const struct agent *a, const struct spool_coun
         json_object_set_new(o, "oldest_held_age_s", json_real(oldest_age_s(c, wall_us)));
         json_object_set_new(o, "spool_bytes", json_integer((json_int_t)c->spool_bytes));
         json_object_set_new(o, "spool_max_bytes", json_integer((json_int_t)a->conf->spool.max_size_bytes));
+        json_object_set_new(o, "spool_usable_bytes", json_integer((json_int_t)c->usable_bytes));
 }
 
 static json_t *lanes_json(const struct uplink_status *up)

@@ -7,6 +7,7 @@ NUMBER = (int, float)
 KEYS = {
     "health": str, "gateway": str, "epoch": int, "uptime_s": NUMBER, "accepted": int, "delivered": int, "held": int,
     "dropped": int, "held_bytes": int, "oldest_held_age_s": NUMBER, "spool_bytes": int, "spool_max_bytes": int,
+    "spool_usable_bytes": int,
     "accept_rate": NUMBER, "deliver_rate": NUMBER, "drain_eta_s": (*NUMBER, type(None)), "alarms": dict, "drivers": list,
     "uplink": dict, "heartbeat": dict, "flash": dict,
 }

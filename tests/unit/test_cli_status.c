@@ -16,7 +16,8 @@ static const char running[] =
         "{\"health\":\"ok\",\"gateway\":\"gw-7\",\"epoch\":3,\"uptime_s\":11520.4,\"accepted\":1234567,\"delivered\":"
         "1230000,"
         "\"held\":4567,\"dropped\":0,\"held_bytes\":365360,\"oldest_held_age_s\":123.0,\"spool_bytes\":536870912,"
-        "\"spool_max_bytes\":1073741824,\"accept_rate\":1000.04,\"deliver_rate\":5000.0,\"drain_eta_s\":240.0,"
+        "\"spool_max_bytes\":1073741824,\"spool_usable_bytes\":730720,\"accept_rate\":1000.04,\"deliver_rate\":5000.0,"
+        "\"drain_eta_s\":240.0,"
         "\"alarms\":{\"active\":2,\"unacked\":1},\"drivers\":[{\"name\":\"plant\",\"kind\":\"mqtt\",\"state\":\"up\","
         "\"readings\":1234567,\"errors\":0,\"paused\":false,\"last_error\":\"\"},{\"name\":\"bus1\",\"kind\":"
         "\"modbus\","
@@ -56,7 +57,7 @@ static void test_terminal(void **state)
               "  held                 4,567  356.8 KiB, the oldest since 2m 3s, drained in 4m 0s\n"
               "  dropped                  0\n"
               "\n"
-              "  spool      512.0 MiB of 1.0 GiB  [############............]  50 %\n"
+              "  spool      512.0 MiB of 1.0 GiB  [############............]  50 % full\n"
               "  rates      in 1000.0/s, out 5000.0/s\n"
               "  uplink     up, 4,096 in flight\n"
               "  alarms     2 active, 1 unacknowledged\n"
@@ -72,7 +73,7 @@ static void test_pipe(void **state)
         char *text = page(running, false);
 
         assert_non_null(strstr(text, "accepted           1234567\n"));
-        assert_non_null(strstr(text, "spool      512.0 MiB of 1.0 GiB  50 %\n"));
+        assert_non_null(strstr(text, "spool      512.0 MiB of 1.0 GiB  50 % full\n"));
         assert_non_null(strstr(text, "\nbus1\tmodbus\tpaused\t12\t3\tunit 4: no reply\n"));
         assert_null(strchr(text, '\033'));
         free(text);

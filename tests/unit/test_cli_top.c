@@ -14,12 +14,13 @@
 
 #include "agent/cli/top_view.h"
 
-#define HEAD                                                                                                        \
-        "{\"health\":\"ok\",\"gateway\":\"gw-7\",\"epoch\":3,\"uptime_s\":11520.4,\"accepted\":1234567,"            \
-        "\"delivered\":1230000,\"held\":4567,\"dropped\":0,\"held_bytes\":365360,\"oldest_held_age_s\":123.0,"      \
-        "\"spool_bytes\":536870912,\"spool_max_bytes\":1073741824,\"accept_rate\":1000.04,\"deliver_rate\":5000.0," \
-        "\"drain_eta_s\":240.0,\"alarms\":{\"active\":2,\"unacked\":1},\"events\":{\"held\":1},\"quarantined\":0,"  \
-        "\"uplink\":{\"state\":\"up\",\"in_flight\":4096,\"paused\":false,\"retried\":0,\"last_error\":\"\"},"      \
+#define HEAD                                                                                                           \
+        "{\"health\":\"ok\",\"gateway\":\"gw-7\",\"epoch\":3,\"uptime_s\":11520.4,\"accepted\":1234567,"               \
+        "\"delivered\":1230000,\"held\":4567,\"dropped\":0,\"held_bytes\":365360,\"oldest_held_age_s\":123.0,"         \
+        "\"spool_bytes\":536870912,\"spool_max_bytes\":1073741824,\"spool_usable_bytes\":730720,\"accept_rate\":1000." \
+        "04,\"deliver_rate\":5000.0,"                                                                                  \
+        "\"drain_eta_s\":240.0,\"alarms\":{\"active\":2,\"unacked\":1},\"events\":{\"held\":1},\"quarantined\":0,"     \
+        "\"uplink\":{\"state\":\"up\",\"in_flight\":4096,\"paused\":false,\"retried\":0,\"last_error\":\"\"},"         \
         "\"flash\":{\"bytes_today\":12582912,\"bytes_per_reading\":85.4},\"clock\":\"synced\","
 static const char running[] = HEAD
         "\"drivers\":[{\"name\":\"plant\",\"kind\":\"mqtt\",\"state\":\"up\",\"readings\":1234567,\"errors\":0,"
@@ -85,7 +86,7 @@ static void test_whole_screen(void **state)
                 " held               4,567   356.8 KiB                   ................    ....",
                 " dropped                0               oldest 2m 3s, drained in 4m 0s",
                 "",
-                " spool   512.0 MiB of 1.0 GiB [##########..........] 50 %   flash 12.0 MiB today",
+                " spool   512.0 MiB of 1.0 GiB [#######.......] 50 % full   flash 12.0 MiB today",
                 " kafka   up, 4,096 in flight, 0 sent again",
                 " alarms  2 active, 1 unacknowledged, 1 events held   quarantine 0",
                 "",
@@ -184,7 +185,7 @@ static void test_a_broken_uplink_says_why(void **state)
 {
         lay_out("{\"uplink\":{\"state\":\"down\",\"in_flight\":0,\"retried\":2,\"paused\":true,\"last_error\":"
                 "\"refused\"},"
-                "\"spool_bytes\":95,\"spool_max_bytes\":100,\"dropped\":5}",
+                "\"held_bytes\":95,\"spool_usable_bytes\":100,\"dropped\":5}",
                 24, 80);
         assert_string_equal(screen.lines[8].text, " kafka   down, paused, 0 in flight, 2 sent again: refused");
         assert_int_equal(screen.lines[8].weight, LINE_WARN);

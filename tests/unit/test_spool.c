@@ -503,6 +503,53 @@ static void full_blocks_until_there_is_room(void **state)
         assert_int_equal(put(h, "press-1", 1), 0);
 }
 
+/* Fills it up to the first refusal; some of it is delivered and kept. */
+static double shown_when_refused(struct fixture *h, uint32_t len, bool deliver)
+{
+        static char text[700];
+        struct spool_counts c;
+        struct reading r;
+        int n = 0;
+
+        fixture_cut_power(h);
+        h->conf.when_full = SPOOL_BLOCK;
+        h->conf.keep_delivered_us = 3600000000;
+        h->conf.max_size_bytes = 4 << 20;
+        h->n_high = 0;
+        unlink(h->path);
+        fixture_open(h);
+        r = reading(h, "press-1", 0);
+        memset(text, 'x', sizeof(text));
+        r.type = len ? READING_TEXT : READING_F64;
+        if (len)
+                r.v.text = text;
+        r.len = len;
+        while (r.ts_us++, spool_append(h->spool, &r) == 0) {
+                assert_true(n < 1000000);
+                if (++n % 100 == 0)
+                        commit(h);
+                if (deliver && n == 2000)
+                        spool_ack(h->spool, SPOOL_SAMPLES, 1000);
+        }
+        assert_int_equal(h->n_high, 1);
+        commit(h);
+        spool_counts(h->spool, &c);
+        assert_int_equal(c.usable_bytes, spool_usable_bytes(&h->conf));
+        return (double)c.held_bytes / (double)c.usable_bytes;
+}
+
+static void pressure_is_told_before_anything_is_refused(void **state)
+{
+        static const uint32_t lens[] = {0, 8, 60, 700};
+
+        for (size_t i = 0; i < 2 * sizeof(lens) / sizeof(*lens); i++) {
+                double shown = shown_when_refused(*state, lens[i / 2], i % 2);
+
+                if (shown < 0.9 || shown > 1)
+                        fail_msg("texts of %u: refused at %.0f %%", lens[i / 2], 100 * shown);
+        }
+}
+
 /* Whatever is left of delivered rows when the last ack is in, it does not keep a blocked source waiting. */
 static void room_comes_back_however_the_acks_come(void **state)
 {
@@ -962,6 +1009,7 @@ int main(void)
                 T(full_drops_the_oldest_but_for_pinned),
                 T(full_drops_the_newest),
                 T(full_blocks_until_there_is_room),
+                T(pressure_is_told_before_anything_is_refused),
                 T(room_comes_back_however_the_acks_come),
                 T(events_have_a_share_of_their_own),
                 T(quarantine_is_bounded),
