@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/timex.h>
 
+#include "agent/again.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
@@ -73,6 +74,11 @@ static void on_spool_fault(void *ctx, const char *what)
         host_disk(a->host, what != NULL);
         pipeline_event(&a->pipeline, "spool_fault", what ? EVENT_FAILURE : EVENT_NORMAL, SPOOL_NO_TAG,
                        "\"state\":\"%s\",\"why\":\"%s\"", what ? "failing" : "normal", words);
+}
+
+static void on_spool_damaged(void *ctx)
+{
+        again_now();
 }
 
 static void tell_dropped(struct agent *a)
@@ -252,6 +258,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                                            .on_pressure = on_spool_pressure,
                                            .on_fault = on_spool_fault,
                                            .on_dropped = on_spool_dropped,
+                                           .on_damaged = on_spool_damaged,
                                            .ctx = a};
         struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .on_again = on_uplink_resent, .ctx = a};
         struct spool_counts counts;

@@ -20,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "agent/again.h"
 #include "agent/agent.h"
 #include "agent/base/fds.h"
 #include "agent/base/log.h"
@@ -267,6 +268,7 @@ int millraced_main(int argc, char **argv)
         int opt;
 
         fds_fill();
+        again_remember(argv);
         /* librdkafka's threads would each get a heap of their own; a board has no memory for that */
         mallopt(M_ARENA_MAX, 2);
         while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {

@@ -165,6 +165,7 @@ static void launch(struct spool *s)
                 spool_db_reconfigure(&s->db, &s->conf);
         s->conf_moved = false;
         s->state = COMMIT_RUNNING;
+        s->n_launched++;
         s->run_pending = true;
         s->run_done = false;
         rt_work_start(s->rt, &s->work);

@@ -214,15 +214,6 @@ static void leave_untold(struct spool_fetch *f)
                 f->n_rows--;
 }
 
-static void on_fetched(struct rt_work *w)
-{
-        struct spool_fetch *f = list_entry(w, struct spool_fetch, work);
-
-        spool_note_damage(f->spool, &f->spool->reader_damaged, f->failed && f->spool->reader_says_damaged);
-        leave_untold(f);
-        f->on_rows(f);
-}
-
 static void park(struct spool *s, struct spool_fetch *f)
 {
         size_t i = 0;
@@ -231,6 +222,43 @@ static void park(struct spool *s, struct spool_fetch *f)
                 i++;
         BUG_ON(i == sizeof(s->parked) / sizeof(*s->parked));
         s->parked[i] = f;
+}
+
+static void start(struct spool *s, struct spool_fetch *f)
+{
+        f->is_alone = s->state != COMMIT_RUNNING;
+        f->n_launched = s->n_launched;
+        rt_work_start(s->rt, &f->work);
+}
+
+/* Behind the commit that is under way. */
+static void ask_again(struct spool *s, struct spool_fetch *f)
+{
+        if (s->state == COMMIT_RUNNING)
+                park(s, f);
+        else
+                start(s, f);
+}
+
+static void on_fetched(struct rt_work *w)
+{
+        struct spool_fetch *f = list_entry(w, struct spool_fetch, work);
+        struct spool *s = f->spool;
+        bool damaged = f->failed && s->reader_says_damaged;
+        enum spool_whole whole;
+
+        leave_untold(f);
+        whole = f->failed ? SPOOL_WHOLE : spool_fetch_is_whole(s, f);
+        if (whole == SPOOL_ASK_AGAIN) {
+                ask_again(s, f);
+                return;
+        }
+        if (whole == SPOOL_NOT_WHOLE) {
+                f->failed = damaged = true;
+                f->n_rows = 0;
+        }
+        spool_note_damage(s, &s->reader_damaged, damaged);
+        f->on_rows(f);
 }
 
 void spool_fetch(struct spool *s, struct spool_fetch *f)
@@ -242,7 +270,7 @@ void spool_fetch(struct spool *s, struct spool_fetch *f)
         if (atomic_load(&s->db.trimming[f->lane]))
                 park(s, f);
         else
-                rt_work_start(s->rt, &f->work);
+                start(s, f);
 }
 
 void spool_fetch_parked(struct spool *s)
@@ -254,7 +282,7 @@ void spool_fetch_parked(struct spool *s)
 
                 s->parked[i] = NULL;
                 if (f)
-                        rt_work_start(s->rt, &f->work);
+                        start(s, f);
         }
 }
 

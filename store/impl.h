@@ -13,6 +13,7 @@
 
 enum reader_stmt { READER_EVENTS, READER_SAMPLES, READER_SPANS, READER_BEGIN, READER_END, N_READER_STMTS };
 struct spool_watch;
+struct spool_recheck;
 enum commit_state { COMMIT_IDLE, COMMIT_RUNNING, COMMIT_BACKOFF };
 
 struct spool {
@@ -41,7 +42,7 @@ struct spool {
         struct rt_timer kick; /* upcalls that must not come from within a call */
         struct backoff backoff;
         struct list syncs;
-        struct spool_fetch *parked[SPOOL_LANES + 1]; /* start when the commit under way has ended */
+        struct spool_fetch *parked[SPOOL_LANES + 2]; /* start when the commit under way has ended */
 
         /* Tag times as they are on disk once the batch that saves them is. */
         int64_t *saved_ts;
@@ -50,6 +51,8 @@ struct spool {
         int64_t save_due_us;
 
         struct spool_watch *watch;
+        struct spool_recheck *recheck;
+        uint64_t n_launched; /* tries of commits */
         struct rt_work work;
         pthread_mutex_t db_lock;
         bool run_pending, run_done; /* under db_lock */
@@ -84,6 +87,13 @@ void spool_go_on(struct spool *s);
 void spool_finish_running(struct spool *s);
 bool spool_commit_here(struct spool *s);
 void spool_note_damage(struct spool *s, int *in_a_row, bool damaged);
+void spool_recheck_begin(struct spool *s); /* after all was loaded */
+void spool_recheck_free(struct spool_recheck *c);
+
+/* Loop; of a fetch that has ended well. */
+enum spool_whole { SPOOL_WHOLE, SPOOL_ASK_AGAIN, SPOOL_NOT_WHOLE };
+enum spool_whole spool_fetch_is_whole(const struct spool *s, struct spool_fetch *f);
+
 void spool_arm(struct spool *s); /* something was gathered: a commit follows */
 void spool_watch_free(struct spool_watch *w);
 int spool_reader_open(struct spool *s, struct err *e);

@@ -33,6 +33,7 @@ static void dispose(struct spool *s, bool clean)
                 ;
         free(s->result.drops.v);
         spool_watch_free(s->watch);
+        spool_recheck_free(s->recheck);
         free(s->saved_ts);
         free((char *)s->conf.path);
         pthread_mutex_destroy(&s->db_lock);
@@ -139,6 +140,8 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
         s->oldest_held_ts_us = s->result.oldest_held_ts_us;
         s->more = s->first_seq && s->first_seq <= s->lanes[SPOOL_SAMPLES].acked;
         spool_go_on(s);
+        if (s->db.was_open && lane_held(&s->lanes[SPOOL_SAMPLES]) + lane_held(&s->lanes[SPOOL_EVENTS]))
+                spool_recheck_begin(s);
         *out = s;
         return 0;
 }

@@ -67,6 +67,7 @@ struct spool_upcalls {
         void (*on_pressure)(void *ctx, bool high);     /* held bytes passed 90 % / fell under 75 % of the usable */
         void (*on_fault)(void *ctx, const char *what); /* the disk fails (what), or works again (NULL) */
         void (*on_dropped)(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_t n, const char *reason);
+        void (*on_damaged)(void *ctx); /* the file must be rescued, which the next open does; does not return */
         void *ctx;
 };
 
@@ -287,6 +288,9 @@ struct spool_fetch {
         size_t text_cap;
         struct spool *spool;
         struct rt_work work;
+        uint64_t n_launched; /* the spool's, from here on */
+        unsigned n_again;
+        bool is_alone;
 };
 void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most_rows, uint32_t most_bytes);
 void spool_fetch_fini(struct spool_fetch *f);

@@ -95,6 +95,7 @@ struct spool_db {
         uint64_t disk_room, wal_room; /* bytes free for growing, and free in the WAL as it is */
         int rc;                       /* first SQLite code that is not fine in this transaction */
         bool fresh;                   /* made by a rescue: its marker is still there */
+        bool was_open;                /* the one before did not end cleanly: there was a -wal */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
         bool wal_done; /* all of it is in the database: it starts over when no reader is in it */

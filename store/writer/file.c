@@ -266,19 +266,27 @@ static int use_old(struct spool_db *db, const char *gateway, int64_t version, st
         return spool_epoch_check(db, e);
 }
 
+/* Whoever ended well has left none. */
+static bool has_wal(const struct spool_db *db)
+{
+        char wal[4200];
+        struct stat st;
+
+        snprintf(wal, sizeof(wal), "%s-wal", db->path);
+        return stat(wal, &st) == 0 && st.st_size > 0;
+}
+
 /*
  * A database cut to nothing, or moved away, beside a WAL that is not: SQLite
  * would throw the WAL away.
  */
 static bool lost_its_head(const struct spool_db *db)
 {
-        char wal[4200];
         struct stat st;
 
         if (stat(db->path, &st) == 0 ? st.st_size > 0 : !spool_rescue_is_ours(db->path))
                 return false;
-        snprintf(wal, sizeof(wal), "%s-wal", db->path);
-        return stat(wal, &st) == 0 && st.st_size > 0;
+        return has_wal(db);
 }
 
 void spool_db_reconfigure(struct spool_db *db, const struct spool_conf *conf)
@@ -312,6 +320,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
         }
         if (look_at_file(db, e) < 0)
                 return -1;
+        db->was_open = has_wal(db);
         if (sqlite3_open_v2(db->path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be opened", e);
         spool_db_be_patient(db, db->conn);

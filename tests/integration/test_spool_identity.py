@@ -193,12 +193,28 @@ def test_noise_in_the_middle_is_noticed_when_it_is_read(room):
         f.write(os.urandom(40000))
     agent.conf["kafka"]["brokers"] = [room.kafka.brokers]
     agent.write()
-    agent.spawn()
-    agent.process.child.wait(30)  # it ends to be rescued by the next start
     agent.start()
-    s = agent.wait("the rest to be delivered", lambda s: s["held"] == 0, 60)
+    s = agent.wait("the rest to be delivered, without a hand", lambda s: s["dropped"] and s["held"] == 0, 90)
     values = {int(r.data["value"]) for r in room.samples()}
     rescue = told(room, "spool_rescue")
     assert len(rescue) == 1 and rescue[0]["lost"] == s["dropped"] > 0 and rescue[0]["lost_seq"], rescue
     assert len(values) == 20000 - s["dropped"]
     records.by_id(room.samples())
+
+
+def test_noise_is_found_after_a_kill_though_nobody_reads(room):
+    agent = room.agent({"spool": {"commit_interval": "200ms"}}, kafka="127.0.0.1:1").start(links=False)
+    publish(room, 20000)
+    agent.wait("all to be held", lambda s: s["held"] == 20000, 60)
+    agent.stop()  # the tags' times are saved: the next start does not look at these rows
+    agent.start(links=False)
+    publish(room, 10)
+    epoch = agent.wait("some more", lambda s: s["held"] == 20010, 60)["epoch"]
+    agent.kill()
+    with open(agent.spool, "r+b") as f:
+        f.seek(os.path.getsize(agent.spool) // 2)
+        f.write(os.urandom(40000))
+    agent.start(links=False)
+    s = agent.wait("a file of its own again", lambda s: s["epoch"] > epoch and s["dropped"], 90)
+    assert s["accepted"] == s["held"] + s["dropped"] and s["held"] > 10000, s
+    assert "beginning anew to rescue it" in agent.log()

@@ -325,6 +325,7 @@ static void finish(void)
         T.sim.work_delay_us = 1000;
         fake_sink_set_away(&T.kafka.sink, false);
         feed.limit = feed.got;
+        run_for(S); /* the power may have been cut just now */
         for (int i = 0; i < 7200 && feed.acked < feed.got; i++)
                 run_for(S);
         all = T.last.accepted;
