@@ -184,6 +184,7 @@ static void on_each_second(struct rt_timer *t)
         status_each_second(a);
         spare_flash(a);
         spool_watch(a->spool);
+        shares_tell(&a->shares, a->tags, &a->pipeline);
         if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)
                 tell_dropped(a);
 }
@@ -208,6 +209,7 @@ static int add_drivers(struct agent *a, struct err *e)
                 if (host_add(a->host, d->ops, d->name, d->conf, e) < 0)
                         return -1;
         }
+        shares_set(a->tags, a->conf);
         return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "agent/host.h"
 #include "agent/pipeline.h"
 #include "agent/reload/plan.h"
+#include "agent/shares.h"
 #include "uplink/uplink.h"
 
 enum { RATE_SECONDS = 10 };
@@ -58,6 +59,7 @@ struct agent {
         struct sink *sink;
         struct uplink *uplink;
         struct requeue *requeue;
+        struct shares shares;
         struct kafka_conf kafka; /* conf->kafka with a window that fits the spool */
         int64_t started_us;      /* monotonic */
 

@@ -68,6 +68,30 @@ struct host *host_new(struct rt *rt, struct pipeline *pipeline, struct spool *sp
         return h;
 }
 
+struct claims {
+        struct driver_names names;
+        const struct driver *d;
+};
+
+static void on_name(struct driver_names *to, const char *source, const char *tag, const void *field)
+{
+        const struct driver *d = ((struct claims *)to)->d;
+
+        tags_claim(d->tags, d->ops->kind, d->name, source);
+}
+
+/*
+ * Before anything comes from the wire: sources of the configuration are its
+ * own.
+ */
+static void claim(const struct driver *d)
+{
+        struct claims c = {{on_name}, d};
+
+        if (d->ops->names)
+                d->ops->names(d->conf, &c.names);
+}
+
 static struct host_slot *make(struct host *h, const struct driver_ops *ops, const char *name, const void *conf,
                               const struct driver *before, struct err *e)
 {
@@ -88,7 +112,9 @@ static struct host_slot *make(struct host *h, const struct driver_ops *ops, cons
                                .before = before,
                                .ack_slowdown = h->ack_slowdown};
         snprintf(s->scope, sizeof(s->scope), "%s %s", ops->kind, name);
+        claim(&s->d);
         if (ops->init(&s->d, e) < 0) {
+                tags_release(h->tags, name);
                 free(s);
                 return NULL;
         }
@@ -180,6 +206,7 @@ void host_remove(struct host *h, const char *name)
         if (s->told_down)
                 pipeline_event(h->pipeline, "link", EVENT_NORMAL, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"removed\"", s->d.name);
+        tags_release(h->tags, name);
         dispose(s);
         memmove(&h->slot[i], &h->slot[i + 1], (--h->n - i) * sizeof(*h->slot));
 }
@@ -191,6 +218,7 @@ int host_replace(struct host *h, const struct driver_ops *ops, const char *name,
 
         if (i == h->n)
                 return host_add(h, ops, name, conf, e);
+        tags_release(h->tags, name);
         s = make(h, ops, name, conf, &h->slot[i]->d, e);
         if (!s) {
                 host_remove(h, name);

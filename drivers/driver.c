@@ -20,7 +20,7 @@ uint32_t driver_tag(struct driver *d, const char *source, const char *name, cons
 {
         uint32_t tag;
 
-        if (tags_intern(d->tags, source, name, unit ? unit : "", "", d->name, &tag) != 0)
+        if (tags_configure(d->tags, source, name, unit ? unit : "", "", d->name, &tag) != 0)
                 return DRIVER_NO_TAG;
         return tag;
 }

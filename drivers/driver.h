@@ -34,9 +34,14 @@
  *   a value
  *   asked for what the       bad/config; driver_error       the configuration is
  *   source does not have                                    another
- *   the table of tags is     driver_tag: DRIVER_NO_TAG;     never: max_tags, and
- *   full                     its readings are counted:      a restart
+ *   no room for a tag        driver_tag: DRIVER_NO_TAG,     tags are forgotten, or
+ *                            only at a million of rows;     the bound is another
+ *                            from the wire: TAGS_E_FULL;
+ *                            its readings are counted:
  *                            n_untagged (driver_tagged)
+ *   a source from the wire   TAGS_E_OWNED: no reading;      the configuration is
+ *   that is another item's   n_untagged, the quarantine     another
+ *                            with tags_why()
  *   the spool has no room    may_wait: DRIVER_E_WAIT, keep  pause(false)
  *                            it and stop reading; else the
  *                            host drops, counts and names
@@ -70,9 +75,25 @@ struct driver_host;
 
 enum driver_state { DRIVER_IDLE, DRIVER_CONNECTING, DRIVER_UP, DRIVER_DOWN, DRIVER_PAUSED, DRIVER_STOPPED };
 
+/*
+ * Who hears which names an item has: once for each source and tag; `tag` NULL:
+ * those of this source come from the wire.  `field` is what in the item says
+ * so.
+ */
+struct driver_names {
+        void (*each)(struct driver_names *to, const char *source, const char *tag, const void *field);
+};
+
 struct driver_ops {
         const char *kind;            /* "mqtt": also the configuration's section */
         const struct schema *schema; /* of one item of that section */
+        /* The names that the item's configuration says; its sources are the item's. Pure. */
+        void (*names)(const void *conf, struct driver_names *to);
+        /*
+         * How many tags it may make of names from the wire: what the item says, else `usual`; 0: it makes none.  NULL:
+         * none of this kind does.
+         */
+        size_t (*share)(const void *conf, size_t usual);
         /* Makes d->priv from d->conf; no I/O. 0 or -1 with a sentence. */
         int (*init)(struct driver *d, struct err *e);
         /* Begins or, after link_down, tries again when the host's backoff says so. */
@@ -103,7 +124,10 @@ struct driver {
         enum driver_state state;
         uint64_t n_readings, n_errors, n_malformed, n_redelivered, n_overruns;
         uint64_t n_thinned; /* of n_readings: left out by the `thin:` section */
-        /* By the driver: values a message did not hold, names that were changed, readings without room for a tag. */
+        /*
+         * By the driver: values a message did not hold, names that were changed, readings whose tag had no room or was
+         * another item's.
+         */
         uint64_t n_absent, n_mapped, n_untagged;
         /* Of a bus, by the driver: how long it was busy; by the host: its share of the last seconds. */
         bool is_bus;
@@ -158,8 +182,10 @@ static inline int driver_emit(struct driver *d, const struct reading *r, size_t 
 enum { DRIVER_NO_TAG = UINT32_MAX };
 
 /*
- * The tag, or DRIVER_NO_TAG when there is no room for it.  From start() on:
- * before it the spool has not loaded those it knows.  A unit of NULL is none.
+ * A tag that the configuration names (ops->names tells it), or DRIVER_NO_TAG
+ * when there is no room for it.  From start() on: before it the spool has not
+ * loaded those it knows.  A unit of NULL is none.  Names from the wire:
+ * tags_intern.
  */
 uint32_t driver_tag(struct driver *d, const char *source, const char *name, const char *unit);
 

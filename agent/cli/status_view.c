@@ -150,6 +150,27 @@ static void print_uplink_faults(struct out *o, const json_t *status)
                 fprintf(o->f, "             heartbeat: %s\n", said(heartbeat, "why", "why_at").s);
 }
 
+/* The table, and items that are near their share. */
+static void print_tags(struct out *o, const json_t *status)
+{
+        const json_t *table = json_object_get(status, "tag_table"), *drivers = json_object_get(status, "drivers");
+
+        if (!field_is_number(table, "max"))
+                return;
+        fprintf(o->f, "  tags       %s known", field_count(table, "known", o->terminal).s);
+        fprintf(o->f, ", %s of %s from the wire\n", field_count(table, "from_wire", o->terminal).s,
+                field_count(table, "max", o->terminal).s);
+        for (size_t i = 0; i < json_array_size(drivers); i++) {
+                const json_t *d = json_array_get(drivers, i);
+
+                if (!field_is_number(d, "max_tags") || field_number(d, "tags") < 0.8 * field_number(d, "max_tags"))
+                        continue;
+                fprintf(o->f, "             %s %s: %s", field_clean(d, "kind").s, field_clean(d, "name").s,
+                        field_count(d, "tags", o->terminal).s);
+                fprintf(o->f, " of %s (max_tags)\n", field_count(d, "max_tags", o->terminal).s);
+        }
+}
+
 static void print_rest(struct out *o, const json_t *status)
 {
         const json_t *uplink = json_object_get(status, "uplink"), *alarms = json_object_get(status, "alarms");
@@ -163,6 +184,7 @@ static void print_rest(struct out *o, const json_t *status)
         print_uplink_faults(o, status);
         fprintf(o->f, "  alarms     %s active, %s unacknowledged\n", field_count(alarms, "active", o->terminal).s,
                 field_count(alarms, "unacked", o->terminal).s);
+        print_tags(o, status);
         fprintf(o->f, "  flash      %s today", field_size(flash, "bytes_today").s);
         if (field_is_number(flash, "bytes_per_reading"))
                 fprintf(o->f, ", %.0f bytes per reading", field_number(flash, "bytes_per_reading"));

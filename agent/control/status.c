@@ -123,6 +123,21 @@ static json_t *time_json(int64_t wall_us)
         return json_string(at);
 }
 
+/*
+ * Tags that it made of names from the wire, and what was refused of these
+ * names.
+ */
+static void put_names(json_t *o, const struct driver *d)
+{
+        const struct tags_item *it = tags_item_of(d->tags, d->name);
+        bool bounded = it && it->most != SIZE_MAX && it->most != 0;
+
+        json_object_set_new(o, "tags", json_integer(it ? (json_int_t)it->n : 0));
+        json_object_set_new(o, "max_tags", bounded ? json_integer((json_int_t)it->most) : json_null());
+        json_object_set_new(o, "names_refused", json_integer(it ? (json_int_t)it->n_full : 0));
+        json_object_set_new(o, "sources_refused", json_integer(it ? (json_int_t)it->n_owned : 0));
+}
+
 static json_t *driver_json(const struct driver *d)
 {
         json_t *o = json_pack("{s:s, s:s, s:s, s:b}", "name", d->name, "kind", d->ops->kind, "state",
@@ -138,6 +153,7 @@ static json_t *driver_json(const struct driver *d)
 
         for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
                 json_object_set_new(o, counts[i].name, json_integer((json_int_t)counts[i].n));
+        put_names(o, d);
         if (d->is_bus) {
                 json_object_set_new(o, "busy_s", json_real((double)d->busy_us / 1e6));
                 json_object_set_new(o, "load", json_real(d->load < 1 ? d->load : 1));
@@ -259,6 +275,12 @@ static json_t *events_json(const struct spool_counts *c)
                          (json_int_t)c->events_dropped);
 }
 
+static json_t *tag_table_json(const struct tags_counts *c)
+{
+        return json_pack("{s:I, s:I, s:I, s:I}", "known", (json_int_t)c->n, "from_wire", (json_int_t)c->n_wire, "max",
+                         (json_int_t)c->most, "forgotten", (json_int_t)c->n_forgotten);
+}
+
 static json_t *head_json(const struct agent *a, const struct spool_counts *c, const char *health)
 {
         json_t *o = json_pack("{s:s, s:s, s:I, s:f, s:s}", "health", health, "gateway", a->conf->gateway, "epoch",
@@ -302,12 +324,14 @@ char *status_json(struct agent *a)
         struct uplink_status up;
         struct rt_time now;
         struct rates rates;
+        struct tags_counts tags;
         json_t *o;
         char *text;
 
         rt_now(a->rt, &now);
         spool_counts(a->spool, &c);
         uplink_status(a->uplink, &up);
+        tags_counts(a->tags, &tags);
         host_look_at_errors(a->host);
         rates = rates_now(a, &c);
         o = head_json(a, &c, health_name(a, &c, &up));
@@ -330,7 +354,8 @@ char *status_json(struct agent *a)
         json_object_set_new(o, "config", config_json(a));
         json_object_set_new(o, "thinned", json_integer((json_int_t)pipeline_thinned(&a->pipeline)));
         json_object_set_new(o, "refused", json_integer((json_int_t)a->pipeline.n_refused));
-        json_object_set_new(o, "tags", json_integer((json_int_t)tags_count(a->tags)));
+        json_object_set_new(o, "tags", json_integer((json_int_t)tags.n));
+        json_object_set_new(o, "tag_table", tag_table_json(&tags));
         json_object_set_new(o, "quarantined", json_integer((json_int_t)c.quarantined));
         json_object_set_new(o, "dead_lettered", json_integer((json_int_t)c.dead_lettered));
         json_object_set_new(o, "clock", json_string(a->pipeline.clock_unsynced ? "unsynced" : "synced"));

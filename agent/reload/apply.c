@@ -8,8 +8,8 @@
  * free.  What did not change is not touched: its connection, its counters and
  * the configuration it was made from stay.
  *
- * Fails: a driver that can't be made (the tag table is full) is missing, as at
- * a start it would have been told; the rest goes on.
+ * Fails: a driver that can't be made is missing, as at a start it would have
+ * been told; the rest goes on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +131,7 @@ int agent_reconfigure(struct agent *a, const struct config *is, const struct rel
         if (kafka)
                 kafka_sink_reconfigure(a->sink, kafka);
         make_drivers(&c, plan);
+        shares_set(a->tags, is);
         return c.rc;
 }
 

@@ -319,3 +319,15 @@ void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_
                 bus->devices = &devices[i];
         }
 }
+
+void modbus_names(const void *conf, struct driver_names *to)
+{
+        const struct modbus_conf *bus = conf;
+
+        for (const struct modbus_device_conf *d = bus->devices; d; d = d->next) {
+                const struct modbus_register_conf *r = d->map->registers.items;
+
+                for (size_t i = 0; i < d->map->registers.n; i++)
+                        to->each(to, d->source, r[i].tag, &d->source);
+        }
+}

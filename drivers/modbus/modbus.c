@@ -493,6 +493,7 @@ static void modbus_fini(struct driver *d)
 const struct driver_ops modbus_ops = {
         .kind = "modbus",
         .schema = &modbus_schema,
+        .names = modbus_names,
         .init = modbus_init,
         .start = modbus_start,
         .pause = modbus_pause,

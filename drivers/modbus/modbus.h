@@ -87,6 +87,8 @@ void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_
                  size_t n_profiles, struct modbus_device_conf *devices, size_t n_devices,
                  void (*fault)(void *ctx, const void *field, const char *sentence), void *ctx);
 
+void modbus_names(const void *conf, struct driver_names *to);
+
 extern const struct schema modbus_schema, modbus_profile_schema, modbus_device_schema;
 extern const struct driver_ops modbus_ops;
 

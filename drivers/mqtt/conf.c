@@ -302,6 +302,9 @@ static const struct schema_key item_keys[] = {
                  "default."},
         {"receive_maximum", SCHEMA_INT, 0, offsetof(struct mqtt_conf, receive_maximum), 1, 65535, .def = "2000",
          .help = "How many messages the broker may send before we acknowledge (MQTT 5)."},
+        {"max_tags", SCHEMA_INT, 0, offsetof(struct mqtt_conf, max_tags), 0, 1000000, .def = "0",
+         .help = "Most tags that names in topics or Sparkplug births may make; messages of further ones go to the "
+                 "quarantine. 0: an equal part of what limits.max_tags has left beside items that say a number."},
         {"subscriptions", SCHEMA_LIST, SCHEMA_REQUIRED, offsetof(struct mqtt_conf, subscriptions), .sub = &sub_schema,
          .help = "The topics to read."},
         {NULL},
@@ -315,3 +318,53 @@ const struct schema mqtt_schema = {
         .has_at = true,
         .check = check_item,
 };
+
+/* ---- names ---- */
+
+static const char *source_of(const struct mqtt_conf *item, const struct mqtt_sub_conf *c)
+{
+        return c->source ? c->source : item->name;
+}
+
+/*
+ * The source is not from the wire; tags may be, or differ by labels that are.
+ */
+static void sub_names(const struct mqtt_conf *item, const struct mqtt_sub_conf *c, const struct mqtt_pattern *p,
+                      struct driver_names *to)
+{
+        const struct mqtt_reading_conf *r = c->readings.items;
+
+        if (p->n_names || c->payload != MQTT_JSON)
+                to->each(to, source_of(item, c), p->n_names ? NULL : c->tag, &c->topic);
+        for (size_t i = 0; i < c->readings.n && !p->n_names; i++)
+                to->each(to, source_of(item, c), r[i].tag, &r[i].tag);
+}
+
+void mqtt_names(const void *conf, struct driver_names *to)
+{
+        const struct mqtt_conf *item = conf;
+        const struct mqtt_sub_conf *c = item->subscriptions.items;
+
+        for (size_t i = 0; i < item->subscriptions.n; i++) {
+                struct mqtt_pattern p;
+                struct err e;
+
+                if (mqtt_pattern_init(&p, c[i].topic, &e) == 0 && p.source_level < 0 &&
+                    c[i].payload != MQTT_SPARKPLUG_B)
+                        sub_names(item, &c[i], &p, to);
+                mqtt_pattern_fini(&p);
+        }
+}
+
+size_t mqtt_share(const void *conf, size_t usual)
+{
+        const struct mqtt_conf *item = conf;
+        const struct mqtt_sub_conf *c = item->subscriptions.items;
+        bool from_wire = false;
+
+        for (size_t i = 0; i < item->subscriptions.n && !from_wire; i++)
+                from_wire = c[i].payload == MQTT_SPARKPLUG_B || strchr(c[i].topic, '{');
+        if (!from_wire)
+                return 0;
+        return item->max_tags ? (size_t)item->max_tags : usual;
+}

@@ -124,37 +124,61 @@ static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
         return r;
 }
 
-/* The tag of one value of this topic; TAGS_E_FULL when the table is. */
+/*
+ * The tag of one value of this topic, or TAGS_E_*. What the topic does not tell
+ * is the configuration's.
+ */
 static int make_tag(struct mqtt_intake *in, struct mqtt_route *route, const char *topic, size_t value)
 {
         const struct mqtt_sub *s = &in->subs[route->sub];
         const struct mqtt_reading_conf *rc = s->conf->readings.items;
         const char *source, *name, *unit;
         struct mqtt_match match;
+        uint32_t tag;
+        int r;
 
         mqtt_pattern_match(&s->pattern, topic, &match);
         source = match.source[0] ? match.source : s->conf->source ? s->conf->source : in->d->name;
         name = s->decoder.kind == MQTT_JSON ? rc[value].tag : s->conf->tag;
         unit = s->decoder.kind == MQTT_JSON ? rc[value].unit : s->conf->unit;
-        return tags_intern(in->d->tags, source, name ? name : match.tag, unit ? unit : "", match.labels, in->d->name,
-                           &route->tags[value]);
+        r = (s->pattern.n_names ? tags_intern : tags_configure)(in->d->tags, source, name ? name : match.tag,
+                                                                unit ? unit : "", match.labels, in->d->name, &tag);
+        route->tags[value] = r ? MQTT_NO_TAG : tag;
+        return r;
+}
+
+/* A tag of before may be forgotten, or its source another item's by now. */
+static bool has_tag(struct mqtt_intake *in, uint32_t tag)
+{
+        return tag != MQTT_NO_TAG && !tags_get(in->d->tags, tag)->forgotten;
+}
+
+static bool may_speak(struct mqtt_intake *in, const struct mqtt_route *route)
+{
+        size_t i = 0;
+
+        while (i < route->n_tags && route->tags[i] == MQTT_NO_TAG)
+                i++;
+        return i == route->n_tags ||
+               tags_may_speak(in->d->tags, tags_get(in->d->tags, route->tags[i])->source, in->d->name);
 }
 
 /*
- * Gives every reading its tag; those the table has no room for are taken out.
+ * Gives every reading its tag; those that get none are taken out: no room, or
+ * none of them is ours to say.
  */
 static void set_tags(struct mqtt_intake *in, struct mqtt_route *route, const struct mqtt_message *m)
 {
         struct mqtt_decoded *out = in->decoded;
-        size_t n = 0;
+        size_t n = 0, n_in = may_speak(in, route) ? out->n : 0;
+        int rc = 0;
 
-        for (size_t i = 0; i < out->n; i++) {
+        for (size_t i = 0; i < n_in && rc != TAGS_E_OWNED; i++) {
                 uint32_t *tag = &route->tags[out->value[i]];
 
-                if (*tag == MQTT_NO_TAG && make_tag(in, route, m->topic, out->value[i]) == TAGS_E_FULL) {
-                        *tag = MQTT_NO_TAG;
+                rc = has_tag(in, *tag) ? 0 : make_tag(in, route, m->topic, out->value[i]);
+                if (rc)
                         continue;
-                }
                 out->r[n] = out->r[i];
                 out->r[n].tag = *tag;
                 out->r[n].mid = m->mid;
@@ -331,5 +355,5 @@ int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
                 return r;
         in->d->n_absent += out->n_absent;
         in->d->n_untagged += n_wanted - out->n;
-        return out->n < n_wanted ? quarantine(in, m, "tag table full") : 0;
+        return out->n < n_wanted ? quarantine(in, m, tags_why(in->d->tags)) : 0;
 }

@@ -104,6 +104,8 @@ static int init(struct driver *d, struct err *e)
 const struct driver_ops mqtt_ops = {
         .kind = "mqtt",
         .schema = &mqtt_schema,
+        .names = mqtt_names,
+        .share = mqtt_share,
         .init = init,
         .start = start,
         .pause = pause,

@@ -36,12 +36,15 @@ struct mqtt_sub_conf {
 struct mqtt_conf {
         struct schema_at at;
         const char *name, *url, *client_id, *username, *password_file, *ca_file, *cert_file, *key_file;
-        int protocol; /* enum mqtt_protocol */
-        int64_t qos, receive_maximum;
+        int protocol;                           /* enum mqtt_protocol */
+        int64_t qos, receive_maximum, max_tags; /* max_tags 0: the usual share */
         int64_t keepalive_us, session_expiry_us, ack_delay_us;
         uint64_t max_payload_bytes;
         struct schema_list subscriptions; /* struct mqtt_sub_conf */
 };
+
+void mqtt_names(const void *conf, struct driver_names *to);
+size_t mqtt_share(const void *conf, size_t usual);
 
 extern const struct schema mqtt_schema;
 extern const struct driver_ops mqtt_ops;

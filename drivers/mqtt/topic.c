@@ -41,6 +41,7 @@ static int name_level(struct mqtt_pattern *p, char *s, size_t len, struct err *e
         if (!text_is_name(s, len - 2))
                 return err_set(e, "{%s}: a name is made of letters, digits, _ - . (1 to 64)", s);
         p->level[i] = (struct mqtt_level){s, MQTT_LEVEL_NAME};
+        p->n_names++;
         if (strcmp(s, "source") == 0)
                 p->source_level = i;
         else if (strcmp(s, "tag") == 0)

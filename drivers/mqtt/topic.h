@@ -34,6 +34,7 @@ struct mqtt_pattern {
         struct mqtt_level level[MQTT_LEVELS_MAX];
         int n_levels;
         int source_level, tag_level; /* -1: the topic does not tell */
+        int n_names;                 /* levels that fill a name; 0: the topic tells none */
 };
 
 /* 0, or -1 with what is wrong with the pattern. */

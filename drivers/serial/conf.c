@@ -427,3 +427,12 @@ const struct schema serial_schema = {
         .has_at = true,
         .check = check_line,
 };
+
+void serial_names(const void *conf, struct driver_names *to)
+{
+        const struct serial_conf *c = conf;
+        const struct serial_reading_conf *r = c->readings.items;
+
+        for (size_t i = 0; i < c->readings.n; i++)
+                to->each(to, c->source, r[i].tag, &r[i].tag);
+}

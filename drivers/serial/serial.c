@@ -316,6 +316,7 @@ static void serial_fini(struct driver *d)
 const struct driver_ops serial_ops = {
         .kind = "serial",
         .schema = &serial_schema,
+        .names = serial_names,
         .init = serial_init,
         .start = serial_start,
         .poll = serial_poll,

@@ -93,6 +93,8 @@ int serial_unescape(uint8_t *out, size_t cap, const char *text, struct err *e);
 /* "AA 55" or "AA55". Likewise. */
 int serial_unhex(uint8_t *out, size_t cap, const char *text, struct err *e);
 
+void serial_names(const void *conf, struct driver_names *to);
+
 extern const struct schema serial_schema;
 extern const struct driver_ops serial_ops;
 

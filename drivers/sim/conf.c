@@ -4,6 +4,7 @@
  */
 #include "drivers/sim/sim.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/text.h"
@@ -98,3 +99,22 @@ const struct schema sim_schema = {
         .has_at = true,
         .check = check_item,
 };
+
+const char *sim_source(const struct sim_conf *c, int64_t i, char buf[SIM_SOURCE_MAX])
+{
+        if (c->count == 1)
+                return c->source;
+        snprintf(buf, SIM_SOURCE_MAX, "%s-%lld", c->source, (long long)i + 1);
+        return buf;
+}
+
+void sim_names(const void *conf, struct driver_names *to)
+{
+        const struct sim_conf *c = conf;
+        const struct sim_tag_conf *t = c->tags.items;
+        char buf[SIM_SOURCE_MAX];
+
+        for (int64_t i = 0; i < c->count; i++)
+                for (size_t k = 0; k < c->tags.n; k++)
+                        to->each(to, sim_source(c, i, buf), t[k].tag, &t[k].tag);
+}

@@ -6,14 +6,12 @@
  * over together, as a device's answer would be.  Nothing waits for us, so what
  * the spool can't take is dropped and counted by the host.
  *
- * Fails: at start, when the table of tags has no room for all of them.
+ * Cannot fail; what has no room in the table of tags is counted.
  */
 #include "drivers/sim/sim.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/base/text.h"
 #include "drivers/sim/wave.h"
 
 struct point {
@@ -27,33 +25,21 @@ struct sim {
         bool paused;
 };
 
-static int add_point(struct driver *d, struct point *p, const char *source, const struct sim_tag_conf *t, struct err *e)
-{
-        const struct sim_conf *c = d->conf;
-
-        if (tags_intern(d->tags, source, t->tag, t->unit ? t->unit : "", "", d->name, &p->tag) == TAGS_E_FULL)
-                return err_set(e, "sim %s: no room for tag %s/%s; see max_tags", d->name, source, t->tag);
-        p->seed = sim_wave_seed(c->seed, source, t->tag);
-        return 0;
-}
-
-static int add_points(struct driver *d, struct sim *s, struct err *e)
+static void add_points(struct driver *d, struct sim *s)
 {
         const struct sim_conf *c = d->conf;
         const struct sim_tag_conf *t = c->tags.items;
         struct point *p = s->points;
-        char source[TEXT_NAME_MAX + 24];
+        char buf[SIM_SOURCE_MAX];
 
         for (int64_t i = 0; i < c->count; i++) {
-                if (c->count > 1)
-                        snprintf(source, sizeof(source), "%s-%lld", c->source, (long long)i + 1);
-                else
-                        snprintf(source, sizeof(source), "%s", c->source);
-                for (size_t k = 0; k < c->tags.n; k++)
-                        if (add_point(d, p++, source, &t[k], e) < 0)
-                                return -1;
+                const char *source = sim_source(c, i, buf);
+
+                for (size_t k = 0; k < c->tags.n; k++, p++) {
+                        p->tag = driver_tag(d, source, t[k].tag, t[k].unit);
+                        p->seed = sim_wave_seed(c->seed, source, t[k].tag);
+                }
         }
-        return 0;
 }
 
 static void fini(struct driver *d)
@@ -75,10 +61,8 @@ static int init(struct driver *d, struct err *e)
         s->readings = mem_alloc(c->tags.n * sizeof(*s->readings) + 1);
         d->priv = s;
         d->period_us = c->period_us;
-        if (add_points(d, s, e) == 0)
-                return 0;
-        fini(d);
-        return -1;
+        add_points(d, s);
+        return 0;
 }
 
 static void start(struct driver *d)
@@ -98,11 +82,15 @@ static void poll(struct driver *d)
                 return;
         rt_now(d->rt, &now);
         for (int64_t i = 0; i < c->count; i++) {
+                size_t n;
+
                 for (size_t k = 0; k < c->tags.n; k++, p++) {
                         s->readings[k] = driver_reading(p->tag, now.wall_us);
                         sim_wave(&t[k], p->seed, now.wall_us, &s->readings[k]);
                 }
-                driver_emit(d, s->readings, c->tags.n, false);
+                n = driver_tagged(d, s->readings, c->tags.n);
+                if (n)
+                        driver_emit(d, s->readings, n, false);
         }
 }
 
@@ -121,6 +109,7 @@ static void stop(struct driver *d)
 const struct driver_ops sim_ops = {
         .kind = "sim",
         .schema = &sim_schema,
+        .names = sim_names,
         .init = init,
         .start = start,
         .poll = poll,

@@ -30,6 +30,11 @@ struct sim_conf {
         struct schema_list tags; /* struct sim_tag_conf */
 };
 
+enum { SIM_SOURCE_MAX = 96 };
+/* The i-th of its sources, from 0. */
+const char *sim_source(const struct sim_conf *c, int64_t i, char buf[SIM_SOURCE_MAX]);
+void sim_names(const void *conf, struct driver_names *to);
+
 extern const struct schema sim_schema;
 extern const struct driver_ops sim_ops;
 

@@ -21,6 +21,10 @@
  * bdSeq, Node Control/ and Device Control/ are no readings; is_transient makes
  * no difference; commands and STATE are not for us.
  *
+ * A node or device whose name is a source of another item's configuration is
+ * followed, so that its neighbours' sequence holds, and not believed: it has
+ * neither readings nor births nor deaths.
+ *
  * Requests: 5 s after another at the earliest, with pauses doubling up to 5
  * min; 10 min without need begin anew.  A request stands until the node's birth
  * or death: each of its messages is an occasion to repeat it.
@@ -386,6 +390,34 @@ static const struct kind *read_topic(const char *topic, struct sparkplug_address
 
 /* ---- one message ---- */
 
+/*
+ * Also by the tags it has from before a reload: readings whose source is
+ * another item's go.
+ */
+static void keep_ours(struct sparkplug_message *m)
+{
+        struct sparkplug_result *out = m->out;
+        const char *last = NULL;
+        size_t n = 0;
+        bool ours = true;
+
+        for (size_t i = 0; i < out->n; i++) {
+                const char *source = tags_get(m->s->tags, out->r[i].tag)->source;
+
+                if (!last || strcmp(last, source) != 0)
+                        ours = tags_may_speak(m->s->tags, source, m->s->driver);
+                last = source;
+                if (ours)
+                        out->r[n++] = out->r[i];
+                else
+                        sparkplug_say(m, "%s", tags_why(m->s->tags));
+        }
+        out->n_untagged += out->n - n;
+        out->n = n;
+        if (out->source && !owners_allow(tags_owners(m->s->tags), out->source, m->s->driver))
+                out->source = NULL;
+}
+
 static bool unpack(struct sparkplug_message *m, const void *payload, size_t len)
 {
         struct sparkplug_arena *a = &m->s->arena;
@@ -435,4 +467,5 @@ void sparkplug_take(struct sparkplug *s, const char *topic, const void *payload,
         if (m.part->node->wanted)
                 request(&m);
         out->r = s->r;
+        keep_ours(&m);
 }

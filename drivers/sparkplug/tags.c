@@ -100,7 +100,7 @@ static uint32_t make_tag(struct sparkplug_message *m, const Spb__Metric *metric)
         uint32_t tag;
 
         take_unit(m, metric, unit);
-        if (tags_intern(s->tags, m->part->source, name, unit, m->part->labels, s->driver, &tag) == TAGS_E_FULL)
+        if (tags_intern(s->tags, m->part->source, name, unit, m->part->labels, s->driver, &tag) != 0)
                 return SPARKPLUG_NO_TAG_FULL;
         if (is_taken(m, tag)) {
                 changed = name_tag(name, &metric->name, true);
@@ -129,7 +129,7 @@ static uint32_t tag_of(struct sparkplug_message *m, const Spb__Metric *metric)
         }
         tag = make_tag(m, metric);
         if (tag == SPARKPLUG_NO_TAG_FULL)
-                sparkplug_say(m, "tag table full");
+                sparkplug_say(m, "%s", tags_why(m->s->tags));
         return tag;
 }
 

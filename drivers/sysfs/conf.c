@@ -118,3 +118,12 @@ const struct schema sysfs_schema = {
         .has_at = true,
         .check = check_item,
 };
+
+void sysfs_names(const void *conf, struct driver_names *to)
+{
+        const struct sysfs_conf *c = conf;
+        const struct sysfs_reading_conf *r = c->readings.items;
+
+        for (size_t i = 0; i < c->readings.n; i++)
+                to->each(to, c->source, r[i].tag, &r[i].tag);
+}

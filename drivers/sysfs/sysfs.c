@@ -221,6 +221,7 @@ static void sysfs_fini(struct driver *d)
 const struct driver_ops sysfs_ops = {
         .kind = "sysfs",
         .schema = &sysfs_schema,
+        .names = sysfs_names,
         .init = sysfs_init,
         .start = sysfs_start,
         .poll = sysfs_poll,

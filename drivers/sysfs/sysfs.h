@@ -38,6 +38,8 @@ struct sysfs_conf {
 /* Has it a character that stands for others? */
 bool sysfs_is_pattern(const char *file);
 
+void sysfs_names(const void *conf, struct driver_names *to);
+
 extern const struct schema sysfs_schema;
 extern const struct driver_ops sysfs_ops;
 

@@ -115,3 +115,18 @@ const struct schema syslog_schema = {
         .has_at = true,
         .check = check_item,
 };
+
+void syslog_names(const void *conf, struct driver_names *to)
+{
+        const struct syslog_conf *c = conf;
+
+        if (c->source)
+                to->each(to, c->source, c->tag, &c->source);
+}
+
+size_t syslog_share(const void *conf, size_t usual)
+{
+        const struct syslog_conf *c = conf;
+
+        return c->source && c->tag ? 0 : (size_t)c->max_tags;
+}

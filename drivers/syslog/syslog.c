@@ -101,9 +101,9 @@ static int take(struct syslog *s, const char *line, size_t len, const char *peer
         struct rt_time now;
 
         syslog_parse(line, len, &m);
-        if (syslog_tags_find(&s->tags, &m, peer, &r.tag) == TAGS_E_FULL) {
+        if (syslog_tags_find(&s->tags, &m, peer, &r.tag) != 0) {
                 s->d->n_untagged++;
-                s->d->host->quarantine(s->d, peer, "tag table full", line, len);
+                s->d->host->quarantine(s->d, peer, tags_why(s->d->tags), line, len);
                 return 0;
         }
         rt_now(s->d->rt, &now);
@@ -465,6 +465,8 @@ static void syslog_fini(struct driver *d)
 const struct driver_ops syslog_ops = {
         .kind = "syslog",
         .schema = &syslog_schema,
+        .names = syslog_names,
+        .share = syslog_share,
         .init = syslog_init,
         .start = syslog_start,
         .pause = syslog_pause,

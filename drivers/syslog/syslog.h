@@ -44,6 +44,9 @@ struct syslog_address {
  */
 int syslog_address_parse(struct syslog_address *out, const char *text, struct err *e);
 
+void syslog_names(const void *conf, struct driver_names *to);
+size_t syslog_share(const void *conf, size_t usual);
+
 extern const struct schema syslog_schema;
 extern const struct driver_ops syslog_ops;
 

@@ -4,9 +4,9 @@
  * The gateway's table of tags is shared with the machines, so this driver takes
  * no more of it than max_tags.  A message of a host or program beyond that is
  * kept all the same, under the driver's name and the tag "other" with its
- * facility and severity (192 at most); it is counted as a name that had to be
- * changed, as are names with letters no name may have: once a name, however
- * many messages have it.
+ * facility and severity (192 at most, which always have room); it is counted as
+ * a name that had to be changed, as are names with letters no name may have:
+ * once a name, however many messages have it.
  */
 #include "drivers/syslog/tags.h"
 
@@ -109,25 +109,54 @@ static void set_other(struct syslog_tags *t, struct names *n)
         set_hash(n);
 }
 
-int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer, uint32_t *tag)
+static int fill(struct syslog_tags *t, struct syslog_slot *slot, const struct names *n, bool configured)
+{
+        uint32_t tag;
+        int rc = (configured ? tags_configure : tags_intern)(t->d->tags, n->source, n->tag, "", n->labels, t->d->name,
+                                                             &tag);
+
+        if (rc)
+                return rc;
+        *slot = (struct syslog_slot){.used = true, .hash = n->hash, .tag = tag};
+        return 0;
+}
+
+static bool is_known(const struct syslog_tags *t, const struct syslog_slot *slot)
+{
+        return slot->used && !tags_get(t->d->tags, slot->tag)->forgotten;
+}
+
+static int find_other(struct syslog_tags *t, struct names *n, uint32_t *tag)
 {
         struct syslog_slot *slot;
+        int rc = 0;
+
+        set_other(t, n);
+        slot = find_slot(t, n);
+        if (!is_known(t, slot))
+                rc = fill(t, slot, n, true);
+        *tag = slot->tag;
+        return rc;
+}
+
+int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer, uint32_t *tag)
+{
+        const struct syslog_conf *conf = t->d->conf;
+        struct syslog_slot *slot;
         struct names n;
+        bool is_new;
+        int rc = 0;
 
         set_names(t, &n, m, peer);
+        if (!conf->source && !tags_may_speak(t->d->tags, n.source, t->d->name))
+                return TAGS_E_OWNED;
         slot = find_slot(t, &n);
-        if (!slot->used && t->n == t->most) {
-                set_other(t, &n);
-                slot = find_slot(t, &n);
-        } else {
-                t->n += !slot->used;
-        }
-        if (!slot->used) {
-                if (tags_intern(t->d->tags, n.source, n.tag, "", n.labels, t->d->name, &slot->tag) != 0)
-                        return TAGS_E_FULL;
-                slot->used = true;
-                slot->hash = n.hash;
-        }
+        is_new = !slot->used;
+        if (!is_known(t, slot))
+                rc = is_new && t->n == t->most ? TAGS_E_FULL : fill(t, slot, &n, conf->source && conf->tag);
+        if (rc == TAGS_E_FULL)
+                return find_other(t, &n, tag);
+        t->n += is_new;
         *tag = slot->tag;
-        return 0;
+        return rc;
 }

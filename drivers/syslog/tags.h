@@ -23,8 +23,8 @@ void syslog_tags_init(struct syslog_tags *t, struct driver *d);
 void syslog_tags_fini(struct syslog_tags *t);
 
 /*
- * `peer` is the host of a message that names none. 0; or TAGS_E_FULL: the
- * gateway's table has no room.
+ * `peer` is the host of a message that names none. 0, or TAGS_E_*: the host's
+ * name is another item's, or there is no room, not for "other" either.
  */
 int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer, uint32_t *tag);
 

@@ -1,6 +1,7 @@
-"""What a tag is: lines with equal names, units that change, a full table. Nothing of it may stop a start."""
+"""What a tag is: lines with equal names, units that change, a full table, whose a name is. Nothing of it may stop a start."""
 
 from rig import wait
+from test_reload import reload, sim
 
 
 def publish(room, *pairs):
@@ -81,3 +82,75 @@ def test_a_table_that_a_flood_filled_does_not_stop_a_start(room):
     agent.write()
     agent.start()
     assert len(agent.listing("tags")) == 100
+
+
+def flood(agent, room, n=120):
+    publish(room, *((f"l/s-{i}/t", i) for i in range(n)))
+    agent.wait("the flood", lambda s: s["drivers"][0]["malformed"] + s["drivers"][0]["readings"] >= n)
+
+
+def sources(agent):
+    return {t["source"]: t["driver"] for t in agent.listing("tags")}
+
+
+def test_a_flood_leaves_configured_sources_their_room(room):
+    agent = room.agent({"limits": {"max_tags": 100}}).start()
+    flood(agent, room)
+    agent.conf["sim"] = [sim("mill"), sim("s-7")]
+    agent.conf["mqtt"][0]["subscriptions"].append({"topic": room.gateway + "-hall", "source": "hall", "tag": "level"})
+    agent.restart()
+    agent.conf["sim"].append(sim("late"))
+    reload(agent)
+    publisher = room.publisher()
+    publisher.one(room.gateway + "-hall", "12.5")
+    publisher.close()
+    ours = {"mill": "mill", "s-7": "s-7", "late": "late", "hall": "plant"}
+    wait.until("configured sources to have their tags", 20, lambda: {s: d for s, d in sources(agent).items() if s in ours} == ours)
+    status = agent.status()
+    assert status["tag_table"]["from_wire"] == 100 == status["tag_table"]["max"], status["tag_table"]
+    assert status["drivers"][0]["names_refused"] == 0 and status["drivers"][0]["max_tags"] == 100
+    reasons = {q["reason"] for q in agent.listing("spool", "quarantine")}
+    assert reasons == {"tag table full: max_tags of mqtt plant is 100"}
+    agent.restart()
+
+
+def test_a_share_is_told_and_leaves_the_other_its_own(room):
+    agent = room.agent({"limits": {"max_tags": 100}})
+    other = {**agent.conf["mqtt"][0], "name": "other", "subscriptions": [{"topic": f"other-{room.gateway}/{{source}}/{{tag}}"}]}
+    agent.conf["mqtt"].append(other)
+    agent.write()
+    agent.start()
+    flood(agent, room, 80)
+    publisher = room.publisher()
+    publisher.one(f"other-{room.gateway}/saw/rpm", "3000")
+    publisher.close()
+    agent.wait("the other's reading", lambda s: s["drivers"][1]["readings"] == 1)
+    plant, other = agent.status()["drivers"]
+    assert (plant["tags"], plant["max_tags"], plant["names_refused"]) == (50, 50, 30)
+    assert (other["tags"], other["max_tags"], other["names_refused"]) == (1, 50, 0)
+    wait.until("both levels, once each", 20, lambda: [(e["state"], e["driver"], e["most"]) for e in (r.data for r in room.events())
+                                                      if e["kind"] == "tag_limit"] in ([("high", "plant", 50), ("full", "plant", 50)],
+                                                                                       [("full", "plant", 50)]))
+    assert "mqtt plant: 50 of 50 (max_tags)" in agent.tool("status").stdout
+
+
+def test_nobody_speaks_for_a_source_that_another_item_has(room):
+    agent = room.agent({"alarms": [{"name": "hot", "match": "mill/v", "rule": "limits", "hi": 1000, "severity": 500}]})
+    agent.start()
+    publish(room, ("l1/mill/v", 7))
+    agent.wait_delivered(1)
+    agent.conf["sim"] = [sim("mill", period="1h")]
+    reload(agent)
+    publish(room, ("l1/mill/v", 5000), ("l1/mill/w", 5000), ("l1/saw/v", 3))
+    status = agent.wait("all messages", lambda s: s["drivers"][0]["malformed"] + s["drivers"][0]["readings"] == 4)
+    assert (status["drivers"][0]["sources_refused"], status["drivers"][0]["untagged"]) == (2, 2)
+    assert [q["reason"] for q in agent.listing("spool", "quarantine")] == ["mill belongs to sim mill"] * 2
+    assert [r["value"] for r in agent.listing("spool", "tail", "-n", "100") if r["source"] == "mill" and r.get("line")] == [7]
+    assert agent.listing("alarms", "ls") == []
+    refused = wait.until("the event", 20, lambda: [e for e in (r.data for r in room.events()) if e["kind"] == "source_refused"])
+    assert [(e["source"], e["driver"], e["owner"]) for e in refused] == [("mill", "plant", "mill")]
+    agent.conf["sim"] = []
+    del agent.conf["sim"]
+    reload(agent)
+    publish(room, ("l1/mill/v", 8))
+    agent.wait("it to be heard again", lambda s: s["drivers"][0]["readings"] == 3)

@@ -48,8 +48,8 @@ static void operations_are_complete(void **state)
         for (size_t i = 0; drivers_known[i]; i++) {
                 const struct driver_ops *o = drivers_known[i];
 
-                if (!o->schema || !o->init || !o->start || !o->pause || !o->stop || !o->fini)
-                        fail_msg("%s_ops: only poll may be missing", o->kind);
+                if (!o->schema || !o->names || !o->init || !o->start || !o->pause || !o->stop || !o->fini)
+                        fail_msg("%s_ops: only poll and share may be missing", o->kind);
         }
 }
 

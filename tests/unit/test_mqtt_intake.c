@@ -196,13 +196,62 @@ static void test_quarantine(void **state)
         take("n/a/2", "1", 5, false);
         assert_int_equal(take("f/l1/p-3/telemetry", "{\"temp\":1,\"vib\":2}", 6, false), 0);
         assert_int_equal(n_got, 3); /* the one there was room for */
-        assert_string_equal(reason, "tag table full");
+        assert_string_equal(reason, "tag table full: limits.max_tags is 3");
         assert_int_equal(d.n_untagged, 1);
         assert_int_equal(take("n/a/3", "1", 7, false), 0);
         assert_int_equal(n_got, 3);
         assert_int_equal(d.n_untagged, 2);
         take("n/a/1", "2", 8, false); /* known ones go on */
         assert_int_equal(n_got, 4);
+        end();
+}
+
+/* A flood has the table; what the configuration names comes all the same. */
+static void test_a_configured_name_has_room(void **state)
+{
+        begin(1);
+        take("n/a/1", "1", 0, false);
+        take("n/a/2", "1", 0, false);
+        assert_int_equal(n_got, 1);
+        take("b/any", "1", 0, false);
+        assert_int_equal(n_got, 2);
+        assert_true(tags_get(d.tags, got[1].tag)->configured);
+        take("j/humidity", "{\"v\":40}", 0, false); /* the source is, the tag is not */
+        assert_int_equal(n_got, 2);
+        end();
+}
+
+static void test_a_source_of_another_item(void **state)
+{
+        begin(100);
+        take("n/p-3/pressure", "3.5", 0, false);
+        assert_int_equal(n_got, 1);
+        tags_claim(d.tags, "modbus", "plc-1", "p-3"); /* by a reload: the topic is known */
+        tags_claim(d.tags, "modbus", "plc-1", "p-4");
+        assert_int_equal(take("n/p-3/pressure", "3.6", 9, false), 0);
+        assert_int_equal(take("f/l1/p-4/telemetry", "{\"temp\":1,\"vib\":2}", 10, false), 0);
+        assert_int_equal(n_got, 1);
+        assert_string_equal(reason, "p-4 belongs to modbus plc-1");
+        assert_string_equal(origin, "f/l1/p-4/telemetry");
+        assert_int_equal(d.n_untagged, 3);
+        assert_int_equal(d.n_malformed, 2);
+        take("n/p-5/pressure", "3.5", 0, false);
+        assert_int_equal(n_got, 2);
+        tags_release(d.tags, "plc-1");
+        take("n/p-3/pressure", "3.7", 0, false);
+        assert_int_equal(n_got, 3);
+        end();
+}
+
+static void test_a_forgotten_tag_is_made_anew(void **state)
+{
+        begin(2);
+        take("n/a/1", "1", 0, false);
+        assert_true(tags_forget(d.tags, got[0].tag));
+        take("n/a/1", "2", 0, false);
+        assert_int_equal(n_got, 2);
+        assert_int_not_equal(got[0].tag, got[1].tag);
+        check_tag(&got[1], "a", "1", "bar", "");
         end();
 }
 
@@ -391,6 +440,9 @@ int main(void)
                 cmocka_unit_test(test_absent_and_retained),
                 cmocka_unit_test(test_what_was_set_aside_is_named),
                 cmocka_unit_test(test_quarantine),
+                cmocka_unit_test(test_a_configured_name_has_room),
+                cmocka_unit_test(test_a_source_of_another_item),
+                cmocka_unit_test(test_a_forgotten_tag_is_made_anew),
                 cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_redelivery_after_crash),
                 cmocka_unit_test(test_what_is_not_a_redelivery),

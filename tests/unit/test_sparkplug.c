@@ -569,12 +569,42 @@ static void test_no_room_for_tags(void **state)
         device_birth(1);
         assert_int_equal(out.n, 0);
         assert_int_equal(out.n_untagged, 2);
-        assert_string_equal(out.reason, "tag table full");
+        assert_string_equal(out.reason, "tag table full: limits.max_tags is 1");
         data(DDATA, 2, 10, 1);
         assert_int_equal(out.n_untagged, 1);
         assert_null(out.reason);
         data(NDATA, 3, 1, 1);
         assert_int_equal(out.n, 1);
+        end();
+}
+
+/* The device's name is a polled machine's: its node and neighbours go on, their sequence holds. */
+static void test_a_source_of_another_item(void **state)
+{
+        begin(100);
+        node_birth(1);
+        device_birth(1);
+        assert_int_equal(out.n, 2);
+        tags_claim(tags, "modbus", "plc-1", "press-1"); /* by a reload */
+        data(DDATA, 2, 10, 1);
+        assert_int_equal(out.n, 0);
+        assert_int_equal(out.n_untagged, 1);
+        assert_string_equal(out.reason, "press-1 belongs to modbus plc-1");
+        new_payload(3);
+        take(DDEATH);
+        assert_int_equal(out.n, 0);
+        assert_null(out.source); /* nothing is down */
+        data(NDATA, 4, 1, 1);
+        assert_int_equal(out.n, 1);
+        assert_null(out.gap);
+        device_birth(5);
+        assert_int_equal(out.n, 0);
+        assert_string_equal(out.reason, "press-1 belongs to modbus plc-1");
+        new_payload(-1);
+        put_bd_seq(1);
+        take(NDEATH);
+        assert_int_equal(out.n, 1);
+        assert_string_equal(out.source, "edge-3");
         end();
 }
 
@@ -988,6 +1018,7 @@ int main(void)
                 cmocka_unit_test(test_birth_with_faults),
                 cmocka_unit_test(test_unsupported),
                 cmocka_unit_test(test_no_room_for_tags),
+                cmocka_unit_test(test_a_source_of_another_item),
                 cmocka_unit_test(test_time),
                 cmocka_unit_test(test_values),
                 cmocka_unit_test(test_null_and_wrong_values),

@@ -221,6 +221,21 @@ static void tags_are_bounded(void **state)
         close(udp);
 }
 
+/* The shared table is a flood's: what can't have its name is kept as other; a name that is another item's is not. */
+static void others_have_the_table(void **state)
+{
+        int udp = sender(SOCK_DGRAM);
+
+        tags_set_most(b.d.tags, 0);
+        tags_claim(b.d.tags, "modbus", "plc-1", "press-3");
+        send_all(udp, "<13>1 - h a - - - x");
+        transcript_expect("plant/other x|");
+        send_all(udp, "<13>1 - press-3 a - - - y");
+        transcript_expect("kept(<13>1 - press-3 a - - - y)|");
+        assert_int_equal(b.d.n_untagged, 1);
+        close(udp);
+}
+
 static void names_and_bytes_are_mended(void **state)
 {
         int udp = sender(SOCK_DGRAM);
@@ -345,6 +360,7 @@ int main(void)
                 AROUND(what_waits_at_the_end_is_handed_over),
                 AROUND(connections_are_bounded),
                 AROUND(tags_are_bounded),
+                AROUND(others_have_the_table),
                 AROUND(names_and_bytes_are_mended),
                 AROUND(what_is_mended_is_counted_once),
                 AROUND(long_ones_are_cut),

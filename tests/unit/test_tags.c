@@ -1,5 +1,6 @@
 /*
- * tags: one identity (source, name, labels); units are rows of one tag; a table takes any file's rows in any order.
+ * tags: one identity (source, name, labels); units are rows of one tag; a table takes any file's rows in any order; who
+ * may make tags, how many, and how they go.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,6 +141,230 @@ static void ten_thousand_tags_with_three_units_are_found_again(void **state)
         tags_free(t);
 }
 
+/* ---- names and shares ---- */
+
+static struct tags_counts counts(const struct tags *t)
+{
+        struct tags_counts c;
+
+        tags_counts(t, &c);
+        return c;
+}
+
+static int from_wire(struct tags *t, const char *source, const char *driver)
+{
+        uint32_t tag;
+
+        return tags_intern(t, source, "temp", "", "", driver, &tag);
+}
+
+static void what_is_configured_always_has_room(void **state)
+{
+        struct tags *t = tags_new(2);
+        uint32_t tag, again;
+
+        from_wire(t, "a", "plant");
+        from_wire(t, "b", "plant");
+        assert_int_equal(from_wire(t, "c", "plant"), TAGS_E_FULL);
+        assert_string_equal(tags_why(t), "tag table full: limits.max_tags is 2");
+        assert_int_equal(tags_configure(t, "press", "temp", "degC", "", "plc-1", &tag), 0);
+        assert_int_equal(tags_configure(t, "press", "temp", "K", "", "plc-1", &again), 0); /* and a further unit */
+        assert_int_equal(tag, again);
+        assert_string_equal(tags_unit(t, tag), "K");
+        assert_int_equal(counts(t).n, 4);
+        assert_int_equal(counts(t).n_wire, 2);
+
+        /* one that a flood made is the configured item's now, and leaves room for another */
+        assert_int_equal(tags_configure(t, "a", "temp", "", "", "plc-1", &tag), 0);
+        assert_string_equal(tags_get(t, tag)->driver, "plc-1");
+        assert_int_equal(from_wire(t, "c", "plant"), 0);
+        assert_int_equal(from_wire(t, "d", "plant"), TAGS_E_FULL);
+        tags_release(t, "plc-1");
+        assert_int_equal(counts(t).n_wire, 5);
+        tags_free(t);
+}
+
+static void an_item_has_its_share(void **state)
+{
+        struct tags *t = tags_new(10);
+
+        tags_share(t, "mqtt", "plant", 3);
+        tags_share(t, "syslog", "logs", 7);
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(from_wire(t, (const char *[]){"a", "b", "c"}[i], "plant"), 0);
+        assert_int_equal(from_wire(t, "d", "plant"), TAGS_E_FULL);
+        assert_string_equal(tags_why(t), "tag table full: max_tags of mqtt plant is 3");
+        assert_int_equal(from_wire(t, "d", "logs"), 0);
+        assert_int_equal(from_wire(t, "d", "plant"), 0); /* it is there, whoever made it */
+        assert_int_equal(tags_item_of(t, "plant")->n, 3);
+        assert_int_equal(tags_item_of(t, "plant")->n_full, 1);
+        assert_int_equal(tags_item_of(t, "logs")->n, 1);
+        tags_release(t, "plant"); /* a new configuration; its tags stay its own */
+        tags_share(t, "mqtt", "plant", 4);
+        assert_int_equal(from_wire(t, "e", "plant"), 0);
+        assert_int_equal(from_wire(t, "f", "plant"), TAGS_E_FULL);
+        tags_free(t);
+}
+
+static void a_source_belongs_to_who_names_it(void **state)
+{
+        struct tags *t = tags_new(10);
+        uint32_t tag;
+
+        tags_claim(t, "modbus", "plc-1", "press-3");
+        tags_claim(t, "mqtt", "cell", "press-3");
+        assert_int_equal(from_wire(t, "press-3", "plant"), TAGS_E_OWNED);
+        assert_string_equal(tags_why(t), "press-3 belongs to modbus plc-1");
+        assert_int_equal(tags_count(t), 0);
+        assert_int_equal(tags_item_of(t, "plant")->n_owned, 1);
+        assert_int_equal(owners_of(tags_owners(t), "press-3")->n_refused, 1);
+        assert_string_equal(owners_of(tags_owners(t), "press-3")->by, "plant");
+        assert_int_equal(from_wire(t, "press-3", "cell"), 0);
+        assert_int_equal(from_wire(t, "press-4", "plant"), 0);
+        assert_int_equal(tags_intern_any(t, "press-3", "test", NULL, "", "send", &tag), 0);
+        tags_release(t, "plc-1");
+        assert_false(tags_may_speak(t, "press-3", "plant"));
+        assert_string_equal(tags_why(t), "press-3 belongs to mqtt cell");
+        tags_release(t, "cell");
+        assert_true(tags_may_speak(t, "press-3", "plant"));
+        tags_free(t);
+}
+
+static void many_owners_come_and_go(void **state)
+{
+        struct owners o = {0};
+        char source[16];
+
+        for (int i = 0; i < 2000; i++) {
+                snprintf(source, sizeof(source), "s-%d", i / 2);
+                owners_add(&o, source, "sim", i % 2 ? "odd" : "even");
+                owners_add(&o, source, "sim", i % 2 ? "odd" : "even");
+        }
+        assert_int_equal(o.n, 2000);
+        owners_drop(&o, "even");
+        assert_int_equal(o.n, 1000);
+        for (int i = 0; i < 1000; i++) {
+                snprintf(source, sizeof(source), "s-%d", i);
+                assert_string_equal(owners_of(&o, source)->item, "odd");
+                assert_false(owners_allow(&o, source, "even"));
+        }
+        assert_null(owners_of(&o, "s-1000"));
+        owners_drop(&o, "odd");
+        assert_true(owners_allow(&o, "s-7", "even"));
+        owners_fini(&o);
+}
+
+/* ---- forgetting ---- */
+
+static void a_forgotten_name_is_made_anew(void **state)
+{
+        struct tags *t = tags_new(3);
+        uint32_t tag = intern(t, "press", "degC", ""), row, found;
+
+        intern(t, "press", "K", "");
+        intern(t, "mill", "", "");
+        assert_int_equal(from_wire(t, "saw", "plant"), TAGS_E_FULL);
+        assert_true(tags_forget(t, tag));
+        assert_false(tags_is_tag(t, tag));
+        assert_int_equal(tags_find(t, "press", "temp", "", &found), TAGS_E_NONE);
+        assert_int_equal(counts(t).n, 1);
+        assert_int_equal(counts(t).n_forgotten, 2);
+        assert_string_equal(tags_get(t, tag)->source, "press"); /* for readings that point at it */
+        while (tags_next_moved(t, &row))
+                assert_true(tags_get(t, row)->forgotten && row <= 1);
+        assert_int_equal(intern(t, "press", "degC", ""), 3);
+        assert_int_equal(tags_remember(t, tag), 3); /* who has the old index means the new one */
+        assert_int_equal(tags_remember(t, 3), 3);
+        tags_free(t);
+}
+
+static void who_has_the_index_brings_it_back(void **state)
+{
+        struct tags *t = tags_new(3);
+        uint32_t tag = intern(t, "press", "degC", ""), row;
+
+        assert_true(tags_forget(t, tag));
+        while (tags_next_moved(t, &row))
+                ;
+        assert_int_equal(tags_remember(t, tag), tag);
+        assert_int_equal(intern(t, "press", "degC", ""), tag);
+        assert_true(tags_next_moved(t, &row) && row == tag && !tags_get(t, row)->forgotten);
+        assert_int_equal(counts(t).n_forgotten, 0);
+        tags_free(t);
+}
+
+static void forgetting_has_a_bound(void **state)
+{
+        struct tags *t = tags_new(2);
+        char source[16];
+
+        for (int i = 0; i < 2; i++) {
+                snprintf(source, sizeof(source), "s-%d", i);
+                assert_true(tags_forget(t, intern(t, source, "", "")));
+        }
+        assert_false(tags_forget(t, intern(t, "s-2", "", "")));
+        assert_true(tags_is_tag(t, 2));
+        tags_free(t);
+}
+
+static void rows_that_nothing_points_at_are_used_again(void **state)
+{
+        struct tags *t = tags_new(10);
+        uint32_t row, tag;
+
+        tags_load_free(t);
+        load(t, "press", "degC", "", 50);
+        tags_load_free(t);
+        tags_load(t, &(struct tag){.source = "press",
+                                   .name = "temp",
+                                   .unit = "K",
+                                   .labels = "",
+                                   .driver = "plant",
+                                   .last_ts_us = 70,
+                                   .forgotten = true});
+        assert_int_equal(tags_count(t), 4);
+        assert_int_equal(counts(t).n, 1);
+        assert_int_equal(counts(t).n_forgotten, 1);
+        assert_string_equal(tags_unit(t, 1), "degC"); /* the forgotten one is another tag */
+        assert_int_equal(intern(t, "mill", "", ""), 2);
+        assert_true(tags_next_moved(t, &row) && row == 2);
+        assert_int_equal(intern(t, "press", "K", ""), 1); /* its row of another unit is not row 0, which ends a list */
+        assert_int_equal(tags_get(t, 1)->current, 4);
+        assert_int_equal(intern(t, "saw", "", ""), 0);
+        assert_int_equal(tags_find(t, "saw", "temp", "", &tag), 0);
+        assert_int_equal(counts(t).n, 4);
+        tags_free(t);
+}
+
+/* Against a list of what must be there. */
+static void a_thousand_names_come_and_go(void **state)
+{
+        enum { NAMES = 1000 };
+        struct tags *t = tags_new(100000);
+        bool there[NAMES] = {0};
+        uint32_t seed = 7, found;
+        char source[16];
+
+        for (int i = 0; i < 60000; i++) {
+                unsigned n = (seed = seed * 1664525 + 1013904223) >> 16 & 1023;
+
+                if (n >= NAMES)
+                        continue;
+                snprintf(source, sizeof(source), "s-%u", n);
+                assert_int_equal(tags_find(t, source, "temp", "", &found), there[n] ? 0 : TAGS_E_NONE);
+                if (there[n])
+                        assert_true(tags_forget(t, found));
+                else
+                        intern(t, source, "", "");
+                there[n] = !there[n];
+        }
+        for (int n = 0; n < NAMES; n++) {
+                snprintf(source, sizeof(source), "s-%d", n);
+                assert_int_equal(tags_find(t, source, "temp", "", &found), there[n] ? 0 : TAGS_E_NONE);
+        }
+        tags_free(t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -148,6 +373,15 @@ int main(void)
                 cmocka_unit_test(a_full_table_leaves_the_unit_as_it_was),
                 cmocka_unit_test(any_file_can_be_loaded),
                 cmocka_unit_test(ten_thousand_tags_with_three_units_are_found_again),
+                cmocka_unit_test(what_is_configured_always_has_room),
+                cmocka_unit_test(an_item_has_its_share),
+                cmocka_unit_test(a_source_belongs_to_who_names_it),
+                cmocka_unit_test(many_owners_come_and_go),
+                cmocka_unit_test(a_forgotten_name_is_made_anew),
+                cmocka_unit_test(who_has_the_index_brings_it_back),
+                cmocka_unit_test(forgetting_has_a_bound),
+                cmocka_unit_test(rows_that_nothing_points_at_are_used_again),
+                cmocka_unit_test(a_thousand_names_come_and_go),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
