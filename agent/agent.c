@@ -18,6 +18,7 @@
 #include "agent/again.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/control/forget.h"
 
 /*
  * What is on its way to Kafka can't be dropped from the spool, so it must be a
@@ -185,6 +186,7 @@ static void on_each_second(struct rt_timer *t)
         spare_flash(a);
         spool_watch(a->spool);
         shares_tell(&a->shares, a->tags, &a->pipeline);
+        forget_settle(a);
         if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)
                 tell_dropped(a);
 }

@@ -60,6 +60,8 @@ struct agent {
         struct uplink *uplink;
         struct requeue *requeue;
         struct shares shares;
+        size_t n_forgotten;      /* tags, not told yet */
+        int64_t forgotten_us;    /* monotonic, when the last of them was */
         struct kafka_conf kafka; /* conf->kafka with a window that fits the spool */
         int64_t started_us;      /* monotonic */
 

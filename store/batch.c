@@ -52,6 +52,7 @@ void spool_batch_fini(struct spool_batch *b)
         free(b->alarms);
         free(b->notes);
         free(b->new_tags);
+        free(b->moves);
         free(b->saves);
         memset(b, 0, sizeof(*b));
 }
@@ -66,14 +67,15 @@ void spool_batch_clear(struct spool_batch *b)
         b->refused.n = 0;
         spool_batch_clear_alarms(b);
         spool_batch_clear_baselines(b);
-        b->n_new_tags = b->n_saves = 0;
-        b->save = false;
+        b->n_new_tags = b->n_moves = b->n_saves = 0;
+        b->save = b->tags_moved = false;
 }
 
 bool spool_batch_empty(const struct spool_batch *b)
 {
         return !b->n_rows && !b->n_events && !b->n_quarantine && !b->n_dead && !b->refused.n && !b->n_alarms &&
-               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_baselines && !b->notified;
+               !b->n_notes && !b->n_repairs && !b->purge_upto && !b->n_forget && !b->n_baselines && !b->notified &&
+               !b->tags_moved;
 }
 
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)

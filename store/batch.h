@@ -13,7 +13,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,    /* what a reading without text is counted as */
         KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 7,  /* user_version */
+        FILE_VERSION = 8,  /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
@@ -102,6 +102,12 @@ struct spool_repair {
 enum { REPAIRS_MAX = 4 };
 bool spool_repair_applies(const struct spool_repair *r, uint64_t seq, const struct reading *reading);
 
+/* A row that is not as the file has it: forgotten, or another tag's. */
+struct spool_tag_move {
+        uint32_t row;
+        struct tag tag;
+};
+
 struct spool_tag_save {
         uint32_t id;
         int64_t last_ts_us;
@@ -132,7 +138,8 @@ struct spool_batch {
         uint64_t alarm_order;
         struct spool_alarm_note *notes; /* by: NULL, or ours with the comment behind it */
         size_t n_notes, cap_notes;
-        bool notified; /* notifiers are done with all notes up to here */
+        bool notified;   /* notifiers are done with all notes up to here */
+        bool tags_moved; /* `moves` will not be empty */
         struct spool_baseline *baselines;
         size_t n_baselines, cap_baselines;
 
@@ -142,6 +149,8 @@ struct spool_batch {
         struct tag *new_tags;
         size_t n_new_tags, cap_new_tags;
         uint32_t first_new_tag;
+        struct spool_tag_move *moves;
+        size_t n_moves, cap_moves;
         struct spool_tag_save *saves;
         size_t n_saves, cap_saves;
         bool save; /* tag times are complete up to last[SPOOL_SAMPLES] */

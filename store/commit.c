@@ -62,6 +62,7 @@ static void snapshot_tags(struct spool *s, struct spool_batch *b)
         for (size_t i = s->n_tags_sent; i < n; i++)
                 s->saved_ts[i] = 0;
         s->n_tags_sent = n;
+        spool_snapshot_moves(s, b);
 }
 
 static void save_times(struct spool *s, struct spool_batch *b)

@@ -94,7 +94,10 @@ void spool_recheck_free(struct spool_recheck *c);
 enum spool_whole { SPOOL_WHOLE, SPOOL_ASK_AGAIN, SPOOL_NOT_WHOLE };
 enum spool_whole spool_fetch_is_whole(const struct spool *s, struct spool_fetch *f);
 
-void spool_arm(struct spool *s); /* something was gathered: a commit follows */
+void spool_arm(struct spool *s);                                   /* something was gathered: a commit follows */
+void spool_snapshot_moves(struct spool *s, struct spool_batch *b); /* tags.c: rows that are not as in the file */
+uint32_t spool_note_tag(struct spool *s, uint32_t tag, uint64_t seq);
+void spool_note_event_tag(struct spool *s, uint32_t tag);
 void spool_watch_free(struct spool_watch *w);
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);

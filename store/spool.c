@@ -92,8 +92,10 @@ static void order_time(struct spool *s, struct reading *r)
 /* It lies under the row of its tag's unit. */
 static void take_row(struct spool *s, struct reading *r)
 {
-        const struct tag *tag = tags_get(s->tags, r->tag);
+        const struct tag *tag;
 
+        r->tag = spool_note_tag(s, r->tag, s->lanes[SPOOL_SAMPLES].appended + 1);
+        tag = tags_get(s->tags, r->tag);
         BUG_ON(tag->first != r->tag);
         order_time(s, r);
         r->tag = tag->current;
@@ -138,6 +140,7 @@ void spool_append_event(struct spool *s, int64_t ts_us, const char *kind, int se
 {
         uint64_t seq = ++s->lanes[SPOOL_EVENTS].appended;
 
+        spool_note_event_tag(s, tag_or_none);
         if (len > EVENT_BODY_MAX)
                 spool_drops_add(&s->gather->refused, SPOOL_EVENTS, seq, seq, "too_large");
         else if (!spool_batch_put_event(s->gather, &s->plan, seq, ts_us, kind, severity, tag_or_none, body, len))
@@ -154,6 +157,12 @@ void spool_quarantine(struct spool *s, const char *driver, const char *origin, c
         s->quarantined++;
         if (spool_batch_put_quarantine(s->gather, &s->plan, now.wall_us, driver, origin, reason, payload, len))
                 spool_arm(s);
+}
+
+void spool_tags_moved(struct spool *s)
+{
+        s->gather->tags_moved = true;
+        spool_arm(s);
 }
 
 /* ---- syncs ---- */

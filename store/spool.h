@@ -181,6 +181,19 @@ void spool_hurry(struct spool *s, int64_t within_us);
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
                       size_t len);
 
+/* ---- tags ---- */
+
+/*
+ * Tags were forgotten (tags_forget): so is the file with the next commit.
+ */
+void spool_tags_moved(struct spool *s);
+
+/*
+ * Kafka does not have the tag's last reading since start; false as well when it
+ * had none.
+ */
+bool spool_may_hold(const struct spool *s, uint32_t tag);
+
 /* ---- alarms: the last state of each, and the journal ---- */
 
 /*

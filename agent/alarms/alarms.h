@@ -76,6 +76,9 @@ void alarms_clear_notifiers(struct alarms *a);
  * alarm nobody watches any more ends, and says so to everyone.
  */
 void alarms_reconfigure(struct alarms *a, const struct alarms_conf *conf, const uint32_t *same);
+/* The tag is forgotten: nobody watches it, once alarms_rebind was called. */
+void alarms_forget_tag(struct alarms *a, uint32_t tag);
+void alarms_rebind(struct alarms *a);
 /* The driver's devices begin anew: whether one is down is not known. */
 void alarms_forget_driver(struct alarms *a, const char *driver);
 

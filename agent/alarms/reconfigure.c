@@ -95,3 +95,21 @@ void alarms_reconfigure(struct alarms *a, const struct alarms_conf *conf, const 
         free(lost.v);
         free(bound);
 }
+
+void alarms_forget_tag(struct alarms *a, uint32_t tag)
+{
+        if (tag < a->n_bound)
+                a->bound[tag] = false;
+}
+
+/* The same rules, for the tags that are bound now. */
+void alarms_rebind(struct alarms *a)
+{
+        struct alarms_conf conf = a->conf;
+        uint32_t *same = mem_alloc((conf.rules.n + 1) * sizeof(*same));
+
+        for (size_t i = 0; i < conf.rules.n; i++)
+                same[i] = (uint32_t)i + 1;
+        alarms_reconfigure(a, &conf, same);
+        free(same);
+}

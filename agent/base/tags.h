@@ -159,6 +159,9 @@ void tags_seen(struct tags *t, uint32_t row, int64_t ts_us);
  */
 bool tags_next_moved(struct tags *t, uint32_t *row);
 
+/* So is this row again: the spool has more that points at it. */
+void tags_touch(struct tags *t, uint32_t row);
+
 void tags_on_unit(struct tags *t, void (*unit_changed)(void *ctx, uint32_t tag, const char *old_unit), void *ctx);
 
 size_t tags_count(const struct tags *t);                   /* rows, forgotten ones and free ones too */

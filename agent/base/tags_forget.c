@@ -35,6 +35,11 @@ bool tags_forget(struct tags *t, uint32_t tag)
         return true;
 }
 
+void tags_touch(struct tags *t, uint32_t row)
+{
+        tags_mark_moved(t, row);
+}
+
 uint32_t tags_remember(struct tags *t, uint32_t tag)
 {
         const struct tag *g = &t->tag[tag];

@@ -60,6 +60,8 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_OPERATOR] = {"operator", 0, VALUE_TEXT, "NAME", IN(by), "who says so (default: $SUDO_USER or $USER)"},
         [CLI_OPT_COMMENT] = {"comment", 'm', VALUE_TEXT, "TEXT", IN(comment), "why, for the alarm's journal"},
         [CLI_OPT_FOR] = {"for", 0, VALUE_TEXT, "TIME", IN(span), "how long: 30m, 2h, 1d"},
+        [CLI_OPT_UNUSED_FOR] = {"unused-for", 0, VALUE_TEXT, "TIME", IN(unused),
+                                "only those whose last reading is older: 30d, 12h"},
         [CLI_OPT_DRY_RUN] = {"dry-run", 0, VALUE_NONE, NULL, 0, "only say what would be done"},
         [CLI_OPT_YES] = {"yes", 'y', VALUE_NONE, NULL, 0, "do it"},
         [CLI_OPT_HELP] = {"help", 'h', VALUE_NONE, NULL, 0, "this text"},

@@ -48,6 +48,7 @@ enum cli_option_id {
         CLI_OPT_OPERATOR,
         CLI_OPT_COMMENT,
         CLI_OPT_FOR,
+        CLI_OPT_UNUSED_FOR,
         CLI_OPT_DRY_RUN,
         CLI_OPT_YES,
         CLI_OPT_HELP,
@@ -77,8 +78,8 @@ struct cli {
         const struct cli_command *command; /* NULL: none given (--help, --version) */
         unsigned given;                    /* CLI_BIT()s of the options on the command line */
         const char *config, *spool, *tag, *unit, *mqtt, *kafka, *rules, *input, *source, *explain;
-        const char *by, *comment, *span; /* --operator, --comment, --for */
-        int64_t since_us, until_us;      /* when given */
+        const char *by, *comment, *span, *unused; /* --operator, --comment, --for, --unused-for */
+        int64_t since_us, until_us;               /* when given */
         uint64_t lines, seconds;
         const char *args[CLI_ARGS_MAX];
         int n_args;
@@ -119,6 +120,7 @@ int cmd_metrics(struct cli *c);
 int cmd_top(struct cli *c);
 int cmd_check(struct cli *c);
 int cmd_tags(struct cli *c);
+int cmd_tags_forget(struct cli *c);
 int cmd_tail(struct cli *c);
 int cmd_send(struct cli *c);
 int cmd_demo(struct cli *c);

@@ -62,6 +62,19 @@ const struct cli_command cli_commands[] = {
          .detail = "Checks FILE, or the configuration of --config, without touching the network, a port or the spool.\n"
                    "Faults go to standard error; with --json they are objects on standard output.",
          .example = "millrace check && systemctl reload millrace"},
+        {.name = "tags forget",
+         .args = "[SOURCE[/TAG]]",
+         .most = 1,
+         .options = SPOOL | CLI_BIT(UNUSED_FOR) | CLI_BIT(DRY_RUN) | CLI_BIT(YES),
+         .run = cmd_tags_forget,
+         .summary = "give back tags that nobody uses any more; needs --yes",
+         .detail =
+                 "SOURCE and TAG may be patterns with * and ?. Makes room in the table of tags (limits.max_tags, and\n"
+                 "max_tags of each item); a new reading makes the tag anew. Readings that are kept keep their names.\n"
+                 "Tags stay that the configuration names, that have readings Kafka does not have yet, or an alarm\n"
+                 "that is not normal. Works with the daemon and without.",
+         .no = "there are no such tags, or some of them stay",
+         .example = "millrace tags forget 'test-*' --unused-for 30d --dry-run"},
         {.name = "tags",
          .args = "",
          .options = SPOOL | CLI_BIT(TAG),

@@ -122,3 +122,32 @@ void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f)
         f->source = buf[0] ? buf : NULL;
         f->name = slash && slash[1] ? slash + 1 : NULL;
 }
+
+/* Shell-like: * any run, ? one character. */
+static bool matches(const char *pattern, const char *s)
+{
+        const char *star = NULL, *retry = NULL;
+
+        while (*s) {
+                if (*pattern == '*') {
+                        star = ++pattern;
+                        retry = s;
+                } else if (*pattern == '?' || *pattern == *s) {
+                        pattern++;
+                        s++;
+                } else if (star) {
+                        pattern = star;
+                        s = ++retry;
+                } else {
+                        return false;
+                }
+        }
+        while (*pattern == '*')
+                pattern++;
+        return *pattern == '\0';
+}
+
+bool pick_matches(const struct spool_filter *f, const char *source, const char *name)
+{
+        return (!f->source || matches(f->source, source)) && (!f->name || matches(f->name, name));
+}

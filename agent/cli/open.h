@@ -37,5 +37,6 @@ enum { SPLIT_MAX = 256 };
  * any). The halves live in `buf`.
  */
 void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f);
+bool pick_matches(const struct spool_filter *f, const char *source, const char *name);
 
 #endif

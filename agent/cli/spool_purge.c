@@ -3,26 +3,21 @@
  * away.
  *
  * While a daemon has the file only the daemon may write it: it is asked, and
- * asked again until it is done.  Without one the spool is opened here as the
- * daemon would open it, on a clock of its own (rt_sim: nothing else is waited
- * for), and by its owner: what root would leave beside it could not be opened
- * by the daemon afterwards.
+ * asked again until it is done.  Without one the spool is opened here
+ * (own_spool).
  */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "agent/base/log.h"
-#include "agent/base/rt_sim.h"
 #include "agent/base/text.h"
 #include "agent/cli/ctl_client.h"
 #include "agent/cli/open.h"
+#include "agent/cli/own_spool.h"
 
-enum { ASK_EVERY_MS = 200, TAGS_MAX = 1000000, STEP_US = 100000 };
+enum { ASK_EVERY_MS = 200 };
 
 struct found {
         uint64_t held, kept, first_seq, last_seq;
@@ -90,43 +85,16 @@ static int purge_by_daemon(const char *socket, uint64_t upto, struct err *e)
 
 /* ---- without one ---- */
 
-static int be_its_owner(const char *path, struct err *e)
-{
-        struct stat st;
-
-        if (stat(path, &st) != 0)
-                return err_errno(e, "spool %s", path);
-        if (geteuid() != 0 || (setegid(st.st_gid) == 0 && seteuid(st.st_uid) == 0))
-                return 0;
-        return err_errno(e, "spool %s: cannot become its owner", path);
-}
-
 static int purge_file(const char *path, const char *gateway, uint64_t upto, int64_t now_us, struct err *e)
 {
-        struct spool_conf conf = {.path = path,
-                                  .max_size_bytes = (uint64_t)1 << 40,
-                                  .when_full = SPOOL_DROP_NEWEST,
-                                  .commit_interval_us = STEP_US,
-                                  .keep_delivered_us = INT64_MAX / 4,
-                                  .batch_rows = 100,
-                                  .batch_bytes = 1 << 16,
-                                  .quarantine_bytes = 64 << 20};
-        struct tags *tags = tags_new(TAGS_MAX);
-        struct rt_sim sim;
-        struct spool *s;
-        int r = -1;
+        struct own_spool o;
 
-        rt_sim_init(&sim, 1, now_us);
-        if (be_its_owner(path, e) == 0 && spool_open(&s, &sim.rt, &conf, gateway, tags, NULL, e) == 0) {
-                spool_purge(s, upto);
-                while (spool_is_purging(s))
-                        rt_sim_run(&sim, sim.now.mono_us + STEP_US, NULL, NULL);
-                rt_sim_cut(&sim);
-                r = spool_close(s) ? 0 : err_set(e, "spool %s: cannot be written", path);
-        }
-        rt_sim_fini(&sim);
-        tags_free(tags);
-        return r;
+        if (own_spool_open(&o, path, gateway, now_us, e) < 0)
+                return -1;
+        spool_purge(o.spool, upto);
+        while (spool_is_purging(o.spool))
+                own_spool_step(&o);
+        return own_spool_close(&o, e);
 }
 
 static int purge(const struct places *p, uint64_t upto, int64_t now_us, struct err *e)

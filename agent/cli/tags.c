@@ -22,35 +22,6 @@ struct tag_list {
         const struct spool_filter *pick;
 };
 
-/* Shell-like: * any run, ? one character. */
-static bool matches(const char *pattern, const char *s)
-{
-        const char *star = NULL, *retry = NULL;
-
-        while (*s) {
-                if (*pattern == '*') {
-                        star = ++pattern;
-                        retry = s;
-                } else if (*pattern == '?' || *pattern == *s) {
-                        pattern++;
-                        s++;
-                } else if (star) {
-                        pattern = star;
-                        s = ++retry;
-                } else {
-                        return false;
-                }
-        }
-        while (*pattern == '*')
-                pattern++;
-        return *pattern == '\0';
-}
-
-static bool picked(const struct spool_filter *pick, const struct spool_query_tag *t)
-{
-        return (!pick->source || matches(pick->source, t->source)) && (!pick->name || matches(pick->name, t->name));
-}
-
 static bool on_tag(void *ctx, const struct spool_query_tag *t)
 {
         struct tag_list *list = ctx;
@@ -69,7 +40,7 @@ static bool on_tag(void *ctx, const struct spool_query_tag *t)
                 {.us = last_us, .absent = !last_us},
                 {.text = value, .absent = !value[0]},
         };
-        if (picked(list->pick, t))
+        if (!t->forgotten && pick_matches(list->pick, t->source, t->name))
                 out_row(list->out, cells);
         return !out_broken(list->out);
 }
@@ -98,7 +69,7 @@ static bool on_tag_stats(void *ctx, const struct spool_query_tag *t)
                 {.us = t->newest_ts_us, .absent = none},
         };
 
-        if (picked(list->pick, t))
+        if (pick_matches(list->pick, t->source, t->name))
                 out_row(list->out, cells);
         return !out_broken(list->out);
 }

@@ -16,6 +16,7 @@
 
 #include "agent/base/text.h"
 #include "agent/control/alarms.h"
+#include "agent/control/forget.h"
 
 struct daemon {
         struct agent *agent;
@@ -190,6 +191,23 @@ static void answer_purge(struct daemon *d, struct control_client *c, const json_
         control_reply(c, spool_is_purging(d->agent->spool) ? "{\"purging\":true}" : "{\"purging\":false}");
 }
 
+static void answer_forget(struct daemon *d, struct control_client *c, const json_t *o)
+{
+        struct forget_counts n;
+        const char *wrong = forget_tags(d->agent, o, &n);
+        struct pending *p;
+
+        if (wrong) {
+                refuse(c, wrong);
+                return;
+        }
+        p = answer_when_durable(d, c);
+        snprintf(p->text, sizeof(p->text),
+                 "{\"forgotten\":%zu,\"configured\":%zu,\"held\":%zu,\"alarms\":%zu,\"used\":%zu,\"unknown\":%zu,"
+                 "\"full\":%zu}",
+                 n.forgotten, n.configured, n.held, n.alarms, n.used, n.unknown, n.full);
+}
+
 static void answer_status(struct daemon *d, struct control_client *c)
 {
         char *text = status_json(d->agent);
@@ -219,8 +237,10 @@ static void on_request(void *ctx, struct control_client *c, const char *line, si
                 answer_requeue(d, c, o);
         else if (cmd && !strcmp(cmd, "purge"))
                 answer_purge(d, c, o);
+        else if (cmd && !strcmp(cmd, "forget"))
+                answer_forget(d, c, o);
         else
-                refuse(c, "cmd: status, send, alarms, alarm_cmd, requeue or purge");
+                refuse(c, "cmd: status, send, alarms, alarm_cmd, requeue, purge or forget");
         json_decref(o);
 }
 

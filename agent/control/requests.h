@@ -1,6 +1,7 @@
 /*
  * requests: what a client of the control socket may ask of a running agent:
- * `status`, `send`, `alarms`, `alarm_cmd`, `requeue`, `purge`.  Loop thread.
+ * `status`, `send`, `alarms`, `alarm_cmd`, `requeue`, `purge`, `forget`.  Loop
+ * thread.
  */
 #ifndef MILLRACE_CONTROL_REQUESTS_H
 #define MILLRACE_CONTROL_REQUESTS_H

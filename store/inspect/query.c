@@ -143,6 +143,7 @@ static int load_meta(struct spool_query *q, struct err *e)
         if (version > FILE_VERSION)
                 return err_set(e, "spool %s: written by a newer millrace (format %" PRIu64 "); use its tool", q->path,
                                version);
+        q->has_forgotten = version >= 8;
         st = query_prepare(
                 q, "SELECT (SELECT value FROM meta WHERE key='gateway'), (SELECT value FROM meta WHERE key='epoch')",
                 e);

@@ -90,6 +90,7 @@ struct spool_query_tag {
         int64_t oldest_ts_us, newest_ts_us; /* with stats, of those rows; 0: none */
         bool has_last;                      /* with stats: `last` is the newest row, its text not included */
         struct reading last;
+        bool forgotten; /* with stats: its name is free, and readings of it are still there */
 };
 
 /*

@@ -23,6 +23,8 @@ struct spool_query {
         char gateway[TEXT_NAME_MAX + 1];
         uint64_t epoch;
         bool live;
+        bool has_forgotten;      /* not in an old file */
+        uint64_t tags_moved;     /* when rows became other tags' last, as far as we know */
         struct tags *tags;       /* by id */
         const atomic_bool *over; /* NULL: nobody gives up */
 };

@@ -2,9 +2,11 @@
  * query_tags: the tags of a spool, and with a walk over its readings what each
  * of them brought.
  *
- * Rows are only ever added, so those known are not read again; the units of one
- * tag are one line of the listing.  A tag made while a listing runs may come
- * without its names. How it fails: with a sentence.
+ * Rows are added, so those known are not read again, unless the file says that
+ * some became other tags'; the units of one tag are one line of the listing.  A
+ * forgotten tag is listed for as long as it has readings there.  A tag made
+ * while a listing runs may come without its names. How it fails: with a
+ * sentence.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +15,33 @@
 
 enum { STATS_ROWS = 20000 };
 
+/* Rows that are other tags' now: all are read again. */
+static int look_at_moves(struct spool_query *q, struct err *e)
+{
+        uint64_t moved;
+
+        if (query_int(q, "SELECT coalesce((SELECT value FROM meta WHERE key='tags_moved'), 0)", &moved, e) < 0)
+                return -1;
+        if (moved != q->tags_moved) {
+                tags_free(q->tags);
+                q->tags = tags_new(0);
+        }
+        q->tags_moved = moved;
+        return 0;
+}
+
 int query_load_tags(struct spool_query *q, struct err *e)
 {
-        sqlite3_stmt *st = query_prepare(q, "SELECT " SPOOL_TAG_COLUMNS " FROM tag WHERE id >= ?1 ORDER BY id", e);
+        sqlite3_stmt *st;
         int rc;
 
+        if (look_at_moves(q, e) < 0)
+                return -1;
+        st = query_prepare(q,
+                           q->has_forgotten ? "SELECT " SPOOL_TAG_COLUMNS ", f.tag IS NOT NULL FROM tag LEFT JOIN"
+                                              " forgotten f ON f.tag = tag.id WHERE id >= ?1 ORDER BY id"
+                                            : "SELECT " SPOOL_TAG_COLUMNS ", 0 FROM tag WHERE id >= ?1 ORDER BY id",
+                           e);
         if (!st)
                 return -1;
         sqlite3_bind_int64(st, 1, (int64_t)tags_count(q->tags));
@@ -25,6 +49,7 @@ int query_load_tags(struct spool_query *q, struct err *e)
                 struct tag row;
 
                 spool_read_tag(st, &row);
+                row.forgotten = sqlite3_column_int(st, 7);
                 tags_load(q->tags, &row);
         }
         return query_finish(q, st, rc, e);
@@ -85,6 +110,11 @@ static int walk_stats(struct spool_query *q, struct spool_query_tag *sum, struct
         return query_finish(q, st, rc, e);
 }
 
+static bool is_listed(const struct spool_query *q, const struct spool_query_tag *t)
+{
+        return tags_is_tag(q->tags, t->id) || (t->forgotten && t->n_held + t->n_kept);
+}
+
 int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, const struct spool_query_tag *tag),
                      void *ctx, struct err *e)
 {
@@ -105,12 +135,13 @@ int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, 
                                                   .unit = tags_unit(q->tags, t->first),
                                                   .labels = t->labels,
                                                   .driver = t->driver,
-                                                  .last_ts_us = t->last_ts_us};
+                                                  .last_ts_us = t->last_ts_us,
+                                                  .forgotten = t->forgotten};
         }
         if (stats)
                 rc = walk_stats(q, sum, e);
         for (size_t i = 0; i < n && rc == 0; i++)
-                if (tags_is_tag(q->tags, (uint32_t)i) && !each(ctx, &sum[i]))
+                if (is_listed(q, &sum[i]) && !each(ctx, &sum[i]))
                         break;
         free(sum);
         return rc;

@@ -60,7 +60,9 @@ static const struct rule file_rules[] = {
          "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM tag)"
          " WHERE id <> n"},
         {"tag %s has the name of another",
-         "SELECT b.id FROM tag a JOIN tag b ON a.source = b.source AND a.name = b.name AND a.id < b.id"},
+         "SELECT b.id FROM tag a JOIN tag b ON a.source = b.source AND a.name = b.name AND a.labels = b.labels AND"
+         " a.unit = b.unit AND a.id < b.id AND NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.tag IN (a.id, b.id))"},
+        {"tag %s is forgotten, and not there", "SELECT tag FROM forgotten WHERE tag NOT IN (SELECT id FROM tag)"},
         {"tag %s has a name that is not valid",
          "SELECT id FROM tag WHERE length(source) NOT BETWEEN 1 AND 64 OR length(name) NOT BETWEEN 1 AND 64 OR NOT"
          " is_utf8(source) OR NOT is_utf8(name) OR NOT is_utf8(unit) OR NOT is_utf8(labels)"},
@@ -274,14 +276,16 @@ static const struct rule tail_rule = {"seqs up to %s were given, and the last ro
                                       " 1) FROM dropped WHERE lane='samples' AND last_seq > (SELECT seq FROM tail))"};
 
 /*
- * What the rules about readings ask, in files of all formats: `ahead`, which
- * ranges need not be in the file (`gone`), and up to where readings are known
- * without the ledger (`tail`).
+ * What the rules ask, in files of all formats: `ahead`, which ranges need not
+ * be in the file (`gone`), up to where readings are known without the ledger
+ * (`tail`), and rows of tags whose name is free (`forgotten`).
  */
 static void make_views(sqlite3 *c, uint64_t version)
 {
         if (version < 7)
                 sqlite3_exec(c, "CREATE TEMP TABLE ahead (first_seq, last_seq)", NULL, NULL, NULL);
+        if (version < 8)
+                sqlite3_exec(c, "CREATE TEMP TABLE forgotten (tag)", NULL, NULL, NULL);
         sqlite3_exec(c,
                      "CREATE TEMP VIEW gone AS SELECT first_seq, last_seq FROM ahead UNION ALL"
                      " SELECT first_seq, last_seq FROM dropped d WHERE lane='samples' AND NOT EXISTS"

@@ -61,7 +61,7 @@ static void put_tags(struct salvage *s, size_t from, size_t to)
         sqlite3_stmt *st = NULL;
         char name[32];
 
-        s->rc = sqlite3_prepare_v2(s->db->conn, "INSERT INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)", -1, &st, NULL);
+        s->rc = sqlite3_prepare_v2(s->db->conn, "INSERT INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0)", -1, &st, NULL);
         for (size_t id = from; id < to && s->rc == SQLITE_OK; id++) {
                 static char *none[5];
                 char **text = id < s->n_tags ? s->tags[id].text : none;
@@ -216,6 +216,7 @@ static void carry_over(struct salvage *s, const char *gateway)
         pages_each(s->pages, PAGES_TABLE, 2, salvage_span, s);
         salvage_sort(s);
         pages_each(s->pages, PAGES_TABLE, 7, salvage_tag, s);
+        pages_each(s->pages, PAGES_TABLE, 8, salvage_tag, s);
         begin_if_none(s);
         put_tags(s, 0, s->n_tags);
         salvage_small(s);

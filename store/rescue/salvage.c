@@ -1,8 +1,8 @@
 /*
  * salvage: see salvage.h.  A page may be there in several versions: of a
- * watermark the highest counts, of a tag the first that is found; a span is the
- * same in all of them. How it fails: a row that is not plausible, or whose time
- * nobody knows, counts as lost; nothing is guessed.
+ * watermark the highest counts, of a tag the one with the latest turn; a span
+ * is the same in all of them. How it fails: a row that is not plausible, or
+ * whose time nobody knows, counts as lost; nothing is guessed.
  */
 #include "store/rescue/salvage.h"
 
@@ -202,6 +202,7 @@ bool salvage_tag(void *ctx, const struct pages_row *row)
 {
         struct salvage *s = ctx;
         size_t id = (size_t)row->rowid;
+        int64_t turn = row->n == 8 && row->v[7].type == PAGES_INT ? row->v[7].i : 0;
 
         if (row->rowid < 0 || row->rowid >= TAGS_MAX)
                 return true;
@@ -217,7 +218,11 @@ bool salvage_tag(void *ctx, const struct pages_row *row)
         }
         if (id >= s->n_tags)
                 s->n_tags = id + 1;
-        for (int i = 0; i < 5 && (i || !s->tags[id].text[0]); i++) {
+        if (s->tags[id].text[0] && turn <= s->tags[id].turn)
+                return true;
+        s->tags[id].turn = turn;
+        for (int i = 0; i < 5; i++) {
+                free(s->tags[id].text[i]);
                 s->tags[id].text[i] = mem_alloc((size_t)row->v[i + 1].len + 1);
                 memcpy(s->tags[id].text[i], row->v[i + 1].p, row->v[i + 1].len);
         }

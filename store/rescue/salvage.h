@@ -45,7 +45,8 @@ struct salvage {
         size_t n_spans, cap_spans;
         struct {
                 char *text[5];
-        } * tags; /* by id; NULL: not found */
+                int64_t turn; /* of files that have it: how many tags had this row before */
+        } * tags;             /* by id; NULL: not found */
         size_t n_tags, cap_tags;
         size_t n_tags_seen;             /* in readings */
         uint64_t last_seq[SPOOL_LANES]; /* carried over or known lost */

@@ -22,6 +22,9 @@ enum spool_stmt {
         STMT_TRIM_SPANS,
         STMT_TRIM_SPAN_COPIES,
         STMT_PUT_TAG,
+        STMT_MOVE_TAG,
+        STMT_FORGET_TAG,
+        STMT_REMEMBER_TAG,
         STMT_SAVE_TAG,
         STMT_PUT_EVENT,
         STMT_SET_CURSOR,
@@ -266,7 +269,9 @@ void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b);
  * fetched after it, see fetch.c.
  */
 uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane);
-void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b);
+void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b); /* tags.c */
+#define SPOOL_FORGOTTEN_COLUMNS "seq, event_seq, tag IN (SELECT tag FROM dead_letter WHERE tag IS NOT NULL)"
+bool spool_db_tag_is_free(const struct spool_db *db, sqlite3_stmt *st, int at);
 void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b);
 void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_rows(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);

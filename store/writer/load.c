@@ -54,14 +54,20 @@ static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
         if (look_at_tags(db, e) < 0)
                 return -1;
 
-        if (sqlite3_prepare_v2(db->conn, "SELECT " SPOOL_TAG_COLUMNS " FROM tag ORDER BY id", -1, &st, NULL) !=
-            SQLITE_OK)
+        if (sqlite3_prepare_v2(db->conn,
+                               "SELECT " SPOOL_TAG_COLUMNS ", f.tag IS NOT NULL, " SPOOL_FORGOTTEN_COLUMNS
+                               " FROM tag LEFT JOIN forgotten f ON f.tag = tag.id ORDER BY id",
+                               -1, &st, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read its tags", e);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
                 struct tag row;
 
                 spool_read_tag(st, &row);
-                tags_load(tags, &row);
+                row.forgotten = sqlite3_column_int(st, 7);
+                if (row.forgotten && spool_db_tag_is_free(db, st, 8))
+                        tags_load_free(tags);
+                else
+                        tags_load(tags, &row);
         }
         sqlite3_finalize(st);
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its tags", e);

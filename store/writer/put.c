@@ -11,21 +11,6 @@
 
 enum { REPAIR_ROWS = 5000 /* moved in time per commit */ };
 
-void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b)
-{
-        for (size_t i = 0; i < b->n_new_tags && stmt_fine(db); i++) {
-                const struct tag *t = &b->new_tags[i];
-
-                stmt_bind(db, STMT_PUT_TAG, 1, b->first_new_tag + i);
-                stmt_bind_text(db, STMT_PUT_TAG, 2, t->source, strlen(t->source));
-                stmt_bind_text(db, STMT_PUT_TAG, 3, t->name, strlen(t->name));
-                stmt_bind_text(db, STMT_PUT_TAG, 4, t->unit, strlen(t->unit));
-                stmt_bind_text(db, STMT_PUT_TAG, 5, t->labels, strlen(t->labels));
-                stmt_bind_text(db, STMT_PUT_TAG, 6, t->driver, strlen(t->driver));
-                stmt_run(db, STMT_PUT_TAG);
-        }
-}
-
 void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b)
 {
         if (!b->save)

@@ -74,6 +74,8 @@ static const char *const steps[] = {
         "CREATE TABLE aggregate (seq INTEGER PRIMARY KEY, n INTEGER, min REAL, max REAL);",
         "DROP VIEW readings;"
         "CREATE TABLE ahead (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) WITHOUT ROWID;" READINGS_VIEW,
+        "ALTER TABLE tag ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
+        "CREATE TABLE forgotten (tag INTEGER PRIMARY KEY, seq INTEGER NOT NULL, event_seq INTEGER NOT NULL);",
 };
 static const char forget_old[] = "DROP VIEW readings; DROP VIEW reading; DROP TABLE reading_old;"
                                  "CREATE VIEW reading AS " AS_READINGS ";" READINGS_VIEW;

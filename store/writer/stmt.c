@@ -18,7 +18,11 @@ static const char *const sql[N_STMTS] = {
         [STMT_TRIM_SPANS] =
                 "DELETE FROM span WHERE first_seq < (SELECT max(first_seq) FROM span WHERE first_seq <= ?1)",
         [STMT_TRIM_SPAN_COPIES] = "DELETE FROM span_copy WHERE first_seq < (SELECT min(first_seq) FROM span)",
-        [STMT_PUT_TAG] = "INSERT OR IGNORE INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
+        [STMT_PUT_TAG] = "INSERT OR IGNORE INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+        [STMT_MOVE_TAG] = "INSERT OR REPLACE INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+                          " 1 + coalesce((SELECT turn FROM tag WHERE id = ?1), 0))",
+        [STMT_FORGET_TAG] = "INSERT OR REPLACE INTO forgotten VALUES (?1, ?2, ?3)",
+        [STMT_REMEMBER_TAG] = "DELETE FROM forgotten WHERE tag = ?1",
         [STMT_SAVE_TAG] = "UPDATE tag SET last_ts_us = ?2 WHERE id = ?1",
         [STMT_PUT_EVENT] = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         [STMT_SET_CURSOR] = "UPDATE cursor SET acked_seq = ?2 WHERE lane = ?1 AND acked_seq <> ?2",

@@ -7,7 +7,7 @@
 #define MILLRACE_TESTS_OLD_FORMAT_H
 
 #define OLD_FORMAT_SQL                                                                                            \
-        "DROP VIEW readings; DROP TABLE ahead;"                                                                   \
+        "DROP TABLE forgotten; ALTER TABLE tag DROP COLUMN turn; DROP VIEW readings; DROP TABLE ahead;"           \
         "CREATE TABLE old (seq INTEGER PRIMARY KEY, ts_us INTEGER, tag INTEGER, quality INTEGER, flags INTEGER, " \
         "value,"                                                                                                  \
         "  delay_us INTEGER, mid INTEGER);"                                                                       \

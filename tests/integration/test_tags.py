@@ -154,3 +154,60 @@ def test_nobody_speaks_for_a_source_that_another_item_has(room):
     reload(agent)
     publish(room, ("l1/mill/v", 8))
     agent.wait("it to be heard again", lambda s: s["drivers"][0]["readings"] == 3)
+
+
+def forget(agent, *args, code=0):
+    return agent.tool("tags", "forget", *args, code=code).stdout
+
+
+def names(agent):
+    return sorted(t["source"] for t in agent.listing("tags"))
+
+
+def test_tags_are_given_back_while_the_daemon_runs(room):
+    agent = room.agent({"limits": {"max_tags": 20}, "sim": [sim("mill", period="1h")],
+                        "alarms": [{"name": "hot", "match": "s-3/t", "rule": "limits", "hi": 2, "severity": 500}]}).start()
+    flood(agent, room, 30)
+    agent.wait("all but the mill's", lambda s: s["held"] == 0 and s["alarms"]["active"] == 1)
+    agent.tool("tags", "forget", "s-*", code=2)
+    agent.tool("tags", "forget", "--yes", code=2)
+    forget(agent, "*", "--unused-for", "1h", "--yes", code=1)
+    shown = {t["source"]: t["stays"] for t in agent.listing("tags", "forget", "*", "--dry-run")}
+    assert len(shown) == 21 and {s: why for s, why in shown.items() if why} == {"mill": "configured", "s-3": "alarm"}
+    assert names(agent) == sorted(shown)
+    assert "forgotten: 19 tags" in forget(agent, "*", "--yes", code=1)
+    assert names(agent) == ["mill", "s-3"]
+    agent.wait("room", lambda s: s["tag_table"]["from_wire"] == 1 and s["tag_table"]["forgotten"] == 19)
+    wait.until("it to be told", 20, lambda: [e["n"] for e in (r.data for r in room.events()) if e["kind"] == "tags_forgotten"] == [19])
+    publish(room, ("l/s-7/t", 70), ("l/t-1/t", 71))
+    agent.wait("a new one and one anew", lambda s: s["tag_table"]["from_wire"] == 3 and s["held"] == 0)
+    agent.restart()
+    assert names(agent) == ["mill", "s-3", "s-7", "t-1"]
+    kept = [(r["source"], r["value"]) for r in agent.listing("spool", "tail", "-n", "100") if r["source"] != "mill"]
+    assert kept == [(f"s-{i}", i) for i in range(20)] + [("s-7", 70), ("t-1", 71)]
+    agent.tool("spool", "verify", "--all")
+
+
+def test_tags_are_given_back_without_a_daemon(room):
+    agent = room.agent({"sim": [sim("mill", period="1h")], "kafka": {"brokers": ["127.0.0.1:1"]}})
+    agent.start(links=False)
+    agent.wait("MQTT to be up", lambda s: s["drivers"][0]["state"] == "up")
+    flood(agent, room, 20)
+    assert "20 with readings that Kafka does not have" in forget(agent, "s-*", "--yes", code=1)
+    agent.stop()
+    assert "20 with readings that Kafka does not have" in forget(agent, "s-*", "--yes", code=1)
+    agent.conf["kafka"]["brokers"] = [room.kafka.brokers]
+    agent.write()
+    agent.start()
+    agent.wait_delivered(20)
+    agent.stop()
+    assert "forgotten: 10 tags" in forget(agent, "s-1?", "--yes")
+    assert "no such tags" in forget(agent, "s-1?", "--yes", code=1)
+    forget(agent, "mill", "--yes", code=1)
+    agent.tool("spool", "verify", "--all")
+    agent.start()
+    assert sorted(t["source"] for t in agent.listing("spool", "stats") if "source" in t) == ["mill"] + sorted(f"s-{i}" for i in range(20))
+    assert names(agent) == ["mill"] + [f"s-{i}" for i in range(10)]
+    publish(room, ("l/s-12/t", 5))
+    agent.wait("its reading", lambda s: s["held"] == 0 and s["drivers"][0]["readings"] == 1)
+    assert "s-12" in names(agent)

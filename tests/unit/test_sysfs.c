@@ -295,12 +295,13 @@ static void items_take_turns(void **state)
         transcript_expect("cpu=45.123 zone=40 oil=23.125 ");
 }
 
-static void no_room_for_tags(void **state)
+/* Bounds are for what comes from the wire. */
+static void a_full_table_has_room_for_us(void **state)
 {
-        tags_set_most(b.d.tags, 2);
+        tags_set_most(b.d.tags, 0);
         start();
-        transcript_expect("up cpu=45.123 zone=40 ");
-        assert_int_equal(b.d.n_untagged, 1);
+        transcript_expect("up cpu=45.123 zone=40 oil=23.125 ");
+        assert_int_equal(b.d.n_untagged, 0);
 }
 
 static void check_conf(const char *file, const char *device, double scale, const char *faulty)
@@ -346,7 +347,7 @@ int main(void)
                 AROUND(a_file_that_does_not_come_back),
                 AROUND(stop_does_not_wait_for_the_kernel),
                 AROUND(items_take_turns),
-                AROUND(no_room_for_tags),
+                AROUND(a_full_table_has_room_for_us),
                 AROUND(what_is_no_plain_file_is_not_opened),
                 cmocka_unit_test(files_stay_below_the_root),
         };
