@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/text.h"
 #include "store/impl.h"
 
 enum { FIRST_ALARMS = 64, NOTES_MAX = 4096, OPERATOR_MAX = 400 };
@@ -61,6 +62,7 @@ void spool_batch_clear(struct spool_batch *b)
 {
         b->n_rows = b->n_events = b->n_quarantine = b->n_dead = 0;
         b->text_used = b->event_bytes.n = b->quarantine_bytes.n = 0;
+        memset(b->quarantine_of, 0, sizeof(b->quarantine_of));
         b->cost_bytes = 0;
         b->n_repairs = 0;
         b->purge_upto = b->n_forget = 0;
@@ -141,15 +143,19 @@ bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *
 {
         struct spool_quarantine_item item = {.at_us = at_us, .at = b->quarantine_bytes.n, .len = len};
 
+        size_t *of, size;
+
         item.driver_len = strnlen(driver, 64);
+        of = &b->quarantine_of[text_hash(driver, item.driver_len, 0) % QUARANTINE_SHARES];
         item.origin_len = strnlen(origin, 1024);
         item.reason_len = strnlen(reason, 512);
         if (item.len > plan->batch_quarantine / 4)
                 item.len = plan->batch_quarantine / 4;
-        if (b->n_quarantine * 64 + b->quarantine_bytes.n + item.driver_len + item.origin_len + item.reason_len +
-                    item.len >
-            plan->batch_quarantine)
+        size = 64 + item.driver_len + item.origin_len + item.reason_len + item.len;
+        if (*of + size > plan->batch_quarantine - plan->batch_quarantine / 8 ||
+            b->n_quarantine * 64 + b->quarantine_bytes.n + size - 64 > plan->batch_quarantine)
                 return false;
+        *of += size;
         b->quarantine = grow(b->quarantine, b->n_quarantine, &b->cap_quarantine, sizeof(*b->quarantine));
         b->quarantine[b->n_quarantine++] = item;
         put_bytes(&b->quarantine_bytes, driver, item.driver_len);

@@ -18,6 +18,7 @@ enum {
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
         EVENT_BODY_MAX = 4096,
+        QUARANTINE_SHARES = 8,
         VACUUM_PAGES = 128, /* given back to the file system per commit */
 };
 
@@ -125,6 +126,7 @@ struct spool_batch {
         struct spool_quarantine_item *quarantine;
         size_t n_quarantine, cap_quarantine;
         struct spool_bytes event_bytes, quarantine_bytes;
+        size_t quarantine_of[QUARANTINE_SHARES]; /* bytes, by the hash of the driver's name */
         struct spool_drops refused;
         struct spool_dead_item *dead;
         size_t n_dead, cap_dead;
@@ -167,6 +169,7 @@ void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *
 /* False: no memory for it (the batch's share of events is used up). */
 bool spool_batch_put_event(struct spool_batch *b, const struct spool_plan *plan, uint64_t seq, int64_t ts_us,
                            const char *kind, int severity, uint32_t tag, const char *body, size_t len);
+/* False: no room, or the item has its share: an eighth is for others. */
 bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *plan, int64_t at_us, const char *driver,
                                 const char *origin, const char *reason, const void *payload, size_t len);
 void spool_batch_put_dead(struct spool_batch *b, enum spool_lane lane, uint64_t seq, const char *reason);

@@ -71,7 +71,7 @@ static const struct schema_key keys[] = {
          .offset = AT(quarantine_bytes),
          .max = 64 * MIB,
          .def = "1MiB",
-         .help = "Most bytes kept of malformed payloads; the oldest go first."},
+         .help = "Most bytes kept of malformed payloads; when it is full the oldest go of the item that holds most."},
         {0},
 };
 

@@ -175,8 +175,8 @@ void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uin
 void spool_hurry(struct spool *s, int64_t within_us);
 
 /*
- * A malformed payload, kept for inspection in a bounded table (oldest go
- * first). `len` may be cut for keeping.
+ * A malformed payload, kept for inspection in a bounded table: the oldest go
+ * first, of the driver that has most there. `len` may be cut for keeping.
  */
 void spool_quarantine(struct spool *s, const char *driver, const char *origin, const char *reason, const void *payload,
                       size_t len);

@@ -46,6 +46,7 @@ enum spool_stmt {
         STMT_DEAD_EVENT,
         STMT_PUT_QUARANTINE,
         STMT_OLD_QUARANTINE,
+        STMT_OLD_QUARANTINE_OF,
         STMT_TRIM_QUARANTINE,
         STMT_OLD_DEAD,
         STMT_TRIM_DEAD,
@@ -86,6 +87,13 @@ struct spool_place {
         bool lost;
 };
 
+/* Bytes that an item has in the quarantine, see quarantine.c. */
+enum { SPOOL_HOLDINGS = 32 };
+struct spool_holding {
+        char driver[66];
+        uint64_t bytes;
+};
+
 struct spool_db {
         sqlite3 *conn;
         sqlite3_stmt *stmt[N_STMTS];
@@ -112,6 +120,7 @@ struct spool_db {
                 uint64_t first[SPOOL_LANES]; /* no row in the file is below */
                 uint64_t ts_saved_seq;       /* tag times are saved up to here: rows above must stay */
                 uint64_t event_bytes, quarantine_bytes, dead_bytes;
+                struct spool_holding holdings[SPOOL_HOLDINGS];
                 uint64_t n_ledger;
                 bool has_span;
                 int64_t base_us;      /* times of new rows count from it */
@@ -276,7 +285,9 @@ void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b);
 void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_rows(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_events(struct spool_db *db, const struct spool_batch *b);
-void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b);
+#define SPOOL_QUARANTINE_BYTES "length(payload) + length(origin) + length(reason) + 64"
+void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b); /* quarantine.c */
+int spool_db_load_quarantine(struct spool_db *db, struct err *e);
 void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b);
 

@@ -215,16 +215,12 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane_acco
  */
 static int load_sizes(struct spool_db *db, const struct lane_account *events, struct err *e)
 {
-        int64_t mean, quarantine, dead, saved, thinned, aggregates;
+        int64_t mean, dead, saved, thinned, aggregates;
 
         if (spool_db_get_int(db->conn,
                              "SELECT coalesce(cast(avg(n) AS INTEGER), 0) FROM"
                              " (SELECT length(body) + 64 AS n FROM event ORDER BY seq DESC LIMIT 500)",
                              &mean) != SQLITE_OK ||
-            spool_db_get_int(
-                    db->conn,
-                    "SELECT coalesce(sum(length(payload) + length(origin) + length(reason) + 64), 0) FROM quarantine",
-                    &quarantine) != SQLITE_OK ||
             spool_db_get_int(db->conn, "SELECT coalesce(sum(coalesce(length(value), 0) + 128), 0) FROM dead_letter",
                              &dead) != SQLITE_OK ||
             spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK ||
@@ -234,12 +230,11 @@ static int load_sizes(struct spool_db *db, const struct lane_account *events, st
                 return spool_db_fail(db, "cannot read where it stands", e);
         if (db->v.first[SPOOL_EVENTS])
                 db->v.event_bytes = (uint64_t)mean * (events->last - db->v.first[SPOOL_EVENTS] + 1);
-        db->v.quarantine_bytes = (uint64_t)quarantine;
         db->v.dead_bytes = (uint64_t)dead;
         db->v.ts_saved_seq = (uint64_t)saved;
         db->v.thinned_seq = (uint64_t)thinned;
         db->v.has_aggregates = aggregates;
-        return 0;
+        return spool_db_load_quarantine(db, e);
 }
 
 int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account lanes[SPOOL_LANES], struct err *e)

@@ -104,23 +104,6 @@ static void bound_table(struct spool_db *db, enum spool_stmt oldest, enum spool_
         }
 }
 
-void spool_db_put_quarantine(struct spool_db *db, const struct spool_batch *b)
-{
-        for (size_t i = 0; i < b->n_quarantine && stmt_fine(db); i++) {
-                const struct spool_quarantine_item *q = &b->quarantine[i];
-                const char *p = b->quarantine_bytes.p + q->at;
-
-                stmt_bind(db, STMT_PUT_QUARANTINE, 1, (uint64_t)q->at_us);
-                stmt_bind_text(db, STMT_PUT_QUARANTINE, 2, p, q->driver_len);
-                stmt_bind_text(db, STMT_PUT_QUARANTINE, 3, p += q->driver_len, q->origin_len);
-                stmt_bind_text(db, STMT_PUT_QUARANTINE, 4, p += q->origin_len, q->reason_len);
-                sqlite3_bind_blob(db->stmt[STMT_PUT_QUARANTINE], 5, p + q->reason_len, (int)q->len, SQLITE_STATIC);
-                stmt_run(db, STMT_PUT_QUARANTINE);
-                db->v.quarantine_bytes += q->origin_len + q->reason_len + q->len + 64;
-        }
-        bound_table(db, STMT_OLD_QUARANTINE, STMT_TRIM_QUARANTINE, &db->v.quarantine_bytes, db->plan.quarantine_bytes);
-}
-
 /*
  * A row that is not there any more was dropped by another reason, which the
  * ledger has.

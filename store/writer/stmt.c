@@ -50,8 +50,9 @@ static const char *const sql[N_STMTS] = {
         [STMT_DEAD_EVENT] = "INSERT INTO dead_letter SELECT NULL, 'events', seq, ts_us, tag, 0, 0, body, 0, 0, ?2, ?3"
                             " FROM event WHERE seq = ?1",
         [STMT_PUT_QUARANTINE] = "INSERT INTO quarantine VALUES (NULL, ?1, ?2, ?3, ?4, ?5)",
-        [STMT_OLD_QUARANTINE] = "SELECT id, length(payload) + length(origin) + length(reason) + 64 FROM quarantine"
-                                " ORDER BY id LIMIT 1",
+        [STMT_OLD_QUARANTINE] = "SELECT id, " SPOOL_QUARANTINE_BYTES " FROM quarantine ORDER BY id LIMIT 256",
+        [STMT_OLD_QUARANTINE_OF] = "SELECT id, " SPOOL_QUARANTINE_BYTES " FROM quarantine WHERE driver = ?1 ORDER BY id"
+                                   " LIMIT 256",
         [STMT_TRIM_QUARANTINE] = "DELETE FROM quarantine WHERE id = ?1",
         [STMT_OLD_DEAD] = "SELECT id, coalesce(length(value), 0) + 128 FROM dead_letter ORDER BY id LIMIT 1",
         [STMT_TRIM_DEAD] = "DELETE FROM dead_letter WHERE id = ?1",

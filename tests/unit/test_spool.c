@@ -616,6 +616,33 @@ static void events_have_a_share_of_their_own(void **state)
         assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dropped WHERE reason = 'too_large'"), 1);
 }
 
+/* One item floods it; what another one brought once is there yet, also after a restart. */
+static void quarantine_is_shared(void **state)
+{
+        struct fixture *h = *state;
+        char payload[200] = {0};
+
+        fixture_close(h);
+        h->conf.quarantine_bytes = 64 << 10;
+        fixture_open(h);
+        for (int i = 0; i < 20; i++)
+                spool_quarantine(h->spool, "scale", "/dev/ttyS0", "not a frame", payload, sizeof(payload));
+        for (int i = 0; i < 3000; i++) {
+                spool_quarantine(h->spool, i % 5 ? "plant" : "other", "a/b", "not a number", payload, sizeof(payload));
+                if (i % 50 == 49)
+                        fixture_run_for(h, 2000000);
+                if (i == 1500) {
+                        fixture_close(h);
+                        fixture_open(h);
+                }
+        }
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM quarantine WHERE driver = 'scale'"), 20);
+        assert_true(db_ask(h->path, "SELECT count(*) FROM quarantine WHERE driver = 'other'") > 60);
+        assert_true(db_ask(h->path, "SELECT count(*) FROM quarantine WHERE driver = 'plant'") > 60);
+        assert_true(db_ask(h->path, "SELECT sum(length(payload) + 79) FROM quarantine") <= 64 << 10);
+        assert_true(db_ask(h->path, "SELECT sum(length(payload) + 79) FROM quarantine") > 56 << 10);
+}
+
 static void quarantine_is_bounded(void **state)
 {
         struct fixture *h = *state;
@@ -1012,6 +1039,7 @@ int main(void)
                 T(pressure_is_told_before_anything_is_refused),
                 T(room_comes_back_however_the_acks_come),
                 T(events_have_a_share_of_their_own),
+                T(quarantine_is_shared),
                 T(quarantine_is_bounded),
                 T(recent_packet_ids_are_told),
                 T(a_failing_disk_loses_nothing),
