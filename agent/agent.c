@@ -185,6 +185,7 @@ static void on_each_second(struct rt_timer *t)
         status_each_second(a);
         spare_flash(a);
         spool_watch(a->spool);
+        log_tell_left_out();
         shares_tell(&a->shares, a->tags, &a->pipeline);
         forget_settle(a);
         if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)

@@ -243,6 +243,7 @@ static int serve(const char *path)
         if (load(&p, path) < 0)
                 return EXIT_CONFIG;
         log_init(p.conf->log_level);
+        log_bound((int)p.conf->log.per_minute);
         p.rt = rt_uv_new();
         code = open_all(&p);
         if (code)

@@ -55,11 +55,11 @@ static void tell_level(struct pipeline *p, const struct tags_item *item, size_t 
         const char *kind = item ? item->kind : "limits", *name = item ? item->name : "";
 
         if (level)
-                log_warn("tags", "%s%s%s: %zu of %zu tags from the wire are used (%smax_tags)%s", kind, item ? " " : "",
-                         name, n, most, item ? "" : "limits.",
+                log_warn("limits", "%s%s%s: %zu of %zu tags from the wire are used (%smax_tags)%s", kind,
+                         item ? " " : "", name, n, most, item ? "" : "limits.",
                          level == 2 ? "; messages with further names go to the quarantine" : "");
         else
-                log_notice("tags", "%s%s%s: %zu of %zu tags from the wire", kind, item ? " " : "", name, n, most);
+                log_notice("limits", "%s%s%s: %zu of %zu tags from the wire", kind, item ? " " : "", name, n, most);
         pipeline_event(p, "tag_limit", severities[level], SPOOL_NO_TAG,
                        "\"state\":\"%s\",\"driver\":\"%s\",\"key\":\"%smax_tags\",\"n\":%zu,\"most\":%zu",
                        states[level], name, item ? "" : "limits.", n, most);
@@ -73,7 +73,7 @@ static void tell_owner(struct pipeline *p, struct owner *o, int64_t now_us)
                 return;
         o->n_told = o->n_refused;
         o->told_us = now_us ? now_us : 1;
-        log_warn("tags", "refused: source %s belongs to %s %s, and %s brought %" PRIu64 " of it", o->source, o->kind,
+        log_warn("names", "refused: source %s belongs to %s %s, and %s brought %" PRIu64 " of it", o->source, o->kind,
                  o->item, o->by, n);
         pipeline_event(p, "source_refused", EVENT_FAULT, SPOOL_NO_TAG,
                        "\"source\":\"%s\",\"driver\":\"%s\",\"owner\":\"%s\",\"n\":%" PRIu64, o->source, o->by, o->item,

@@ -3,10 +3,10 @@
  *
  * Room is counted in bytes of the file's budget: what its pages take, what is
  * gathered and what is being written.  Of the budget so much is usable as fits
- * before when_full acts; with block that is nine tenths, the rest is for what is
- * on its way.  Held bytes press from nine tenths of the usable ones until three
- * quarters: people are told, and sources that wait are paused, before anything
- * is refused.
+ * before when_full acts; with block that is nine tenths, the rest is for what
+ * is on its way.  Held bytes press from nine tenths of the usable ones until
+ * three quarters: people are told, and sources that wait are paused, before
+ * anything is refused.
  */
 #include <stdio.h>
 

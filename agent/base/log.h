@@ -3,8 +3,8 @@
  *
  * Under systemd (JOURNAL_STREAM set) lines start with <priority>; elsewhere
  * with a time and a level word.  Never per reading. Any thread.  A line is one
- * write(2); at most 64 lines a second go out, what is above is counted and told
- * in one line.
+ * write(2).  At most 64 lines a second go out, and so many a minute of one
+ * scope (errors aside); what is above is counted and told in one line.
  */
 #ifndef MILLRACE_BASE_LOG_H
 #define MILLRACE_BASE_LOG_H
@@ -12,6 +12,13 @@
 enum log_level { LOG_ERROR = 3, LOG_WARN = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_DEBUG = 7 };
 
 void log_init(enum log_level most);
+void log_bound(int lines_per_minute); /* of one scope; 30 until then */
+
+/*
+ * To be called now and then: tells, a minute after a scope was bound, how many
+ * lines were left out.
+ */
+void log_tell_left_out(void);
 
 /*
  * `scope` is where it happened, as people know it: "spool", "kafka", "mqtt

@@ -50,14 +50,17 @@ static const struct schema control_schema = {
 };
 
 static const struct schema_key log_keys[] = {
-        {"level", SCHEMA_CHOICE, 0, 0, .choices = levels, .def = "info", .help = "The least important that is told."},
+        {"level", SCHEMA_CHOICE, 0, AT(log.level) - AT(log), .choices = levels, .def = "info",
+         .help = "The least important that is told."},
+        {"per_minute", SCHEMA_INT, 0, AT(log.per_minute) - AT(log), 1, 3840, .def = "30",
+         .help = "Most lines a minute of one item or part, errors aside; further ones are counted, and told in one."},
         {NULL},
 };
 static const struct schema log_schema = {
         .name = "log",
         .help = "What is told on standard error.",
         .keys = log_keys,
-        .size = sizeof(int),
+        .size = sizeof(((struct config *)0)->log),
 };
 
 static const struct schema_key limits_keys[] = {

@@ -46,6 +46,7 @@ struct config {
         } control;
         struct {
                 int level;
+                int64_t per_minute;
         } log;
         struct {
                 int64_t max_tags;

@@ -121,6 +121,7 @@ int agent_reconfigure(struct agent *a, const struct config *is, const struct rel
 
         a->conf = is;
         log_init(is->log_level);
+        log_bound((int)is->log.per_minute);
         tags_set_most(a->tags, (size_t)is->max_tags);
         forget_drivers(a, was, plan);
         change_thinning(a);

@@ -252,10 +252,12 @@ void mqtt_intake_give_up(struct mqtt_intake *in)
 static void ask_for_rebirth(struct mqtt_intake *in)
 {
         const struct sparkplug_result *t = &in->turn;
+        char scope[TEXT_NAME_MAX + 8];
 
         if (!in->publish || in->publish(in->publish_ctx, t->command_topic, t->command, t->command_len) < 0)
                 return;
-        log_notice("mqtt", "%s: %s: %s", in->d->name, t->command_topic, t->gap ? t->gap : t->reason ? t->reason : "");
+        snprintf(scope, sizeof(scope), "mqtt %s", in->d->name);
+        log_notice(scope, "%s: %s", t->command_topic, t->gap ? t->gap : t->reason ? t->reason : "");
 }
 
 /* What the message came to beside readings. */
