@@ -25,6 +25,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
+#include "agent/config/sources.h"
 #include "agent/config/walk.h"
 #include "agent/config/yaml.h"
 #include "drivers/modbus/modbus.h"
@@ -251,6 +252,7 @@ static void check_across(struct walk *w, struct config *c)
         fit_payloads(w, c);
         check_names(w, c);
         link_slaves(w, c);
+        sources_check(w, c);
         if (c->alarm_sections.notify.mqtt.connection)
                 check_exists(w, c, &c->alarm_sections.notify.mqtt.connection, "mqtt");
 }

@@ -200,6 +200,10 @@ static const struct {
         {HEAD "mqtt: [{name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}]\n"
               "sim: [{name: a, source: s, tags: [{tag: t}]}]\n",
          "t:5:14: sim[0].name: \"a\" is used twice, first by mqtt[0].name in t:4; allowed: once over all drivers\n"},
+        {HEAD "sim: [{name: a, source: s, tags: [{tag: t}]}, {name: b, source: s, tags: [{tag: u}, {tag: t}]}]\n",
+         "t:4:91: sim[1].tags[1].tag: s/t is read by sim[0].tags[0].tag in t:4 already; allowed: one item for a source "
+         "and"
+         " tag\n"},
         {HEAD "mqtt: [{name: a, url: \"mqtt://h\", username: no, subscriptions: [{topic: \"a/{tag}\"}]}]\n",
          "t:4:45: mqtt[0].username: no is a boolean; a text is needed: write \"no\" with the quotes\n"},
         {HEAD "modbus: [{name: b, port: COM1}]\n",
@@ -437,12 +441,16 @@ static void test_notices(void **state)
 {
         struct config *c =
                 load(HEAD "sim: [{name: s, source: s, tags: [{tag: t}]}]\n"
-                          "serial: [{name: l, port: /dev/a, source: s, match: \"(?<t>x)\", readings: [{tag: t}]}]\n"
+                          "serial: [{name: l, port: /dev/a, source: l, match: \"(?<t>x)\", readings: [{tag: t}]}]\n"
                           "notify: {exec: {command: [/bin/true]}}\n"
                           "mqtt: [{name: a, url: \"mqtt://h\", username: u, password_file: /no/such, "
                           "subscriptions: [{topic: \"a/{tag}\"}]}]\n");
 
         check_told(&c->notices, "");
+        config_free(c);
+        c = load(HEAD "sim: [{name: s, source: s, tags: [{tag: t}]}]\n"
+                      "mqtt: [{name: a, url: \"mqtt://h\", subscriptions: [{topic: b, source: s, tag: t}]}]\n");
+        check_told(&c->notices, "t:4:41: sim[0].tags[0].tag: s/t comes from mqtt a as well (t:5): two items say it\n");
         config_free(c);
 }
 
@@ -477,8 +485,8 @@ static void test_fragments(void **state)
         char expected[1200];
 
         folder_init(&d);
-        put_file(&d, "m.yaml", HEAD "sim:\n  - {name: s0, source: s, tags: [{tag: t}]}\n");
-        put_file(&d, "conf.d/20-b.yaml", "sim:\n  - {name: s2, source: s, tags: [{tag: t}]}\n");
+        put_file(&d, "m.yaml", HEAD "sim:\n  - {name: s0, source: a, tags: [{tag: t}]}\n");
+        put_file(&d, "conf.d/20-b.yaml", "sim:\n  - {name: s2, source: b, tags: [{tag: t}]}\n");
         put_file(&d, "conf.d/10-a.yaml", "site: p\nsim:\n  - {name: s1, source: s, tags: [{tag: t}]}\n");
         put_file(&d, "conf.d/30-empty.yaml", "# nothing yet\n");
         put_file(&d, "conf.d/ignored.txt", "site: q\n");
@@ -490,7 +498,7 @@ static void test_fragments(void **state)
         assert_string_equal(c->drivers[2].name, "s2");
         config_free(c);
 
-        put_file(&d, "conf.d/20-b.yaml", "gateway: g\nspool: {}\nsim:\n  - {name: s0, source: s, tags: 1}\n");
+        put_file(&d, "conf.d/20-b.yaml", "gateway: g\nspool: {}\nsim:\n  - {name: s0, source: a, tags: 1}\n");
         assert_int_equal(config_load(d.main, &c, &f), -1);
         snprintf(expected, sizeof(expected),
                  "%s/conf.d/20-b.yaml:1:1: gateway: set twice, first in %s:1:1; allowed: in one file\n"

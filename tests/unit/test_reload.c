@@ -79,7 +79,7 @@ static void test_the_same_in_other_words(void **state)
 
 static void test_drivers(void **state)
 {
-#define SIM(name, more) "  - {name: " name ", source: m, tags: [{tag: v" more "}]}\n"
+#define SIM(name, more) "  - {name: " name ", source: " name ", tags: [{tag: v" more "}]}\n"
         check(HEAD "sim:\n" SIM("a", "") SIM("b", "") SIM("c", ""),
               HEAD "sim:\n" SIM("d", "") SIM("c", "") SIM("a", ", unit: C"), "+d =c ~a -b | sim");
         check(HEAD, HEAD "sim:\n" SIM("a", ""), "+a | sim");
