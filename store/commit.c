@@ -230,7 +230,10 @@ static void works_again(struct spool *s)
                 s->up.on_fault(s->up.ctx, NULL);
 }
 
-/* The commit is on disk: counters and watermarks follow. */
+/*
+ * The commit is on disk: counters and watermarks follow.  If the file went
+ * meanwhile (gone) nobody is told, and an empty one is tried until it is back.
+ */
 static void settle(struct spool *s)
 {
         const struct spool_result *res = &s->result;
@@ -342,9 +345,13 @@ static void on_commit_done(struct rt_work *w)
                         rt_timer_set(s->rt, &s->retry, MORE_PAUSE_US);
         } else {
                 settle(s);
-                s->state = COMMIT_IDLE;
-                works_again(s);
-                tell_durable(s);
+                if (s->result.gone) {
+                        fail(s, s->result.fault);
+                } else {
+                        s->state = COMMIT_IDLE;
+                        works_again(s);
+                        tell_durable(s);
+                }
                 tell_dropped(s);
                 spool_tell_pressure(s);
                 if (s->up.on_committed)
@@ -393,7 +400,7 @@ void spool_finish_running(struct spool *s)
                 settle_acks(s);
         else if (s->result.ok)
                 settle(s);
-        s->state = s->result.ok && !s->result.rows_left ? COMMIT_IDLE : COMMIT_BACKOFF;
+        s->state = s->result.ok && !s->result.rows_left && !s->result.gone ? COMMIT_IDLE : COMMIT_BACKOFF;
 }
 
 bool spool_commit_here(struct spool *s)

@@ -112,14 +112,25 @@ static void take_mark(struct salvage *s)
         memcpy(s->last_seq, s->acked, sizeof(s->last_seq));
 }
 
-/* What the mark beside the file says that it had. */
+/*
+ * What the mark beside the file says that it had.  Beside an older copy, of an
+ * epoch that is over, it is another file's, of which nothing is here: what that
+ * one had and Kafka had not.
+ */
 static void note_end(struct salvage *s)
 {
         struct spool_mark m;
 
-        spool_mark_of(s->db, s->r->old_epoch, &m);
-        note_gap(s, s->last_seq[SPOOL_SAMPLES] + 1, m.last[SPOOL_SAMPLES]);
-        if (m.last[SPOOL_EVENTS] > s->last_seq[SPOOL_EVENTS])
+        if (!spool_mark_read(s->db, &m) && !s->r->stopped)
+                s->r->stopped = "nothing beside it says how far it was";
+        if (m.epoch > s->r->old_epoch) {
+                s->r->old_epoch = m.epoch;
+                spool_rescue_note_lost(s->r, m.acked[SPOOL_SAMPLES] + 1, m.last[SPOOL_SAMPLES]);
+                memcpy(s->last_seq, m.acked, sizeof(s->last_seq));
+        } else if (m.epoch == s->r->old_epoch) {
+                note_gap(s, s->last_seq[SPOOL_SAMPLES] + 1, m.last[SPOOL_SAMPLES]);
+        }
+        if (m.epoch == s->r->old_epoch && m.last[SPOOL_EVENTS] > s->last_seq[SPOOL_EVENTS])
                 s->r->n_lost_events = m.last[SPOOL_EVENTS] - s->last_seq[SPOOL_EVENTS];
 }
 
@@ -293,7 +304,7 @@ int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *
                 return -1;
         spool_rescue_unmark(db->path);
         log_notice("spool", "%" PRIu64 " readings and %" PRIu64 " events carried over, %" PRIu64 " lost%s%s%s%s",
-                   r->n_readings, r->n_events, r->n_lost, *r->lost ? ": " : "", r->lost,
-                   r->stopped ? "; stopped because " : "", r->stopped ? r->stopped : "");
+                   r->n_readings, r->n_events, r->n_lost, *r->lost ? ": " : "", r->lost, r->stopped ? "; " : "",
+                   r->stopped ? r->stopped : "");
         return 0;
 }

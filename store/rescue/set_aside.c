@@ -144,8 +144,11 @@ static int move_files(const char *path, const char *aside, struct err *e)
         for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
                 name_of(from, sizeof(from), path, suffixes[i]);
                 name_of(to, sizeof(to), aside, suffixes[i]);
-                if (rename(from, to) != 0 && errno != ENOENT)
-                        return err_errno(e, "spool %s: damaged, and cannot be moved aside to %s", path, to);
+                if (rename(from, to) == 0 || errno == ENOENT)
+                        continue;
+                if (errno == EBUSY)
+                        return err_set(e, "spool %s: damaged, and a file system is mounted on it; unmount that", from);
+                return err_errno(e, "spool %s: damaged, and cannot be moved aside to %s", path, to);
         }
         name_of(from, sizeof(from), path, "-shm");
         unlink(from);

@@ -132,9 +132,16 @@ void spool_rescue_note_lost(struct spool_rescue *r, uint64_t first, uint64_t las
                 strcat(r->lost, "+");
 }
 
-int spool_rescue_tell_gone(const struct spool_mark *m, int64_t wall_us, const char *path, sqlite3 *conn)
+int spool_rescue_tell_gone(const struct spool_mark *m, bool known, int64_t wall_us, const char *path, sqlite3 *conn)
 {
         struct spool_rescue r = {.at_us = wall_us, .old_epoch = m->epoch, .stopped = "the file was not there any more"};
+
+        if (!known) {
+                r.stopped = "the file was not there any more, and nothing beside it says how far it was";
+                log_error("spool", "%s of epoch %" PRIu64 " is gone, and nothing beside it says how far it was", path,
+                          m->epoch);
+                return spool_rescue_tell(&r, conn);
+        }
 
         spool_rescue_note_lost(&r, m->acked[SPOOL_SAMPLES] + 1, m->last[SPOOL_SAMPLES]);
         if (m->last[SPOOL_EVENTS] > m->acked[SPOOL_EVENTS])

@@ -79,12 +79,13 @@ struct spool_mark {
 };
 
 /* Which file it is, see place.c. */
-enum { SPOOL_PLACES = 2 };
+enum { SPOOL_PLACES = 4 };
 struct spool_place {
         struct {
                 uint64_t dev, ino; /* 0: not known yet */
         } at[SPOOL_PLACES];
         bool lost;
+        uint64_t n_held; /* when it was lost: readings in it that Kafka has not */
 };
 
 /* Bytes that an item has in the quarantine, see quarantine.c. */
@@ -144,6 +145,7 @@ struct spool_db {
 
 struct spool_result {
         bool ok;
+        bool gone;      /* ok, but the file is not at its path any more: nothing may be acknowledged */
         bool rows_left; /* ok, but only acks and dead letters: no room for the rows (block, or no_space) */
         bool no_space;  /* the disk would be full */
         bool more;      /* trimming, purging or shrinking goes on */
@@ -209,12 +211,13 @@ int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e);
  * What it must have (mark.c). Reading: false, and zeroes, when there is none,
  * or none of that epoch.
  */
+int spool_mark_making(const struct spool_db *db, uint64_t epoch, struct err *e); /* its file comes next */
 void spool_mark_renew(struct spool_db *db);
 void spool_mark_note(struct spool_db *db, const struct spool_mark *m);
 bool spool_mark_read(const struct spool_db *db, struct spool_mark *m);
 bool spool_mark_of(const struct spool_db *db, uint64_t epoch, struct spool_mark *m);
-void spool_mark_begin(struct spool_db *db,
-                      const struct lane_account lanes[SPOOL_LANES]); /* it says what the file has */
+/* It says what the file has; before the first id is given. */
+int spool_mark_begin(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES], struct err *e);
 int spool_mark_check(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES], struct err *e);
 
 /*
@@ -316,10 +319,11 @@ void spool_rescue_unmark(const char *path);
 int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
 /*
  * What it found and what is lost, into the file; an SQLite code (tell.c).
- * _gone: of a file that is not there, from its mark.
+ * _gone: of a file that is not there, from its mark, or from its epoch alone
+ * (not known).
  */
 int spool_rescue_tell(const struct spool_rescue *r, sqlite3 *conn);
-int spool_rescue_tell_gone(const struct spool_mark *m, int64_t wall_us, const char *path, sqlite3 *conn);
+int spool_rescue_tell_gone(const struct spool_mark *m, bool known, int64_t wall_us, const char *path, sqlite3 *conn);
 void spool_rescue_note_lost(struct spool_rescue *r, uint64_t first, uint64_t last);
 int spool_rescue_carry(struct spool_rescue *r, struct spool_db *db, const char *gateway, struct err *e);
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res);

@@ -167,7 +167,7 @@ static int put_meta(struct spool_db *db, const char *gateway, int64_t wall_us, s
         sqlite3_stmt *st = NULL;
         int rc = sqlite3_prepare_v2(db->conn,
                                     "INSERT INTO meta VALUES ('gateway', ?1), ('epoch', ?2), ('created_us', ?3),"
-                                    "('ts_saved_seq', 0), ('millrace', ?4)",
+                                    "('ts_saved_seq', 0), ('millrace', ?4), ('marked', 1)",
                                     -1, &st, NULL);
 
         if (rc == SQLITE_OK) {
@@ -195,9 +195,11 @@ static int in_transaction(struct spool_db *db, bool ok, struct err *e)
 static int tell_gone(struct spool_db *db, int64_t wall_us, struct err *e)
 {
         struct spool_mark m;
+        bool known = spool_mark_read(db, &m);
 
-        if (db->fresh || !spool_mark_read(db, &m) ||
-            spool_rescue_tell_gone(&m, wall_us, db->path, db->conn) == SQLITE_OK)
+        if (!known)
+                m.epoch = db->epoch_before;
+        if (db->fresh || !m.epoch || spool_rescue_tell_gone(&m, known, wall_us, db->path, db->conn) == SQLITE_OK)
                 return 0;
         return spool_db_fail(db, "cannot be written", e);
 }
@@ -205,7 +207,7 @@ static int tell_gone(struct spool_db *db, int64_t wall_us, struct err *e)
 static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, struct err *e)
 {
         db->epoch = spool_epoch_next(db, wall_us);
-        if (spool_epoch_write(db, db->epoch, e) < 0)
+        if (spool_epoch_write(db, db->epoch, e) < 0 || spool_mark_making(db, db->epoch, e) < 0)
                 return -1;
         if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be written", e);

@@ -246,7 +246,8 @@ int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account la
                 return -1;
         if (load_sizes(db, &lanes[SPOOL_EVENTS], e) < 0 || load_tags(db, tags, e) < 0 || load_times(db, tags, e) < 0)
                 return -1;
-        spool_mark_begin(db, lanes);
+        if (spool_mark_begin(db, lanes, e) < 0)
+                return -1;
         spool_place_note(db);
         return 0;
 }

@@ -10,36 +10,68 @@
  * uplink may use a row of it (fetch.c).  At every instant the mark says at
  * least what somebody outside may know of, and never more than what is on disk.
  * That needs no sync: kill -9 does not lose bytes that were written, and after
- * a cut of power an older mark, or none, only means that less is told; so a
- * commit costs one write of 210 bytes to a page that goes to flash twice a
- * minute at most, with the rest.  The numbers are there twice, as a torn write
- * may make a larger one of two.
+ * a cut of power an older mark only means that less is told; so a commit costs
+ * two writes of 210 bytes to a page that goes to flash twice a minute at most,
+ * with the rest.  It lies in two sectors, for one may be torn; and the numbers
+ * are in each twice, as a torn write may make a larger one of two.
  *
  * A file that is behind its mark is damaged, and a rescue gives it a new epoch.
- * How it fails: what can't be read or written is no mark.
+ * So is one whose mark is gone: nobody knows any more how far it was, so it may
+ * not give ids.  A file says in itself that it has a mark (meta `marked`; those
+ * of before have none), which is synced once before the first id is given.  For
+ * a cut in between a note says which epoch is being made.  How it fails: what
+ * can't be read or written is no mark.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/writer/db.h"
 
-enum { MARK_AT = 32, NUMBERS = 5, NUMBER_BYTES = 21, MARK_BYTES = 2 * NUMBERS * NUMBER_BYTES };
+static const off_t places[] = {32, 544};
 
-void spool_mark_note(struct spool_db *db, const struct spool_mark *m)
+enum {
+        N_PLACES = sizeof(places) / sizeof(*places),
+        MAKING_AT = 1056,
+        NUMBERS = 5,
+        NUMBER_BYTES = 21,
+        MARK_BYTES = 2 * NUMBERS * NUMBER_BYTES
+};
+
+static void put_text(char text[MARK_BYTES + 1], const struct spool_mark *m)
 {
         const uint64_t v[NUMBERS] = {m->epoch, m->last[SPOOL_SAMPLES], m->last[SPOOL_EVENTS], m->acked[SPOOL_SAMPLES],
                                      m->acked[SPOOL_EVENTS]};
+
+        for (int i = 0; i < 2 * NUMBERS; i++)
+                snprintf(text + i * NUMBER_BYTES, NUMBER_BYTES + 1, "%20" PRIu64 "%c", v[i % NUMBERS],
+                         i + 1 < 2 * NUMBERS ? ' ' : '\n');
+}
+
+static bool write_at(const struct spool_db *db, off_t at, const char *text)
+{
+        return pwrite(db->lock_fd, text, MARK_BYTES, at) == MARK_BYTES;
+}
+
+void spool_mark_note(struct spool_db *db, const struct spool_mark *m)
+{
         char text[MARK_BYTES + 1];
 
         if (!memcmp(m, &db->mark, sizeof(*m)))
                 return;
-        for (int i = 0; i < 2 * NUMBERS; i++)
-                snprintf(text + i * NUMBER_BYTES, NUMBER_BYTES + 1, "%20" PRIu64 "%c", v[i % NUMBERS],
-                         i + 1 < 2 * NUMBERS ? ' ' : '\n');
-        if (pwrite(db->lock_fd, text, MARK_BYTES, MARK_AT) == MARK_BYTES)
-                db->mark = *m;
+        put_text(text, m);
+        for (int i = 0; i < N_PLACES; i++)
+                if (!write_at(db, places[i], text))
+                        return;
+        db->mark = *m;
+}
+
+/* It is there for good, whatever is cut: later ones are written over it. */
+static bool sync_mark(const struct spool_db *db)
+{
+        return fsync(db->lock_fd) == 0 && spool_sync_directory(db->path) == 0;
 }
 
 /* Into another lock file. */
@@ -48,22 +80,24 @@ void spool_mark_renew(struct spool_db *db)
         struct spool_mark m = db->mark;
 
         memset(&db->mark, 0, sizeof(db->mark));
-        if (m.epoch)
-                spool_mark_note(db, &m);
+        if (!m.epoch)
+                return;
+        spool_mark_note(db, &m);
+        sync_mark(db);
 }
 
 /*
  * The line, in two halves that are the same.  Up to 0.1.0 a half was the epoch
  * and the last reading alone.
  */
-bool spool_mark_read(const struct spool_db *db, struct spool_mark *m)
+static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
 {
         char text[MARK_BYTES + 1] = "", *end, *p = text;
         uint64_t v[2 * NUMBERS] = {0};
         size_t n = 0;
 
         memset(m, 0, sizeof(*m));
-        if (pread(db->lock_fd, text, MARK_BYTES, MARK_AT) <= 0 || !(end = strchr(text, '\n')))
+        if (pread(db->lock_fd, text, MARK_BYTES, at) <= 0 || !(end = strchr(text, '\n')))
                 return false;
         for (*end = '\0'; n < 2 * NUMBERS; n++) {
                 int used = 0;
@@ -84,6 +118,25 @@ bool spool_mark_read(const struct spool_db *db, struct spool_mark *m)
         return true;
 }
 
+/* The later one of those that are whole. */
+bool spool_mark_read(const struct spool_db *db, struct spool_mark *m)
+{
+        struct spool_mark each;
+        bool found = false;
+
+        memset(m, 0, sizeof(*m));
+        for (int i = 0; i < N_PLACES; i++) {
+                if (!read_at(db, places[i], &each))
+                        continue;
+                if (!found || each.epoch > m->epoch ||
+                    (each.epoch == m->epoch && each.last[SPOOL_SAMPLES] + each.last[SPOOL_EVENTS] >
+                                                       m->last[SPOOL_SAMPLES] + m->last[SPOOL_EVENTS]))
+                        *m = each;
+                found = true;
+        }
+        return found;
+}
+
 bool spool_mark_of(const struct spool_db *db, uint64_t epoch, struct spool_mark *m)
 {
         if (spool_mark_read(db, m) && m->epoch == epoch)
@@ -92,12 +145,57 @@ bool spool_mark_of(const struct spool_db *db, uint64_t epoch, struct spool_mark 
         return false;
 }
 
+int spool_mark_making(const struct spool_db *db, uint64_t epoch, struct err *e)
+{
+        const struct spool_mark m = {.epoch = epoch};
+        char text[MARK_BYTES + 1];
+
+        put_text(text, &m);
+        return write_at(db, MAKING_AT, text) && sync_mark(db)
+                       ? 0
+                       : err_errno(e, "spool %s: cannot write the lock file", db->path);
+}
+
+static bool is_being_made(const struct spool_db *db)
+{
+        struct spool_mark m;
+
+        return read_at(db, MAKING_AT, &m) && m.epoch == db->epoch;
+}
+
+/*
+ * Another file's, or the lock was made anew or cut.  One that is torn is not:
+ * less is told then.
+ */
+static bool is_gone(const struct spool_db *db)
+{
+        struct spool_mark m;
+        struct stat st;
+
+        if (fstat(db->lock_fd, &st) != 0 || st.st_size < places[N_PLACES - 1] + MARK_BYTES)
+                return true;
+        return spool_mark_read(db, &m) && m.epoch != db->epoch;
+}
+
+static bool had_mark(const struct spool_db *db)
+{
+        int64_t marked;
+
+        return spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='marked'", &marked) == SQLITE_OK;
+}
+
 int spool_mark_check(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES], struct err *e)
 {
         static const char *const what[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [SPOOL_SAMPLES] = "readings"};
         struct spool_mark m;
 
         spool_mark_of(db, db->epoch, &m);
+        if (is_gone(db) && had_mark(db) && !is_being_made(db)) {
+                db->damaged = true;
+                return err_set(e,
+                               "spool %s: its .lock was removed or replaced, and nothing beside it says how far it was",
+                               db->path);
+        }
         for (int i = SPOOL_LANES - 1; i >= 0; i--) {
                 if (m.last[i] <= lanes[i].last)
                         continue;
@@ -110,13 +208,23 @@ int spool_mark_check(struct spool_db *db, const struct lane_account lanes[SPOOL_
         return 0;
 }
 
-void spool_mark_begin(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES])
+int spool_mark_begin(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES], struct err *e)
 {
         struct spool_mark m = {.epoch = db->epoch};
+        char text[MARK_BYTES];
 
         for (int i = 0; i < SPOOL_LANES; i++) {
                 m.last[i] = lanes[i].last;
                 m.acked[i] = lanes[i].acked_durable;
         }
         spool_mark_note(db, &m);
+        if (had_mark(db) && !is_being_made(db))
+                return 0;
+        if (!db->mark.epoch || !sync_mark(db))
+                return err_errno(e, "spool %s: cannot write the lock file", db->path);
+        if (sqlite3_exec(db->conn, "INSERT OR REPLACE INTO meta VALUES ('marked', 1)", NULL, NULL, NULL) != SQLITE_OK)
+                return spool_db_fail(db, "cannot be written", e);
+        memset(text, ' ', MARK_BYTES);
+        write_at(db, MAKING_AT, text);
+        return 0;
 }

@@ -197,7 +197,7 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
 {
         bool done = false;
 
-        res->ok = res->damaged = false;
+        res->ok = res->gone = res->damaged = false;
         res->n_rows = 0;
         res->fault[0] = '\0';
         if (!spool_place_check(db, b->acked, res->fault, sizeof(res->fault)))
@@ -215,8 +215,8 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
         }
         if (done) {
                 note_mark(db, b, res->rows_left);
-                if (!db->place.at[SPOOL_PLACES - 1].ino)
-                        spool_place_note(db);
+                spool_place_note(db);
+                res->gone = !spool_place_check(db, b->acked, res->fault, sizeof(res->fault));
         }
         if (wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes))
                 checkpoint(db);
