@@ -252,6 +252,7 @@ class Rig:
         self.count["acts"] += 1
         self.count[("running: " if running else "down: ") + what.split(" ")[0]] += 1
         self.touched.update(names)
+        self.told_failed = self.told_failed and what != "uncover"
         self.whole = self.whole or "whole" in names or {"", *BESIDE} <= self.touched
         if running and fails:
             self.see_failed()
@@ -273,6 +274,7 @@ class Rig:
 
     def undo(self, back):
         self.note("put back")
+        self.told_failed = False
         try:
             back()
         except OSError as e:

@@ -125,6 +125,8 @@ class Room:
         return self.uncover
 
     def uncover(self):
+        if not self.covers:
+            raise FileNotFoundError("nothing is mounted")
         path, _ = self.covers.pop()
         self.inside("umount", "-l", path)
 
