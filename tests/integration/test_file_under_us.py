@@ -190,7 +190,7 @@ class Rig:
         if kind == "folder":
             return "move the folder", True, room.move_folder, ["whole"]
         if kind == "uncover":
-            return "uncover", True, room.uncover, ["whole"]
+            return "uncover", None, room.uncover, ["whole"]
         if kind == "restore lock" and backup and not self.touched:
             return "restore .lock", None, lambda: room.restore([".lock"], backup, c.random() < 0.3), ["old lock"]
         if old_lock:  # file and mark of an earlier time: nobody can tell

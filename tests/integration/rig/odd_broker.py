@@ -6,6 +6,7 @@ Acknowledgements come in the order of the messages, so each is taken for the fir
 """
 
 import collections
+import contextlib
 import random
 import select
 import socket
@@ -46,18 +47,20 @@ class Manners:
         self.cut_after = None        # bytes of messages, then the connection is closed, mostly within a packet
         self.chunk = None            # so many bytes with each send
         self.skips_acked = False     # the connection is closed with acknowledgements unread
+        self.odd = odd
         for name, value in odd.items():
             assert hasattr(self, name), name
             setattr(self, name, value)
 
 
 class Message:
-    __slots__ = ("value", "mid", "sends", "forced")
+    __slots__ = ("value", "mid", "sends", "forced", "history")
 
     def __init__(self, value):
         self.value, self.mid = value, 0
         self.sends = 0       # complete ones
         self.forced = False  # it was sent again so that nobody can know that it is the same
+        self.history = []    # (connection, packet id, DUP)
 
 
 class OddBroker(threading.Thread):
@@ -78,7 +81,7 @@ class OddBroker(threading.Thread):
         self.has_session = False
         self.last_mid, self.n_values = 0, 0
         self.paused, self.over, self.fault = False, False, None
-        self.connections = collections.Counter()
+        self.connections, self.diary = collections.Counter(), []
         self.start()
 
     # ---- for the test ----
@@ -94,6 +97,14 @@ class OddBroker(threading.Thread):
 
     def pause(self, on=True):
         self.paused = on
+
+    def state(self):
+        return f"connections: {dict(self.connections)}, {len(self.out)} out: {[(m.value, m.history) for m in self.out[:5]]}"
+
+    def hang_up(self):
+        """The connection that is there is closed."""
+        with contextlib.suppress(OSError, AttributeError):
+            self.client.shutdown(socket.SHUT_RDWR)
 
     def stop(self):
         self.over = True
@@ -195,6 +206,8 @@ class OddBroker(threading.Thread):
             self.again.extend(self.out)
             self.has_session = True
         self.connections["present" if present else "new"] += 1
+        self.diary.append(f"connection {sum(self.connections.values())}: {'5' if self.v5 else '3.1.1'}, session "
+                          f"{'present' if present else 'new'}, {m.odd}, out: {[(o.value, o.mid) for o in self.out][:60]}")
         properties = varint(len(m.properties)) + m.properties if self.v5 else b""
         self.client.sendall(packet(0x20, bytes([1 if present else 0, 0]) + properties))
         if had and present and not self.v5:
@@ -248,6 +261,7 @@ class OddBroker(threading.Thread):
             return False
         self.n_bytes += len(raw)
         message.sends += 1
+        message.history.append((sum(self.connections.values()), message.mid, dup))
         if qos:
             self.waiting.append((message, message.mid))
         step = self.m.chunk or len(raw)
@@ -258,6 +272,8 @@ class OddBroker(threading.Thread):
     def send_again(self):
         while self.again and len(self.waiting) < self.m.window:
             message = self.again.popleft()
+            if not message.mid or not self.m.granted:
+                message.forced = True  # it has no packet id, or another one
             if not message.mid:
                 message.mid = self.choose_mid(message)
             if not self.put(message, not self.m.forgets_dup):
