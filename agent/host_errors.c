@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/table_hash.h"
 #include "agent/host_impl.h"
 
 enum { QUIET_US = 60000000 };
@@ -68,7 +69,7 @@ void host_errors_emitted(struct host_slot *s, const struct reading *r, size_t n)
 void host_errors_device(struct host_slot *s, const char *source, bool down)
 {
         struct host_error *e = &s->error;
-        uint64_t hash = text_hash(source, strlen(source), 0);
+        uint64_t hash = table_hash(source, strlen(source), 0);
         size_t i = 0;
 
         while (i < e->n_down && e->down[i] != hash)

@@ -24,6 +24,7 @@
 #include "agent/agent.h"
 #include "agent/base/fds.h"
 #include "agent/base/log.h"
+#include "agent/base/table_hash.h"
 #include "agent/config/config.h"
 #include "agent/control/metrics_http.h"
 #include "agent/control/requests.h"
@@ -234,6 +235,14 @@ static int end(const struct process *p, int code)
         _exit(code);
 }
 
+static void set_hash_key(struct rt *rt)
+{
+        uint64_t key[2];
+
+        rt->ops->random(rt, key, sizeof(key));
+        table_hash_set_key(key);
+}
+
 static int serve(const char *path)
 {
         static struct process p;
@@ -245,6 +254,7 @@ static int serve(const char *path)
         log_init(p.conf->log_level);
         log_bound((int)p.conf->log.per_minute);
         p.rt = rt_uv_new();
+        set_hash_key(p.rt);
         code = open_all(&p);
         if (code)
                 return code;

@@ -18,7 +18,7 @@ enum { CHANGED_NAMES_MAX = 4096 };
 struct changed_names *changed_names_new(void);
 void changed_names_free(struct changed_names *c);
 
-/* `hash` is text_hash of the name as it came. True: it was not told before. */
+/* `hash` is table_hash of the name as it came. True: it was not told before. */
 bool changed_names_add(struct changed_names *c, uint64_t hash);
 
 #endif

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/table_hash.h"
 #include "agent/base/tags_impl.h"
-#include "agent/base/text.h"
 
 enum { CHUNK_BYTES = 16384 };
 
@@ -88,10 +88,10 @@ void tags_push(struct tags_list *l, uint32_t row)
 
 static uint64_t hash_of(const char *source, const char *name, const char *labels)
 {
-        uint64_t h = text_hash(source, strlen(source) + 1, 0);
+        uint64_t h = table_hash(source, strlen(source) + 1, 0);
 
-        h = text_hash(name, strlen(name) + 1, h);
-        return text_hash(labels, strlen(labels), h);
+        h = table_hash(name, strlen(name) + 1, h);
+        return table_hash(labels, strlen(labels), h);
 }
 
 static size_t home_of(const struct tags *t, uint32_t tag)

@@ -85,7 +85,10 @@ size_t text_format(char *out, size_t cap, const char *fmt, ...) __attribute__((f
  */
 const char *text_did_you_mean(const char *word, const char *const *candidates, size_t n);
 
-/* FNV-1a, for tables. */
+/*
+ * FNV-1a: the same everywhere and always, for what is stored, sent or shown.
+ * Not for tables with keys from outside: table_hash.h.
+ */
 uint64_t text_hash(const void *p, size_t len, uint64_t seed);
 
 #endif

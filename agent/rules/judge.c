@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "agent/base/table_hash.h"
 #include "agent/base/text.h"
 
 static size_t no_bytes(const struct rule_conf *c)
@@ -42,10 +43,10 @@ uint64_t sample_hash(const struct sample *s)
         double num = s->num + 0.0; /* -0.0 is 0.0 */
 
         if (is_text(s))
-                return text_hash(s->r->v.text, s->r->len, 1);
+                return table_hash(s->r->v.text, s->r->len, 1);
         if (s->r->type == READING_I64 && fabs(num) >= 0x1p53)
-                return text_hash(&s->r->v.i64, sizeof(s->r->v.i64), 2);
-        return text_hash(&num, sizeof(num), 0);
+                return table_hash(&s->r->v.i64, sizeof(s->r->v.i64), 2);
+        return table_hash(&num, sizeof(num), 0);
 }
 
 bool sample_is(const struct sample *s, const char *written)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/table_hash.h"
 #include "agent/base/text.h"
 #include "agent/rules/rules_engine.h"
 
@@ -155,7 +156,7 @@ static uint32_t add_slot(struct rules *r, size_t i, uint32_t owner, unsigned twi
 /* Where the name is, or where it would go. */
 static uint32_t *source_place(const struct rules *r, const char *name)
 {
-        size_t i = text_hash(name, strlen(name), 0) & (r->n_source_table - 1);
+        size_t i = table_hash(name, strlen(name), 0) & (r->n_source_table - 1);
 
         while (r->source_table[i] && strcmp(r->sources[r->source_table[i] - 1].name, name) != 0)
                 i = (i + 1) & (r->n_source_table - 1);

@@ -31,7 +31,7 @@
 
 #include <string.h>
 
-#include "agent/base/text.h"
+#include "agent/base/table_hash.h"
 
 void mqtt_print_start(struct mqtt_print *p)
 {
@@ -52,8 +52,8 @@ void mqtt_print_add(struct mqtt_print *p, const struct reading *r)
         else if (r->type == READING_BOOL)
                 part.value = r->v.b;
         else if (r->type == READING_TEXT || r->type == READING_RAW)
-                part.value = text_hash(r->v.text, r->len, 0);
-        p->hash = text_hash(&part, sizeof(part), 0);
+                part.value = table_hash(r->v.text, r->len, 0);
+        p->hash = table_hash(&part, sizeof(part), 0);
         if (r->flags & READING_SOURCE_TIME)
                 p->time_ms = r->flags & (READING_TIME_MOVED | READING_TIME_REPAIRED) ? MQTT_TIME_ANY : r->ts_us / 1000;
 }

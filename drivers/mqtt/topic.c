@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/table_hash.h"
 #include "drivers/changed_names.h"
 
 /* Keys of the record: a label of that name would be a second member with it. */
@@ -164,7 +165,7 @@ static char *take_name(const struct mqtt_pattern *p, int i, const char *s, size_
         char *out = i == p->source_level ? m->source : i == p->tag_level ? m->tag : name;
 
         if (text_map_name(out, s, len))
-                m->mapped[m->n_mapped++] = text_hash(s, len, 0);
+                m->mapped[m->n_mapped++] = table_hash(s, len, 0);
         return out == name ? put_label(labels, m->labels, p->level[i].text, name) : labels;
 }
 
@@ -257,7 +258,7 @@ static struct slot *find_slot(const struct mqtt_topics *t, uint64_t hash, const 
 
 struct mqtt_route *mqtt_topics_find(const struct mqtt_topics *t, const char *topic, size_t len)
 {
-        struct known *k = find_slot(t, text_hash(topic, len, 0), topic, len)->known;
+        struct known *k = find_slot(t, table_hash(topic, len, 0), topic, len)->known;
 
         return k ? &k->route : NULL;
 }
@@ -278,7 +279,7 @@ static void grow(struct mqtt_topics *t)
 struct mqtt_route *mqtt_topics_add(struct mqtt_topics *t, const char *topic, size_t len, uint16_t sub, uint16_t n_tags)
 {
         size_t tags_bytes = n_tags * sizeof(uint32_t);
-        uint64_t hash = text_hash(topic, len, 0);
+        uint64_t hash = table_hash(topic, len, 0);
         struct known *k;
 
         if (t->n >= t->most || len > MQTT_CACHED_TOPIC_MAX)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
-#include "agent/base/text.h"
+#include "agent/base/table_hash.h"
 
 void sparkplug_birth_init(struct sparkplug_birth *b, size_t n_metrics, size_t names_bytes)
 {
@@ -36,7 +36,7 @@ void sparkplug_birth_fini(struct sparkplug_birth *b)
 
 static uint32_t *alias_slot(const struct sparkplug_birth *b, uint64_t alias)
 {
-        size_t i = (alias * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & (b->n_slots - 1);
+        size_t i = table_hash(&alias, sizeof(alias), 0) & (b->n_slots - 1);
 
         for (; b->by_alias[i]; i = (i + 1) & (b->n_slots - 1))
                 if (b->metric[b->by_alias[i] - 1].alias == alias)
@@ -46,7 +46,7 @@ static uint32_t *alias_slot(const struct sparkplug_birth *b, uint64_t alias)
 
 static uint32_t *name_slot(const struct sparkplug_birth *b, const void *name, size_t len)
 {
-        size_t i = text_hash(name, len, 0) & (b->n_slots - 1);
+        size_t i = table_hash(name, len, 0) & (b->n_slots - 1);
 
         for (; b->by_name[i]; i = (i + 1) & (b->n_slots - 1)) {
                 const struct sparkplug_metric *m = &b->metric[b->by_name[i] - 1];

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/table_hash.h"
 
 #define REQUEST_FIRST_US INT64_C(5000000)
 #define REQUEST_MAX_US   INT64_C(300000000)
@@ -57,7 +58,7 @@ static size_t set_names(struct sparkplug_part *p, const struct sparkplug_address
 static uint16_t *find_slot(struct sparkplug_parts *t, const char *key, size_t len)
 {
         enum { MASK = 2 * SPARKPLUG_PARTS_MAX - 1 };
-        size_t i = text_hash(key, len, 0) & MASK;
+        size_t i = table_hash(key, len, 0) & MASK;
 
         for (; t->slot[i]; i = (i + 1) & MASK) {
                 const struct sparkplug_part *p = t->part[t->slot[i] - 1];

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/table_hash.h"
 #include "agent/base/text.h"
 #include "drivers/changed_names.h"
 
@@ -44,9 +45,9 @@ void syslog_tags_fini(struct syslog_tags *t)
 
 static void set_hash(struct names *n)
 {
-        n->hash = text_hash(n->source, strlen(n->source) + 1, 0);
-        n->hash = text_hash(n->tag, strlen(n->tag) + 1, n->hash);
-        n->hash = text_hash(n->labels, strlen(n->labels), n->hash);
+        n->hash = table_hash(n->source, strlen(n->source) + 1, 0);
+        n->hash = table_hash(n->tag, strlen(n->tag) + 1, n->hash);
+        n->hash = table_hash(n->labels, strlen(n->labels), n->hash);
 }
 
 static bool is_tag(const struct syslog_tags *t, const struct syslog_slot *slot, const struct names *n)
@@ -75,7 +76,7 @@ static struct syslog_slot *find_slot(struct syslog_tags *t, const struct names *
 static void map(struct syslog_tags *t, char out[TEXT_NAME_MAX + 1], const char *s, size_t len)
 {
         if (text_map_name(out, s, len))
-                t->d->n_mapped += changed_names_add(t->changed, text_hash(s, len, 0));
+                t->d->n_mapped += changed_names_add(t->changed, table_hash(s, len, 0));
 }
 
 static void set_names(struct syslog_tags *t, struct names *n, const struct syslog_message *m, const char *peer)
@@ -101,9 +102,9 @@ static void set_names(struct syslog_tags *t, struct names *n, const struct syslo
 
 static void set_other(struct syslog_tags *t, struct names *n)
 {
-        uint64_t hash = text_hash(n->source, strlen(n->source) + 1, 0);
+        uint64_t hash = table_hash(n->source, strlen(n->source) + 1, 0);
 
-        t->d->n_mapped += changed_names_add(t->changed, text_hash(n->tag, strlen(n->tag), hash));
+        t->d->n_mapped += changed_names_add(t->changed, table_hash(n->tag, strlen(n->tag), hash));
         snprintf(n->source, sizeof(n->source), "%s", t->d->name);
         strcpy(n->tag, "other");
         set_hash(n);

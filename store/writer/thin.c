@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/table_hash.h"
 #include "store/writer/stmt.h"
 
 enum {
@@ -124,9 +125,9 @@ static bool get_number(const struct reading *r, double *v)
 
 static struct group *find_group(struct spool_thin *t, const struct group *key)
 {
-        uint64_t hash =
-                (key->tag * UINT64_C(0x9e3779b97f4a7c15)) ^ ((uint64_t)key->minute * 31 + key->quality * 7 + key->kind);
-        uint32_t *bucket = &t->bucket[(hash ^ hash >> 32) % ROWS_MAX];
+        uint64_t of = (uint64_t)key->tag << 32 | (uint64_t)key->quality << 16 | key->kind;
+        uint64_t hash = table_hash(&key->minute, sizeof(key->minute), of);
+        uint32_t *bucket = &t->bucket[hash % ROWS_MAX];
         struct group *g;
 
         for (uint32_t i = *bucket; i; i = g->next) {
