@@ -232,6 +232,22 @@ static const char *state_name(const struct uplink *u)
         return link_names[u->link];
 }
 
+static const char *heartbeat_state(const struct uplink *u)
+{
+        if (u->link != LINK_DOWN && *u->heartbeat.why)
+                return "refused";
+        return u->link == LINK_DOWN || u->beats ? link_names[u->link] : "connecting";
+}
+
+/*
+ * While the link is down it is the link that holds up all; what was refused
+ * before is the reason again when a broker answers.
+ */
+static struct uplink_fault reason_of(const struct uplink *u, const struct uplink_fault *own)
+{
+        return u->link == LINK_DOWN || !*own->why ? u->fault : *own;
+}
+
 static void lanes_status(const struct uplink *u, struct uplink_status *out)
 {
         static const char *const names[] = {"events", "samples", "backlog"};
@@ -243,15 +259,13 @@ static void lanes_status(const struct uplink *u, struct uplink_status *out)
                                          out->backlog};
                 const struct uplink_lane_state *l = &u->lane[i];
 
-                out->lane[i] = (struct uplink_lane_status){names[i], lane_state(l), held[i], l->fault};
-                if (!*l->fault.why)
-                        out->lane[i].fault = u->fault;
+                out->lane[i] = (struct uplink_lane_status){names[i], lane_state(l), held[i], reason_of(u, &l->fault)};
                 if (!*out->fault.why)
                         out->fault = out->lane[i].fault;
         }
         out->n_lanes = u->n_lanes;
-        out->heartbeat = *u->heartbeat.why ? "refused" : u->beats ? link_names[u->link] : "connecting";
-        out->heartbeat_fault = *u->heartbeat.why ? u->heartbeat : u->fault;
+        out->heartbeat = heartbeat_state(u);
+        out->heartbeat_fault = reason_of(u, &u->heartbeat);
 }
 
 void uplink_status(const struct uplink *u, struct uplink_status *out)

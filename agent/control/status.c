@@ -86,7 +86,7 @@ static const char *health_name(const struct agent *a, const struct spool_counts 
 
         if (c->failing)
                 return "failed";
-        if (strcmp(up->state, "up") && strcmp(up->state, "paused") && c->held)
+        if (!strcmp(up->state, "down") || (strcmp(up->state, "up") && c->held))
                 return "degraded";
         if (!strcmp(up->heartbeat, "refused"))
                 return "degraded";

@@ -1,7 +1,9 @@
 """Why nothing, or not all, goes to Kafka: the reason that stands now, with its time, and of what it is one."""
 
-import pytest
+import datetime
 
+import pytest
+from rig import kafka as kafkas
 from rig.kafka import Kafka
 from rig.room import open_room
 
@@ -38,3 +40,87 @@ def test_a_heartbeat_that_kafka_does_not_take_is_told_and_readings_go_on(room):
     assert s["health"] == "degraded" and s["uplink"]["state"] == "up"
     assert [lane["state"] for lane in s["uplink"]["lanes"]] == ["up"] * len(s["uplink"]["lanes"])
     assert "heartbeat: " in agent.tool("status", code=1).stdout
+
+
+# ---- rights ----
+
+# A topic that has rules asks for rights, any other does not; nobody has a name.
+GUARD = ["authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "allow.everyone.if.no.acl.found=true"]
+
+
+def refuse(broker, topic):
+    """It may be seen, as by a client whose rights are a reader's."""
+    broker.tool("kafka.admin.AclCommand", "--add", "--topic", topic, "--allow-principal", "User:ANONYMOUS", "--operation", "Describe")
+    broker.tool("kafka.admin.AclCommand", "--add", "--topic", topic, "--deny-principal", "User:ANONYMOUS", "--operation", "Write")
+
+
+def allow(broker, topic):
+    broker.tool("kafka.admin.AclCommand", "--remove", "--force", "--topic", topic)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory, jars):
+    broker = Kafka(tmp_path_factory.mktemp("kafka-acl"), jars, extra=GUARD)
+    try:
+        yield broker.start().make_topics()
+    finally:
+        broker.kill()
+
+
+@pytest.fixture
+def guarded_room(tmp_path, guarded, mosquitto):
+    with open_room(tmp_path, guarded, mosquitto) as made:
+        yield made
+
+
+def parts(status):
+    """name -> (state, why, why_at) of all that has a reason of its own."""
+    lanes = {lane["name"]: (lane["state"], lane["why"], lane["why_at"]) for lane in status["uplink"]["lanes"]}
+    heartbeat = status["heartbeat"]
+    return {**lanes, "heartbeat": (heartbeat["state"], heartbeat["why"], heartbeat["why_at"])}
+
+
+def when(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+@pytest.mark.parametrize("part, topic", [("samples", kafkas.SAMPLES), ("events", kafkas.EVENTS), ("heartbeat", kafkas.STATUS)])
+def test_a_topic_that_is_refused_alone_is_told_of_its_own_part_and_ends(guarded_room, guarded, part, topic):
+    refuse(guarded, topic)
+    began = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    agent = guarded_room.agent()
+    try:
+        agent.start()
+        guarded_room.publisher().one(guarded_room.topic("press-1", "temp"), b"1.5")
+        s = agent.wait("the reason", lambda s: topic in parts(s)[part][1], 60)
+        state, why, at = parts(s)[part]
+        assert "does not allow" in why and state in ("backoff", "refused") and when(at) >= began, parts(s)
+        others = set(parts(s)) - {part}
+        s = agent.wait("the others to go on", lambda s: all(parts(s)[o] == ("up", "", None) for o in others), 30)
+        assert s["health"] == "degraded"
+        shown = agent.tool("status", code=1).stdout
+        assert "does not allow" in shown and topic in shown, shown
+    finally:
+        allow(guarded, topic)
+    s = agent.wait("the end of the reason", lambda s: set(parts(s).values()) == {("up", "", None)}, 120)
+    assert s["uplink"]["last_error"] == "" and s["health"] == "ok", s
+    agent.wait_delivered(1)
+
+
+def test_a_link_that_breaks_takes_the_place_of_a_refusal(guarded_room, guarded):
+    refuse(guarded, kafkas.SAMPLES)
+    refuse(guarded, kafkas.STATUS)
+    agent = guarded_room.agent().start()
+    guarded_room.publisher().one(guarded_room.topic("press-1", "temp"), b"1.5")
+    try:
+        refused = parts(agent.wait("the refusals", lambda s: all("not allow" in parts(s)[p][1] for p in ("samples", "heartbeat")), 60))
+        guarded.kill()
+        s = agent.wait("the link to be down", lambda s: s["uplink"]["state"] == "down", 60)
+        for name, (_, why, at) in parts(s).items():
+            assert why and "does not allow" not in why and when(at) >= when(refused[name][2] or at), (name, parts(s))
+        assert "does not allow" not in s["uplink"]["last_error"] and s["health"] == "degraded"
+    finally:
+        guarded.start()
+        allow(guarded, kafkas.SAMPLES)
+        allow(guarded, kafkas.STATUS)
+    agent.wait("the end of all reasons", lambda s: set(parts(s).values()) == {("up", "", None)}, 120)

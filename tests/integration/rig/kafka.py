@@ -113,6 +113,13 @@ class Kafka:
                 raise AssertionError(f"topic {name} could not be made: {e}\n{wait.tail(self.process.log)}") from e
         return self
 
+    def tool(self, name, *args):
+        """One of Kafka's own tools, by its class."""
+        done = subprocess.run(self._java(name, "--bootstrap-server", self.brokers, *args), capture_output=True, text=True,
+                              timeout=60, check=False)
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def stop(self):
         """A clean end. Kafka says 143 to SIGTERM."""
         self.process.end(signal.SIGTERM, 30)
