@@ -1,6 +1,6 @@
 /*
- * sink: where records go.  Two of them: Kafka (uplink/kafka.c, the only file
- * with rdkafka.h) and a fake one in the tests.
+ * sink: where records go.  Two of them: Kafka (uplink/kafka.c) and a fake one
+ * in the tests.
  *
  * Thread: the loop thread.  produce copies key, value and headers.  Every
  * record that produce took ends in exactly one on_report, in any order over

@@ -1,0 +1,95 @@
+/*
+ * kafka_impl: what the rooms of the Kafka sink share, and librdkafka.  Nobody
+ * else includes this.
+ *
+ * kafka.c: the sink.  kafka_setup.c: what a producer is made from.
+ * kafka_life.c: how producers end and come.  kafka_events.c: what librdkafka
+ * tells, in words.
+ */
+#ifndef MILLRACE_UPLINK_KAFKA_IMPL_H
+#define MILLRACE_UPLINK_KAFKA_IMPL_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "agent/base/err.h"
+#include "uplink/outstanding.h"
+#include "uplink/uplink.h"
+
+/*
+ * What a turn's reports give back; a record's copy and release are 4
+ * allocations.
+ */
+enum { KAFKA_SPARE_HEADERS = 4096 };
+
+enum phase { PHASE_RUNS, PHASE_DRAINS, PHASE_PURGES, PHASE_REMAKES, PHASE_ENDS };
+
+struct kafka_producer {
+        rd_kafka_t *rk;
+        rd_kafka_queue_t *queue;
+        rd_kafka_topic_t *topic[SINK_TOPICS];
+};
+
+/* What a producer is made from. */
+struct kafka_setup {
+        rd_kafka_conf_t *conf;
+        char *topic_name[SINK_TOPICS];
+        char user[128];
+        uint64_t fingerprint; /* of all that was set, secrets included */
+};
+
+struct kafka_next {
+        struct kafka_next *after; /* applied later */
+        struct kafka_setup setup;
+        struct kafka_producer p;
+};
+
+struct kafka {
+        struct sink sink; /* first */
+        struct rt *rt;
+        rd_kafka_headers_t *headers, *raw_headers;      /* to copy */
+        rd_kafka_headers_t *spare[KAFKA_SPARE_HEADERS]; /* as `headers`; of records that were reported */
+        size_t n_spare;
+        struct kafka_setup setup;
+        struct kafka_producer p;
+        struct kafka_next *next;  /* waits until the producer there is has ended */
+        struct kafka_next *taken; /* by the work under way */
+        uint64_t fingerprint;     /* of the latest applied */
+        enum phase phase;
+        bool closing, changing;
+        int purge_ticks;
+        uint64_t n_out;
+        struct outstanding out;
+        struct rt_watch watch;
+        struct rt_timer turn, tick, silent;
+        uint64_t n_answers, n_answers_seen;
+        struct rt_work work;
+        bool known, up;
+        char fault[200]; /* what a broker connection failed with last */
+        struct err made; /* of the work */
+        void (*on_closed)(void *ctx);
+        void *close_ctx;
+};
+
+/* kafka_setup.c: any thread. On failure there is something to release as well. */
+int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const char *gateway, struct err *e);
+int kafka_setup_complete(struct kafka_setup *s, const struct kafka_conf *conf, struct err *e);
+void kafka_setup_fini(struct kafka_setup *s);
+int kafka_producer_make(struct kafka_producer *p, const struct kafka_setup *s, struct err *e);
+void kafka_producer_destroy(struct kafka_producer *p); /* blocking */
+
+/* kafka_life.c */
+void kafka_life_init(struct kafka *k);
+void kafka_begin_purge(struct kafka *k);
+void kafka_end_purge(struct kafka *k);
+
+/* kafka_events.c */
+void kafka_events_init(struct kafka *k);
+void kafka_listen(struct kafka *k);
+void kafka_serve(struct kafka *k);
+void kafka_watch_silence(struct kafka *k); /* a record went out */
+void kafka_put_headers(struct kafka *k, rd_kafka_headers_t *h);
+void kafka_tell_state(struct kafka *k, bool up, const char *why);
+enum sink_result kafka_result_of(rd_kafka_resp_err_t err);
+const char *kafka_words_of(const struct kafka *k, rd_kafka_resp_err_t err, const char *topic, char *out, size_t cap);
+
+#endif
