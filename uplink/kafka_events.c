@@ -129,6 +129,42 @@ static void on_fatal(struct kafka *k)
         kafka_begin_purge(k);
 }
 
+/* What is wrong with a certificate, by the numbers of OpenSSL's x509_vfy.h. */
+static const char *certificate_words(int x509_error)
+{
+        switch (x509_error) {
+        case 9:
+                return "its certificate is not valid yet (or the clock here is wrong)";
+        case 10:
+                return "its certificate has expired (or the clock here is wrong)";
+        case 18:
+        case 19:
+        case 20:
+        case 21:
+                return "its certificate is of no authority that is trusted here (property ssl.ca.location)";
+        case 23:
+                return "its certificate is revoked";
+        case 62:
+        case 64:
+                return "its certificate is for another name or address than the one that was connected to";
+        default:
+                return NULL;
+        }
+}
+
+/* librdkafka's words; what is wrong with a certificate in ours. */
+static void connection_words(const struct kafka *k, rd_kafka_resp_err_t err, const char *words, char *out, size_t cap)
+{
+        bool refused = err == RD_KAFKA_RESP_ERR__SSL && strstr(words, "certificate verify failed");
+        const char *why = refused ? certificate_words(atomic_load(k->setup.certificate)) : NULL;
+        const char *broker_end = strstr(words, ": ");
+
+        if (why && broker_end)
+                snprintf(out, cap, "%.*s: %s", (int)(broker_end - words), words, why);
+        else
+                snprintf(out, cap, "%s", words);
+}
+
 static void on_error(struct kafka *k, rd_kafka_event_t *ev)
 {
         rd_kafka_resp_err_t err = rd_kafka_event_error(ev);
@@ -146,9 +182,9 @@ static void on_error(struct kafka *k, rd_kafka_event_t *ev)
                 snprintf(text, sizeof(text), "no broker answers: %.150s", *k->fault ? k->fault : words);
                 kafka_tell_state(k, false, text);
         } else {
-                snprintf(k->fault, sizeof(k->fault), "%s", words);
+                connection_words(k, err, words, k->fault, sizeof(k->fault));
                 if (k->known && !k->up) { /* why it stays down may have changed */
-                        snprintf(text, sizeof(text), "no broker answers: %.150s", words);
+                        snprintf(text, sizeof(text), "no broker answers: %.150s", k->fault);
                         kafka_tell_state(k, false, text);
                 }
         }

@@ -10,6 +10,7 @@
 #define MILLRACE_UPLINK_KAFKA_IMPL_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
 
 #include "agent/base/err.h"
 #include "uplink/outstanding.h"
@@ -34,7 +35,8 @@ struct kafka_setup {
         rd_kafka_conf_t *conf;
         char *topic_name[SINK_TOPICS];
         char user[128];
-        uint64_t fingerprint; /* of all that was set, secrets included */
+        uint64_t fingerprint;    /* of all that was set, secrets included */
+        atomic_int *certificate; /* why OpenSSL refused a broker's last; set by librdkafka's threads */
 };
 
 struct kafka_next {

@@ -137,12 +137,28 @@ static int set_secrets(struct kafka_setup *s, const struct kafka_conf *c, struct
         return r;
 }
 
+/*
+ * librdkafka's own words on a certificate it refuses are the same whatever is
+ * wrong with it.  Its verdict stays OpenSSL's.
+ */
+static int on_certificate(rd_kafka_t *rk, const char *broker, int32_t id, int *x509_error, int depth, const char *der,
+                          size_t size, char *words, size_t cap, void *opaque)
+{
+        if (!*x509_error)
+                return 1;
+        atomic_store((atomic_int *)opaque, *x509_error);
+        snprintf(words, cap, "OpenSSL's error %d", *x509_error);
+        return 0;
+}
+
 int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const char *gateway, struct err *e)
 {
         const char *const names[SINK_TOPICS] = {conf->samples_topic, conf->events_topic, conf->status_topic,
                                                 conf->backfill_topic};
 
-        *s = (struct kafka_setup){.conf = rd_kafka_conf_new()};
+        *s = (struct kafka_setup){.conf = rd_kafka_conf_new(), .certificate = mem_alloc(sizeof(*s->certificate))};
+        rd_kafka_conf_set_opaque(s->conf, s->certificate);
+        rd_kafka_conf_set_ssl_cert_verify_cb(s->conf, on_certificate);
         for (int i = 0; i < SINK_TOPICS; i++) {
                 s->topic_name[i] = mem_strdup(names[i]);
                 note(s, "topic", names[i]);
@@ -193,6 +209,7 @@ void kafka_producer_destroy(struct kafka_producer *p)
 
 void kafka_setup_fini(struct kafka_setup *s)
 {
+        free(s->certificate);
         rd_kafka_conf_destroy(s->conf);
         for (int i = 0; i < SINK_TOPICS; i++)
                 free(s->topic_name[i]);

@@ -1,5 +1,6 @@
 """TLS towards mosquitto and SASL/TLS towards Kafka: right ones connect, wrong ones are told in words."""
 
+import contextlib
 import subprocess
 
 import pytest
@@ -151,3 +152,54 @@ def test_a_wrong_kafka_password_is_told_and_nothing_is_lost(safe_room, certifica
     kafka_settings(safe_room, certificates, "right one")
     agent.restart()
     agent.wait_delivered(100)
+
+
+@contextlib.contextmanager
+def listener(folder, certificates, port, authority="ca", name="IP:127.0.0.1", days="2"):
+    """Somebody on the port who shows a certificate that `authority` signed."""
+    def openssl(*words):
+        done = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+
+    (folder / "shown.ext").write_text(f"subjectAltName={name}\n")
+    openssl("x509", "-req", "-in", f"{certificates}/server.csr", "-CA", f"{certificates}/{authority}.pem", "-CAkey",
+            f"{certificates}/{authority}.key", "-set_serial", "7", "-days", days, "-extfile", "shown.ext", "-out", "shown.pem")
+    with subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", f"{folder}/shown.pem", "-key",
+                           f"{certificates}/server.key", "-quiet"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as server:
+        try:
+            wait.until("the listener", 10, lambda: wait.port_answers(port))
+            yield
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("shown, words", [({"authority": "stranger"}, "no authority that is trusted here"),
+                                          ({"name": "DNS:elsewhere"}, "for another name")])
+def test_what_is_wrong_with_a_certificate_is_told(tmp_path, certificates, mosquitto, shown, words):
+    port = wait.free_port()
+    with open_room(tmp_path, None, mosquitto) as room, listener(tmp_path, certificates, port, **shown):
+        agent = room.agent(kafka_settings(room, certificates, "right one"), kafka=f"127.0.0.1:{port}").start(links=False)
+        s = agent.wait("the reason", lambda s: words in s["uplink"]["last_error"], 60)
+        assert s["uplink"]["state"] == "down" and f"127.0.0.1:{port}/" in s["uplink"]["last_error"], s["uplink"]
+
+
+def test_an_expired_certificate_is_told_and_ends_with_a_good_one(tmp_path, jars, certificates, mosquitto):
+    folder = tmp_path / "kafka"
+    folder.mkdir()
+    broker = kafkas.safe_kafka(folder, jars, certificates, "gw", "right one")
+    with open_room(tmp_path, None, mosquitto) as room:
+        try:
+            agent = room.agent(kafka_settings(room, certificates, "right one"), kafka=broker.brokers)
+            with listener(folder, certificates, broker.port, days="-1"):
+                agent.start(links=False)
+                s = agent.wait("the reason", lambda s: "expired" in s["uplink"]["last_error"], 60)
+                assert s["uplink"]["state"] == "down" and s["uplink"]["last_error_at"], s["uplink"]
+                assert all("expired" in lane["why"] and lane["why_at"] for lane in s["uplink"]["lanes"]), s["uplink"]
+                assert "expired" in s["heartbeat"]["why"] and s["health"] != "ok", s
+                assert "expired" in agent.tool("status", code=1).stdout
+            broker.start().make_topics()
+            s = agent.wait("the end of the reason", lambda s: s["uplink"]["state"] == "up", 60)
+            assert s["uplink"]["last_error"] == "" and not any(lane["why"] for lane in s["uplink"]["lanes"]), s["uplink"]
+        finally:
+            broker.kill()
