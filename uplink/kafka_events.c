@@ -153,10 +153,11 @@ static const char *certificate_words(int x509_error)
 }
 
 /* librdkafka's words; what is wrong with a certificate in ours. */
-static void connection_words(const struct kafka *k, rd_kafka_resp_err_t err, const char *words, char *out, size_t cap)
+void kafka_connection_words(const struct kafka_setup *s, rd_kafka_resp_err_t err, const char *words, char *out,
+                            size_t cap)
 {
         bool refused = err == RD_KAFKA_RESP_ERR__SSL && strstr(words, "certificate verify failed");
-        const char *why = refused ? certificate_words(atomic_load(k->setup.certificate)) : NULL;
+        const char *why = refused ? certificate_words(atomic_load(s->certificate)) : NULL;
         const char *broker_end = strstr(words, ": ");
 
         if (why && broker_end)
@@ -182,7 +183,7 @@ static void on_error(struct kafka *k, rd_kafka_event_t *ev)
                 snprintf(text, sizeof(text), "no broker answers: %.150s", *k->fault ? k->fault : words);
                 kafka_tell_state(k, false, text);
         } else {
-                connection_words(k, err, words, k->fault, sizeof(k->fault));
+                kafka_connection_words(&k->setup, err, words, k->fault, sizeof(k->fault));
                 if (k->known && !k->up) { /* why it stays down may have changed */
                         snprintf(text, sizeof(text), "no broker answers: %.150s", k->fault);
                         kafka_tell_state(k, false, text);

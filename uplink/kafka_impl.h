@@ -4,7 +4,7 @@
  *
  * kafka.c: the sink.  kafka_setup.c: what a producer is made from.
  * kafka_life.c: how producers end and come.  kafka_events.c: what librdkafka
- * tells, in words.
+ * tells, in words.  kafka_topics.c: what the topics are set to.
  */
 #ifndef MILLRACE_UPLINK_KAFKA_IMPL_H
 #define MILLRACE_UPLINK_KAFKA_IMPL_H
@@ -92,6 +92,9 @@ void kafka_watch_silence(struct kafka *k); /* a record went out */
 void kafka_put_headers(struct kafka *k, rd_kafka_headers_t *h);
 void kafka_tell_state(struct kafka *k, bool up, const char *why);
 enum sink_result kafka_result_of(rd_kafka_resp_err_t err);
+/* Why a connection failed, any thread. */
+void kafka_connection_words(const struct kafka_setup *s, rd_kafka_resp_err_t err, const char *words, char *out,
+                            size_t cap);
 const char *kafka_words_of(const struct kafka *k, rd_kafka_resp_err_t err, const char *topic, char *out, size_t cap);
 
 #endif

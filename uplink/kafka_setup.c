@@ -151,19 +151,32 @@ static int on_certificate(rd_kafka_t *rk, const char *broker, int32_t id, int *x
         return 0;
 }
 
+static void watch_certificates(struct kafka_setup *s)
+{
+        char looked_at[8];
+        size_t size = sizeof(looked_at);
+
+        if (rd_kafka_conf_get(s->conf, "enable.ssl.certificate.verification", looked_at, &size) ||
+            strcmp(looked_at, "true") != 0)
+                return;
+        rd_kafka_conf_set_opaque(s->conf, s->certificate);
+        rd_kafka_conf_set_ssl_cert_verify_cb(s->conf, on_certificate);
+}
+
 int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const char *gateway, struct err *e)
 {
         const char *const names[SINK_TOPICS] = {conf->samples_topic, conf->events_topic, conf->status_topic,
                                                 conf->backfill_topic};
 
         *s = (struct kafka_setup){.conf = rd_kafka_conf_new(), .certificate = mem_alloc(sizeof(*s->certificate))};
-        rd_kafka_conf_set_opaque(s->conf, s->certificate);
-        rd_kafka_conf_set_ssl_cert_verify_cb(s->conf, on_certificate);
         for (int i = 0; i < SINK_TOPICS; i++) {
                 s->topic_name[i] = mem_strdup(names[i]);
                 note(s, "topic", names[i]);
         }
-        return set_ours(s, conf, gateway, e) < 0 ? -1 : set_properties(s, conf, e);
+        if (set_ours(s, conf, gateway, e) < 0 || set_properties(s, conf, e) < 0)
+                return -1;
+        watch_certificates(s);
+        return 0;
 }
 
 int kafka_setup_complete(struct kafka_setup *s, const struct kafka_conf *conf, struct err *e)

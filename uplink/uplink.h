@@ -118,6 +118,14 @@ void kafka_sink_close(struct sink *k); /* after closed */
 int kafka_sink_check(const struct kafka_conf *conf, const char *gateway, struct err *e);
 
 /*
+ * Asks the brokers what the topics are set to; a sentence to on_note for each
+ * that could lose records, or -1 with one when no broker answers.  Blocking,
+ * for about ten seconds.
+ */
+int kafka_topics_check(const struct kafka_conf *conf, const char *gateway, void (*on_note)(void *ctx, const char *text),
+                       void *ctx, struct err *e);
+
+/*
  * Another configuration while it runs.  prepare: any thread, blocking (secrets,
  * certificates), while nothing is applied; 0 and in *out what apply takes over,
  * NULL when the producer would be the same; or -1 with a sentence.

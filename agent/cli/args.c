@@ -52,6 +52,7 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_MQTT] = {"mqtt", 0, VALUE_TEXT, "URL", IN(mqtt), "your MQTT broker instead of one of its own"},
         [CLI_OPT_KAFKA] = {"kafka", 0, VALUE_TEXT, "HOST:PORT", IN(kafka),
                            "your Kafka cluster instead of one of its own"},
+        [CLI_OPT_TOPICS] = {"kafka", 0, VALUE_NONE, NULL, 0, "ask Kafka, too, what its topics are set to"},
         [CLI_OPT_RULES] = {"rules", 0, VALUE_TEXT, "FILE", IN(rules), "a configuration; only its alarms matter"},
         [CLI_OPT_INPUT] = {"input", 0, VALUE_TEXT, "FILE", IN(input), "a recording: CSV, or a spool"},
         [CLI_OPT_SOURCE] = {"source", 0, VALUE_TEXT, "NAME", IN(source),
@@ -170,16 +171,46 @@ static int unknown_option(const char *name, struct err *e)
         return CLI_USAGE;
 }
 
+/*
+ * Does the command's name begin with this word, and end there or go on with a
+ * second one?
+ */
+static bool first_word_is(const struct cli_command *k, const char *word)
+{
+        size_t len = strlen(word);
+
+        return strncmp(k->name, word, len) == 0 && (k->name[len] == '\0' || k->name[len] == ' ');
+}
+
+/* The word that stands already is the first of a command that takes it. */
+static bool is_taken_here(const struct scan *s, int id)
+{
+        for (const struct cli_command *k = cli_commands; k->name && s->n_words; k++)
+                if (k->options & 1u << id && first_word_is(k, s->words[0]))
+                        return true;
+        return false;
+}
+
+/* Of several with one name it is that which the command takes; or -1. */
+static int find_long(const struct scan *s, const char *name)
+{
+        int found = -1;
+
+        for (int i = 0; i < CLI_OPTIONS; i++)
+                if (strcmp(options[i].name, name) == 0 && (found < 0 || is_taken_here(s, i)))
+                        found = i;
+        return found;
+}
+
 static int long_option(struct scan *s, const char *text, struct err *e)
 {
         size_t len = strcspn(text, "=");
         char name[64];
+        int id;
 
         snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), text);
-        for (int i = 0; i < CLI_OPTIONS; i++)
-                if (strcmp(options[i].name, name) == 0)
-                        return take_option(s, i, text[len] == '=' ? text + len + 1 : NULL, e);
-        return unknown_option(name, e);
+        id = find_long(s, name);
+        return id < 0 ? unknown_option(name, e) : take_option(s, id, text[len] == '=' ? text + len + 1 : NULL, e);
 }
 
 static int find_letter(char letter)
@@ -242,17 +273,6 @@ static int scan_all(struct scan *s, struct err *e)
                         r = letter_options(s, text + 1, e);
         }
         return r;
-}
-
-/*
- * Does the command's name begin with this word, and end there or go on with a
- * second one?
- */
-static bool first_word_is(const struct cli_command *k, const char *word)
-{
-        size_t len = strlen(word);
-
-        return strncmp(k->name, word, len) == 0 && (k->name[len] == '\0' || k->name[len] == ' ');
 }
 
 static const char *second_word(const struct cli_command *k)

@@ -9,6 +9,9 @@
  * librdkafka is asked as well, by the function that the daemon opens with: what
  * the daemon refuses for good is refused here.
  *
+ * With --kafka the brokers are asked what the topics are set to: what would
+ * lose readings that were held for long is a note, since it may be meant so.
+ *
  * Faults are the answer here, not an accident: they go to standard error as
  * they are, and the exit status is 78.
  */
@@ -114,11 +117,29 @@ static int load(const char *path, struct config **conf, struct faults *faults)
         return -1;
 }
 
+static void on_topic(void *ctx, const char *text)
+{
+        struct config *conf = ctx;
+
+        faults_add(&conf->notices, &conf->kafka.at, "", "%s", text);
+}
+
+/* CLI_OK, also when it notes something; CLI_AWAY. */
+static int ask_kafka(const struct cli *c, struct config *conf)
+{
+        struct err e;
+
+        if (!cli_has(c, CLI_BIT(TOPICS)) || kafka_topics_check(&conf->kafka, conf->gateway, on_topic, conf, &e) == 0)
+                return CLI_OK;
+        return cli_fail(CLI_AWAY, "%s", e.text);
+}
+
 int cmd_check(struct cli *c)
 {
         const char *path = c->n_args > 0 ? c->args[0] : c->config;
         struct faults faults = {0};
         struct config *conf;
+        int code;
 
         if (c->n_args > 0 && cli_has(c, CLI_BIT(CONFIG)))
                 return cli_fail(CLI_USAGE, "two configurations are named: %s and --config %s", path, c->config);
@@ -130,6 +151,7 @@ int cmd_check(struct cli *c)
                 faults_fini(&faults);
                 return CLI_CONFIG;
         }
+        code = ask_kafka(c, conf);
         if (c->out.json)
                 print_json(&c->out, &conf->notices, "note");
         else if (cli_has(c, CLI_BIT(DUMP)))
@@ -138,5 +160,5 @@ int cmd_check(struct cli *c)
                 print_verdict(c, path, conf);
         config_free(conf);
         faults_fini(&faults);
-        return CLI_OK;
+        return code;
 }

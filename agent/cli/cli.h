@@ -41,6 +41,7 @@ enum cli_option_id {
         CLI_OPT_SECONDS,
         CLI_OPT_MQTT,
         CLI_OPT_KAFKA,
+        CLI_OPT_TOPICS,
         CLI_OPT_RULES,
         CLI_OPT_INPUT,
         CLI_OPT_SOURCE,

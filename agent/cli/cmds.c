@@ -56,11 +56,13 @@ const struct cli_command cli_commands[] = {
         {.name = "check",
          .args = "[FILE]",
          .most = 1,
-         .options = CLI_BIT(JSON) | CLI_BIT(DUMP),
+         .options = CLI_BIT(JSON) | CLI_BIT(DUMP) | CLI_BIT(TOPICS),
          .run = cmd_check,
          .summary = "check a configuration; tells every fault with its line",
          .detail = "Checks FILE, or the configuration of --config, without touching the network, a port or the spool.\n"
-                   "Faults go to standard error; with --json they are objects on standard output.",
+                   "Faults go to standard error; with --json they are objects on standard output. With --kafka it\n"
+                   "asks the brokers as well, and notes each topic that would delete or refuse what was held for\n"
+                   "less than 30 days; exit status 69 when none answers within ten seconds.",
          .example = "millrace check && systemctl reload millrace"},
         {.name = "tags forget",
          .args = "[SOURCE[/TAG]]",

@@ -29,7 +29,7 @@ static void print_overview(FILE *f)
                 fprintf(f, "  %-16s  %s\n", k->name, k->summary);
         fprintf(f,
                 "\nOptions may stand before or behind the command. 'millrace COMMAND --help' tells more.\n"
-                "Exit status: 0 done, 1 the answer is no, 2 wrong usage, 69 the daemon or the file can't be reached,\n"
+                "Exit status: 0 done, 1 the answer is no, 2 wrong usage, 69 daemon, file or Kafka can't be reached,\n"
                 "78 the configuration is wrong.\n");
 }
 
@@ -51,6 +51,8 @@ void cli_print_help(const struct cli_command *k, FILE *f)
         fprintf(f, "   2  the command line is wrong\n");
         if (k->options & CLI_BIT(SPOOL))
                 fprintf(f, "  69  the daemon or the spool's file can't be reached\n");
+        if (k->options & CLI_BIT(TOPICS))
+                fprintf(f, "  69  --kafka: no broker answers\n");
         if (k->options & (CLI_BIT(SPOOL) | CLI_BIT(DUMP)))
                 fprintf(f, "  78  the configuration is wrong\n");
         fprintf(f, "\nExample:\n  %s\n", k->example);
