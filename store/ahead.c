@@ -12,7 +12,20 @@ void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last)
 
 bool spool_may_go_ahead(const struct spool *s)
 {
-        return s->lanes[SPOOL_SAMPLES].ahead.n < LANE_AHEAD_MAX;
+        return lane_may_go_ahead(&s->lanes[SPOOL_SAMPLES]);
+}
+
+/*
+ * A commit takes the list of ranges along as it is when it starts (commit.c),
+ * so the first row that no commit under way has is on disk with it.
+ */
+uint64_t spool_go_ahead(struct spool *s)
+{
+        struct lane_account *l = &s->lanes[SPOOL_SAMPLES];
+        uint64_t first = 1 + (s->state == COMMIT_IDLE ? l->last : s->committing->last[SPOOL_SAMPLES]);
+
+        lane_begin_ahead(l, first);
+        return first;
 }
 
 uint64_t spool_goes_ahead_from(const struct spool *s)

@@ -90,6 +90,33 @@ bool lane_ack(struct lane_account *l, uint64_t seq)
         return l->acked != before;
 }
 
+static bool last_is_empty(const struct lane_ahead *a)
+{
+        return a->n && a->v[a->n - 1].last < a->v[a->n - 1].first;
+}
+
+bool lane_may_go_ahead(const struct lane_account *l)
+{
+        return l->ahead.n < LANE_AHEAD_MAX || last_is_empty(&l->ahead);
+}
+
+void lane_begin_ahead(struct lane_account *l, uint64_t first)
+{
+        struct lane_ahead *a = &l->ahead;
+
+        BUG_ON(first > l->appended + 1);
+        if (last_is_empty(a)) {
+                a->n--;
+                a->no++;
+        }
+        if (first > l->acked + 1) {
+                BUG_ON(a->n == LANE_AHEAD_MAX || (a->n && a->v[a->n - 1].last >= first));
+                a->v[a->n++] = (struct lane_range){first, first - 1};
+                a->no++;
+        }
+        check(l);
+}
+
 bool lane_ack_ahead(struct lane_account *l, uint64_t first, uint64_t last)
 {
         struct lane_ahead *a = &l->ahead;
@@ -160,6 +187,7 @@ uint64_t lane_held_below(const struct lane_account *l, uint64_t seq)
 {
         uint64_t after = l->acked_durable, upto, n = 0;
 
+        seq = seq > l->last + 1 ? l->last + 1 : seq;
         for (;; after = upto) {
                 after = lane_pending(&l->ahead_durable, after, &upto);
                 if (after + 1 >= seq)

@@ -8,7 +8,8 @@
  *
  * Above the watermark there may be ranges that are delivered ahead of what is
  * pending below them.  A range grows at its end only, and ends when the
- * watermark reaches it and takes it along.
+ * watermark reaches it and takes it along.  The last one may be empty yet, its
+ * `last` before its `first`: what will be delivered next begins there.
  */
 #ifndef MILLRACE_STORE_LANE_H
 #define MILLRACE_STORE_LANE_H
@@ -49,6 +50,14 @@ void lane_account_fini(struct lane_account *l);
  * when it moved.
  */
 bool lane_ack(struct lane_account *l, uint64_t seq);
+
+/*
+ * What comes from `first` on goes ahead of what is pending below it: a range
+ * begins there that is empty yet.  One before that stayed empty is no more.
+ * May: there is room for one.
+ */
+bool lane_may_go_ahead(const struct lane_account *l);
+void lane_begin_ahead(struct lane_account *l, uint64_t first);
 
 /*
  * The same of a range ahead: what is pending begins behind it. With a new

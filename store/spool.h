@@ -326,11 +326,16 @@ void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
  * Two readers of the readings: fresh ones go ahead of a backlog
  * (store/writer/ahead.c).
  *
+ * spool_go_ahead: from the row on that it returns they do, and with the first
+ * of these that is on disk this is, too; of its range nothing is delivered yet.
+ * All that is on disk now lies before it, and perhaps what is being committed.
+ *
  * spool_ack_ahead: Kafka has what was not dropped of first..last, and below
  * `first` rows are pending yet.  With one `first`, `last` grows; another
  * `first` begins another range, of which there may be a few
  * (spool_may_go_ahead), ascending.
  */
+uint64_t spool_go_ahead(struct spool *s);
 void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last);
 bool spool_may_go_ahead(const struct spool *s);
 uint64_t spool_goes_ahead_from(const struct spool *s); /* `first` of the last range; 0: there is none */

@@ -5,8 +5,8 @@
  * live_first.  Readings are sent in seq order by one lane, to the samples
  * topic, until its next row is older than backfill_after: there was an outage,
  * or the link is too slow.  Then this lane gives way: it leaves all that is on
- * disk at that moment to the lane of the backlog, which sends it to the
- * backfill topic, and goes on behind it.
+ * disk at that moment (or being committed) to the lane of the backlog, which
+ * sends it to the backfill topic, and goes on behind it.
  *
  *   seq:   1 … acked | backlog … | delivered ahead … | on their way | to come
  *                     ^ UPLINK_BACKLOG                 ^ UPLINK_SAMPLES, `first` is where its part begins
@@ -15,11 +15,14 @@
  * both.  The spool's watermark follows the backlog; what is acked ahead of it
  * is a range of its own in the spool (spool_ack_ahead), which the watermark
  * takes along when it gets there.  After a restart both lanes go on where these
- * two say.  A lane gives way with an empty window, whose acks are on disk: no
- * row is in two windows, and each window holds half of what a crash may send
- * twice.  During a backlog it may give way again: then there are two ranges
- * ahead, and so on, up to what the spool can note; and not more often than
- * every backfill_after, so that some rows do go out where commits are rare.
+ * two say; where a range begins is on disk with the first row that is sent from
+ * there (spool_go_ahead), or what is left of a backlog could follow it in the
+ * samples topic.  A lane gives way with an empty window, whose acks are on
+ * disk: no row is in two windows, and each window holds half of what a crash
+ * may send twice.  During a backlog it may give way again: then there are two
+ * ranges ahead, and so on, up to what the spool can note; and not more often
+ * than every backfill_after, so that some rows do go out where commits are
+ * rare.
  *
  * Fails as reading does: a second later it is tried again.
  */
@@ -88,16 +91,27 @@ static void pin(struct uplink_lane_state *l, uint64_t seq)
 }
 
 /*
+ * What is the backlog's and on disk: its last rows may be on their way there.
+ */
+static uint64_t backlog_end(const struct uplink_lane_state *l)
+{
+        uint64_t first = l->u->lane[UPLINK_SAMPLES].first;
+        struct spool_counts c;
+
+        spool_counts(l->u->spool, &c);
+        return first && first <= c.last_seq[l->id] ? first - 1 : first ? c.last_seq[l->id] : 0;
+}
+
+/*
  * Moves fetch_after over what is delivered. False: nothing behind it is this
  * lane's.
  */
 static bool find_pending(struct uplink_lane_state *l, uint64_t *upto)
 {
-        uint64_t first = l->u->lane[UPLINK_SAMPLES].first;
+        uint64_t end = l->no == UPLINK_BACKLOG ? backlog_end(l) : UINT64_MAX;
 
         l->fetch_after = spool_pending(l->u->spool, l->id, l->fetch_after, upto);
-        if (l->no == UPLINK_BACKLOG && (!first || first - 1 < *upto))
-                *upto = first ? first - 1 : 0;
+        *upto = *upto < end ? *upto : end;
         return l->fetch_after < *upto;
 }
 
@@ -249,15 +263,13 @@ bool lane_should_give_way(const struct uplink_lane_state *l, const struct spool_
 void lane_give_way(struct uplink_lane_state *l)
 {
         struct uplink_lane_state *backlog = &l->u->lane[UPLINK_BACKLOG];
-        struct spool_counts c;
 
-        spool_counts(l->u->spool, &c);
-        log_notice("kafka", "readings up to %" PRIu64 " follow through the backfill topic, fresh ones go first",
-                   c.last_seq[l->id]);
         l->gave_way_us = rt_mono_us(l->u->rt);
-        l->first = c.last_seq[l->id] + 1;
-        window_restart(&l->w, c.last_seq[l->id]);
-        lane_rewind(l, c.last_seq[l->id]);
+        l->first = spool_go_ahead(l->u->spool);
+        log_notice("kafka", "readings up to %" PRIu64 " follow through the backfill topic, fresh ones go first",
+                   l->first - 1);
+        window_restart(&l->w, l->first - 1);
+        lane_rewind(l, l->first - 1);
         spool_pin_gap(l->u->spool, backlog->pinned, l->first);
         lane_kick(backlog);
         rt_timer_set(l->u->rt, &l->u->turn, 0);

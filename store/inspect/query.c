@@ -254,7 +254,8 @@ static int load_ahead(struct spool_query *q, struct lane_sums *l, struct err *e)
 
                 *r = (struct lane_range){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
                 l->n_ahead += r->last - r->first + 1;
-                l->last = l->last > r->last ? l->last : r->last;
+                if (r->last >= r->first && r->last > l->last)
+                        l->last = r->last;
         }
         if (query_finish(q, st, rc, e) < 0 ||
             query_int(q,

@@ -117,7 +117,7 @@ static const struct rule span_rules[] = {
  */
 static const struct rule ahead_rules[] = {
         {"the stretch of %s that went ahead is not a range",
-         "SELECT first_seq FROM ahead WHERE first_seq < 1 OR last_seq < first_seq"},
+         "SELECT first_seq FROM ahead WHERE first_seq < 1 OR last_seq < first_seq - 1"},
         {"the stretch of %s that went ahead overlaps the one before",
          "SELECT first_seq FROM (SELECT first_seq, lag(last_seq) OVER (ORDER BY first_seq) AS before FROM ahead) WHERE"
          " first_seq <= before"},
@@ -291,7 +291,8 @@ static void make_views(sqlite3 *c, uint64_t version)
                      " SELECT first_seq, last_seq FROM dropped d WHERE lane='samples' AND NOT EXISTS"
                      " (SELECT 1 FROM ahead a WHERE d.first_seq BETWEEN a.first_seq AND a.last_seq);"
                      "CREATE TEMP VIEW tail AS SELECT max((SELECT coalesce(max(seq), 0) FROM reading), " ACKED(
-                             "samples") ", (SELECT coalesce(max(last_seq), 0) FROM ahead)) AS seq",
+                             "samples") ", (SELECT coalesce(max(last_seq), 0) FROM ahead WHERE last_seq >= first_seq)) "
+                                        "AS seq",
                      NULL, NULL, NULL);
 }
 

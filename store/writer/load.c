@@ -169,14 +169,14 @@ static int load_ahead(struct spool_db *db, struct lane_account *l, struct err *e
         while ((rc = sqlite3_step(st)) == SQLITE_ROW && a->n < LANE_AHEAD_MAX) {
                 uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
 
-                if (first <= after || last < first || last > INT64_MAX)
+                if (first <= after || last + 1 < first || last > INT64_MAX)
                         continue;
                 a->v[a->n++] = (struct lane_range){first, last};
+                if (last >= first && last > l->last)
+                        l->last = last;
                 after = last;
         }
         sqlite3_finalize(st);
-        if (a->n && after > l->last)
-                l->last = after;
         l->ahead_durable = *a;
         return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : spool_db_fail(db, "cannot read what went ahead", e);
 }

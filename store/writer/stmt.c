@@ -27,7 +27,7 @@ static const char *const sql[N_STMTS] = {
         [STMT_PUT_EVENT] = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         [STMT_SET_CURSOR] = "UPDATE cursor SET acked_seq = ?2 WHERE lane = ?1 AND acked_seq <> ?2",
         [STMT_PUT_AHEAD] = "INSERT OR REPLACE INTO ahead VALUES (?1, ?2)",
-        [STMT_TRIM_AHEAD] = "DELETE FROM ahead WHERE first_seq <= ?1",
+        [STMT_TRIM_AHEAD] = "DELETE FROM ahead WHERE first_seq <= ?1 OR last_seq < first_seq",
         [STMT_SET_META] = "UPDATE meta SET value = ?2 WHERE key = ?1",
         [STMT_LEDGER_BEFORE] = "SELECT first_seq, last_seq, reason FROM dropped WHERE lane = ?1 AND first_seq < ?2"
                                " ORDER BY first_seq DESC LIMIT 1",

@@ -5,6 +5,8 @@
  * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger; in each
  * topic the rows of a key are sent in the order of seq; the rates hold; where fresh rows overtake, they are fresh. At
  * the end: every row reached Kafka but those; twice only across a cut, and no more of these than the windows hold.
+ *
+ *   test_uplink_sim NAME N SEED      the scenario of that name with N seeds
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
 #include "tests/lib/fake_sink.h"
 #include "tests/lib/temp_dir.h"
@@ -37,10 +40,11 @@ struct scenario {
         int backfill_after_s; /* 0: a minute */
         int fresh_s; /* so long after an outage, and from then on, what comes to the samples topic is not older */
         int text_len;
-        int outage_pct;      /* how much of the time Kafka is away */
-        int retry_permille;  /* of records */
-        int full_permille;   /* of produce calls */
-        int poison_permille; /* of rows */
+        int outage_pct;       /* how much of the time Kafka is away */
+        int samples_away_pct; /* and the leader of the samples topic alone */
+        int retry_permille;   /* of records */
+        int full_permille;    /* of produce calls */
+        int poison_permille;  /* of rows */
         int cuts;
         bool refuses_rights; /* at the beginning all samples are refused */
         bool drops;          /* the disk is too small for the outage */
@@ -59,11 +63,12 @@ struct world {
         char path[TEMP_PATH_MAX];
         struct rt_timer feed, broker;
         bool ending, stopped;
+        bool samples_away; /* who leads the samples topic; the others answer */
         int64_t away_until_us, start_us;
         uint8_t *times[SPOOL_LANES];   /* by seq: how often Kafka took it */
         uint8_t *dropped[SPOOL_LANES]; /* by seq: in the ledger */
         uint64_t checked[SPOOL_LANES];
-        uint64_t n_again, n_again_allowed; /* taken twice, or taken and dropped; since the last cut */
+        uint64_t n_again, n_again_allowed; /* taken twice, or taken and dropped */
         uint64_t n_backfill, n_overtaken;  /* rows of the backfill topic; those sent when later ones were with Kafka */
         uint8_t *produced[SINK_TOPICS];    /* by seq: ever */
         uint64_t last_new[SINK_TOPICS][2]; /* by key: the last seq that was new in that topic */
@@ -160,13 +165,20 @@ static void report(struct world *w, struct fake_record *o, bool poison)
         fake_sink_report(&w->kafka, o, result);
 }
 
+/* NULL: none of those that somebody answers. */
 static struct fake_record *take_any(struct world *w)
 {
-        int i = (int)rnd(w, (uint64_t)w->kafka.n_out);
-        struct fake_record *o = w->kafka.out[i];
+        int n = w->kafka.n_out, at = n ? (int)rnd(w, (uint64_t)n) : 0;
 
-        w->kafka.out[i] = w->kafka.out[--w->kafka.n_out];
-        return o;
+        for (int i = 0; i < n; i++, at = (at + 1) % n) {
+                struct fake_record *o = w->kafka.out[at];
+
+                if (o->topic == SINK_SAMPLES && w->samples_away)
+                        continue;
+                w->kafka.out[at] = w->kafka.out[--w->kafka.n_out];
+                return o;
+        }
+        return NULL;
 }
 
 /* Some of what is out, any order; a batch (of a topic) that holds a poisoned record is refused as a whole. */
@@ -176,8 +188,7 @@ static void report_some(struct world *w)
         bool poison[SINK_TOPICS] = {false};
         int n = 0, most = 1 + (int)rnd(w, (uint64_t)w->kafka.n_out);
 
-        while (n < most && w->kafka.n_out) {
-                batch[n] = take_any(w);
+        while (n < most && (batch[n] = take_any(w))) {
                 poison[batch[n]->topic] |= is_poison(w, lane_of(batch[n]), batch[n]->seq);
                 n++;
         }
@@ -193,6 +204,7 @@ static void move_outage(struct world *w)
         if (w->kafka.away)
                 w->back_us = w->sim.now.mono_us;
         w->kafka.away = !w->ending && (int)rnd(w, 100) < w->sc->outage_pct;
+        w->samples_away = w->sc->samples_away_pct && !w->ending && (int)rnd(w, 100) < w->sc->samples_away_pct;
         w->away_until_us = w->sim.now.mono_us + 10 * S + (int64_t)rnd(w, 120) * S;
         w->kafka.sink.up.on_state(w->kafka.sink.up.ctx, !w->kafka.away,
                                   w->kafka.away ? "no broker answers" : "connected");
@@ -303,8 +315,7 @@ static void cut(struct world *w)
 {
         fake_sink_cut(&w->kafka, survives);
         assert_true(w->n_again <= w->n_again_allowed);
-        w->n_again = 0;
-        w->n_again_allowed = WINDOW + EVENT_WINDOW;
+        w->n_again_allowed += WINDOW + EVENT_WINDOW; /* they may come much later, behind a backlog */
         rt_sim_cut(&w->sim);
         uplink_free(w->uplink);
         spool_abandon(w->spool);
@@ -369,7 +380,7 @@ static void set_up(struct world *w, const struct scenario *sc)
         w->kafka.answer_after_us = 0;
         w->kafka.on_produce = on_produce;
         w->kafka.on_stored = on_stored;
-        temp_dir_init(&w->dir, "uplink_sim");
+        temp_dir_init_in_memory(&w->dir, "uplink_sim");
         temp_dir_path(&w->dir, "s.db", w->path);
         for (int i = 0; i < SPOOL_LANES; i++) {
                 w->times[i] = calloc(1, ROWS_MAX);
@@ -511,6 +522,16 @@ static const struct scenario scenarios[] = {
          .fresh_s = 12,
          .outage_pct = 40,
          .cuts = 60},
+        {.name = "overtaking, cut often",
+         .seed = 37,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .backfill_rate_limit = 12288,
+         .backfill_after_s = 45,
+         .outage_pct = 30,
+         .samples_away_pct = 40,
+         .cuts = 60},
         {.name = "overtaking and all else",
          .seed = 34,
          .minutes = 30,
@@ -609,10 +630,34 @@ static const struct scenario scenarios[] = {
          .drops = true},
 };
 
-int main(void)
+static int run_seeds(const char *name, int n, uint64_t seed)
+{
+        struct CMUnitTest *tests = calloc((size_t)n, sizeof(*tests));
+        struct scenario *all = calloc((size_t)n, sizeof(*all));
+        int failed;
+
+        for (size_t i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++)
+                if (!strcmp(scenarios[i].name, name))
+                        all[0] = scenarios[i];
+        assert_non_null(all[0].name);
+        for (int i = 0; i < n; i++) {
+                all[i] = all[0];
+                all[i].seed = seed + (uint64_t)i;
+                tests[i] = (struct CMUnitTest){.name = name, .test_func = run_scenario, .initial_state = &all[i]};
+        }
+        failed = _cmocka_run_group_tests(name, tests, (size_t)n, NULL, NULL);
+        free(tests);
+        free(all);
+        return failed;
+}
+
+int main(int argc, char **argv)
 {
         struct CMUnitTest tests[sizeof(scenarios) / sizeof(*scenarios)];
 
+        log_init(LOG_ERROR);
+        if (argc == 4)
+                return run_seeds(argv[1], atoi(argv[2]), strtoull(argv[3], NULL, 10));
         for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
                 tests[i] = (struct CMUnitTest){
                         .name = scenarios[i].name, .test_func = run_scenario, .initial_state = (void *)&scenarios[i]};

@@ -38,6 +38,8 @@ static void check_against_model(const struct lane_account *l)
         for (uint64_t seq = 1; seq <= M.last; seq++)
                 n[M.fate[seq]]++;
         assert_int_equal(lane_held(l), n[HELD]);
+        for (uint32_t i = 0; i < l->ahead.n; i++)
+                assert_true(l->ahead.v[i].last >= l->ahead.v[i].first || i == l->ahead.n - 1);
         assert_int_equal(lane_delivered(l), n[DELIVERED]);
         assert_int_equal(l->dropped, n[DROPPED]);
         while (after < M.last) {
@@ -102,8 +104,10 @@ static void act(struct rt_sim *sim, struct lane_account *l)
                 lane_ack_ahead(l, M.first, seq);
                 break;
         case 3: /* a new stretch begins */
-                if (l->ahead.n < LANE_AHEAD_MAX && rnd(sim, 3) == 0)
-                        M.first = M.last + 1;
+                if (!lane_may_go_ahead(l) || rnd(sim, 3))
+                        break;
+                M.first = M.last + 1;
+                lane_begin_ahead(l, M.first);
                 break;
         case 4:
                 drop_some(sim, l);
@@ -233,6 +237,55 @@ static void test_acks_ahead_are_kept(void **state)
         assert_int_equal(spool_goes_ahead_from(T.spool), 0);
 }
 
+/* Where fresh rows begin is on disk with the first of them, and not before; whatever commit is under way meanwhile. */
+static void test_where_it_begins_is_kept_with_its_first_row(void **state)
+{
+        append(100, 0);
+        assert_int_equal(spool_go_ahead(T.spool), 101);
+        kill9();
+        assert_int_equal(spool_goes_ahead_from(T.spool), 0);
+        assert_int_equal(spool_go_ahead(T.spool), 101);
+        append(5, 0);
+        expect(0, 105, 0);
+        fixture_verify(&T);
+        kill9();
+        assert_int_equal(spool_goes_ahead_from(T.spool), 101);
+        assert_int_equal(spool_durable(T.spool, SPOOL_SAMPLES, 101), 100);
+        assert_int_equal(spool_go_ahead(T.spool), 106); /* the other one stayed empty */
+        append(5, 0);
+        kill9();
+        assert_int_equal(spool_goes_ahead_from(T.spool), 106);
+        spool_ack(T.spool, SPOOL_SAMPLES, 105);
+        append(5, 0);
+        expect(105, 10, 0);
+        assert_int_equal(spool_goes_ahead_from(T.spool), 0);
+        fixture_verify(&T);
+}
+
+static void on_nothing(struct spool_sync *q)
+{
+}
+
+/* A commit that is under way does not know it, so its rows are none of them. */
+static void test_a_commit_under_way_is_overtaken(void **state)
+{
+        struct reading r = {.type = READING_F64, .ts_us = T.sim.now.wall_us, .arrival_us = T.sim.now.wall_us};
+        struct spool_sync sync = {.on_durable = on_nothing};
+
+        append(100, 0);
+        assert_int_equal(spool_append(T.spool, &r), 0);
+        list_init(&sync.node);
+        spool_sync(T.spool, &sync);
+        assert_int_equal(spool_append(T.spool, &r), 0);
+        assert_int_equal(spool_go_ahead(T.spool), 102);
+        assert_int_equal(spool_held_below(T.spool, 102), 100);
+        fixture_run_for(&T, 3 * S);
+        assert_int_equal(spool_held_below(T.spool, 102), 101);
+        expect(0, 102, 0);
+        kill9();
+        assert_int_equal(spool_goes_ahead_from(T.spool), 102);
+}
+
 static bool count_row(void *ctx, const struct spool_query_row *row)
 {
         ++*(int *)ctx;
@@ -326,6 +379,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_arithmetic),
                 AROUND(test_acks_ahead_are_kept),
+                AROUND(test_where_it_begins_is_kept_with_its_first_row),
+                AROUND(test_a_commit_under_way_is_overtaken),
                 AROUND(test_room_is_made_of_what_went_ahead),
                 AROUND(test_listings_know),
                 AROUND(test_a_rescue_leaves_what_went_ahead),

@@ -135,7 +135,7 @@ static void each_fault_is_found(void **state)
                 {"DROP TABLE quarantine", "quarantine is missing"},
                 {"DROP TABLE span_copy", "span_copy is missing"},
                 {"DROP TABLE ahead", "no such table: ahead"},
-                {"INSERT INTO ahead VALUES (3900, 3899)", "ahead is not a range"},
+                {"INSERT INTO ahead VALUES (3900, 3898)", "ahead is not a range"},
                 {"INSERT INTO ahead VALUES (3900, 3910), (3910, 3920)", "ahead overlaps"},
                 {"INSERT INTO ahead VALUES (2900, 3100)", "not above the watermark"},
                 {"INSERT INTO ahead VALUES (4000, 4009); DELETE FROM sample WHERE seq BETWEEN 4000 AND 4010",
