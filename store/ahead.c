@@ -6,8 +6,10 @@
 
 void spool_ack_ahead(struct spool *s, uint64_t first, uint64_t last)
 {
-        if (lane_ack_ahead(&s->lanes[SPOOL_SAMPLES], first, last))
-                spool_arm(s);
+        if (!lane_ack_ahead(&s->lanes[SPOOL_SAMPLES], first, last))
+                return;
+        spool_arm(s);
+        spool_want_room(s, s->conf.commit_interval_us);
 }
 
 bool spool_may_go_ahead(const struct spool *s)

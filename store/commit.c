@@ -93,7 +93,7 @@ static void snapshot(struct spool *s, struct spool_batch *b, bool save)
         s->bytes_since_save += b->cost_bytes;
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->last[i] = s->lanes[i].appended;
-        save = save || b->purge_upto || (s->low_space && s->rows_since_save >= LOW_SPACE_ROWS) ||
+        save = save || (s->low_space && s->rows_since_save >= LOW_SPACE_ROWS) ||
                s->rows_since_save >= s->plan.save_rows || s->bytes_since_save >= s->plan.save_bytes;
         if (save || (s->rows_since_save && rt_mono_us(s->rt) >= s->save_due_us))
                 save_times(s, b);
@@ -111,7 +111,8 @@ static void take_acks(struct spool *s, struct spool_batch *b)
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->acked[i] = s->lanes[i].acked;
         b->ahead = s->lanes[SPOOL_SAMPLES].ahead;
-        if (s->low_space && !b->save && s->rows_since_save >= LOW_SPACE_ROWS)
+        spool_take_purge(s, b);
+        if (!b->save && (b->purge_upto || (s->low_space && s->rows_since_save >= LOW_SPACE_ROWS)))
                 save_times(s, b);
 }
 
@@ -191,6 +192,12 @@ void spool_want_commit(struct spool *s)
 {
         s->urgent = true;
         poke(s);
+}
+
+void spool_want_room(struct spool *s, int64_t within_us)
+{
+        if (s->state == COMMIT_BACKOFF && s->rows_left && s->retry.due_us > rt_mono_us(s->rt) + within_us)
+                rt_timer_set(s->rt, &s->retry, within_us);
 }
 
 static void on_interval(struct rt_timer *t)
@@ -335,6 +342,7 @@ static void on_commit_done(struct rt_work *w)
         s->in_upcalls = true;
         spool_fetch_parked(s);
         spool_note_damage(s, &s->writer_damaged, s->result.damaged);
+        s->rows_left = s->result.ok && s->result.rows_left;
         if (!s->result.ok) {
                 fail(s, s->result.fault);
         } else if (s->result.rows_left) {
@@ -342,7 +350,10 @@ static void on_commit_done(struct rt_work *w)
                 fail(s, s->result.no_space ? "No space left on device; make room on its disk"
                                            : "the spool is full and sources are to wait (when_full: block)");
                 if (s->result.more)
-                        rt_timer_set(s->rt, &s->retry, MORE_PAUSE_US);
+                        spool_want_room(s, MORE_PAUSE_US);
+                tell_dropped(s);
+                if (s->up.on_committed)
+                        s->up.on_committed(s->up.ctx); /* who waits for its acks to be on disk makes the room */
         } else {
                 settle(s);
                 if (s->result.gone) {

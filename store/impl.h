@@ -35,6 +35,7 @@ struct spool {
         bool purging;             /* and rows to purge */
         bool wants_room;          /* somebody was told to wait */
         bool full;                /* block: no room on disk */
+        bool rows_left;           /* the batch waits for room, which acks make: they are not to wait, too */
         bool low_space;           /* the disk is, said the last commit */
         bool high;                /* what on_pressure said last */
         struct rt_timer interval; /* commit is due */
@@ -78,6 +79,7 @@ void spool_tell_pressure(struct spool *s);
 void spool_commit_init(struct spool *s);
 void spool_reconfigure_idle(struct spool *s);
 void spool_want_commit(struct spool *s);
+void spool_want_room(struct spool *s, int64_t within_us); /* there are acks for a batch that waits for room */
 bool spool_is_dirty(const struct spool *s); /* something is gathered, or acked and on no commit's way to disk */
 void spool_go_on(struct spool *s);
 /*
@@ -98,6 +100,7 @@ void spool_arm(struct spool *s);                                   /* something 
 void spool_snapshot_moves(struct spool *s, struct spool_batch *b); /* tags.c: rows that are not as in the file */
 uint32_t spool_note_tag(struct spool *s, uint32_t tag, uint64_t seq);
 void spool_note_event_tag(struct spool *s, uint32_t tag);
+void spool_take_purge(struct spool *s, struct spool_batch *b);
 void spool_watch_free(struct spool_watch *w);
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);

@@ -174,6 +174,7 @@ void spool_sync(struct spool *s, struct spool_sync *q)
         if (spool_is_dirty(s)) {
                 q->batch = s->gather->no;
                 spool_want_commit(s);
+                spool_want_room(s, 0);
         } else if (s->state != COMMIT_IDLE) {
                 q->batch = s->committing->no;
         } else {
@@ -268,8 +269,10 @@ void spool_repair_time(struct spool *s, int64_t step_us, uint64_t since_seq, uin
 
 void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq)
 {
-        if (lane_ack(&s->lanes[lane], seq))
-                spool_arm(s);
+        if (!lane_ack(&s->lanes[lane], seq))
+                return;
+        spool_arm(s);
+        spool_want_room(s, s->conf.commit_interval_us);
 }
 
 void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq)

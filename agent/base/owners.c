@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
-#include "agent/base/text.h"
+#include "agent/base/table_hash.h"
 
 void owners_fini(struct owners *o)
 {
@@ -24,7 +24,7 @@ void owners_fini(struct owners *o)
 
 static uint32_t *bucket_of(const struct owners *o, const char *source)
 {
-        return &o->bucket[text_hash(source, strlen(source), 0) & (o->n_buckets - 1)];
+        return &o->bucket[table_hash(source, strlen(source), 0) & (o->n_buckets - 1)];
 }
 
 /* Behind those of its bucket, so that the first to come is the first found. */

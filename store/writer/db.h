@@ -285,6 +285,7 @@ void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b); /* tag
 #define SPOOL_FORGOTTEN_COLUMNS "seq, event_seq, tag IN (SELECT tag FROM dead_letter WHERE tag IS NOT NULL)"
 bool spool_db_tag_is_free(const struct spool_db *db, sqlite3_stmt *st, int at);
 void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b);
+void spool_db_saved_upto(struct spool_db *db, uint64_t seq); /* tag times are, of rows up to there */
 void spool_db_repair_times(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_rows(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
 void spool_db_put_events(struct spool_db *db, const struct spool_batch *b);

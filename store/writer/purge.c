@@ -35,7 +35,9 @@ void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spo
         }
         if (b->purge_upto > db->v.purge_upto)
                 db->v.purge_upto = b->purge_upto;
-        if (!db->v.purge_upto || !db->v.first[SPOOL_SAMPLES])
+        if (!db->v.first[SPOOL_SAMPLES])
+                db->v.purge_upto = 0; /* there is nothing, and what comes later was not meant */
+        if (!db->v.purge_upto)
                 return;
         upto = min_u64(db->v.purge_upto, db->v.ts_saved_seq);
         most = rows_at_once(db, b);

@@ -11,6 +11,14 @@
 
 enum { REPAIR_ROWS = 5000 /* moved in time per commit */ };
 
+void spool_db_saved_upto(struct spool_db *db, uint64_t seq)
+{
+        stmt_bind_text(db, STMT_SET_META, 1, "ts_saved_seq", 12);
+        stmt_bind(db, STMT_SET_META, 2, seq);
+        stmt_run(db, STMT_SET_META);
+        db->v.ts_saved_seq = seq;
+}
+
 void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b)
 {
         if (!b->save)
@@ -20,10 +28,7 @@ void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b)
                 stmt_bind(db, STMT_SAVE_TAG, 2, (uint64_t)b->saves[i].last_ts_us);
                 stmt_run(db, STMT_SAVE_TAG);
         }
-        stmt_bind_text(db, STMT_SET_META, 1, "ts_saved_seq", 12);
-        stmt_bind(db, STMT_SET_META, 2, b->last[SPOOL_SAMPLES]);
-        stmt_run(db, STMT_SET_META);
-        db->v.ts_saved_seq = b->last[SPOOL_SAMPLES];
+        spool_db_saved_upto(db, b->last[SPOOL_SAMPLES]);
 }
 
 /*

@@ -69,6 +69,8 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
                 spool_db_put_rows(db, b, res);
         } else if ((res->no_space || db->when_full == SPOOL_BLOCK) && b->n_rows) {
                 res->rows_left = true;
+                if (b->save)
+                        spool_db_saved_upto(db, db->mark.last[SPOOL_SAMPLES]); /* the rows are not there yet */
                 spool_db_write_ledger(db, &res->drops, b->wall_us);
                 return;
         } else {

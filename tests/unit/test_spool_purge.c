@@ -106,6 +106,50 @@ static void test_everything_and_then_more_readings(void **state)
         assert_false(spool_is_purging(T.spool));
 }
 
+/* Of a spool without a reading; what comes later was not meant. */
+static void test_nothing(void **state)
+{
+        struct reading r = {.ts_us = FIXTURE_WALL_US, .arrival_us = FIXTURE_WALL_US};
+        uint32_t tag;
+
+        fixture_init(&T, "spool_purge", 4);
+        fixture_open(&T);
+        tags_intern(T.tags, "press-1", "temp", "degC", "", "plant", &tag);
+        spool_purge(T.spool, 10);
+        counts();
+        assert_false(spool_is_purging(T.spool));
+        assert_int_equal(spool_append(T.spool, &r), 0);
+        assert_int_equal(counts().held, 1);
+}
+
+/* A batch waits for room: what is purged meanwhile is told all the same, and once. */
+static void test_while_sources_are_blocked(void **state)
+{
+        struct reading r = {.ts_us = T.sim.now.wall_us, .arrival_us = T.sim.now.wall_us};
+        struct spool_counts c;
+
+        T.conf.when_full = SPOOL_BLOCK;
+        T.conf.max_size_bytes = 1 << 20;
+        assert_int_equal(spool_append(T.spool, &r), 0);
+        spool_reconfigure(T.spool, &T.conf);
+        c = counts();
+        assert_true(c.failing);
+        assert_int_equal(c.accepted, ROWS);
+        spool_purge(T.spool, 2000);
+        fixture_run_for(&T, 120000000);
+        c = counts();
+        assert_true(c.failing);
+        assert_int_equal(c.dropped, 500);
+        assert_int_equal(purged, 500);
+        spool_purge(T.spool, ROWS);
+        fixture_run_for(&T, 120000000);
+        c = counts();
+        assert_false(c.failing);
+        assert_int_equal(c.held, 501);
+        assert_int_equal(purged, ROWS - 1500);
+        fixture_verify(&T);
+}
+
 static bool on_dead(void *ctx, const struct spool_query_dead *dead)
 {
         uint64_t *ids = ctx;
@@ -148,6 +192,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_up_to_a_seq, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_everything_and_then_more_readings, setup, teardown),
+                cmocka_unit_test_teardown(test_nothing, teardown),
+                cmocka_unit_test_setup_teardown(test_while_sources_are_blocked, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_dead_letter_that_was_delivered, setup, teardown),
         };
 
