@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/table_hash.h"
 #include "agent/base/text.h"
 #include "store/impl.h"
 
-enum { FIRST_ALARMS = 64, NOTES_MAX = 4096, OPERATOR_MAX = 400 };
+enum { FIRST_ALARMS = 64, NOTES_MAX = 4096, OPERATOR_MAX = 400, FORGET_MAX = 2000 };
 
 void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan)
 {
@@ -146,7 +147,7 @@ bool spool_batch_put_quarantine(struct spool_batch *b, const struct spool_plan *
         size_t *of, size;
 
         item.driver_len = strnlen(driver, 64);
-        of = &b->quarantine_of[text_hash(driver, item.driver_len, 0) % QUARANTINE_SHARES];
+        of = &b->quarantine_of[table_hash(driver, item.driver_len, 0) % QUARANTINE_SHARES];
         item.origin_len = strnlen(origin, 1024);
         item.reason_len = strnlen(reason, 512);
         if (item.len > plan->batch_quarantine / 4)
@@ -293,4 +294,24 @@ void spool_batch_clear_baselines(struct spool_batch *b)
         free(b->baselines);
         b->baselines = NULL;
         b->n_baselines = b->cap_baselines = 0;
+}
+
+/* ---- an operator's wishes ---- */
+
+bool spool_batch_forget_dead(struct spool_batch *b, uint64_t id)
+{
+        if (b->n_forget == FORGET_MAX)
+                return false;
+        if (!b->forget)
+                b->forget = mem_alloc(FORGET_MAX * sizeof(*b->forget));
+        b->forget[b->n_forget++] = id;
+        return true;
+}
+
+void spool_batch_take_wishes(struct spool_batch *b, struct spool_batch *from)
+{
+        b->purge_upto = from->purge_upto > b->purge_upto ? from->purge_upto : b->purge_upto;
+        from->purge_upto = 0;
+        while (from->n_forget && spool_batch_forget_dead(b, from->forget[from->n_forget - 1]))
+                from->n_forget--;
 }

@@ -185,6 +185,8 @@ uint64_t spool_alarm_lines(const struct spool_plan *plan); /* of the journal, at
 /* ---- what rules have learned ---- */
 
 void spool_batch_clear_baselines(struct spool_batch *b);
-uint64_t spool_baseline_rows(const struct spool_plan *plan); /* at most */
+bool spool_batch_forget_dead(struct spool_batch *b, uint64_t id);              /* false: no more in this batch */
+void spool_batch_take_wishes(struct spool_batch *b, struct spool_batch *from); /* to purge and to forget */
+uint64_t spool_baseline_rows(const struct spool_plan *plan);                   /* at most */
 
 #endif

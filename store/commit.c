@@ -111,7 +111,7 @@ static void take_acks(struct spool *s, struct spool_batch *b)
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->acked[i] = s->lanes[i].acked;
         b->ahead = s->lanes[SPOOL_SAMPLES].ahead;
-        spool_take_purge(s, b);
+        spool_batch_take_wishes(b, s->gather);
         if (!b->save && (b->purge_upto || (s->low_space && s->rows_since_save >= LOW_SPACE_ROWS)))
                 save_times(s, b);
 }

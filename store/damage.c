@@ -1,8 +1,8 @@
 /*
  * damage: the file says again and again that it can't be used.
  *
- * The daemon begins anew on purpose: what is in memory was not acknowledged, and
- * only a start can move the file aside and carry on with what is readable.
+ * The daemon begins anew on purpose: what is in memory was not acknowledged,
+ * and only a start can move the file aside and carry on with what is readable.
  */
 #include <stdlib.h>
 

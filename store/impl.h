@@ -100,7 +100,6 @@ void spool_arm(struct spool *s);                                   /* something 
 void spool_snapshot_moves(struct spool *s, struct spool_batch *b); /* tags.c: rows that are not as in the file */
 uint32_t spool_note_tag(struct spool *s, uint32_t tag, uint64_t seq);
 void spool_note_event_tag(struct spool *s, uint32_t tag);
-void spool_take_purge(struct spool *s, struct spool_batch *b);
 void spool_watch_free(struct spool_watch *w);
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);

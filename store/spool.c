@@ -70,7 +70,7 @@ static void lower_other_units(struct spool *s, uint32_t first, int64_t ts_us)
 static void order_time(struct spool *s, struct reading *r)
 {
         struct tag *tag = tags_get(s->tags, r->tag);
-        int64_t behind_us = tag->last_ts_us - r->ts_us;
+        int64_t behind_us = (int64_t)((uint64_t)tag->last_ts_us - (uint64_t)r->ts_us); /* a file may say anything */
 
         if (r->flags & READING_HISTORICAL)
                 return;

@@ -3,8 +3,8 @@
  *
  * A damaged page need not be an error to SQLite: rows are missing, or say what
  * no row says.  Whoever went on behind such a gap would take the readings for
- * delivered.  The books know which rows are held, so each fetch is compared with
- * them; that costs nothing while its rows follow one another.
+ * delivered.  The books know which rows are held, so each fetch is compared
+ * with them; that costs nothing while its rows follow one another.
  *
  * While a commit writes, file and books differ for a moment: rows that it cut
  * are gone before the loop has heard of it.  Then the fetch is asked for again

@@ -72,7 +72,9 @@ struct kafka {
         void *close_ctx;
 };
 
-/* kafka_setup.c: any thread. On failure there is something to release as well. */
+/*
+ * kafka_setup.c: any thread. On failure there is something to release as well.
+ */
 int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const char *gateway, struct err *e);
 int kafka_setup_complete(struct kafka_setup *s, const struct kafka_conf *conf, struct err *e);
 void kafka_setup_fini(struct kafka_setup *s);

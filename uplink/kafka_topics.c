@@ -1,6 +1,5 @@
 /*
- * kafka_topics: what the brokers are set to do with our records (see
- * uplink.h).
+ * kafka_topics: what the brokers are set to do with our records (see uplink.h).
  *
  * A gateway sends late what it held: Kafka must not delete it for its age when
  * it arrives, nor refuse it for that, nor keep the last record of a key only.

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agent/base/log.h"
+#include "agent/base/table_hash.h"
 #include "agent/base/text.h"
 
 enum { TAGS_AT_ONCE = 1000, SETTLE_US = 2000000 };
@@ -27,7 +28,7 @@ struct standing {
 
 static uint64_t hash_of(const char *source, const char *tag)
 {
-        return text_hash(tag, strlen(tag), text_hash(source, strlen(source) + 1, 0));
+        return table_hash(tag, strlen(tag), table_hash(source, strlen(source) + 1, 0));
 }
 
 static void on_alarm(void *ctx, const struct rules_row *row)
