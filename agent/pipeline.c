@@ -175,6 +175,7 @@ void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit)
                 return;
         t->unit_told_us = now_us ? now_us : 1;
         log_notice("tags", "%s/%s: its unit is '%s' now, it was '%s'", t->source, t->name, unit, old_unit);
-        pipeline_event(p, "tag", EVENT_NOTICE, tag, "\"state\":\"unit_changed\",\"from\":\"%s\",\"to\":\"%s\"",
+        pipeline_event(p, "tag", EVENT_NOTICE, tag,
+                       "\"state\":\"unit_changed\",\"old_unit\":\"%s\",\"new_unit\":\"%s\"",
                        unit_in_json(from, old_unit), unit_in_json(to, unit));
 }

@@ -30,6 +30,7 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
 {
         struct kafka *k = (struct kafka *)s;
         rd_kafka_headers_t *headers;
+        rd_kafka_topic_t *topic;
         rd_kafka_resp_err_t err;
         char text[256];
 
@@ -39,8 +40,13 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
                 err_set(e, "the Kafka producer is being made anew");
                 return SINK_E_RETRY;
         }
+        topic = kafka_producer_topic(&k->p, &k->setup, rec->topic);
+        if (!topic) {
+                err_set(e, "topic %s: %s", k->setup.topic_name[rec->topic], rd_kafka_err2str(rd_kafka_last_error()));
+                return SINK_E_RETRY;
+        }
         headers = headers_for(k, rec);
-        err = rd_kafka_producev(k->p.rk, RD_KAFKA_V_RKT(k->p.topic[rec->topic]), RD_KAFKA_V_KEY(rec->key, rec->key_len),
+        err = rd_kafka_producev(k->p.rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_KEY(rec->key, rec->key_len),
                                 RD_KAFKA_V_VALUE((void *)rec->value, rec->value_len),
                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_TIMESTAMP(rec->ts_ms),
                                 RD_KAFKA_V_OPAQUE((void *)(uintptr_t)rec->opaque), RD_KAFKA_V_HEADERS(headers),

@@ -79,6 +79,8 @@ int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const
 int kafka_setup_complete(struct kafka_setup *s, const struct kafka_conf *conf, struct err *e);
 void kafka_setup_fini(struct kafka_setup *s);
 int kafka_producer_make(struct kafka_producer *p, const struct kafka_setup *s, struct err *e);
+/* Any thread, one at a time.  NULL: rd_kafka_last_error() says why. */
+rd_kafka_topic_t *kafka_producer_topic(struct kafka_producer *p, const struct kafka_setup *s, enum sink_topic which);
 void kafka_producer_destroy(struct kafka_producer *p); /* blocking */
 
 /* kafka_life.c */

@@ -166,7 +166,7 @@ static void watch_certificates(struct kafka_setup *s)
 int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const char *gateway, struct err *e)
 {
         const char *const names[SINK_TOPICS] = {conf->samples_topic, conf->events_topic, conf->status_topic,
-                                                conf->backfill_topic};
+                                                conf->backfill_topic, conf->raw_topic};
 
         *s = (struct kafka_setup){.conf = rd_kafka_conf_new(), .certificate = mem_alloc(sizeof(*s->certificate))};
         for (int i = 0; i < SINK_TOPICS; i++) {
@@ -186,6 +186,17 @@ int kafka_setup_complete(struct kafka_setup *s, const struct kafka_conf *conf, s
 
 /* ---- the producer: made and destroyed anywhere but on the loop ---- */
 
+/*
+ * The brokers are asked for a topic that is known here, and may make it: so one
+ * that few need is known when it is first used.
+ */
+rd_kafka_topic_t *kafka_producer_topic(struct kafka_producer *p, const struct kafka_setup *s, enum sink_topic which)
+{
+        if (!p->topic[which])
+                p->topic[which] = rd_kafka_topic_new(p->rk, s->topic_name[which], NULL);
+        return p->topic[which];
+}
+
 int kafka_producer_make(struct kafka_producer *p, const struct kafka_setup *s, struct err *e)
 {
         rd_kafka_conf_t *conf = rd_kafka_conf_dup(s->conf);
@@ -198,10 +209,8 @@ int kafka_producer_make(struct kafka_producer *p, const struct kafka_setup *s, s
         }
         p->queue = rd_kafka_queue_get_main(p->rk);
         rd_kafka_set_log_queue(p->rk, NULL); /* NULL: the main queue */
-        for (int i = 0; i < SINK_TOPICS; i++)
-                p->topic[i] = rd_kafka_topic_new(p->rk, s->topic_name[i], NULL);
-        for (int i = 0; i < SINK_TOPICS; i++)
-                if (!p->topic[i])
+        for (int i = 0; i < SINK_BACKFILL; i++)
+                if (!kafka_producer_topic(p, s, i))
                         return err_set(e, "kafka: topic %s: %s", s->topic_name[i],
                                        rd_kafka_err2str(rd_kafka_last_error()));
         return 0;

@@ -25,6 +25,7 @@ struct note {
         const char *topic;
         void (*on_note)(void *ctx, const char *text);
         void *ctx;
+        bool live_first;
 };
 
 static void say(const struct note *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -107,7 +108,9 @@ static void look(const struct note *n, enum sink_topic which, const rd_kafka_Con
 {
         rd_kafka_resp_err_t err = rd_kafka_ConfigResource_error(topic);
 
-        if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && which == SINK_RAW)
+                say(n, "it is not there; a source with payload: raw needs it");
+        else if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
                 say(n, "it is not there: create it, or allow its automatic creation");
         else if (err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
                 say(n, "what it is set to can't be seen: the user has no right to DESCRIBE_CONFIGS");
@@ -119,17 +122,17 @@ static void look(const struct note *n, enum sink_topic which, const rd_kafka_Con
 
 /* ---- asking ---- */
 
-static void ask(const struct kafka_producer *p, const struct kafka_setup *s, int n_topics)
+static void ask(const struct kafka_producer *p, const struct kafka_setup *s)
 {
         rd_kafka_ConfigResource_t *topics[SINK_TOPICS];
         rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(p->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
         char text[200];
 
         rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, text, sizeof(text));
-        for (int i = 0; i < n_topics; i++)
+        for (int i = 0; i < SINK_TOPICS; i++)
                 topics[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, s->topic_name[i]);
-        rd_kafka_DescribeConfigs(p->rk, topics, (size_t)n_topics, options, p->queue);
-        rd_kafka_ConfigResource_destroy_array(topics, (size_t)n_topics);
+        rd_kafka_DescribeConfigs(p->rk, topics, SINK_TOPICS, options, p->queue);
+        rd_kafka_ConfigResource_destroy_array(topics, SINK_TOPICS);
         rd_kafka_AdminOptions_destroy(options);
 }
 
@@ -174,9 +177,10 @@ static int take_answer(rd_kafka_event_t *ev, const struct kafka_setup *s, struct
                 enum sink_topic which = SINK_SAMPLES;
 
                 n->topic = rd_kafka_ConfigResource_name(topics[i]);
-                while (which < SINK_BACKFILL && strcmp(s->topic_name[which], n->topic) != 0)
+                while (which < SINK_RAW && strcmp(s->topic_name[which], n->topic) != 0)
                         which++;
-                look(n, which, topics[i]);
+                if (which != SINK_BACKFILL || n->live_first)
+                        look(n, which, topics[i]);
         }
         return 0;
 }
@@ -184,14 +188,14 @@ static int take_answer(rd_kafka_event_t *ev, const struct kafka_setup *s, struct
 int kafka_topics_check(const struct kafka_conf *conf, const char *gateway, void (*on_note)(void *ctx, const char *text),
                        void *ctx, struct err *e)
 {
-        struct note n = {.on_note = on_note, .ctx = ctx};
+        struct note n = {.on_note = on_note, .ctx = ctx, .live_first = conf->live_first};
         struct kafka_producer p = {0};
         struct kafka_setup s;
         rd_kafka_event_t *ev;
         int r = kafka_setup_fill(&s, conf, gateway, e) < 0 ? -1 : kafka_setup_complete(&s, conf, e);
 
         if (r == 0 && (r = kafka_producer_make(&p, &s, e)) == 0) {
-                ask(&p, &s, conf->live_first ? SINK_TOPICS : SINK_BACKFILL);
+                ask(&p, &s);
                 ev = wait_for_answer(&p, &s, e);
                 r = take_answer(ev, &s, &n, e);
                 rd_kafka_event_destroy(ev);

@@ -113,7 +113,7 @@ bool lane_make_record(struct uplink_lane_state *l, const struct spool_row *row, 
 
         if (!tag && l->id == SPOOL_SAMPLES)
                 return false;
-        rec->topic = topics[l->no];
+        rec->topic = l->id == SPOOL_SAMPLES && row->r.type == READING_RAW ? SINK_RAW : topics[l->no];
         rec->ts_ms = record_timestamp_ms(row->r.ts_us, now->wall_us);
         encode(l, row, tag, rec);
         return true;

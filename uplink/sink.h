@@ -17,7 +17,7 @@
 
 struct sink;
 
-enum sink_topic { SINK_SAMPLES, SINK_EVENTS, SINK_STATUS, SINK_BACKFILL, SINK_TOPICS };
+enum sink_topic { SINK_SAMPLES, SINK_EVENTS, SINK_STATUS, SINK_BACKFILL, SINK_RAW, SINK_TOPICS };
 
 enum sink_result {
         SINK_DELIVERED,

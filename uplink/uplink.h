@@ -34,7 +34,7 @@ struct kafka_conf {
         int64_t linger_us;
         int64_t window_records;
         uint64_t window_bytes;
-        const char *samples_topic, *events_topic, *status_topic, *backfill_topic;
+        const char *samples_topic, *events_topic, *status_topic, *backfill_topic, *raw_topic;
         struct schema_list properties; /* const char *: name=value, verbatim */
         struct schema_list secrets;    /* const char *: name=file:/path or name=credential:NAME */
         const char *client_id;

@@ -42,6 +42,13 @@ static void put_number(struct text *t, const char *key, double v)
                 put(t, ",\"%s\":%.*s", key, (int)text_put_double(number, v), number);
 }
 
+/* `limit` is a word of SQL: tables take the other name. */
+static void put_limit(struct text *t, double v)
+{
+        put_number(t, "limit", v);
+        put_number(t, "limit_value", v);
+}
+
 static void put_operator(struct text *t, const char *key, const char *s)
 {
         char escaped[6 * ALARM_OPERATOR_MAX];
@@ -77,7 +84,7 @@ static void put_transition(struct text *x, const struct rules_transition *t, con
 {
         put_row(x, &t->row, alarm_change_name(t->change));
         put_number(x, "value", t->value);
-        put_number(x, "limit", t->limit);
+        put_limit(x, t->limit);
         if (t->grouped)
                 put(x, ",\"grouped\":true");
         put_operator(x, "operator", operator->by);
@@ -140,22 +147,24 @@ size_t alarm_put_again(char *buf, const char *gateway, const struct spool_alarm_
             n->event_id, n->rule, n->limit_kind, n->change);
         put(&x, ",\"severity\":%d,\"again\":true", n->severity);
         put_number(&x, "value", n->value);
-        put_number(&x, "limit", n->limit);
+        put_limit(&x, n->limit);
         put_operator(&x, "operator", n->by);
         put_operator(&x, "comment", n->comment);
         put(&x, "}");
         return x.n;
 }
 
+/* Flat, and no word of SQL: a table takes it as it is. */
 static void put_group(struct text *x, const struct rules_group *g)
 {
         put(x, "\"kind\":\"alarm_group\",\"severity\":%d,\"activated\":%" PRIu32 ",\"returned\":%" PRIu32,
             g->worst_severity, g->n_activated, g->n_returned);
-        put_time(x, "from", g->from_us);
-        put_time(x, "to", g->to_us);
-        if (g->n_activated)
-                put(x, ",\"worst\":{\"source\":\"%s\",\"tag\":\"%s\",\"rule\":\"%s\",\"event_id\":\"%s\"}",
-                    g->worst.source, g->worst.tag, g->worst.rule, g->worst.event_id);
+        put_time(x, "since_ts", g->from_us);
+        put_time(x, "until_ts", g->to_us);
+        if (!g->n_activated)
+                return;
+        put(x, ",\"worst_source\":\"%s\",\"worst_tag\":\"%s\",\"worst_rule\":\"%s\",\"worst_event_id\":\"%s\"",
+            g->worst.source, g->worst.tag, g->worst.rule, g->worst.event_id);
 }
 
 size_t alarm_put_group(char *buf, const struct rules_group *g)

@@ -84,6 +84,7 @@ int main(int argc, char **argv)
                                   .events_topic = "edge_events_v1",
                                   .status_topic = "edge_status_v1",
                                   .backfill_topic = "edge_backfill_v1",
+                                  .raw_topic = "edge_raw_v1",
                                   .properties = {mock, argc < 2}};
         double wall_s, cpu_s, all_s;
         struct err e;

@@ -152,7 +152,7 @@ def test_a_hook_that_waits_for_its_turn_hears_it_after_a_kill(room, tmp_path):
     agent.kill()
     agent.start()
     group = wait.until("the group", 20, lambda: [e for e in heard() if e["kind"] == "alarm_group"], detail=lambda: str(heard()[n:]))[-1]
-    assert group["activated"] >= 10 and group["worst"]["event_id"] in {e for e, _ in noted} | {
+    assert group["activated"] >= 10 and group["worst_event_id"] in {e for e, _ in noted} | {
         n["event_id"] for n in agent.listing("alarms", "history")}
 
 
@@ -232,7 +232,7 @@ def test_kills_lose_no_transition(room, tmp_path, disk):
     for e in heard:
         if e["kind"] == "alarm":  # one that is told again says no count
             assert e["event_id"] == ids[tag_of(e["source"]), e["activations"]] if "activations" in e else e["event_id"] in ids.values(), e
-    groups = [(e["from"], e["to"]) for e in heard if e["kind"] == "alarm_group"]  # what many kills in a row left untold
+    groups = [(e["since_ts"], e["until_ts"]) for e in heard if e["kind"] == "alarm_group"]  # what many kills in a row left untold
     heard = {(e["event_id"], e["state"]) for e in heard if e["kind"] == "alarm"}
     single = [e for tag, mine in events.items() if tag not in SHELVED for e in mine if not e.get("grouped")]
     missing = [(e["source"], e["value"], e["event_id"], e["state"]) for e in single

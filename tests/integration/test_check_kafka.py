@@ -10,7 +10,7 @@ from rig import wait
 from rig.kafka import Kafka
 
 GOOD = {kafkas.SAMPLES: "message.timestamp.type=LogAppendTime", kafkas.EVENTS: "retention.ms=-1",
-        kafkas.BACKFILL: "retention.ms=2592000000", kafkas.STATUS: "cleanup.policy=compact"}
+        kafkas.BACKFILL: "retention.ms=2592000000", kafkas.STATUS: "cleanup.policy=compact", kafkas.RAW: "retention.ms=-1"}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def test_each_way_to_lose_what_comes_late_is_noted(broker, check):
     alter(broker, kafkas.EVENTS, "retention.ms=-1", "message.timestamp.difference.max.ms=86400000")
     alter(broker, kafkas.BACKFILL, "cleanup.policy=compact", "retention.ms=1000")
     alter(broker, kafkas.STATUS, "cleanup.policy=delete")
+    alter(broker, kafkas.RAW, "retention.ms=604800000")
     notes = check()
     assert set(notes) == set(GOOD) and all(len(n) == 1 for n in notes.values()), notes
     for topic, words in ((kafkas.SAMPLES, "604800000 (7 days)"), (kafkas.SAMPLES, "LogAppendTime"), (kafkas.EVENTS, "dead letter"),

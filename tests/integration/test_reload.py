@@ -208,7 +208,7 @@ def test_a_device_comes_and_goes(room, tmp_path):
     wait.until("the new register and unit", 20, lambda: {("a", "mbar"), ("b", "")} == {
         (t["tag"], t.get("unit") or "") for t in agent.listing("tags") if t["source"] == "one"}, detail=lambda: str(agent.listing("tags")))
     wait.until("the change of unit to be told", 20, lambda: [
-        (e.data["tag"], e.data["to"]) for e in room.events() if e.data["kind"] == "tag"] == [("a", "mbar")])
+        (e.data["tag"], e.data["new_unit"]) for e in room.events() if e.data["kind"] == "tag"] == [("a", "mbar")])
     n = next(d for d in agent.status()["drivers"] if d["name"] == "bus")["readings"]
     agent.wait("the bus to be read", lambda s: next(d for d in s["drivers"] if d["name"] == "bus")["readings"] > n + 5)
     for section in ("modbus", "profiles", "devices"):

@@ -68,7 +68,7 @@ def test_a_unit_that_changes_is_an_event_and_held_readings_keep_theirs(room):
     agent.wait_delivered(len(units))
     assert [(r.data["value"], r.data["unit"]) for r in room.samples()] == [(20.5 + n, u) for n, u in enumerate(units)]
     wait.until("the changes to be told", 20, lambda: [
-        (e["from"], e["to"], e["source"], e["tag"]) for e in (r.data for r in room.events()) if e["kind"] == "tag"] == [
+        (e["old_unit"], e["new_unit"], e["source"], e["tag"]) for e in (r.data for r in room.events()) if e["kind"] == "tag"] == [
         (a, b, "press-3", "temp") for a, b in zip(units, units[1:])])
     assert [(t["tag"], t["unit"]) for t in agent.listing("tags")] == [("temp", "degC")]
 

@@ -301,7 +301,7 @@ static void stage_init(uint64_t seed, int n_tags, int64_t every_us, double (*val
                                            .samples_topic = "s",
                                            .events_topic = "e",
                                            .status_topic = "h",
-                                           .backfill_topic = "b"},
+                                           .backfill_topic = "b", .raw_topic = "r"},
                                  .alarm_sections.alarms = {T.rules, 1},
                                  .drivers = &T.driver,
                                  .n_drivers = 1,

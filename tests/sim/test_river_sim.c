@@ -289,7 +289,7 @@ static void stage_init(uint64_t seed, int64_t sources, int64_t period_us, uint64
                           .samples_topic = "s",
                           .events_topic = "e",
                           .status_topic = "h",
-                          .backfill_topic = "b"},
+                          .backfill_topic = "b", .raw_topic = "r"},
                 .drivers = T.drivers,
                 .n_drivers = 2,
                 .max_tags = 50000,

@@ -144,7 +144,8 @@ static void set_up(struct fixture *f)
                                       .samples_topic = "samples",
                                       .events_topic = "events",
                                       .status_topic = "status",
-                                      .backfill_topic = "backfill"};
+                                      .backfill_topic = "backfill",
+                                      .raw_topic = "raw"};
         f->limit.on_due = on_limit;
         f->poll.on_due = on_poll;
         f->rt = rt_uv_new();

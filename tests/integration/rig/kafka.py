@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from . import wait
 
-SAMPLES, EVENTS, STATUS, BACKFILL = "edge_samples_v1", "edge_events_v1", "edge_status_v1", "edge_backfill_v1"
+SAMPLES, EVENTS, STATUS = "edge_samples_v1", "edge_events_v1", "edge_status_v1"
+BACKFILL, RAW = "edge_backfill_v1", "edge_raw_v1"
 PARTITIONS = 3
 
 LOG4J = """log4j.rootLogger=WARN, out
@@ -103,7 +104,7 @@ class Kafka:
             return None
 
     def make_topics(self):
-        topics = [NewTopic(n, num_partitions=PARTITIONS, replication_factor=1) for n in (SAMPLES, EVENTS, BACKFILL)]
+        topics = [NewTopic(n, num_partitions=PARTITIONS, replication_factor=1) for n in (SAMPLES, EVENTS, BACKFILL, RAW)]
         topics.append(NewTopic(STATUS, num_partitions=PARTITIONS, replication_factor=1, config={"cleanup.policy": "compact"}))
         admin = AdminClient(self.client)  # what it makes dies with it
         for name, made in admin.create_topics(topics, operation_timeout=20).items():

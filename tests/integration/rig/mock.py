@@ -12,7 +12,7 @@ import threading
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from . import agent as agents
-from . import wait
+from . import records, wait
 from .kafka import BACKFILL, EVENTS, SAMPLES, STATUS, Record
 from .records import json
 
@@ -54,6 +54,7 @@ class MockKafka:
     def take(self, m):
         r = Record(m)
         r.data = json.loads(r.value)
+        records.must_be("event" if m.topic() == EVENTS else "sample", r.data)
         where = (m.topic(), m.partition())
         first = self.by_id.setdefault((m.topic() == EVENTS, r.data["id"]), r)
         if first is not r:

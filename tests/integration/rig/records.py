@@ -1,9 +1,13 @@
 """What a consumer can check: the record contract v1, and the invariants of nothing lost, nothing twice."""
 
+import functools
 import json
 import re
 from collections import defaultdict
 from datetime import datetime, timezone
+from pathlib import Path
+
+import fastjsonschema
 
 NUMBER = re.compile(rb'"value":(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)[,}]')
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
@@ -11,14 +15,29 @@ VALUE_KEYS = ("value", "value_str", "value_bool", "value_int")
 REQUIRED = {"id", "gateway", "source", "tag", "ts", "ts_us", "quality", "epoch", "seq"}
 
 
+@functools.cache
+def schema(kind):
+    path = Path(__file__).parents[3] / "packaging" / "schemas" / f"{kind}.schema.json"
+    return fastjsonschema.compile(json.loads(path.read_text()))
+
+
+def must_be(kind, data):
+    """By the published schema: sample, event or status."""
+    try:
+        schema(kind)(data)
+    except fastjsonschema.JsonSchemaException as e:
+        raise AssertionError(f"not a {kind} of contract v1: {e}: {data}") from e
+
+
 def of_gateway(records, gateway):
-    """The records of one gateway, parsed; every other test has a gateway of its own."""
+    """The records of one gateway, parsed and held against the schema; every other test has a gateway of its own."""
     mine = []
     mark = b'"' + gateway.encode() + b'"'
     for r in records:
         if mark in r.value:
             r.data = json.loads(r.value)
             if r.data["gateway"] == gateway:
+                must_be("event" if "event_id" in r.data else "sample", r.data)
                 mine.append(r)
     return mine
 
