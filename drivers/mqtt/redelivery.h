@@ -31,8 +31,9 @@ struct mqtt_received {
 };
 
 /*
- * More than a broker ever sends ahead of acknowledgements, and far fewer than
- * there are ids.
+ * Half of all ids: what was lost on the way has used up ids, too.  A mosquitto
+ * that was stopped under load has sent 47,650 messages again; of these the
+ * older ones become readings once more.
  */
 enum { MQTT_UNDER_WAY_MAX = 32768 };
 

@@ -21,7 +21,7 @@ def test_mosquitto_restarted_loses_nothing(room, own_mosquitto):
     acked, published = [], 0
     for i in range(6):
         publisher = room.publisher(own_mosquitto.port)
-        n = 20000 if i % 2 else 500
+        n = 10000 if i % 2 else 500  # all together fewer than are recognised: a busy broker may send any of them again
         publisher.publish((room.topic(f"p{j % 7}", "temp"), b"%d" % j, j) for j in range(published, published + n))
         published += n
         acked += publisher.acked
