@@ -54,6 +54,50 @@ uint64_t spool_held_below(const struct spool *s, uint64_t seq)
         return lane_held_below(&s->lanes[SPOOL_SAMPLES], seq);
 }
 
+/*
+ * The n-th row of the lane in (after, upto], or the last there is; what can't
+ * be read is taken for many.
+ */
+static uint64_t nth_row(struct spool *s, enum spool_lane lane, uint64_t after, uint64_t upto, uint64_t n)
+{
+        static const char *const sql[SPOOL_LANES] = {
+                "SELECT coalesce(max(seq), ?1) FROM (SELECT seq FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
+                " LIMIT ?3)",
+                "SELECT coalesce(max(seq), ?1) FROM (SELECT seq FROM sample WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
+                " LIMIT ?3)"};
+        sqlite3_stmt *st = NULL;
+        uint64_t seq = upto;
+
+        if (sqlite3_prepare_v2(s->reader, sql[lane], -1, &st, NULL) != SQLITE_OK)
+                return seq;
+        sqlite3_bind_int64(st, 1, (int64_t)after);
+        sqlite3_bind_int64(st, 2, (int64_t)upto);
+        sqlite3_bind_int64(st, 3, (int64_t)n);
+        if (sqlite3_step(st) == SQLITE_ROW)
+                seq = (uint64_t)sqlite3_column_int64(st, 0);
+        sqlite3_finalize(st);
+        return seq;
+}
+
+void spool_pin_sent(struct spool *s, enum spool_lane lane, uint64_t n)
+{
+        const struct lane_account *l = &s->lanes[lane];
+        uint64_t after = l->acked, upto;
+
+        pthread_mutex_lock(&s->reader_lock);
+        if (lane == SPOOL_EVENTS)
+                spool_pin(s, lane, nth_row(s, lane, after, l->last, n));
+        s->db.n_sent = 0;
+        for (; lane == SPOOL_SAMPLES && after < l->last; after = upto) {
+                struct lane_range *r = &s->db.sent[s->db.n_sent++];
+
+                after = lane_pending(&l->ahead, after, &upto);
+                upto = min_u64(upto, l->last);
+                *r = (struct lane_range){after + 1, nth_row(s, lane, after, upto, n)};
+        }
+        pthread_mutex_unlock(&s->reader_lock);
+}
+
 void spool_pin_gap(struct spool *s, uint64_t after, uint64_t below)
 {
         atomic_store(&s->db.gap_after, after);

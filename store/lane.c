@@ -100,12 +100,20 @@ bool lane_may_go_ahead(const struct lane_account *l)
         return l->ahead.n < LANE_AHEAD_MAX || last_is_empty(&l->ahead);
 }
 
+/* Nothing was sent from there, or there is no room to remember it. */
+static bool last_is_needless(const struct lane_account *l)
+{
+        const struct lane_ahead *a = &l->ahead;
+
+        return last_is_empty(a) && (a->v[a->n - 1].first > l->last || a->n == LANE_AHEAD_MAX);
+}
+
 void lane_begin_ahead(struct lane_account *l, uint64_t first)
 {
         struct lane_ahead *a = &l->ahead;
 
         BUG_ON(first > l->appended + 1);
-        if (last_is_empty(a)) {
+        if (last_is_needless(l)) {
                 a->n--;
                 a->no++;
         }

@@ -8,8 +8,8 @@
  *
  * Above the watermark there may be ranges that are delivered ahead of what is
  * pending below them.  A range grows at its end only, and ends when the
- * watermark reaches it and takes it along.  The last one may be empty yet, its
- * `last` before its `first`: what will be delivered next begins there.
+ * watermark reaches it and takes it along.  It may be empty, its `last` before
+ * its `first`: what is delivered ahead begins there, or was to.
  */
 #ifndef MILLRACE_STORE_LANE_H
 #define MILLRACE_STORE_LANE_H
@@ -53,8 +53,8 @@ bool lane_ack(struct lane_account *l, uint64_t seq);
 
 /*
  * What comes from `first` on goes ahead of what is pending below it: a range
- * begins there that is empty yet.  One before that stayed empty is no more.
- * May: there is room for one.
+ * begins there that is empty yet.  One that stayed empty, with no row on disk
+ * to send from there, is no more.  May: there is room for one.
  */
 bool lane_may_go_ahead(const struct lane_account *l);
 void lane_begin_ahead(struct lane_account *l, uint64_t first);

@@ -323,6 +323,14 @@ void spool_ack(struct spool *s, enum spool_lane lane, uint64_t seq);
 void spool_pin(struct spool *s, enum spool_lane lane, uint64_t seq);
 
 /*
+ * After the start, before the loop runs: `n` rows of a lane may have been on
+ * their way when the last run ended, so Kafka may have the first ones behind
+ * the watermark and behind what went ahead.  They are left alone until it says
+ * so.
+ */
+void spool_pin_sent(struct spool *s, enum spool_lane lane, uint64_t n);
+
+/*
  * Two readers of the readings: fresh ones go ahead of a backlog
  * (store/writer/ahead.c).
  *

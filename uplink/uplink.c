@@ -166,6 +166,8 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
         u->n_lanes = conf->live_first || spool_goes_ahead_from(spool) ? UPLINK_LANES : UPLINK_BACKLOG;
         for (int i = 0; i < u->n_lanes; i++)
                 lane_init(&u->lane[i], u, (enum uplink_lane)i, u->n_lanes == UPLINK_LANES ? 2 : 1);
+        spool_pin_sent(spool, SPOOL_EVENTS, u->lane[UPLINK_EVENTS].w.cap);
+        spool_pin_sent(spool, SPOOL_SAMPLES, (uint64_t)conf->window_records);
         sink->up = (struct sink_upcalls){
                 .on_report = on_report, .on_reports_end = on_reports_end, .on_state = on_state, .ctx = u};
         return u;

@@ -10,7 +10,12 @@
  *
  * The pin covers both readers, so it forbids to touch the backlog between them;
  * the gap says which rows below the pin are not on their way.  Each of the
- * three numbers is right by itself, whichever the commit sees first.
+ * three numbers is right by itself, whichever the commit sees first. After a
+ * crash nobody knows what Kafka has of what was on its way: the first rows
+ * behind the watermark and behind each range, as many as a window takes, are
+ * left alone too until it has acked them, so none is named lost that it has.
+ * Hence a range stays in the list, though empty, when rows may have been sent
+ * from there.
  */
 #include "store/writer/stmt.h"
 
@@ -35,6 +40,21 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
         return a > b ? a : b;
 }
 
+/* What may have been on its way when the last run ended is none of it. */
+static void pass_over_sent(const struct spool_db *db, uint64_t *after, uint64_t *upto)
+{
+        for (uint32_t i = 0; i < db->n_sent && *after < *upto; i++) {
+                const struct lane_range *r = &db->sent[i];
+
+                if (r->last <= *after || r->first > *upto)
+                        continue;
+                if (r->first <= *after + 1)
+                        *after = r->last;
+                else
+                        *upto = r->first - 1;
+        }
+}
+
 bool spool_db_next_pending(struct spool_db *db, const struct spool_batch *b, uint64_t *after, uint64_t *upto)
 {
         uint64_t pin = spool_db_pinned(db, b, SPOOL_SAMPLES), below = atomic_load(&db->gap_below);
@@ -46,6 +66,7 @@ bool spool_db_next_pending(struct spool_db *db, const struct spool_batch *b, uin
         *upto = min_u64(*upto, below ? below - 1 : 0);
         if (at >= *upto)
                 at = lane_pending(&b->ahead, max_u64(*after, pin), upto);
+        pass_over_sent(db, &at, upto);
         *after = at;
         return true;
 }

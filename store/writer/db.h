@@ -50,6 +50,7 @@ enum spool_stmt {
         STMT_TRIM_QUARANTINE,
         STMT_OLD_DEAD,
         STMT_TRIM_DEAD,
+        STMT_FORGET_DEAD,
         STMT_REPAIR,
         STMT_PAGES,
         STMT_FREE_PAGES,
@@ -134,11 +135,13 @@ struct spool_db {
                 size_t n_repairs;
         } v;
         uint64_t epoch;
-        uint64_t random;                       /* for an epoch; set before it is opened */
-        uint64_t epoch_before;                 /* of a new file: the greatest that was known; 0: none was */
-        _Atomic uint64_t pin[SPOOL_LANES];     /* written by the loop at any time */
-        _Atomic uint64_t gap_after, gap_below; /* as the pin: see ahead.c */
-        _Atomic bool trimming[SPOOL_LANES];    /* this commit has read the pin and may touch rows above it */
+        uint64_t random;                            /* for an epoch; set before it is opened */
+        uint64_t epoch_before;                      /* of a new file: the greatest that was known; 0: none was */
+        _Atomic uint64_t pin[SPOOL_LANES];          /* written by the loop at any time */
+        _Atomic uint64_t gap_after, gap_below;      /* as the pin: see ahead.c */
+        struct lane_range sent[LANE_AHEAD_MAX + 2]; /* since before the start, perhaps; set before the first commit */
+        uint32_t n_sent;
+        _Atomic bool trimming[SPOOL_LANES]; /* this commit has read the pin and may touch rows above it */
         _Atomic bool closing;
         _Atomic int n_close_waits; /* for locks, since closing */
 };

@@ -30,8 +30,10 @@ void spool_db_purge(struct spool_db *db, const struct spool_batch *b, struct spo
         uint64_t upto, most, n, after = 0, end;
 
         for (size_t i = 0; i < b->n_forget; i++) {
-                stmt_bind(db, STMT_TRIM_DEAD, 1, b->forget[i]);
-                stmt_run(db, STMT_TRIM_DEAD);
+                stmt_bind(db, STMT_FORGET_DEAD, 1, b->forget[i]);
+                if (stmt_next(db, STMT_FORGET_DEAD))
+                        db->v.dead_bytes -= min_u64(stmt_column(db, STMT_FORGET_DEAD, 0), db->v.dead_bytes);
+                sqlite3_reset(db->stmt[STMT_FORGET_DEAD]);
         }
         if (b->purge_upto > db->v.purge_upto)
                 db->v.purge_upto = b->purge_upto;

@@ -122,10 +122,10 @@ void spool_db_put_dead(struct spool_db *db, const struct spool_batch *b, struct 
                 stmt_bind(db, copy, 1, d->seq);
                 stmt_bind_text(db, copy, 2, d->reason, strlen(d->reason));
                 stmt_bind(db, copy, 3, (uint64_t)b->wall_us);
-                stmt_run(db, copy);
-                if (!stmt_fine(db) || !spool_db_trim_rows(db, d->lane, d->seq - 1, d->seq, 1, "dead_letter", res))
-                        continue;
-                db->v.dead_bytes += 128 + strlen(d->reason);
+                if (stmt_next(db, copy))
+                        db->v.dead_bytes += stmt_column(db, copy, 0);
+                sqlite3_reset(db->stmt[copy]);
+                spool_db_trim_rows(db, d->lane, d->seq - 1, d->seq, 1, "dead_letter", res);
         }
         bound_table(db, STMT_OLD_DEAD, STMT_TRIM_DEAD, &db->v.dead_bytes, db->plan.dead_bytes);
 }

@@ -7,7 +7,9 @@
 /* Of a row of `sample`. */
 #define BASE(seq) "(SELECT base_us FROM span WHERE first_seq <= " seq " ORDER BY first_seq DESC LIMIT 1)"
 #define MOVED     "seq = ?2, t_us = t_us + " BASE("?1") " - " BASE("?2")
-#define ARRIVAL   "(t_us + delay_us + " BASE("seq") ")"
+/* That a dead letter is counted as, also in load.c. */
+#define DEAD_BYTES "coalesce(length(value), 0) + 128"
+#define ARRIVAL    "(t_us + delay_us + " BASE("seq") ")"
 
 static const char *const sql[N_STMTS] = {
         [STMT_PUT_READING] = "INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -46,16 +48,17 @@ static const char *const sql[N_STMTS] = {
         [STMT_TRIM_READING] = "DELETE FROM sample WHERE seq BETWEEN ?1 AND ?2",
         [STMT_TRIM_EVENT] = "DELETE FROM event WHERE seq BETWEEN ?1 AND ?2",
         [STMT_DEAD_READING] = "INSERT INTO dead_letter SELECT NULL, 'samples', seq, ts_us, tag, quality, flags, value,"
-                              " delay_us, mid, ?2, ?3 FROM reading WHERE seq = ?1",
+                              " delay_us, mid, ?2, ?3 FROM reading WHERE seq = ?1 RETURNING " DEAD_BYTES,
         [STMT_DEAD_EVENT] = "INSERT INTO dead_letter SELECT NULL, 'events', seq, ts_us, tag, 0, 0, body, 0, 0, ?2, ?3"
-                            " FROM event WHERE seq = ?1",
+                            " FROM event WHERE seq = ?1 RETURNING " DEAD_BYTES,
         [STMT_PUT_QUARANTINE] = "INSERT INTO quarantine VALUES (NULL, ?1, ?2, ?3, ?4, ?5)",
         [STMT_OLD_QUARANTINE] = "SELECT id, " SPOOL_QUARANTINE_BYTES " FROM quarantine ORDER BY id LIMIT 256",
         [STMT_OLD_QUARANTINE_OF] = "SELECT id, " SPOOL_QUARANTINE_BYTES " FROM quarantine WHERE driver = ?1 ORDER BY id"
                                    " LIMIT 256",
         [STMT_TRIM_QUARANTINE] = "DELETE FROM quarantine WHERE id = ?1",
-        [STMT_OLD_DEAD] = "SELECT id, coalesce(length(value), 0) + 128 FROM dead_letter ORDER BY id LIMIT 1",
+        [STMT_OLD_DEAD] = "SELECT id, " DEAD_BYTES " FROM dead_letter ORDER BY id LIMIT 1",
         [STMT_TRIM_DEAD] = "DELETE FROM dead_letter WHERE id = ?1",
+        [STMT_FORGET_DEAD] = "DELETE FROM dead_letter WHERE id = ?1 RETURNING " DEAD_BYTES,
         [STMT_REPAIR] = "UPDATE sample SET t_us = t_us + iif(bits >> 43 & 1, 0, ?3),"
                         " delay_us = delay_us + iif(bits >> 43 & 1, ?3, 0), bits = bits | (32 << 43)"
                         " WHERE seq > ?1 AND seq <= ?2 AND bits >> 43 & 2 AND (seq <= ?4 OR"

@@ -2,7 +2,8 @@
  * The uplink on a real spool in virtual time, against a Kafka that goes away, refuses records for a while or for ever,
  * refuses whole batches for one record, is full at times, and against power cuts.
  *
- * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger; in each
+ * After every callback: a row is released only after Kafka had it, or it is a dead letter or in the ledger, and never
+ * two of these; in each
  * topic the rows of a key are sent in the order of seq; the rates hold; where fresh rows overtake, they are fresh. At
  * the end: every row reached Kafka but those; twice only across a cut, and no more of these than the windows hold.
  *
@@ -73,7 +74,7 @@ struct world {
         uint64_t n_lost_events;
         uint64_t last_acked;
         int64_t moved_us;                  /* when the watermark did last, with Kafka there and something to do */
-        uint64_t n_again, n_again_allowed; /* taken twice, or taken and dropped */
+        uint64_t n_again, n_again_allowed; /* taken twice */
         uint64_t n_backfill, n_overtaken;  /* rows of the backfill topic; those sent when later ones were with Kafka */
         uint8_t *produced[SINK_TOPICS];    /* by seq: ever */
         uint64_t last_new[SINK_TOPICS][2]; /* by key: the last seq that was new in that topic */
@@ -271,8 +272,8 @@ static void on_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, uint64_
         struct world *w = ctx;
 
         for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
+                assert_int_equal(w->times[SPOOL_SAMPLES][seq], 0);
                 w->dropped[SPOOL_SAMPLES][seq] = 1;
-                w->n_again += w->times[SPOOL_SAMPLES][seq] != 0; /* as little as it may go twice */
         }
 }
 

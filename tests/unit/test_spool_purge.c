@@ -187,12 +187,69 @@ static void test_a_dead_letter_that_was_delivered(void **state)
         fixture_verify(&T);
 }
 
+static bool count_dead(void *ctx, const struct spool_query_dead *dead)
+{
+        ++*(int *)ctx;
+        return true;
+}
+
+static int n_dead(void)
+{
+        struct spool_query *q;
+        struct err e;
+        int n = 0;
+
+        assert_int_equal(spool_query_open(&q, T.path, &e), 0);
+        assert_int_equal(spool_query_dead_letters(q, count_dead, &n, &e), 0);
+        spool_query_close(q);
+        return n;
+}
+
+static void bury(uint64_t first, uint64_t last)
+{
+        for (uint64_t seq = first; seq <= last; seq++)
+                spool_dead_letter(T.spool, SPOOL_SAMPLES, seq, "too large");
+        counts();
+}
+
+/* What was delivered makes room for others; what is kept is bounded by what it takes, text and all. */
+static void test_the_room_for_dead_letters(void **state)
+{
+        static const char text[3000] = {[0 ... 2999] = 'x'};
+        struct reading r = {.ts_us = FIXTURE_WALL_US, .arrival_us = FIXTURE_WALL_US, .type = READING_TEXT};
+        uint32_t tag;
+
+        fixture_init(&T, "spool_purge", 5);
+        T.conf.max_size_bytes = 1 << 20; /* a 32nd is theirs */
+        fixture_open(&T);
+        tags_intern(T.tags, "press-1", "temp", "degC", "", "plant", &tag);
+        for (int i = 0; i < 340; i++) {
+                r.v.text = text;
+                r.len = i < 300 ? 1 : sizeof(text);
+                assert_int_equal(spool_append(T.spool, &r), 0);
+                if (i % 10 == 9)
+                        fixture_run_for(&T, 2000000);
+        }
+        bury(1, 200);
+        assert_int_equal(n_dead(), 200);
+        for (uint64_t id = 1; id <= 200; id++)
+                assert_true(spool_forget_dead(T.spool, id));
+        counts();
+        assert_int_equal(n_dead(), 0);
+        bury(201, 300);
+        assert_int_equal(n_dead(), 100);
+        bury(301, 340);
+        assert_in_range(n_dead(), 5, 11);
+        fixture_verify(&T);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_up_to_a_seq, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_everything_and_then_more_readings, setup, teardown),
                 cmocka_unit_test_teardown(test_nothing, teardown),
+                cmocka_unit_test_teardown(test_the_room_for_dead_letters, teardown),
                 cmocka_unit_test_setup_teardown(test_while_sources_are_blocked, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_dead_letter_that_was_delivered, setup, teardown),
         };
