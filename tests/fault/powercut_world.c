@@ -177,7 +177,7 @@ void world_choose_conf(struct world *w)
         w->conf.commit_interval_us = (int64_t)(10000 + below(w, 500000));
         w->kafka_conf.live_first = below(w, 3) != 0;
         w->kafka_conf.backfill_after_us = (int64_t)(50000 + below(w, 2000000));
-        w->kafka.away = !below(w, 4);
+        w->kafka.away = below(w, 4) ? w->slow : !w->slow;
 }
 
 static void open_uplink(struct world *w)
@@ -331,7 +331,7 @@ static void purge(struct world *w)
         struct spool_counts c;
 
         spool_counts(w->spool, &c);
-        if (!w->n || below(w, 6))
+        if (!w->n || below(w, w->slow ? 40 : 6))
                 return;
         seen.purges++;
         if (below(w, 3))
@@ -401,7 +401,7 @@ void world_step(struct world *w)
                         reload(w);
                 break;
         default:
-                if (w->kafka.away || !below(w, 3))
+                if (!below(w, w->kafka.away != w->slow ? 1 : 4))
                         go_away(w);
         }
         rt_sim_run(&w->sim, w->sim.now.mono_us + (int64_t)below(w, 60000), NULL, NULL);
@@ -435,6 +435,7 @@ void world_init(struct world *w, uint64_t seed, const struct temp_dir *dir)
                                       .quarantine_bytes = 16 << 10};
         w->kafka_conf.window_records = 100 + (int64_t)below(w, 2000);
         w->kafka_conf.window_bytes = 64 << 10;
+        w->slow = below(w, 3) != 0;
         w->heaviest = below(w, 2) ? 0 : 1 + below(w, 5900);
         w->cuts_left = below(w, 2) ? 2 : 40;
 }

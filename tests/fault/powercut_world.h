@@ -42,6 +42,7 @@ struct world {
         bool syncing;
         uint64_t sync_seq[SPOOL_LANES], durable[SPOOL_LANES]; /* durable: promised */
         uint64_t heaviest;
+        bool slow;      /* Kafka is away most of the time, and nobody purges much: the file fills up */
         bool takes_all; /* Kafka: poison is none any more */
 
         uint64_t n; /* seqs of readings that were given */
