@@ -15,8 +15,8 @@
  * the file that is still open: so nothing of it is missing at the next start.
  * What lies beside the spool and is gone (sidecar, lock with the mark) is put
  * there again, so that the next start can tell what is gone; another lock that
- * nobody has becomes ours.  Else what is there is never touched: it may be
- * another's.
+ * nobody has becomes ours, unless it is another spool's.  Else what is there is
+ * never touched: it may be another's.
  *
  * How it fails: what can't be put there again is not.
  */
@@ -94,12 +94,14 @@ static bool is_missing(const char *path, const char *end)
 }
 
 /*
- * A new one, or one that is there and nobody has: then it is locked before it
- * takes the place of ours.
+ * A new one, or one that is there, that nobody has and that knows of no other
+ * spool: it is locked before it takes the place of ours.
  */
 static void put_lock(struct spool_db *db)
 {
         struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        struct spool_db other = {0};
+        struct spool_mark m;
         char name[4200], text[32];
         int fd, n = snprintf(text, sizeof(text), "%-30ld\n", (long)getpid());
 
@@ -107,7 +109,9 @@ static void put_lock(struct spool_db *db)
         fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
         if (fd < 0)
                 return;
-        if (fcntl(fd, F_OFD_SETLK, &whole) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+        other.lock_fd = fd;
+        if (fcntl(fd, F_OFD_SETLK, &whole) != 0 || (spool_mark_read(&other, &m) && m.epoch != db->epoch) ||
+            pwrite(fd, text, (size_t)n, 0) != n) {
                 close(fd);
                 return;
         }
