@@ -90,6 +90,7 @@ static int open_file(struct spool *s, const char *gateway, int64_t wall_us, stru
 {
         struct spool_db *db = &s->db;
         struct spool_rescue r = {0};
+        bool other_wal;
 
         if (try_open(s, gateway, wall_us, e) == 0)
                 return 0;
@@ -102,8 +103,9 @@ static int open_file(struct spool *s, const char *gateway, int64_t wall_us, stru
                 return -1;
         log_error("spool", "%s", e->text);
         forget_lanes(s);
+        other_wal = db->other_wal;
         spool_db_forget(db);
-        if (spool_rescue_begin(&r, s->conf.path, wall_us, e) < 0)
+        if (spool_rescue_begin(&r, s->conf.path, other_wal, wall_us, e) < 0)
                 return -1;
         db->fresh = true;
         db->random = s->random;

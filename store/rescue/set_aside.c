@@ -136,14 +136,17 @@ static void remove_partial(const char *path)
         }
 }
 
-/* The database goes last: while it is there, the move is not done. */
-static int move_files(const char *path, const char *aside, struct err *e)
+/*
+ * The database goes last: while it is there, the move is not done.  A WAL that
+ * is not its own gets a name under which nobody takes it for that.
+ */
+static int move_files(const char *path, const char *aside, bool other_wal, struct err *e)
 {
         char from[4200], to[4200];
 
         for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
                 name_of(from, sizeof(from), path, suffixes[i]);
-                name_of(to, sizeof(to), aside, suffixes[i]);
+                name_of(to, sizeof(to), aside, other_wal && i == 0 ? "-other-wal" : suffixes[i]);
                 if (rename(from, to) == 0 || errno == ENOENT)
                         continue;
                 if (errno == EBUSY)
@@ -185,7 +188,7 @@ static int make_if_none(const char *path, struct err *e)
         return 0;
 }
 
-int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e)
+int spool_rescue_begin(struct spool_rescue *r, const char *path, bool other_wal, int64_t wall_us, struct err *e)
 {
         memset(r, 0, sizeof(*r));
         if (!spool_rescue_can_read(path))
@@ -198,7 +201,7 @@ int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us
                 choose_aside(path, wall_us, r->aside, sizeof(r->aside));
         if (write_marker(path, r->aside, ++r->tries) < 0)
                 return err_errno(e, "spool %s: damaged, and its directory cannot be written", path);
-        if (!exists(r->aside, "") && (make_if_none(path, e) < 0 || move_files(path, r->aside, e) < 0))
+        if (!exists(r->aside, "") && (make_if_none(path, e) < 0 || move_files(path, r->aside, other_wal, e) < 0))
                 return -1;
         log_error("spool", "%s is damaged; it is now %s, and what can be read of it is carried over", path, r->aside);
         return 0;

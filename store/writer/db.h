@@ -77,6 +77,7 @@ enum spool_stmt {
 /* What a file must have, see mark.c. Zeroed: not known. */
 struct spool_mark {
         uint64_t epoch, last[SPOOL_LANES], acked[SPOOL_LANES];
+        uint64_t wal_no; /* that the database has alone, see pair.c; 0: not known */
 };
 
 /* Which file it is, see place.c. */
@@ -109,9 +110,11 @@ struct spool_db {
         int rc;                       /* first SQLite code that is not fine in this transaction */
         bool fresh;                   /* made by a rescue: its marker is still there */
         bool was_open;                /* the one before did not end cleanly: there was a -wal */
+        bool other_wal;               /* damaged, for the WAL is not that of this database */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
-        bool wal_done; /* all of it is in the database: it starts over when no reader is in it */
+        bool wal_counts; /* the next commit's, see pair.c */
+        bool wal_done;   /* all of it is in the database: it starts over when no reader is in it */
         uint64_t max_pages_set;
         struct spool_mark mark; /* as it is beside the file */
         struct spool_place place;
@@ -123,6 +126,7 @@ struct spool_db {
                 uint64_t ts_saved_seq;       /* tag times are saved up to here: rows above must stay */
                 uint64_t event_bytes, quarantine_bytes, dead_bytes;
                 struct spool_holding holdings[SPOOL_HOLDINGS];
+                uint64_t wal_no; /* see pair.c */
                 uint64_t n_ledger;
                 bool has_span;
                 int64_t base_us;      /* times of new rows count from it */
@@ -231,6 +235,15 @@ void spool_place_note(struct spool_db *db);
 bool spool_place_is_ours(const struct spool_place *p, const char *path); /* any thread */
 bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], char *why, size_t cap);
 
+/*
+ * Whether database and WAL belong together (pair.c). _put: in a commit. _note:
+ * all of the WAL is in the database.
+ */
+void spool_pair_begin(struct spool_db *db);
+void spool_pair_put(struct spool_db *db);
+void spool_pair_note(struct spool_db *db);
+bool spool_pair_is_one(const struct spool_db *db);
+
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);
 void spool_disk_measure(struct spool_db *db);
@@ -320,7 +333,7 @@ bool spool_rescue_can_read(const char *path);
 bool spool_rescue_is_marked(const char *path);
 void spool_rescue_mark(const char *path);
 void spool_rescue_unmark(const char *path);
-int spool_rescue_begin(struct spool_rescue *r, const char *path, int64_t wall_us, struct err *e);
+int spool_rescue_begin(struct spool_rescue *r, const char *path, bool other_wal, int64_t wall_us, struct err *e);
 /*
  * What it found and what is lost, into the file; an SQLite code (tell.c).
  * _gone: of a file that is not there, from its mark, or from its epoch alone

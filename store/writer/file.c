@@ -320,6 +320,10 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
                 db->damaged = true;
                 return err_set(e, "spool %s: damaged", db->path);
         }
+        if (!db->fresh && !spool_pair_is_one(db)) {
+                db->damaged = db->other_wal = true;
+                return err_set(e, "spool %s: an older copy was put back beside a -wal that is not its own", db->path);
+        }
         if (look_at_file(db, e) < 0)
                 return -1;
         db->was_open = has_wal(db);
@@ -336,8 +340,9 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
 
 void spool_db_close(struct spool_db *db, bool clean)
 {
-        if (clean && db->conn)
-                sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        if (clean && db->conn &&
+            sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
+                spool_pair_note(db);
         for (int i = 0; i < N_STMTS; i++)
                 sqlite3_finalize(db->stmt[i]);
         if (db->conn) {

@@ -249,5 +249,6 @@ int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account la
         if (spool_mark_begin(db, lanes, e) < 0)
                 return -1;
         spool_place_note(db);
+        spool_pair_begin(db);
         return 0;
 }

@@ -11,7 +11,7 @@
  * least what somebody outside may know of, and never more than what is on disk.
  * That needs no sync: kill -9 does not lose bytes that were written, and after
  * a cut of power an older mark only means that less is told; so a commit costs
- * two writes of 210 bytes to a page that goes to flash twice a minute at most,
+ * two writes of 252 bytes to a page that goes to flash twice a minute at most,
  * with the rest.  It lies in two sectors, for one may be torn; and the numbers
  * are in each twice, as a torn write may make a larger one of two.
  *
@@ -35,15 +35,19 @@ static const off_t places[] = {32, 544};
 enum {
         N_PLACES = sizeof(places) / sizeof(*places),
         MAKING_AT = 1056,
-        NUMBERS = 5,
+        NUMBERS = 6,
         NUMBER_BYTES = 21,
         MARK_BYTES = 2 * NUMBERS * NUMBER_BYTES
 };
 
 static void put_text(char text[MARK_BYTES + 1], const struct spool_mark *m)
 {
-        const uint64_t v[NUMBERS] = {m->epoch, m->last[SPOOL_SAMPLES], m->last[SPOOL_EVENTS], m->acked[SPOOL_SAMPLES],
-                                     m->acked[SPOOL_EVENTS]};
+        const uint64_t v[NUMBERS] = {m->epoch,
+                                     m->last[SPOOL_SAMPLES],
+                                     m->last[SPOOL_EVENTS],
+                                     m->acked[SPOOL_SAMPLES],
+                                     m->acked[SPOOL_EVENTS],
+                                     m->wal_no};
 
         for (int i = 0; i < 2 * NUMBERS; i++)
                 snprintf(text + i * NUMBER_BYTES, NUMBER_BYTES + 1, "%20" PRIu64 "%c", v[i % NUMBERS],
@@ -87,8 +91,8 @@ void spool_mark_renew(struct spool_db *db)
 }
 
 /*
- * The line, in two halves that are the same.  Up to 0.1.0 a half was the epoch
- * and the last reading alone.
+ * The line, in two halves that are the same.  Before, a half was the epoch and
+ * the last reading alone, and then all but what the database alone has.
  */
 static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
 {
@@ -106,8 +110,8 @@ static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
                         break;
                 p += used;
         }
-        if ((n != 2 * NUMBERS && n != 4) || memcmp(v, v + n / 2, n / 2 * sizeof(*v)) != 0 || v[1] > INT64_MAX ||
-            v[2] > INT64_MAX)
+        if ((n != 2 * NUMBERS && n != 2 * NUMBERS - 2 && n != 4) || memcmp(v, v + n / 2, n / 2 * sizeof(*v)) != 0 ||
+            v[1] > INT64_MAX || v[2] > INT64_MAX)
                 return false;
         *m = (struct spool_mark){.epoch = v[0], .last[SPOOL_SAMPLES] = v[1]};
         if (n == 4)
@@ -115,6 +119,7 @@ static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
         m->last[SPOOL_EVENTS] = v[2];
         m->acked[SPOOL_SAMPLES] = v[3];
         m->acked[SPOOL_EVENTS] = v[4];
+        m->wal_no = n == 2 * NUMBERS ? v[5] : 0;
         return true;
 }
 
@@ -210,9 +215,11 @@ int spool_mark_check(struct spool_db *db, const struct lane_account lanes[SPOOL_
 
 int spool_mark_begin(struct spool_db *db, const struct lane_account lanes[SPOOL_LANES], struct err *e)
 {
-        struct spool_mark m = {.epoch = db->epoch};
+        struct spool_mark m;
         char text[MARK_BYTES];
 
+        spool_mark_of(db, db->epoch, &m); /* what the database alone has */
+        m.epoch = db->epoch;
         for (int i = 0; i < SPOOL_LANES; i++) {
                 m.last[i] = lanes[i].last;
                 m.acked[i] = lanes[i].acked_durable;

@@ -52,6 +52,7 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
 {
         bool room;
 
+        spool_pair_put(db);
         spool_db_put_tags(db, b);
         spool_db_put_dead(db, b, res);
         spool_db_put_saves(db, b);
@@ -152,6 +153,7 @@ static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struc
         rc = sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
         if (rc == SQLITE_OK) {
                 db->wal_frames = 0;
+                spool_pair_note(db);
                 return true;
         }
         if (rc == SQLITE_BUSY)
@@ -193,6 +195,8 @@ static void checkpoint(struct spool_db *db)
 
         if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_frames, &n_done) == SQLITE_OK)
                 db->wal_done = n_frames == n_done;
+        if (db->wal_done)
+                spool_pair_note(db);
 }
 
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res)
@@ -216,6 +220,7 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                         break;
         }
         if (done) {
+                db->wal_counts = false;
                 note_mark(db, b, res->rows_left);
                 spool_place_note(db);
                 res->gone = !spool_place_check(db, b->acked, res->fault, sizeof(res->fault));

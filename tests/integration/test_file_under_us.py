@@ -157,12 +157,18 @@ class Rig:
         copy = self.room.copy()
         file = sqlite3.connect(os.path.join(copy, "spool.db"), timeout=10)
         epoch, = file.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
-        rows = file.execute("SELECT seq, value FROM reading ORDER BY seq DESC LIMIT 3000").fetchall()
+        rows = []
+        with contextlib.suppress(sqlite3.DatabaseError):  # damage that nobody has read yet
+            rows = file.execute("SELECT seq, value FROM reading ORDER BY seq DESC LIMIT 3000").fetchall()
         file.close()
         shutil.rmtree(copy)
         for seq, value in rows:
             known = self.kafka.by_id.get((False, f"g:{epoch}:{seq}"))
             assert known is None or known.data["value"] == value, (epoch, seq, value, known.value)
+
+    def events(self, kind):
+        self.kafka.read_all()
+        return [e for e in self.kafka.events if e["kind"] == kind]
 
     # ---- acts ----
 
@@ -172,7 +178,7 @@ class Rig:
     def choose(self, running):
         """(what, expects failed, run)"""
         c, room = self.chance, self.room
-        kinds = ["remove", "move", "replace", "restore", "cut", "noise", "beside", "all", "folder", "restore lock"]
+        kinds = ["remove", "move", "replace", "restore", "cut", "noise", "beside", "all", "folder", "restore lock", "shell"]
         if running and room.keeper and not room.covers:
             kinds += ["cover folder", "cover file"]
         if room.covers:
@@ -189,6 +195,10 @@ class Rig:
             return "remove all", True, lambda: room.remove(MAIN + BESIDE), ["whole"]
         if kind == "folder":
             return "move the folder", True, room.move_folder, ["whole"]
+        if kind == "shell":
+            sql = c.choice((["SELECT count(*) FROM reading"], ["BEGIN", "SELECT count(*) FROM reading"], ["BEGIN IMMEDIATE"],
+                            ["PRAGMA wal_checkpoint(TRUNCATE)"], ["PRAGMA integrity_check"]))
+            return f"shell {sql[-1]}", None, lambda: self.note(room.shell(*sql, hold_s=c.uniform(0, 0.5))), []
         if kind == "uncover":
             return "uncover", None, room.uncover, ["whole"]
         if kind == "restore lock" and backup and not self.touched:
@@ -347,3 +357,140 @@ def test_what_is_done_to_the_files_is_never_silent(rig):
     print(f"{rig.count['acts']} acts, {rig.count['ends']} ends, {len(rig.broker.taken())} acknowledged, {rig.count['missing']} missing, "
           f"{rig.count['named']} named, {twice} under two ids, failed within {rig.slowest:.2f} s, {time.monotonic() - at:.0f} s")
     print("\n".join(f"  {k}: {v}" for k, v in sorted(rig.count.items())))
+
+
+# ---- by hand ----
+
+def of_fault(text):
+    return lambda s: s["health"] == "failed" and text in s["fault"]
+
+
+def settle(rig):
+    """All that was sent is acknowledged and in Kafka; returns the status."""
+    rig.broker.pause()
+    rig.until("all to be acknowledged", 60, lambda s: rig.broker.idle())
+    s = rig.until("none to be held", 60, lambda s: s["held"] == 0)
+    rig.kafka.read_all()
+    assert {v for v in rig.broker.taken() if v not in rig.kafka.ids_of} <= rig.excused
+    rig.broker.pause(False)
+    return s
+
+
+def wait_for(rig, n):
+    at = len(rig.broker.taken())
+    rig.until("messages to be acknowledged", 30, lambda s: len(rig.broker.taken()) >= at + n)
+
+
+@pytest.mark.parametrize("what", ("the folder", "the file"))
+def test_a_mount_over_the_spool_is_told_and_goes_on_when_it_is_gone(rig, what):
+    if not rig.room.keeper:
+        pytest.skip("nobody may mount here")
+    rig.spawn()
+    wait_for(rig, 100)
+    epoch, source = settle(rig)["epoch"], os.path.join(rig.room.copy(), "spool.db")
+    rig.room.cover(rig.room.folder, None) if what == "the folder" else rig.room.cover(rig.room.spool, source)
+    rig.until("the fault to be told", 15, of_fault(NOT_OPEN))
+    n = len(rig.broker.taken())
+    time.sleep(1)
+    assert len(rig.broker.taken()) == n, "acknowledged under a mount"
+    rig.room.uncover()
+    rig.until("it to go on", 60, lambda s: s["health"] == "ok" and len(rig.broker.taken()) > n)
+    assert settle(rig)["epoch"] == epoch
+    rig.agent.stop()
+
+
+def test_a_mount_over_the_spool_at_a_start(rig):
+    """What is under it is told as gone, from the mark that the running daemon left on top; without the mount it is there again."""
+    if not rig.room.keeper:
+        pytest.skip("nobody may mount here")
+    rig.kafka.freeze()
+    rig.spawn()
+    wait_for(rig, 200)
+    epoch = rig.status()["epoch"]
+    rig.room.cover(rig.room.folder, None)
+    rig.until("the fault to be told", 15, of_fault(NOT_OPEN))
+    held = rig.status()["held"]
+    beneath = set(rig.broker.taken())
+    rig.agent.process.end(9, 10)
+    rig.spawn()
+    wait_for(rig, 200)
+    s = rig.status()
+    assert s["epoch"] > epoch and len(beneath) <= s["dropped"] <= held, (s, held, len(beneath))
+    rig.kafka.thaw()
+    rig.until("what is on top to be delivered", 60, lambda s: s["held"] == 0)
+    rescue = next(e for e in rig.events("spool_rescue") if e["old_epoch"] == epoch)
+    assert rescue["lost"] == s["dropped"] and rescue["stopped"] == "the file was not there any more", rescue
+    rig.broker.pause()
+    rig.until("all to be acknowledged", 60, lambda s: rig.broker.idle())
+    assert rig.agent.process.end(15, 10) == 0
+    rig.room.uncover()
+    rig.spawn()
+    assert settle(rig)["epoch"] == epoch
+    assert beneath <= set(rig.kafka.ids_of)
+    rig.agent.stop()
+
+
+def test_a_file_is_written_over_in_place(rig):
+    """By an older copy: device and inode are the same, so it is seen by what is in it; nothing is lost without a word."""
+    rig.spawn()
+    wait_for(rig, 300)
+    settle(rig)
+    backup = rig.room.copy()
+    wait_for(rig, 300)
+    rig.room.restore(MAIN[:2], backup, in_place=True)
+    wait_for(rig, 1) if rig.agent.process.alive() else None
+    rig.agent.process.end(9, 10)
+    rig.spawn()
+    rig.look()
+    rig.agent.process.end(9, 10)
+
+
+def test_a_shell_beside_us(rig):
+    """It may read, for as long as it likes, and write the -wal back; who keeps it locked for writing is told of."""
+    rig.spawn()
+    wait_for(rig, 100)
+    for sql in (["SELECT count(*) FROM reading"], ["PRAGMA wal_checkpoint(TRUNCATE)"], ["PRAGMA integrity_check"]):
+        assert rig.room.shell(*sql, hold_s=0.3) == ""
+        wait_for(rig, 50)
+        assert rig.status()["health"] == "ok"
+    epoch = settle(rig)["epoch"]
+    rig.room.shell_behind("BEGIN IMMEDIATE", hold_s=5)
+    rig.until("the lock to be told", 20, of_fault("another program has it open for writing: end that"))
+    rig.until("it to go on", 60, lambda s: s["health"] == "ok")
+    assert settle(rig)["epoch"] == epoch
+    rig.agent.process.end(9, 10)
+    assert rig.room.shell("SELECT count(*) FROM reading") == ""  # the last one to close it: the -wal is gone, and nothing with it
+    assert not rig.room.has("-wal")
+    rig.spawn()
+    assert settle(rig)["epoch"] == epoch
+    rig.agent.stop()
+
+
+def test_a_mark_that_is_gone(rig):
+    """Nobody knows how far the file was: what it holds goes on under a new epoch, and an event says so."""
+    rig.kafka.freeze()
+    rig.spawn()
+    wait_for(rig, 100)
+    s = rig.status()
+    rig.agent.process.end(9, 10)
+    os.unlink(rig.room.at(".lock"))
+    rig.spawn()
+    rig.kafka.thaw()
+    now = settle(rig)
+    assert now["epoch"] > s["epoch"] and now["dropped"] == 0, now
+    (rescue,) = rig.events("spool_rescue")
+    assert rescue["lost"] == 0 and rescue["stopped"] == WITHOUT_MARK, rescue
+    rig.agent.stop()
+
+
+def test_a_file_that_is_gone_with_its_mark(rig):
+    rig.spawn()
+    wait_for(rig, 100)
+    epoch = settle(rig)["epoch"]
+    rig.agent.process.end(9, 10)
+    rig.room.remove((*MAIN, ".lock"))
+    rig.spawn()
+    assert settle(rig)["epoch"] > epoch
+    (rescue,) = rig.events("spool_rescue")
+    assert rescue["old_epoch"] == epoch and WITHOUT_MARK in rescue["stopped"], rescue
+    rig.agent.stop()

@@ -724,6 +724,41 @@ static void what_keeps_others_out_is_watched(void **state)
         assert_string_equal(aside_of(h), "");
 }
 
+/* Beside a -wal that is newer, which SQLite takes for its own: the copy alone goes on, and what it lacks is told. */
+static void an_older_copy_beside_a_newer_wal_is_told(void **state)
+{
+        struct fixture *h = *state;
+        char kept[TEMP_PATH_MAX], aside[TEMP_PATH_MAX];
+        uint64_t n = 0, n_kept = 0;
+
+        h->conf.max_size_bytes = 4 << 20;
+        for (int i = 0; i < 40; i++) {
+                struct reading r = {.ts_us = h->sim.now.wall_us, .type = READING_I64};
+
+                assert_true(fixture_try_open(h));
+                assert_int_equal(fixture_counts(h).accepted, n);
+                filled_epoch = fixture_counts(h).epoch;
+                assert_int_equal(tags_intern(h->tags, "press-1", "t", "", "", "sim", &r.tag), 0);
+                for (int k = 0; k < 900; k++, n++)
+                        assert_int_equal(spool_append(h->spool, &r), 0);
+                fixture_run_for(h, 3000000);
+                fixture_cut_power(h);
+                if (i == 19) {
+                        copy(h->path, temp_dir_beside(h->path, ".kept", kept));
+                        n_kept = (uint64_t)db_ask(kept, "SELECT max(seq) FROM sample");
+                }
+        }
+        assert_true(n_kept > 0);
+        copy(kept, h->path);
+        assert_true(fixture_try_open(h));
+        check_new_epoch(h);
+        assert_int_equal(fixture_counts(h).held, n_kept);
+        assert_int_equal(fixture_counts(h).dropped, n - n_kept);
+        snprintf(aside, sizeof(aside), "%s-other-wal", aside_of(h));
+        assert_true(size_of(aside) > 0);
+        check_goes_on(h);
+}
+
 /* Nobody knows then how far the file was: what is in it goes on, but under a new epoch. */
 static void a_file_whose_mark_is_gone_gives_no_more_ids(void **state)
 {
@@ -1012,6 +1047,7 @@ int main(void)
                 T(a_torn_mark_is_none),
                 T(a_file_that_goes_while_a_commit_runs_is_not_acknowledged),
                 T(what_keeps_others_out_is_watched),
+                T(an_older_copy_beside_a_newer_wal_is_told),
                 T(a_file_whose_mark_is_gone_gives_no_more_ids),
                 T(a_wal_that_was_written_back_is_none_that_is_gone),
                 T(what_is_readable_is_carried_over),

@@ -7,6 +7,7 @@ that sleeps, so that a mount outlives the daemon.
 import os
 import shutil
 import subprocess
+import sys
 
 from . import wait
 
@@ -129,6 +130,17 @@ class Room:
             raise FileNotFoundError("nothing is mounted")
         path, _ = self.covers.pop()
         self.inside("umount", "-l", path)
+
+    def shell_behind(self, *sql, hold_s=0.0):
+        """Somebody with a sqlite3 shell, who keeps it open for that long: a process that goes on by itself."""
+        program = ("import sqlite3, sys, time\nc = sqlite3.connect(sys.argv[1], timeout=5, isolation_level=None)\n"
+                   "for sql in sys.argv[3:]: c.execute(sql).fetchall()\ntime.sleep(float(sys.argv[2]))\nc.close()")
+        return subprocess.Popen([*self.under, sys.executable, "-c", program, self.spool, str(hold_s), *sql],
+                                stderr=subprocess.PIPE, text=True, preexec_fn=wait.die_with_parent)
+
+    def shell(self, *sql, hold_s=0.0):
+        """Until it is closed; returns what it complains of."""
+        return self.shell_behind(*sql, hold_s=hold_s).communicate(timeout=30)[1].strip().rpartition("\n")[2]
 
     def clean(self, keep):
         """Bounded room: what was taken long ago goes, and what a rescue set aside. Returns how many of those there were."""
