@@ -494,3 +494,38 @@ def test_a_file_that_is_gone_with_its_mark(rig):
     (rescue,) = rig.events("spool_rescue")
     assert rescue["old_epoch"] == epoch and WITHOUT_MARK in rescue["stopped"], rescue
     rig.agent.stop()
+
+
+def test_a_mount_over_the_file_at_a_start(rig):
+    """Older, and it can't be moved aside: refused with what to do; nothing was touched."""
+    if not rig.room.keeper:
+        pytest.skip("nobody may mount here")
+    rig.spawn()
+    wait_for(rig, 100)
+    rig.agent.stop()
+    source = os.path.join(rig.room.copy(), "spool.db")
+    rig.spawn()
+    wait_for(rig, 100)
+    epoch = settle(rig)["epoch"]
+    rig.agent.stop()
+    rig.room.cover(rig.room.spool, source)
+    rig.agent.spawn()
+    assert rig.agent.process.child.wait(20) == 69
+    assert "a file system is mounted on it; unmount that" in rig.agent.log()
+    rig.room.uncover()
+    rig.spawn()
+    assert settle(rig)["epoch"] >= epoch
+    rig.agent.stop()
+
+
+def test_a_shm_that_is_cut(rig):
+    """The kernel ends the daemon, as any program whose memory was taken away; the next start makes it anew."""
+    rig.spawn()
+    wait_for(rig, 100)
+    epoch = rig.status()["epoch"]
+    rig.room.truncate("-shm", 0)
+    wait.until("the end", 20, lambda: not rig.agent.process.alive())
+    assert rig.agent.process.child.returncode == -7
+    rig.spawn()
+    assert settle(rig)["epoch"] == epoch
+    rig.agent.stop()
