@@ -307,6 +307,8 @@ static char *put_flags(char *p, unsigned flags)
                 p = PUT(p, ",\"historical\":true");
         if (flags & READING_RETAINED)
                 p = PUT(p, ",\"retained\":true");
+        if (flags & READING_TEST)
+                p = PUT(p, ",\"test\":true");
         return p;
 }
 

@@ -46,6 +46,7 @@ enum reading_flag {
         READING_AGGREGATE = 64,     /* stands for several thinned readings */
         READING_RETAINED = 128,     /* the broker's retained message, not a live one */
         READING_TIME_BACK = 256,    /* ts_us is before that of the tag's previous reading: a clock was set back */
+        READING_TEST = 512,         /* sent by hand: `millrace send` */
 };
 
 struct reading {

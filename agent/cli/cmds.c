@@ -261,7 +261,7 @@ const struct cli_command cli_commands[] = {
          .run = cmd_spool_sql,
          .summary = "one SELECT on the spool, read-only and for at most 10 s",
          .detail = "The view readings has names and ISO times; the tables are reading, tag, event, cursor, dropped,\n"
-                   "dead_letter, quarantine and meta.",
+                   "dead_letter, quarantine, forgotten and meta.",
          .no = "the answer is not complete: the time was over, or it is longer than 64 MiB",
          .example = "millrace spool sql \"SELECT source, count(*) FROM readings GROUP BY source\""},
         {.name = "spool requeue",

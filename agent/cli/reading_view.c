@@ -79,7 +79,7 @@ const char *view_flag_name(unsigned bit)
                 {READING_TIME_UNTRUSTED, "time_untrusted"}, {READING_TIME_MOVED, "time_moved"},
                 {READING_HISTORICAL, "historical"},         {READING_TIME_REPAIRED, "time_repaired"},
                 {READING_AGGREGATE, "aggregate"},           {READING_RETAINED, "retained"},
-                {READING_TIME_BACK, "time_back"},
+                {READING_TIME_BACK, "time_back"},           {READING_TEST, "test"},
         };
 
         for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)

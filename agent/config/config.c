@@ -66,7 +66,8 @@ static const struct schema log_schema = {
 
 static const struct schema_key limits_keys[] = {
         {"max_tags", SCHEMA_INT, 0, 0, 1, 1000000, .def = "50000",
-         .help = "Most tags the gateway knows; readings of further ones are refused and counted."},
+         .help = "Most tags of names from the wire; messages with further names go to the quarantine. Tags that the "
+                 "configuration names always have room, and do not count."},
         {NULL},
 };
 static const struct schema limits_schema = {

@@ -3,7 +3,8 @@
  *
  * Requests are small JSON objects; every wrong one is answered with {"error":
  * …}, never by closing.  `send` makes a reading as a driver would and answers
- * when it is on disk, so that a script may rely on its id.
+ * when it is on disk, so that a script may rely on its id.  It may speak for
+ * every source; the reading is marked as a test.
  */
 #include "agent/control/requests.h"
 
@@ -99,11 +100,12 @@ static const char *take_reading(struct daemon *d, struct reading *r, const json_
         if (tags_find(d->agent->tags, source, tag, "", &r->tag) == 0) {
                 if (unit && strcmp(unit, tags_unit(d->agent->tags, r->tag)) != 0)
                         return "unit: the tag has another one; leave it out";
-        } else if (tags_intern(d->agent->tags, source, tag, unit, "", "send", &r->tag) != 0) {
-                return "the tag table is full (limits.max_tags)";
+        } else if (tags_intern_any(d->agent->tags, source, tag, unit, "", "send", &r->tag) != 0) {
+                return tags_why(d->agent->tags);
         }
         rt_now(d->agent->rt, &now);
         r->ts_us = r->arrival_us = now.wall_us;
+        r->flags = READING_TEST;
         return take_value(r, json_object_get(o, "value"));
 }
 

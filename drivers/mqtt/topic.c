@@ -27,10 +27,10 @@
 
 /* Keys of the record: a label of that name would be a second member with it. */
 static const char *const taken[] = {
-        "id",         "gateway",   "site",       "ts",       "ts_us",   "value",  "value_str",
-        "value_bool", "value_int", "value_raw",  "unit",     "quality", "reason", "clock",
-        "epoch",      "seq",       "arrival_us", "flags",    "time",    "kind",   "historical",
-        "retained",   "aggregate", "agg",        "event_id", "n",       "min",    "max",
+        "id",         "gateway",   "site", "ts",      "ts_us",      "value",    "value_str", "value_bool",
+        "value_int",  "value_raw", "unit", "quality", "reason",     "clock",    "epoch",     "seq",
+        "arrival_us", "flags",     "time", "kind",    "historical", "retained", "aggregate", "agg",
+        "event_id",   "n",         "min",  "max",     "test",
 };
 
 static int name_level(struct mqtt_pattern *p, char *s, size_t len, struct err *e)

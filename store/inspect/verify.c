@@ -136,7 +136,7 @@ static const struct rule slice_rules[] = {
                                               "(typeof(quality) <> 'integer' OR quality NOT BETWEEN 0"
                                               " AND 8)"},
         {"reading %s has flags nobody sets",
-         "SELECT seq FROM reading WHERE seq > ?1 AND seq <= ?2 AND (typeof(flags) <> 'integer' OR flags & ~0x40ff)"},
+         "SELECT seq FROM reading WHERE seq > ?1 AND seq <= ?2 AND (typeof(flags) <> 'integer' OR flags & ~0x43ff)"},
         {"reading %s is a boolean with another value", "SELECT seq FROM reading WHERE seq > ?1 AND seq <= ?2 AND flags "
                                                        "& 0x4000 AND (typeof(value) <> 'integer' OR value"
                                                        " NOT IN (0, 1))"},

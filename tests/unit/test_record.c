@@ -149,6 +149,7 @@ static void test_flags(void **state)
                  HEAD ",\"value\":1.5" GOOD ",\"time\":\"untrusted+repaired\"" TAIL},
                 {READING_HISTORICAL, HEAD ",\"value\":1.5" GOOD ",\"historical\":true" TAIL},
                 {READING_RETAINED, HEAD ",\"value\":1.5" GOOD ",\"retained\":true" TAIL},
+                {READING_TEST, HEAD ",\"value\":1.5" GOOD ",\"test\":true" TAIL},
                 {READING_SOURCE_TIME, HEAD ",\"value\":1.5" GOOD ",\"arrival_us\":1795428000999999" TAIL},
         };
 
