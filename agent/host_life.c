@@ -77,7 +77,7 @@ static void on_name(struct driver_names *to, const char *source, const char *tag
 {
         const struct driver *d = ((struct claims *)to)->d;
 
-        tags_claim(d->tags, d->ops->kind, d->name, source);
+        tags_claim(d->tags, d->ops->kind, d->name, source, tag);
 }
 
 /*

@@ -100,8 +100,11 @@ int tags_find(const struct tags *t, const char *source, const char *name, const 
 
 /* ---- items of the configuration ---- */
 
-/* `driver` speaks for this source, alone or with others that claim it. */
-void tags_claim(struct tags *t, const char *kind, const char *driver, const char *source);
+/*
+ * `driver` speaks for this source, alone or with others that claim it.  Its tag
+ * `name` (NULL: none is known beforehand) is the driver's if it is there.
+ */
+void tags_claim(struct tags *t, const char *kind, const char *driver, const char *source, const char *name);
 /* False, counted: it belongs to others. */
 bool tags_may_speak(struct tags *t, const char *source, const char *driver);
 /* Tags from the wire that the item may have; those there are stay. */

@@ -55,12 +55,21 @@ struct owners *tags_owners(struct tags *t)
 
 /* ---- claims ---- */
 
-void tags_claim(struct tags *t, const char *kind, const char *driver, const char *source)
+static void set_kind(struct tags *t, struct tags_item *it, const char *kind)
+{
+        if (strcmp(it->kind, kind) != 0)
+                it->kind = tags_keep(t, kind);
+}
+
+void tags_claim(struct tags *t, const char *kind, const char *driver, const char *source, const char *name)
 {
         struct tags_item *it = item_made(t, driver);
+        uint32_t tag;
 
-        it->kind = tags_keep(t, kind);
+        set_kind(t, it, kind);
         owners_add(&t->owners, source, it->kind, it->name);
+        if (name && tags_find(t, source, name, "", &tag) == 0)
+                tags_set_configured(t, tag, (uint32_t)(it - t->items), true);
 }
 
 bool tags_may_speak(struct tags *t, const char *source, const char *driver)
@@ -99,7 +108,7 @@ void tags_share(struct tags *t, const char *kind, const char *driver, size_t mos
 {
         struct tags_item *it = item_made(t, driver);
 
-        it->kind = tags_keep(t, kind);
+        set_kind(t, it, kind);
         it->most = most;
 }
 

@@ -277,10 +277,24 @@ static void notice_scans(struct config *c)
         }
 }
 
+/* Items that say more than there is: one may take another's room. */
+static void notice_shares(struct config *c)
+{
+        size_t said = 0;
+
+        for (size_t i = 0; i < c->n_drivers; i++)
+                said += c->drivers[i].ops->share ? c->drivers[i].ops->share(c->drivers[i].conf, 0) : 0;
+        if (said > (size_t)c->max_tags)
+                faults_add(&c->notices, &c->at, "limits.max_tags",
+                           "%lld, and the items' max_tags are %zu together: one may take another's room",
+                           (long long)c->max_tags, said);
+}
+
 #define KIND_IN_WORDS(kind) " " #kind
 static void notice_sections(struct config *c)
 {
         notice_scans(c);
+        notice_shares(c);
         if (c->n_drivers == 0)
                 faults_add(&c->notices, &c->at, "",
                            "no source of readings is configured: none of the sections" DRIVERS_EACH(KIND_IN_WORDS));

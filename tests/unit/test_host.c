@@ -75,7 +75,14 @@ static void fake_fini(struct driver *d)
         free(d->priv);
 }
 
+/* The conf is its source, too. */
+static void fake_names(const void *conf, struct driver_names *to)
+{
+        to->each(to, conf, "v", conf);
+}
+
 static const struct driver_ops fake_ops = {.kind = "fake",
+                                           .names = fake_names,
                                            .init = fake_init,
                                            .start = fake_start,
                                            .pause = fake_pause,
@@ -132,6 +139,31 @@ static void on_stopped(void *ctx)
 }
 
 /* ---- the plays ---- */
+
+static bool may_speak(const char *source)
+{
+        return tags_may_speak(T.f.tags, source, "wire");
+}
+
+/* Whatever becomes of an item, its sources are its own for as long as it is there, and no longer. */
+static void test_sources_are_claimed(void **state)
+{
+        struct err e;
+
+        assert_true(may_speak("m-1"));
+        add("a", "m-1");
+        add("b", "m-2");
+        assert_false(may_speak("m-1"));
+        assert_int_equal(host_replace(T.host, &fake_ops, "a", "m-3", &e), 0);
+        assert_true(may_speak("m-1"));
+        assert_false(may_speak("m-3"));
+        assert_int_equal(host_replace(T.host, &fake_ops, "a", "bad", &e), -1);
+        assert_true(may_speak("m-3") && may_speak("bad"));
+        host_remove(T.host, "b");
+        assert_true(may_speak("m-2"));
+        assert_int_equal(host_add(T.host, &fake_ops, "c", "bad", &e), -1);
+        assert_true(may_speak("bad"));
+}
 
 /* A damaged file, or one that was edited: the row is nobody's, and the start goes on. */
 static void test_a_row_of_a_tag_that_is_not_there(void **state)
@@ -261,6 +293,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_a_row_of_a_tag_that_is_not_there, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_sources_are_claimed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_one_is_replaced_while_others_go_on, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_all_have_ended_before_one_begins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_end_comes_first, set_up, tear_down),

@@ -226,8 +226,8 @@ static void test_a_source_of_another_item(void **state)
         begin(100);
         take("n/p-3/pressure", "3.5", 0, false);
         assert_int_equal(n_got, 1);
-        tags_claim(d.tags, "modbus", "plc-1", "p-3"); /* by a reload: the topic is known */
-        tags_claim(d.tags, "modbus", "plc-1", "p-4");
+        tags_claim(d.tags, "modbus", "plc-1", "p-3", NULL); /* by a reload: the topic is known */
+        tags_claim(d.tags, "modbus", "plc-1", "p-4", NULL);
         assert_int_equal(take("n/p-3/pressure", "3.6", 9, false), 0);
         assert_int_equal(take("f/l1/p-4/telemetry", "{\"temp\":1,\"vib\":2}", 10, false), 0);
         assert_int_equal(n_got, 1);

@@ -132,7 +132,7 @@ static void a_refused_source_is_told_once_an_hour(void **state)
         uint32_t tag;
 
         open_house("shares_owner");
-        tags_claim(T.f.tags, "modbus", "plc-1", "press-3");
+        tags_claim(T.f.tags, "modbus", "plc-1", "press-3", NULL);
         for (int minute = 0; minute < 150; minute++) {
                 tags_intern(T.f.tags, "press-3", "t", "", "", "plant", &tag);
                 tags_intern(T.f.tags, "press-3", "u", "", "", "plant", &tag);

@@ -585,7 +585,7 @@ static void test_a_source_of_another_item(void **state)
         node_birth(1);
         device_birth(1);
         assert_int_equal(out.n, 2);
-        tags_claim(tags, "modbus", "plc-1", "press-1"); /* by a reload */
+        tags_claim(tags, "modbus", "plc-1", "press-1", NULL); /* by a reload */
         data(DDATA, 2, 10, 1);
         assert_int_equal(out.n, 0);
         assert_int_equal(out.n_untagged, 1);

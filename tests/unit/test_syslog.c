@@ -227,7 +227,7 @@ static void others_have_the_table(void **state)
         int udp = sender(SOCK_DGRAM);
 
         tags_set_most(b.d.tags, 0);
-        tags_claim(b.d.tags, "modbus", "plc-1", "press-3");
+        tags_claim(b.d.tags, "modbus", "plc-1", "press-3", NULL);
         send_all(udp, "<13>1 - h a - - - x");
         transcript_expect("plant/other x|");
         send_all(udp, "<13>1 - press-3 a - - - y");

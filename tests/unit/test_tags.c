@@ -211,8 +211,8 @@ static void a_source_belongs_to_who_names_it(void **state)
         struct tags *t = tags_new(10);
         uint32_t tag;
 
-        tags_claim(t, "modbus", "plc-1", "press-3");
-        tags_claim(t, "mqtt", "cell", "press-3");
+        tags_claim(t, "modbus", "plc-1", "press-3", NULL);
+        tags_claim(t, "mqtt", "cell", "press-3", NULL);
         assert_int_equal(from_wire(t, "press-3", "plant"), TAGS_E_OWNED);
         assert_string_equal(tags_why(t), "press-3 belongs to modbus plc-1");
         assert_int_equal(tags_count(t), 0);
@@ -222,6 +222,9 @@ static void a_source_belongs_to_who_names_it(void **state)
         assert_int_equal(from_wire(t, "press-3", "cell"), 0);
         assert_int_equal(from_wire(t, "press-4", "plant"), 0);
         assert_int_equal(tags_intern_any(t, "press-3", "test", NULL, "", "send", &tag), 0);
+        tags_claim(t, "mqtt", "cell", "press-3", "test"); /* it is there: an operator made it */
+        assert_true(tags_get(t, tag)->configured);
+        assert_string_equal(tags_get(t, tag)->driver, "cell");
         tags_release(t, "plc-1");
         assert_false(tags_may_speak(t, "press-3", "plant"));
         assert_string_equal(tags_why(t), "press-3 belongs to mqtt cell");
