@@ -16,7 +16,7 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
-enum { UNIT_AGAIN_US = 60000000, UNIT_JSON = 6 * 32 + 1 };
+enum { UNIT_AGAIN_US = 60000000, UNITS_MAX = 60, UNIT_JSON = 6 * 32 + 1 };
 
 void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool, struct alarms *alarms,
                    struct thinning *thinning)
@@ -159,6 +159,16 @@ static const char *unit_in_json(char out[UNIT_JSON], const char *unit)
         return out;
 }
 
+/* So many a minute of all tags: who makes thousands of them pushes no alarm out of the spool. */
+static bool may_tell_unit(struct pipeline *p, int64_t now_us)
+{
+        if (now_us - p->units_since_us >= UNIT_AGAIN_US) {
+                p->units_since_us = now_us;
+                p->n_units = 0;
+        }
+        return p->n_units < UNITS_MAX && ++p->n_units;
+}
+
 /*
  * A source that says now this, now that, is told of once a minute; each reading
  * has the unit it came with all the same.
@@ -171,7 +181,7 @@ void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit)
         const char *unit = tags_unit(p->tags, tag);
         char from[UNIT_JSON], to[UNIT_JSON];
 
-        if (t->unit_told_us && now_us - t->unit_told_us < UNIT_AGAIN_US)
+        if ((t->unit_told_us && now_us - t->unit_told_us < UNIT_AGAIN_US) || !may_tell_unit(p, now_us))
                 return;
         t->unit_told_us = now_us ? now_us : 1;
         log_notice("tags", "%s/%s: its unit is '%s' now, it was '%s'", t->source, t->name, unit, old_unit);

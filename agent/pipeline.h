@@ -41,6 +41,8 @@ struct pipeline {
         struct alarms *alarms;     /* NULL: nothing is watched */
         struct thinning *thinning; /* NULL: nothing is left out */
         bool clock_unsynced;
+        int64_t units_since_us; /* changes of units that were told since then: `n_units` */
+        unsigned n_units;
         uint64_t n_refused; /* readings that got a seq and a line in the ledger, not a row; since start */
 };
 

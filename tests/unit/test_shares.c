@@ -147,13 +147,31 @@ static void a_refused_source_is_told_once_an_hour(void **state)
         fixture_fini(&T.f);
 }
 
+static void changes_of_units_are_bound(void **state)
+{
+        char source[16];
+        uint32_t tag;
+
+        open_house("shares_units");
+        tags_set_most(T.f.tags, 1000);
+        tags_on_unit(T.f.tags, pipeline_unit_changed, &T.p);
+        for (int i = 0; i < 400; i++) {
+                snprintf(source, sizeof(source), "s-%d", i % 200);
+                tags_intern(T.f.tags, source, "t", i < 200 ? "degC" : "degF", "", "plant", &tag);
+        }
+        assert_int_equal(n_events("kind = 'tag'"), 60);
+        fixture_run_for(&T.f, INT64_C(60) * S);
+        tags_intern(T.f.tags, "s-199", "t", "K", "", "plant", &tag);
+        assert_int_equal(n_events("kind = 'tag'"), 61);
+        fixture_fini(&T.f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(the_table_is_shared_out),
-                cmocka_unit_test(a_level_goes_down_later_than_up),
-                cmocka_unit_test(a_bound_is_told_once),
-                cmocka_unit_test(a_refused_source_is_told_once_an_hour),
+                cmocka_unit_test(the_table_is_shared_out),    cmocka_unit_test(a_level_goes_down_later_than_up),
+                cmocka_unit_test(a_bound_is_told_once),       cmocka_unit_test(a_refused_source_is_told_once_an_hour),
+                cmocka_unit_test(changes_of_units_are_bound),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
