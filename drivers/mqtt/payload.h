@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "agent/base/err.h"
+#include "agent/base/json_scan.h"
 #include "agent/base/reading.h"
-#include "drivers/json_scan.h"
 #include "drivers/mqtt/mqtt.h"
 
 enum { MQTT_READINGS_MAX = 256 };

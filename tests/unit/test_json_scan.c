@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/json_scan.h"
+#include "agent/base/json_scan.h"
 
 static const struct {
         const char *text, *pointer;

@@ -13,7 +13,7 @@
  *
  * Fails: at the first wrong byte, with its position and what was expected.
  */
-#include "drivers/json_scan.h"
+#include "agent/base/json_scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -498,4 +498,19 @@ int json_scan(const struct json_paths *p, const char *text, size_t len, struct j
         why->why = c.why;
         why->byte = (size_t)(c.s - text);
         return -1;
+}
+
+bool json_is_members(const char *s, size_t len)
+{
+        static const struct json_paths none;
+        char object[JSON_MEMBERS_MAX + 2];
+        struct json_wrong why;
+
+        if (len > JSON_MEMBERS_MAX)
+                return false;
+        object[0] = '{';
+        if (len)
+                memcpy(object + 1, s, len);
+        object[len + 1] = '}';
+        return json_scan(&none, object, len + 2, NULL, &why) == 0;
 }

@@ -6,8 +6,8 @@
  * a tree: what is not asked for is checked and passed over.  Found values point
  * into the text.
  */
-#ifndef MILLRACE_DRIVERS_JSON_SCAN_H
-#define MILLRACE_DRIVERS_JSON_SCAN_H
+#ifndef MILLRACE_BASE_JSON_SCAN_H
+#define MILLRACE_BASE_JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -68,6 +68,13 @@ struct json_wrong {
  */
 int json_scan(const struct json_paths *p, const char *text, size_t len, struct json_value *found,
               struct json_wrong *wrong);
+
+/*
+ * Members of an object without its braces, as in struct tag and in bodies of
+ * events: "line":"l1","cell":"3"; "" too. At most JSON_MEMBERS_MAX bytes.
+ */
+enum { JSON_MEMBERS_MAX = 16384 };
+bool json_is_members(const char *s, size_t len);
 
 /*
  * What an escaped text stands for; `out` needs v->len bytes.  Returns the
