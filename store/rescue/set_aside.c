@@ -18,7 +18,7 @@
 #include "agent/base/log.h"
 #include "store/writer/db.h"
 
-enum { ID_AT = 68 };
+enum { ID_AT = 68, TRIES_SAID = 1000 };
 
 static const char *const suffixes[] = {"-wal", "-journal", ""};
 
@@ -87,7 +87,20 @@ void spool_rescue_mark(const char *path)
         write_marker(path, "", 0);
 }
 
-/* How often it was tried; *aside "" when the file has not been moved. */
+#define ASIDE ".corrupt-"
+
+/* A marker that was damaged itself must not name the spool, or another's file. */
+static bool is_beside(const char *path, const char *aside)
+{
+        size_t n = strlen(path);
+
+        return !strncmp(aside, path, n) && !strncmp(aside + n, ASIDE, strlen(ASIDE)) && !strchr(aside + n, '/');
+}
+
+/*
+ * How often it was tried; *aside "" when the file has not been moved, or it
+ * says nothing that we would.
+ */
 static int read_marker(const char *path, char *aside, size_t cap)
 {
         char name[4200], text[4300] = "";
@@ -103,9 +116,10 @@ static int read_marker(const char *path, char *aside, size_t cap)
         close(fd);
         text[n > 0 ? n : 0] = '\0';
         text[strcspn(text, "\n")] = '\0';
-        if (sscanf(text, "%d %n", &tries, &at) != 1)
+        if (sscanf(text, "%d %n", &tries, &at) != 1 || tries < 0 || tries > TRIES_SAID)
                 return 0;
-        snprintf(aside, cap, "%s", text + at);
+        if (is_beside(path, text + at))
+                snprintf(aside, cap, "%s", text + at);
         return tries;
 }
 
@@ -118,7 +132,7 @@ static void choose_aside(const char *path, int64_t wall_us, char *aside, size_t 
         int n;
 
         gmtime_r(&t, &tm);
-        n = snprintf(aside, cap, "%s.corrupt-%04d%02d%02dT%02d%02d%02dZ", path, tm.tm_year + 1900, tm.tm_mon + 1,
+        n = snprintf(aside, cap, "%s" ASIDE "%04d%02d%02dT%02d%02d%02dZ", path, tm.tm_year + 1900, tm.tm_mon + 1,
                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
         for (int i = 2; exists(aside, "") && i < 1000; i++)
                 snprintf(aside + n, cap - (size_t)n, "-%d", i);
