@@ -45,7 +45,7 @@ uint64_t spool_epoch_beside(const struct spool_db *db)
         close(fd);
         text[n > 0 ? n : 0] = '\0';
         epoch = strtoull(text, NULL, 10);
-        return epoch <= SPOOL_EPOCH_MAX ? epoch : 0;
+        return epoch < SPOOL_EPOCH_MAX ? epoch : 0; /* behind the greatest there is none */
 }
 
 /* Whole or not at all: a torn number would let an old epoch come back. */
@@ -73,7 +73,7 @@ static uint64_t known(const struct spool_db *db)
         uint64_t beside = spool_epoch_beside(db);
         struct spool_mark m;
 
-        return spool_mark_read(db, &m) && m.epoch > beside && m.epoch <= SPOOL_EPOCH_MAX ? m.epoch : beside;
+        return spool_mark_read(db, &m) && m.epoch > beside && m.epoch < SPOOL_EPOCH_MAX ? m.epoch : beside;
 }
 
 uint64_t spool_epoch_next(struct spool_db *db, int64_t wall_us)
