@@ -267,6 +267,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                                            .ctx = a};
         struct uplink_upcalls from_uplink = {.on_state = on_uplink_state, .on_again = on_uplink_resent, .ctx = a};
         struct spool_counts counts;
+        bool damaged;
 
         *a = (struct agent){.rt = rt, .conf = conf, .sink = sink};
         flash_init(&a->flash);
@@ -274,9 +275,15 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         a->heartbeat.on_due = on_heartbeat;
         a->gateway = mem_strdup(conf->gateway);
         a->tags = tags_new((size_t)conf->max_tags);
-        if (spool_open(&a->spool, rt, &conf->spool, conf->gateway, a->tags, &from_spool, e) < 0 ||
-            open_alarms(a, e) < 0) {
+        if (spool_open(&a->spool, rt, &conf->spool, conf->gateway, a->tags, &from_spool, e) < 0) {
                 agent_close(a);
+                return -1;
+        }
+        if (open_alarms(a, e) < 0) {
+                damaged = spool_is_damaged(a->spool);
+                agent_abandon(a); /* what they gave to the spool is gone with them */
+                if (damaged)
+                        again_now();
                 return -1;
         }
         pipeline_init(&a->pipeline, rt, a->tags, a->spool, conf->alarm_sections.alarms.n ? a->alarms : NULL,

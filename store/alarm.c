@@ -41,8 +41,9 @@ static const char *text_of(sqlite3_stmt *st, int column)
 
 int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e)
 {
+        static const char sql[] = "SELECT " SPOOL_ALARM_COLUMNS " FROM alarm";
         sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(s->db.conn, "SELECT " SPOOL_ALARM_COLUMNS " FROM alarm", -1, &st, NULL);
+        int rc = sqlite3_prepare_v2(s->db.conn, sql, -1, &st, NULL);
         struct spool_alarm a;
 
         while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -51,9 +52,7 @@ int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool
                 rc = SQLITE_OK;
         }
         sqlite3_finalize(st);
-        if (rc == SQLITE_DONE)
-                return 0;
-        return err_set(e, "spool %s: its alarms cannot be read: %s", s->conf.path, sqlite3_errmsg(s->db.conn));
+        return rc == SQLITE_DONE ? 0 : spool_unreadable(s, rc, sql, "its alarms", e);
 }
 
 static double number_of(sqlite3_stmt *st, int column)
@@ -72,7 +71,7 @@ static void read_note(sqlite3_stmt *st, struct spool_alarm_note *n)
                                        .change = text_of(st, 4),
                                        .by = text_of(st, 5),
                                        .comment = text_of(st, 6),
-                                       .at_us = sqlite3_column_int64(st, 8),
+                                       .at_us = spool_read_time(st, 8),
                                        .value = number_of(st, 9),
                                        .limit = number_of(st, 10),
                                        .severity = sqlite3_column_int(st, 11)};
@@ -95,7 +94,5 @@ int spool_each_unnotified(struct spool *s, void (*each)(void *ctx, const struct 
                 rc = SQLITE_OK;
         }
         sqlite3_finalize(st);
-        if (rc == SQLITE_DONE)
-                return 0;
-        return err_set(e, "spool %s: its alarms cannot be read: %s", s->conf.path, sqlite3_errmsg(s->db.conn));
+        return rc == SQLITE_DONE ? 0 : spool_unreadable(s, rc, sql, "its alarms", e);
 }

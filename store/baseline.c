@@ -21,7 +21,7 @@ static void read_one(sqlite3_stmt *st, struct spool_baseline *l)
         const void *memory = sqlite3_column_blob(st, 6);
         int n = sqlite3_column_bytes(st, 6);
 
-        *l = (struct spool_baseline){.at_us = sqlite3_column_int64(st, 0),
+        *l = (struct spool_baseline){.at_us = spool_read_time(st, 0),
                                      .source = text_of(st, 1),
                                      .tag = text_of(st, 2),
                                      .rule = text_of(st, 3),
@@ -36,9 +36,9 @@ static void read_one(sqlite3_stmt *st, struct spool_baseline *l)
 int spool_each_baseline(struct spool *s, void (*each)(void *ctx, const struct spool_baseline *l), void *ctx,
                         struct err *e)
 {
+        static const char sql[] = "SELECT at_us, source, tag, rule, limit_kind, form, memory FROM learned";
         sqlite3_stmt *st = NULL;
-        int rc = sqlite3_prepare_v2(
-                s->db.conn, "SELECT at_us, source, tag, rule, limit_kind, form, memory FROM learned", -1, &st, NULL);
+        int rc = sqlite3_prepare_v2(s->db.conn, sql, -1, &st, NULL);
         struct spool_baseline l;
 
         while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -47,10 +47,7 @@ int spool_each_baseline(struct spool *s, void (*each)(void *ctx, const struct sp
                 rc = SQLITE_OK;
         }
         sqlite3_finalize(st);
-        if (rc == SQLITE_DONE)
-                return 0;
-        return err_set(e, "spool %s: what its rules have learned cannot be read: %s", s->conf.path,
-                       sqlite3_errmsg(s->db.conn));
+        return rc == SQLITE_DONE ? 0 : spool_unreadable(s, rc, sql, "what its rules have learned", e);
 }
 
 void spool_put_baseline(struct spool *s, const struct spool_baseline *l)

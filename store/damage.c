@@ -9,6 +9,33 @@
 #include "agent/base/log.h"
 #include "store/impl.h"
 
+static bool is_damage(int rc)
+{
+        return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
+}
+
+int spool_unreadable(struct spool *s, int rc, const char *sql, const char *what, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+
+        err_set(e, "spool %s: %s cannot be read: %s", s->conf.path, what, sqlite3_errmsg(s->db.conn));
+        if (!is_damage(rc))
+                return -1;
+        rc = sqlite3_prepare_v2(s->reader, sql, -1, &st, NULL);
+        while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+                rc = SQLITE_OK;
+        sqlite3_finalize(st);
+        s->damaged = is_damage(rc) && spool_rescue_can_read(s->conf.path);
+        if (s->damaged)
+                spool_rescue_mark(s->conf.path);
+        return -1;
+}
+
+bool spool_is_damaged(const struct spool *s)
+{
+        return s->damaged;
+}
+
 enum { DAMAGED_MAX = 4 };
 
 /*

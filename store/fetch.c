@@ -19,19 +19,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/json_scan.h"
 #include "store/impl.h"
 
 enum { RECENT_ROWS = KEEP_ROWS };
 
 void spool_read_event(sqlite3_stmt *st, struct spool_row *row)
 {
+        static const char damaged[] = "\"kind\":\"damaged\",\"severity\":500";
+
         memset(row, 0, sizeof(*row));
         row->seq = (uint64_t)sqlite3_column_int64(st, 0);
-        row->r.ts_us = row->r.arrival_us = sqlite3_column_int64(st, 1);
+        row->r.ts_us = row->r.arrival_us = spool_read_time(st, 1);
         row->r.tag = sqlite3_column_type(st, 2) == SQLITE_NULL ? SPOOL_NO_TAG : (uint32_t)sqlite3_column_int(st, 2);
         row->r.type = READING_TEXT;
         row->r.v.text = (const char *)sqlite3_column_text(st, 3);
         row->r.len = (uint32_t)sqlite3_column_bytes(st, 3);
+        if (!json_is_members(row->r.v.text, row->r.len)) { /* a record of it would be no JSON */
+                row->r.v.text = damaged;
+                row->r.len = sizeof(damaged) - 1;
+        }
 }
 
 int spool_reader_open(struct spool *s, struct err *e)
@@ -159,7 +166,7 @@ static int take_samples(struct spool_fetch *f, struct spool *s)
         sqlite3_bind_int64(spans, 1, (int64_t)after);
         rc = more = sqlite3_step(spans);
         while (more == SQLITE_ROW && f->n_rows < f->most_rows) {
-                int64_t base_us = sqlite3_column_int64(spans, 1);
+                int64_t base_us = spool_read_time(spans, 1);
 
                 more = sqlite3_step(spans);
                 before = more == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(spans, 0) : INT64_MAX;

@@ -68,6 +68,7 @@ struct spool {
         pthread_mutex_t reader_lock;
         bool reader_says_damaged;           /* under reader_lock */
         int reader_damaged, writer_damaged; /* so often in a row */
+        bool damaged;                       /* at the start: the marker is there */
         sqlite3 *reader;
         sqlite3_stmt *reader_stmt[N_READER_STMTS], *reader_aggregate;
 };
@@ -101,6 +102,11 @@ void spool_snapshot_moves(struct spool *s, struct spool_batch *b); /* tags.c: ro
 uint32_t spool_note_tag(struct spool *s, uint32_t tag, uint64_t seq);
 void spool_note_event_tag(struct spool *s, uint32_t tag);
 void spool_watch_free(struct spool_watch *w);
+/*
+ * What `sql` asks for could not be read, said SQLite (`rc`): -1 and a sentence;
+ * when another connection can't read it either, the next start rescues the file.
+ */
+int spool_unreadable(struct spool *s, int rc, const char *sql, const char *what, struct err *e);
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);
 void spool_fetch_parked(struct spool *s); /* no commit is under way */

@@ -246,6 +246,12 @@ int spool_each_unnotified(struct spool *s, void (*each)(void *ctx, const struct 
  */
 int spool_each_alarm(struct spool *s, void (*each)(void *ctx, const struct spool_alarm *a), void *ctx, struct err *e);
 
+/*
+ * Since it was opened these could not be read, as the file is damaged: the next
+ * open rescues it.
+ */
+bool spool_is_damaged(const struct spool *s);
+
 /* What a rule has learned about a tag; texts are borrowed until spool_close. */
 enum { SPOOL_BASELINE_MAX = 256 };
 struct spool_baseline {
@@ -273,7 +279,7 @@ int spool_each_baseline(struct spool *s, void (*each)(void *ctx, const struct sp
  * has_range unset the last value.
  */
 struct spool_aggregate {
-        double min, max;
+        double min, max; /* finite */
         uint32_t n;
         bool has_range;
 };

@@ -321,13 +321,15 @@ static uint64_t size_of(const struct spool_query *q, const char *suffix)
 static int get_held_bytes(struct spool_query *q, const struct lane_sums *l, struct spool_counts *out, struct err *e)
 {
         uint64_t pages, n_free, rows = l->held + l->n_ahead, used;
+        double share;
 
         if (query_int(q, "PRAGMA page_count", &pages, e) < 0 || query_int(q, "PRAGMA freelist_count", &n_free, e) < 0)
                 return -1;
         if (l->first && l->acked >= l->first)
                 rows += l->acked - l->first + 1;
-        used = (pages - n_free) * PAGE_BYTES;
-        out->held_bytes = l->held ? (uint64_t)((double)used * ((double)l->held / (double)rows)) : 0;
+        used = n_free < pages ? (pages - n_free) * PAGE_BYTES : 0;
+        share = l->held < rows ? (double)l->held / (double)rows : 1; /* else damaged, if any is held */
+        out->held_bytes = l->held ? (uint64_t)((double)used * share) : 0;
         return 0;
 }
 
@@ -362,7 +364,7 @@ int spool_query_counts(struct spool_query *q, struct spool_counts *out, struct e
         out->acked_seq[SPOOL_SAMPLES] = sm.acked;
         out->acked_seq[SPOOL_EVENTS] = ev.acked;
         out->epoch = q->epoch;
-        out->oldest_held_ts_us = (int64_t)oldest;
+        out->oldest_held_ts_us = spool_time_sum((int64_t)oldest, 0);
         out->spool_bytes = size_of(q, "") + size_of(q, "-wal") + size_of(q, "-shm");
         return 0;
 }

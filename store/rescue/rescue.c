@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/json_scan.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "store/rescue/salvage.h"
@@ -182,7 +183,7 @@ static bool on_reading(void *ctx, const struct pages_row *row)
         *last = seq;
         if (r.tag >= s->n_tags_seen)
                 s->n_tags_seen = (size_t)r.tag + 1;
-        spool_db_begin_span(s->db, ++s->r->n_readings, r.ts_us + r.delay_us);
+        spool_db_begin_span(s->db, ++s->r->n_readings, spool_time_sum(r.ts_us, r.delay_us));
         sqlite3_bind_int64(s->put, 1, (int64_t)s->r->n_readings);
         sqlite3_bind_int64(s->put, 2, r.ts_us - s->db->v.base_us);
         sqlite3_bind_int64(s->put, 3, r.bits);
@@ -201,9 +202,9 @@ static bool on_event(void *ctx, const struct pages_row *row)
         struct salvage *s = ctx;
         const struct pages_value *v = row->v;
 
-        if (row->rowid < 1 || v[1].type != PAGES_INT || v[2].type != PAGES_TEXT || v[3].type != PAGES_INT ||
-            v[5].type != PAGES_TEXT || (uint64_t)row->rowid <= s->last_seq[SPOOL_EVENTS] ||
-            !text_is_utf8(v[5].p, v[5].len))
+        if (row->rowid < 1 || row->rowid > (int64_t)SPOOL_SEQ_MAX || v[1].type != PAGES_INT ||
+            v[2].type != PAGES_TEXT || v[3].type != PAGES_INT || v[5].type != PAGES_TEXT ||
+            (uint64_t)row->rowid <= s->last_seq[SPOOL_EVENTS] || !json_is_members(v[5].p, v[5].len))
                 return true;
         begin_if_none(s);
         s->last_seq[SPOOL_EVENTS] = (uint64_t)row->rowid;

@@ -42,7 +42,7 @@ static bool is_text(const struct pages_value *v, const char *text)
 /* Dropped, or delivered ahead: of no concern to us. */
 static void note_range(struct salvage *s, int64_t first, int64_t last)
 {
-        if (first < 1 || last < first)
+        if (first < 1 || last < first || last > (int64_t)SPOOL_SEQ_MAX)
                 return;
         if (s->n_dropped == s->cap_dropped) {
                 s->cap_dropped = s->cap_dropped ? 2 * s->cap_dropped : 64;
@@ -59,7 +59,7 @@ bool salvage_pair(void *ctx, const struct pages_row *row)
 
         for (int i = 0; i < SPOOL_LANES; i++)
                 if (is_text(&v[0], spool_lane_names[i]) && v[1].type == PAGES_INT && v[1].i > 0 &&
-                    (uint64_t)v[1].i > s->acked[i])
+                    v[1].i <= (int64_t)SPOOL_SEQ_MAX && (uint64_t)v[1].i > s->acked[i])
                         s->acked[i] = (uint64_t)v[1].i;
         if (v[0].type == PAGES_INT) /* of the table ahead */
                 note_range(s, v[0].i, v[1].type == PAGES_INT ? v[1].i : 0);
@@ -162,7 +162,8 @@ static bool read_sample(const struct salvage *s, const struct pages_row *row, st
 
         if (!span || v[1].type != PAGES_INT || v[2].type != PAGES_INT || v[3].type != PAGES_INT || v[2].i < 0)
                 return false;
-        *out = (struct found){.ts_us = span->base_us + v[1].i, .bits = v[2].i, .delay_us = v[3].i, .value = &v[4]};
+        *out = (struct found){
+                .ts_us = spool_time_sum(span->base_us, v[1].i), .bits = v[2].i, .delay_us = v[3].i, .value = &v[4]};
         return true;
 }
 
@@ -180,7 +181,7 @@ static bool read_old(const struct pages_row *row, struct found *out)
             v[4].i > UINT16_MAX)
                 return false;
         *out = (struct found){
-                .ts_us = v[1].i,
+                .ts_us = spool_time_sum(v[1].i, 0),
                 .bits = spool_sample_bits((uint32_t)v[2].i, (unsigned)v[3].i, (unsigned)v[4].i, (unsigned)v[7].i),
                 .delay_us = v[6].i,
                 .value = &v[5]};
@@ -189,7 +190,7 @@ static bool read_old(const struct pages_row *row, struct found *out)
 
 bool salvage_reading(const struct salvage *s, const struct pages_row *row, struct found *out)
 {
-        if (row->rowid < 1 || row->v[0].type != PAGES_NULL)
+        if (row->rowid < 1 || row->rowid > (int64_t)SPOOL_SEQ_MAX || row->v[0].type != PAGES_NULL)
                 return false;
         if (row->n == SAMPLE_COLUMNS ? !read_sample(s, row, out) : !read_old(row, out))
                 return false;

@@ -124,8 +124,8 @@ void spool_read_alarm(sqlite3_stmt *st, struct spool_alarm *a)
                                   .latched = sqlite3_column_int(st, 7) != 0,
                                   .visibility = sqlite3_column_int(st, 8),
                                   .activations = (uint32_t)sqlite3_column_int64(st, 9),
-                                  .since_us = sqlite3_column_int64(st, 10),
-                                  .shelved_until_us = sqlite3_column_int64(st, 11),
+                                  .since_us = spool_read_time(st, 10),
+                                  .shelved_until_us = spool_read_time(st, 11),
                                   .severity = sqlite3_column_int(st, 12)};
         memcpy(a->event_id, text_of(st, 13), n);
 }

@@ -206,6 +206,9 @@ int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
 
+/* No lane ever comes that far: what says more is damaged. Exact for every reader of JSON. */
+#define SPOOL_SEQ_MAX ((UINT64_C(1) << 53) - 1)
+
 /* What makes its ids differ from any other file's (epoch.c). */
 #define SPOOL_EPOCH_MAX ((UINT64_C(1) << 53) - 1)
 uint64_t spool_epoch_beside(const struct spool_db *db); /* 0: none */
@@ -347,6 +350,13 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
 void spool_fault_say(sqlite3 *conn, int code, int sys_errno, char *out, size_t cap); /* fault.c */
 int spool_fault_open(const char *spool, const char *file, struct err *e);
 void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res);
+/*
+ * Times as a file has them. What damage made of one is taken for the nearest
+ * that is less than 10,000 years from 1970, so that it can be counted with.
+ */
+#define SPOOL_TIME_MAX (INT64_C(315576000000) * 1000000)
+int64_t spool_read_time(sqlite3_stmt *st, int column);
+int64_t spool_time_sum(int64_t us, int64_t more_us);
 /*
  * A row of SPOOL_COLUMNS or SPOOL_EVENT_COLUMNS; the text is SQLite's until the
  * next step.

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "agent/base/json_scan.h"
 #include "store/writer/db.h"
 
 /*
@@ -31,6 +32,7 @@ static int look_at_tags(struct spool_db *db, struct err *e)
 
 void spool_read_tag(sqlite3_stmt *st, struct tag *out)
 {
+        int64_t last_us = spool_read_time(st, 6);
         const char *text[5];
 
         for (int i = 0; i < 5; i++) {
@@ -38,12 +40,14 @@ void spool_read_tag(sqlite3_stmt *st, struct tag *out)
                 if (!text[i])
                         text[i] = "";
         }
+        if (!json_is_members(text[3], strlen(text[3]))) /* damaged: a record with them would be no JSON */
+                text[3] = "";
         *out = (struct tag){.source = text[0],
                             .name = text[1],
                             .unit = text[2],
                             .labels = text[3],
                             .driver = text[4],
-                            .last_ts_us = sqlite3_column_int64(st, 6)};
+                            .last_ts_us = last_us < SPOOL_TIME_MAX ? last_us : 0}; /* else damaged */
 }
 
 static int load_tags(struct spool_db *db, struct tags *tags, struct err *e)
@@ -89,7 +93,7 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
                 return spool_db_fail(db, "cannot read its readings", e);
         sqlite3_bind_int64(st, 1, (int64_t)db->v.ts_saved_seq);
         while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-                int64_t id = sqlite3_column_int64(st, 0), ts_us = sqlite3_column_int64(st, 1);
+                int64_t id = sqlite3_column_int64(st, 0), ts_us = spool_read_time(st, 1);
 
                 if (id < 0 || (uint64_t)id >= tags_count(tags)) {
                         sqlite3_finalize(st);
@@ -98,7 +102,8 @@ static int load_times(struct spool_db *db, struct tags *tags, struct err *e)
                                        "spool %s: damaged (a reading of unknown tag %" PRId64 "); move the file away",
                                        db->path, id);
                 }
-                tags_seen(tags, (uint32_t)id, ts_us);
+                if (ts_us < SPOOL_TIME_MAX)
+                        tags_seen(tags, (uint32_t)id, ts_us);
         }
         sqlite3_finalize(st);
         return rc == SQLITE_DONE ? 0 : spool_db_fail(db, "cannot read its readings", e);
@@ -169,7 +174,7 @@ static int load_ahead(struct spool_db *db, struct lane_account *l, struct err *e
         while ((rc = sqlite3_step(st)) == SQLITE_ROW && a->n < LANE_AHEAD_MAX) {
                 uint64_t first = (uint64_t)sqlite3_column_int64(st, 0), last = (uint64_t)sqlite3_column_int64(st, 1);
 
-                if (first <= after || last + 1 < first || last > INT64_MAX)
+                if (first <= after || last + 1 < first || last > SPOOL_SEQ_MAX)
                         continue;
                 a->v[a->n++] = (struct lane_range){first, last};
                 if (last >= first && last > l->last)
@@ -204,6 +209,10 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane_acco
         l->last = (uint64_t)(last > acked ? last : acked);
         if (load_ledger(db, lane, l, e) < 0 || (lane == SPOOL_SAMPLES && load_ahead(db, l, e) < 0))
                 return -1;
+        if (l->last > SPOOL_SEQ_MAX) {
+                db->damaged = true;
+                return err_set(e, "spool %s: damaged (a seq of %" PRIu64 ")", db->path, l->last);
+        }
         l->appended = l->last;
         lane_committed(l, l->last, l->acked_durable, NULL);
         return 0;

@@ -110,9 +110,11 @@ static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
                         break;
                 p += used;
         }
-        if ((n != 2 * NUMBERS && n != 2 * NUMBERS - 2 && n != 4) || memcmp(v, v + n / 2, n / 2 * sizeof(*v)) != 0 ||
-            v[1] > INT64_MAX || v[2] > INT64_MAX)
+        if ((n != 2 * NUMBERS && n != 2 * NUMBERS - 2 && n != 4) || memcmp(v, v + n / 2, n / 2 * sizeof(*v)) != 0)
                 return false;
+        for (size_t i = 1; i < n / 2; i++)
+                if (v[i] > SPOOL_SEQ_MAX)
+                        return false;
         *m = (struct spool_mark){.epoch = v[0], .last[SPOOL_SAMPLES] = v[1]};
         if (n == 4)
                 return true;

@@ -166,6 +166,21 @@ void spool_db_put_rows(struct spool_db *db, const struct spool_batch *b, struct 
 
 /* ---- reading ---- */
 
+static int64_t within(int64_t us)
+{
+        return us > SPOOL_TIME_MAX ? SPOOL_TIME_MAX : us < -SPOOL_TIME_MAX ? -SPOOL_TIME_MAX : us;
+}
+
+int64_t spool_read_time(sqlite3_stmt *st, int column)
+{
+        return within(sqlite3_column_int64(st, column));
+}
+
+int64_t spool_time_sum(int64_t us, int64_t more_us)
+{
+        return within(within(us) + within(more_us));
+}
+
 static void read_value(sqlite3_stmt *st, int at, bool is_bool, struct reading *r)
 {
         switch (sqlite3_column_type(st, at)) {
@@ -205,12 +220,12 @@ void spool_read_sample(sqlite3_stmt *st, int64_t base_us, struct spool_row *row)
 
         memset(row, 0, sizeof(*row));
         row->seq = (uint64_t)sqlite3_column_int64(st, 0);
-        r->ts_us = base_us + sqlite3_column_int64(st, 1);
+        r->ts_us = spool_time_sum(base_us, sqlite3_column_int64(st, 1));
         r->tag = spool_sample_tag(bits);
         r->quality = (uint16_t)spool_sample_quality(bits);
         r->mid = (uint16_t)(bits >> MID_AT);
         r->flags = (uint16_t)(bits >> FLAGS_AT);
-        r->arrival_us = r->ts_us + sqlite3_column_int64(st, 3);
+        r->arrival_us = spool_time_sum(r->ts_us, sqlite3_column_int64(st, 3));
         read_value(st, 4, bits >> BOOL_AT & 1, r);
         if (bits & DECIMALS && r->type == READING_I64) {
                 r->type = READING_F64;
@@ -225,11 +240,11 @@ void spool_read_row(sqlite3_stmt *st, struct spool_row *row)
 
         memset(row, 0, sizeof(*row));
         row->seq = (uint64_t)sqlite3_column_int64(st, 0);
-        r->ts_us = sqlite3_column_int64(st, 1);
+        r->ts_us = spool_read_time(st, 1);
         r->tag = (uint32_t)sqlite3_column_int(st, 2);
         r->quality = (uint16_t)sqlite3_column_int(st, 3);
         r->flags = (uint16_t)(flags & ~(unsigned)FLAG_BOOL);
-        r->arrival_us = r->ts_us + sqlite3_column_int64(st, 6);
+        r->arrival_us = spool_time_sum(r->ts_us, sqlite3_column_int64(st, 6));
         r->mid = (uint16_t)sqlite3_column_int(st, 7);
         read_value(st, 5, flags & FLAG_BOOL, r);
 }
@@ -240,7 +255,7 @@ int spool_db_load_span(struct spool_db *db, struct err *e)
 
         if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND)
                 return spool_db_fail(db, "cannot read its times", e);
-        db->v.has_span = rc == SQLITE_OK;
+        db->v.has_span = rc == SQLITE_OK && db->v.base_us < SPOOL_TIME_MAX && db->v.base_us > -SPOOL_TIME_MAX;
         return 0;
 }
 
@@ -252,9 +267,10 @@ void spool_read_aggregate(sqlite3_stmt *st, struct spool_row *row)
         sqlite3_bind_int64(st, 1, (int64_t)row->seq);
         if (sqlite3_step(st) == SQLITE_ROW) {
                 row->a.n = (uint64_t)sqlite3_column_int64(st, 0);
-                row->a.has_range = sqlite3_column_type(st, 1) != SQLITE_NULL;
                 row->a.min = sqlite3_column_double(st, 1);
                 row->a.max = sqlite3_column_double(st, 2);
+                row->a.has_range = sqlite3_column_type(st, 1) != SQLITE_NULL && isfinite(row->a.min) &&
+                                   isfinite(row->a.max); /* else damaged */
         }
         sqlite3_reset(st);
 }

@@ -170,7 +170,7 @@ void spool_db_stat(struct spool_db *db, uint64_t acked, struct spool_result *res
         res->event_bytes = db->v.event_bytes;
         res->first_seq = db->v.first[SPOOL_SAMPLES];
         stmt_bind(db, STMT_OLDEST_HELD, 1, acked);
-        res->oldest_held_ts_us = stmt_next(db, STMT_OLDEST_HELD) ? (int64_t)stmt_column(db, STMT_OLDEST_HELD, 0) : 0;
+        res->oldest_held_ts_us = stmt_next(db, STMT_OLDEST_HELD) ? spool_read_time(db->stmt[STMT_OLDEST_HELD], 0) : 0;
         sqlite3_reset(db->stmt[STMT_OLDEST_HELD]);
         res->file_bytes =
                 spool_disk_size(db->path, "") + spool_disk_size(db->path, "-wal") + spool_disk_size(db->path, "-shm");

@@ -470,6 +470,82 @@ static void a_rescue_that_never_ends_is_left(void **state)
         assert_true(*aside_of(h));
 }
 
+/* Whatever is in the marker: the spool is neither removed nor taken for its own remains. */
+static void a_damaged_marker_is_none(void **state)
+{
+        static const struct {
+                const char *words, *of_the_spool; /* NULL: nothing of it is named */
+        } marks[] = {{"1 ", ""},    {"1 ", "-wal"},        {"1 /dev/null", NULL},
+                     {"-7 ", NULL}, {"2000000000 ", NULL}, {"so", NULL}};
+        struct fixture *h = *state;
+        char mark[TEMP_PATH_MAX + 32];
+
+        for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+                const char *named = marks[i].of_the_spool;
+
+                fill(h, i & 1);
+                snprintf(mark, sizeof(mark), "%s%s%s\n", marks[i].words, named ? h->path : "", named ? named : "");
+                temp_dir_write(beside(h, ".damaged"), mark);
+                assert_true(fixture_try_open(h));
+                assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading"), ROWS - ACKED - 1);
+                assert_true(*aside_of(h));
+                fixture_close(h);
+                temp_dir_fini(&h->dir);
+                temp_dir_init(&h->dir, "spool_rescue");
+                temp_dir_path(&h->dir, "spool.db", h->path);
+        }
+        assert_true(fixture_try_open(h));
+}
+
+static void on_alarm(void *ctx, const struct spool_alarm *a)
+{
+}
+
+/* Found when the rules ask for it: this start fails, the next one rescues the file. */
+static void alarms_that_cannot_be_read_are_damage(void **state)
+{
+        struct fixture *h = *state;
+
+        fill(h, true);
+        overwrite(h->path, (db_ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'alarm'") - 1) * 4096, 0,
+                  4096);
+        assert_true(fixture_try_open(h));
+        assert_int_equal(spool_each_alarm(h->spool, on_alarm, NULL, &h->e), -1);
+        assert_non_null(strstr(h->e.text, "its alarms cannot be read"));
+        fixture_cut_power(h);
+        assert_true(fixture_try_open(h));
+        assert_int_equal(spool_each_alarm(h->spool, on_alarm, NULL, &h->e), 0);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading"), ROWS - ACKED - 1);
+        assert_true(*aside_of(h));
+}
+
+/* No lane ever comes that far; behind the greatest integer there would be no next one. */
+static void a_seq_that_none_can_have_is_damage(void **state)
+{
+        static const char *const sql[] = {
+                "UPDATE sample SET seq = 9223372036854775807 WHERE seq = 5000",
+                "UPDATE cursor SET acked_seq = 9223372036854775806 WHERE lane = 'samples'",
+                "UPDATE event SET seq = 9223372036854775807",
+                "INSERT INTO dropped VALUES ('samples', 7000, 9223372036854775807, 1, 'lost', 0)",
+                "DELETE FROM cursor WHERE lane = 'samples'",
+        };
+        struct fixture *h = *state;
+
+        for (size_t i = 0; i < sizeof(sql) / sizeof(*sql); i++) {
+                fill(h, true);
+                run_sql(h->path, sql[i]);
+                assert_true(fixture_try_open(h));
+                assert_true(*aside_of(h));
+                assert_true(db_ask(h->path, "SELECT count(*) FROM reading") >= ROWS - ACKED - 2);
+                assert_true(fixture_counts(h).accepted < 2 * ROWS);
+                fixture_close(h);
+                temp_dir_fini(&h->dir);
+                temp_dir_init(&h->dir, "spool_rescue");
+                temp_dir_path(&h->dir, "spool.db", h->path);
+        }
+        assert_true(fixture_try_open(h));
+}
+
 static void what_is_not_ours_is_not_touched(void **state)
 {
         struct fixture *h = *state;
@@ -1054,6 +1130,9 @@ int main(void)
                 T(a_hole_is_told_by_its_seqs),
                 T(a_rescue_that_was_cut_short_starts_over),
                 T(a_rescue_that_never_ends_is_left),
+                T(a_damaged_marker_is_none),
+                T(alarms_that_cannot_be_read_are_damage),
+                T(a_seq_that_none_can_have_is_damage),
                 T(what_is_not_ours_is_not_touched),
                 T(whatever_lies_there_is_told),
                 T(a_file_that_is_taken_away_is_told),
