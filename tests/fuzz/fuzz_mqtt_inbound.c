@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_PAYLOAD = 64, MEMORY_MAX = 1 << 20 };
+enum { MAX_PAYLOAD = 64, MEMORY_MAX = 1 << 20, LONG = 4096 /* and cut into larger pieces */ };
 
 struct run {
         struct mqtt_inbound in;
@@ -119,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
                 start(&cut, v311, MAX_PAYLOAD);
                 feed(&cut, connack, greeted ? (v311 ? 4 : 5) : 0, 1);
-                feed(&cut, data + 1, size - 1, pieces[i]);
+                feed(&cut, data + 1, size - 1, pieces[i] * (1 + size / LONG));
                 BUG_ON(cut.n != whole.n || (cut.n && memcmp(cut.out, whole.out, cut.n) != 0));
                 BUG_ON(strcmp(cut.in.broken.text, whole.in.broken.text) != 0);
                 end(&cut);
