@@ -231,7 +231,7 @@ static int check_gateway(struct spool_db *db, const char *gateway, struct err *e
                 rc = sqlite3_step(st);
         if (rc == SQLITE_ROW)
                 owner = (const char *)sqlite3_column_text(st, 0);
-        else if (rc == SQLITE_DONE)
+        if (rc == SQLITE_DONE || (rc == SQLITE_ROW && !owner))
                 db->damaged = true;
         rc = 0;
         if (!owner)
