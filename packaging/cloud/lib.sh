@@ -4,7 +4,7 @@
 #   MILLRACE_CLOUD_RUN    data, logs and process ids of what runs here   (default: the cache's folder "run")
 # A service is a folder there with "log", "pid" and "data". Its process is known by number and start time, so that a number that
 # went to somebody else's process is never sent a signal.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 cache=${MILLRACE_CLOUD_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/millrace/cloud}
 run=${MILLRACE_CLOUD_RUN:-$cache/run}
@@ -178,6 +178,7 @@ service()
         mkdir -p "$run/$name"
         setsid "$@" >>"$run/$name/log" 2>&1 </dev/null &
         pid=$!
+        disown "$pid"
         echo "$pid $(started "$pid")" >"$run/$name/pid"
 }
 

@@ -1,5 +1,5 @@
 # One Kafka broker (KRaft) on this machine, with the topics of topics/. Sourced by the scripts of packaging/cloud.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034
 
 kafka_fetch()
 {
