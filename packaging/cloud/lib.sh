@@ -258,6 +258,12 @@ systems()
         done
 }
 
+# Those that hold something, and so can be proved.
+sinks()
+{
+        grep -l '_dump()$' "$cloud"/*/system.sh | sed 's|/system.sh$||; s|.*/||'
+}
+
 # with SYSTEM: its functions.
 with()
 {
