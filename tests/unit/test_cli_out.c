@@ -180,7 +180,7 @@ static void test_qualities(void **state)
         assert_string_equal(s, "bad/comm_failure");
         for (unsigned bit = 1; bit <= READING_RETAINED; bit <<= 1)
                 assert_non_null(view_flag_name(bit));
-        assert_null(view_flag_name(READING_TIME_BACK << 1));
+        assert_null(view_flag_name(READING_TEST << 1));
 }
 
 int main(void)

@@ -591,6 +591,8 @@ static void events_have_a_share_of_their_own(void **state)
 
         flood(h, SPOOL_DROP_OLDEST);
         memset(body, 'x', sizeof(body));
+        memcpy(body, "\"x\":\"", 5);
+        body[sizeof(body) - 1] = '"';
         for (int i = 0; i < 1000; i++) {
                 spool_append_event(h->spool, i, "alarm", 700, i % 2 ? SPOOL_NO_TAG : 0, body, sizeof(body));
                 if (i % 10 == 9) {
