@@ -178,7 +178,7 @@ static void test_qualities(void **state)
         assert_string_equal(s, "good");
         view_put_quality(s, sizeof(s), QUALITY_BAD_COMM_FAILURE);
         assert_string_equal(s, "bad/comm_failure");
-        for (unsigned bit = 1; bit <= READING_RETAINED; bit <<= 1)
+        for (unsigned bit = 1; bit <= READING_TEST; bit <<= 1)
                 assert_non_null(view_flag_name(bit));
         assert_null(view_flag_name(READING_TEST << 1));
 }
