@@ -591,7 +591,7 @@ static void events_have_a_share_of_their_own(void **state)
 
         flood(h, SPOOL_DROP_OLDEST);
         memset(body, 'x', sizeof(body));
-        memcpy(body, "\"x\":\"", 5);
+        memcpy(body, "\"a\":\"", 5);
         body[sizeof(body) - 1] = '"';
         for (int i = 0; i < 1000; i++) {
                 spool_append_event(h->spool, i, "alarm", 700, i % 2 ? SPOOL_NO_TAG : 0, body, sizeof(body));
@@ -616,6 +616,12 @@ static void events_have_a_share_of_their_own(void **state)
         spool_append_event(h->spool, 1, "x", 1, SPOOL_NO_TAG, body, 5000);
         commit(h);
         assert_int_equal(db_ask(h->path, "SELECT count(*) FROM dropped WHERE reason = 'too_large'"), 1);
+        db_run(h->path, "UPDATE event SET body = '\"a\":' WHERE seq = 1000"); /* a record of it would be no JSON */
+        spool_fetch_init(&f, SPOOL_EVENTS, 10, 10000);
+        fetch(h, &f, 999);
+        assert_int_equal(f.n_rows, 1);
+        assert_memory_equal(f.rows[0].r.v.text, "\"kind\":\"damaged\"", 16);
+        spool_fetch_fini(&f);
 }
 
 /* One item floods it; what another one brought once is there yet, also after a restart. */
