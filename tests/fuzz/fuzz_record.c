@@ -104,6 +104,7 @@ static void take_input(struct bytes *b, struct input *in)
         r->type = bytes_take(b) % (READING_RAW + 1);
         r->quality = bytes_take(b) % 16;
         r->flags = bytes_take(b);
+        r->flags |= (uint16_t)((bytes_take(b) & 1) << 8);
         take_text(b, text, sizeof(text));
         text_map_name(in->gateway, text, strlen(text));
         in->epoch = bytes_u64(b) >> 11;
@@ -260,6 +261,22 @@ static bool arrived_apart(const struct reading *r)
         return r->flags & READING_SOURCE_TIME || apart > 1000 || apart < -1000;
 }
 
+static void check_time_words(const json_t *o, unsigned flags)
+{
+        static const struct {
+                unsigned flag;
+                const char *word;
+        } all[] = {{READING_TIME_UNTRUSTED, "untrusted"},
+                   {READING_TIME_MOVED, "moved"},
+                   {READING_TIME_BACK, "back"},
+                   {READING_TIME_REPAIRED, "repaired"}};
+        const char *words = json_string_value(json_object_get(o, "time"));
+
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+                BUG_ON((words && strstr(words, all[i].word)) != ((flags & all[i].flag) != 0));
+        BUG_ON(words && !*words);
+}
+
 static void check_sample(const json_t *o, const struct input *in)
 {
         const struct reading *r = &in->row.r;
@@ -279,6 +296,7 @@ static void check_sample(const json_t *o, const struct input *in)
         BUG_ON((json_object_get(o, "arrival_us") != NULL) != arrived_apart(r));
         if (arrived_apart(r))
                 BUG_ON(int_at(o, "arrival_us") != r->arrival_us);
+        check_time_words(o, r->flags);
         BUG_ON((json_object_get(o, "historical") != NULL) != ((r->flags & READING_HISTORICAL) != 0));
         BUG_ON((json_object_get(o, "retained") != NULL) != ((r->flags & READING_RETAINED) != 0));
         BUG_ON((json_object_get(o, "clock") != NULL) != ((r->flags & READING_CLOCK_UNSYNCED) != 0));
