@@ -38,9 +38,27 @@ static bool exists(const char *path, const char *suffix)
 
 /* ---- whose file is it ---- */
 
+bool spool_rescue_is_marked(const char *path)
+{
+        char name[4200];
+        struct stat st;
+
+        name_of(name, sizeof(name), path, ".damaged");
+        return stat(name, &st) == 0;
+}
+
+/* What lies beside it is nobody's any more: SQLite would throw it away. */
+static bool is_nothing(const char *path)
+{
+        struct stat st;
+
+        return stat(path, &st) == 0 ? S_ISREG(st.st_mode) && st.st_size == 0 : errno == ENOENT;
+}
+
 /*
  * What lies at the path of our spool is ours to move, whatever it is: the
- * sidecar or a mark in the lock file says that we had a spool there.
+ * sidecar, a mark in the lock file, or a rescue that was begun says that we had
+ * a spool there.
  */
 bool spool_rescue_is_ours(const char *path)
 {
@@ -53,16 +71,8 @@ bool spool_rescue_is_ours(const char *path)
                 ours = pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) && !memcmp(head + ID_AT, "MLR1", 4);
                 close(fd);
         }
-        return ours || exists(path, ".epoch") || spool_disk_size(path, ".lock") > LOCK_BYTES;
-}
-
-bool spool_rescue_is_marked(const char *path)
-{
-        char name[4200];
-        struct stat st;
-
-        name_of(name, sizeof(name), path, ".damaged");
-        return stat(name, &st) == 0;
+        return ours || exists(path, ".epoch") || spool_disk_size(path, ".lock") > LOCK_BYTES ||
+               spool_rescue_is_marked(path) || is_nothing(path);
 }
 
 /* ---- the marker ---- */

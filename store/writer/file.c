@@ -286,7 +286,7 @@ static bool lost_its_head(const struct spool_db *db)
 {
         struct stat st;
 
-        if (stat(db->path, &st) == 0 ? st.st_size > 0 : !spool_rescue_is_ours(db->path))
+        if (stat(db->path, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
                 return false;
         return has_wal(db);
 }

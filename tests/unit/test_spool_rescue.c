@@ -835,6 +835,34 @@ static void an_older_copy_beside_a_newer_wal_is_told(void **state)
         check_goes_on(h);
 }
 
+/* Nothing says any more that there was a spool of ours: kept all the same, and the start is not refused. */
+static void a_wal_without_anything_is_set_aside(void **state)
+{
+        struct fixture *h = *state;
+        char aside[TEMP_PATH_MAX];
+
+        fill(h, false);
+        for (int i = 0; i < 3; i++) {
+                unlink(beside(h, ".epoch"));
+                unlink(beside(h, ".lock"));
+                if (i == 0) {
+                        assert_int_equal(truncate(h->path, 0), 0);
+                        assert_true(size_of(beside(h, "-wal")) > 0);
+                } else {
+                        unlink(h->path);
+                        unlink(beside(h, "-wal"));
+                        marked(h); /* by a daemon that met damage */
+                }
+                assert_true(fixture_try_open(h));
+                snprintf(aside, sizeof(aside), "%s-wal", aside_of(h));
+                assert_true(i || size_of(aside) > 0);
+                assert_int_equal(db_ask(h->path, "SELECT stopped LIKE 'nothing beside it%' FROM rescue"), 1);
+                fixture_close(h);
+                unlink(aside);
+                unlink(aside_of(h));
+        }
+}
+
 /* Nobody knows then how far the file was: what is in it goes on, but under a new epoch. */
 static void a_file_whose_mark_is_gone_gives_no_more_ids(void **state)
 {
@@ -1124,6 +1152,7 @@ int main(void)
                 T(a_file_that_goes_while_a_commit_runs_is_not_acknowledged),
                 T(what_keeps_others_out_is_watched),
                 T(an_older_copy_beside_a_newer_wal_is_told),
+                T(a_wal_without_anything_is_set_aside),
                 T(a_file_whose_mark_is_gone_gives_no_more_ids),
                 T(a_wal_that_was_written_back_is_none_that_is_gone),
                 T(what_is_readable_is_carried_over),
