@@ -10,33 +10,66 @@
  * So the first commit behind a WAL that went into the database as a whole
  * counts (meta `wal`), and the mark says which number the database has alone
  * since then.  At the start, when there is a WAL, the database is asked without
- * it: of one page, which is whole whatever was cut.  Of a pair that is none the
- * rescue takes the database alone, and tells the rest.
+ * it.  Of a pair that is none the rescue takes the database alone, and tells
+ * the rest.
  *
- * How it fails: what can't be asked is believed.  A copy that was made in the
- * midst of a checkpoint may pass for a later one.
+ * A cut in the middle of a checkpoint leaves torn pages, which the WAL mends.
+ * So only what was written on purpose is believed: a number that is there
+ * twice, with the epoch between, or a database that has no table at all.
+ *
+ * How it fails: what can't be asked is one.  A copy that was made in the midst
+ * of a checkpoint may pass for a later one.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "store/writer/stmt.h"
 
-#define GET_WAL_NO "SELECT value FROM meta WHERE key='wal'"
+enum { TEXT_BYTES = 80 };
+
+static int put_text(char text[TEXT_BYTES], uint64_t no, uint64_t epoch)
+{
+        return snprintf(text, TEXT_BYTES, "%" PRIu64 " %" PRIu64 " %" PRIu64, no, epoch, no);
+}
+
+/* False: it says nothing that we would. */
+static bool get_text(sqlite3 *conn, uint64_t *no, uint64_t *epoch)
+{
+        char again[TEXT_BYTES];
+        sqlite3_stmt *st = NULL;
+        const char *text = NULL;
+        bool ok;
+
+        *no = *epoch = 0;
+        if (sqlite3_prepare_v2(conn, "SELECT value FROM meta WHERE key='wal'", -1, &st, NULL) == SQLITE_OK &&
+            sqlite3_step(st) == SQLITE_ROW)
+                text = (const char *)sqlite3_column_text(st, 0);
+        ok = text && sscanf(text, "%" SCNu64 " %" SCNu64, no, epoch) == 2;
+        if (ok) {
+                put_text(again, *no, *epoch);
+                ok = !strcmp(text, again);
+        }
+        sqlite3_finalize(st);
+        return ok;
+}
 
 void spool_pair_begin(struct spool_db *db)
 {
-        int64_t no;
+        uint64_t no, epoch;
 
-        db->v.wal_no = spool_db_get_int(db->conn, GET_WAL_NO, &no) == SQLITE_OK && no > 0 ? (uint64_t)no : 0;
+        db->v.wal_no = get_text(db->conn, &no, &epoch) && epoch == db->epoch ? no : 0;
         db->wal_counts = true;
 }
 
 void spool_pair_put(struct spool_db *db)
 {
+        char text[TEXT_BYTES];
+
         if (!db->wal_counts)
                 return;
         stmt_bind_text(db, STMT_PUT_META, 1, "wal", 3);
-        stmt_bind(db, STMT_PUT_META, 2, ++db->v.wal_no);
+        stmt_bind_text(db, STMT_PUT_META, 2, text, (size_t)put_text(text, ++db->v.wal_no, db->epoch));
         stmt_run(db, STMT_PUT_META);
 }
 
@@ -51,37 +84,38 @@ void spool_pair_note(struct spool_db *db)
         db->wal_counts = true;
 }
 
-/* What SQLite says of it. */
-static int ask_alone(const struct spool_db *db, int64_t *epoch, int64_t *no)
+/* As it is before anything was checkpointed into it. */
+static bool has_nothing(sqlite3 *conn)
+{
+        int64_t tables, id, version;
+
+        return spool_db_get_int(conn, "SELECT count(*) FROM sqlite_master", &tables) == SQLITE_OK && !tables &&
+               spool_db_get_int(conn, "PRAGMA application_id", &id) == SQLITE_OK && !id &&
+               spool_db_get_int(conn, "PRAGMA user_version", &version) == SQLITE_OK && !version;
+}
+
+static int open_alone(const struct spool_db *db, sqlite3 **conn)
 {
         char uri[3 * 4096 + 64], *p = uri;
-        sqlite3 *conn = NULL;
-        int rc;
 
         p += sprintf(p, "file:");
         for (const char *s = db->path; *s; s++)
                 p += strchr("%?#", *s) ? sprintf(p, "%%%02x", (unsigned char)*s) : (*p = *s, 1);
         sprintf(p, "?mode=ro&immutable=1");
-        *epoch = *no = 0;
-        rc = sqlite3_open_v2(uri, &conn, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
-        if (rc == SQLITE_OK)
-                rc = spool_db_get_int(conn, "SELECT value FROM meta WHERE key='epoch'", epoch);
-        if (rc == SQLITE_OK)
-                rc = spool_db_get_int(conn, GET_WAL_NO, no);
-        sqlite3_close(conn);
-        return rc;
+        return sqlite3_open_v2(uri, conn, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 }
 
 bool spool_pair_is_one(const struct spool_db *db)
 {
+        sqlite3 *conn = NULL;
         struct spool_mark m;
-        int64_t epoch, no;
-        int rc;
+        uint64_t no, epoch;
+        bool one = true;
 
         if (!spool_disk_size(db->path, "-wal") || !spool_mark_read(db, &m) || !m.wal_no)
                 return true;
-        rc = ask_alone(db, &epoch, &no);
-        if (rc == SQLITE_ERROR || rc == SQLITE_NOTFOUND) /* no such table, no such row */
-                return false;
-        return rc != SQLITE_OK || ((uint64_t)epoch == m.epoch && no >= 0 && (uint64_t)no >= m.wal_no);
+        if (open_alone(db, &conn) == SQLITE_OK)
+                one = get_text(conn, &no, &epoch) ? epoch == m.epoch && no >= m.wal_no : !has_nothing(conn);
+        sqlite3_close(conn);
+        return one;
 }

@@ -3,7 +3,8 @@
 At every start: each message that was acknowledged is in Kafka, or no more are missing than the log names as lost; an id has one
 content for ever; the daemon starts without an operator; what is taken away is told as `failed`.
 
-The long form: MILLRACE_ACTS=1000 MILLRACE_SEED=7 python3 -m pytest -s tests/integration/test_file_under_us.py
+The long form: MILLRACE_ACTS=1000 MILLRACE_SEED=7 python3 -m pytest -s tests/integration/test_file_under_us.py -k never_silent
+(MILLRACE_SECONDS ends it earlier).
 """
 
 import collections
@@ -344,8 +345,9 @@ def rig():
 
 def test_what_is_done_to_the_files_is_never_silent(rig):
     n, at = int(os.environ.get("MILLRACE_ACTS", "40")), time.monotonic()
+    end = at + float(os.environ.get("MILLRACE_SECONDS", "3600"))
     try:
-        while rig.count["acts"] < n:
+        while rig.count["acts"] < n and time.monotonic() < end:
             rig.live()
             rig.count["set aside"] += rig.room.clean(rig.backups)
         rig.spawn()
@@ -353,7 +355,7 @@ def test_what_is_done_to_the_files_is_never_silent(rig):
     except BaseException:
         print("\n".join(rig.history[-40:]))
         raise
-    twice = sum(1 for ids in rig.kafka.ids_of.values() if len(ids) > 1)
+    twice = sum(1 for ids in list(rig.kafka.ids_of.values()) if len(ids) > 1)
     print(f"{rig.count['acts']} acts, {rig.count['ends']} ends, {len(rig.broker.taken())} acknowledged, {rig.count['missing']} missing, "
           f"{rig.count['named']} named, {twice} under two ids, failed within {rig.slowest:.2f} s, {time.monotonic() - at:.0f} s")
     print("\n".join(f"  {k}: {v}" for k, v in sorted(rig.count.items())))
