@@ -222,6 +222,7 @@ int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e);
  * or none of that epoch.
  */
 int spool_mark_making(const struct spool_db *db, uint64_t epoch, struct err *e); /* its file comes next */
+uint64_t spool_mark_being_made(const struct spool_db *db);                       /* that epoch; 0: none */
 void spool_mark_renew(struct spool_db *db);
 void spool_mark_note(struct spool_db *db, const struct spool_mark *m);
 bool spool_mark_read(const struct spool_db *db, struct spool_mark *m);

@@ -105,7 +105,7 @@ int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e)
 
         if (old < db->epoch || old >= SPOOL_EPOCH_MAX)
                 return 0;
-        if (spool_epoch_write(db, old + 1, e) < 0 || spool_mark_making(db, old + 1, e) < 0)
+        if (spool_mark_making(db, old + 1, e) < 0 || spool_epoch_write(db, old + 1, e) < 0)
                 return -1;
         snprintf(sql, sizeof(sql), "UPDATE meta SET value = %" PRIu64 " WHERE key = 'epoch'", old + 1);
         if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) != SQLITE_OK)

@@ -192,12 +192,12 @@ static int in_transaction(struct spool_db *db, bool ok, struct err *e)
 }
 
 /* What the one before had and Kafka had not; a rescue says more. */
-static int tell_gone(struct spool_db *db, int64_t wall_us, struct err *e)
+static int tell_gone(struct spool_db *db, uint64_t begun, int64_t wall_us, struct err *e)
 {
         struct spool_mark m;
         bool known = spool_mark_read(db, &m);
 
-        if (!known)
+        if (!known && begun < db->epoch_before)
                 m.epoch = db->epoch_before;
         if (db->fresh || !m.epoch || spool_rescue_tell_gone(&m, known, wall_us, db->path, db->conn) == SQLITE_OK)
                 return 0;
@@ -206,14 +206,17 @@ static int tell_gone(struct spool_db *db, int64_t wall_us, struct err *e)
 
 static int make_new(struct spool_db *db, const char *gateway, int64_t wall_us, struct err *e)
 {
+        uint64_t begun; /* and never done: nothing of it is gone */
+
         db->epoch = spool_epoch_next(db, wall_us);
-        if (spool_epoch_write(db, db->epoch, e) < 0 || spool_mark_making(db, db->epoch, e) < 0)
+        begun = spool_mark_being_made(db);
+        if (spool_mark_making(db, db->epoch, e) < 0 || spool_epoch_write(db, db->epoch, e) < 0)
                 return -1;
         if (sqlite3_exec(db->conn, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be written", e);
         if (in_transaction(db,
                            spool_db_migrate(db, 0, e) == 0 && spool_db_forget_old(db, e) == 0 &&
-                                   put_meta(db, gateway, wall_us, e) == 0 && tell_gone(db, wall_us, e) == 0,
+                                   put_meta(db, gateway, wall_us, e) == 0 && tell_gone(db, begun, wall_us, e) == 0,
                            e) < 0)
                 return -1;
         log_notice("spool", "new spool %s, epoch %" PRIu64 "%s", db->path, db->epoch,

@@ -163,11 +163,16 @@ int spool_mark_making(const struct spool_db *db, uint64_t epoch, struct err *e)
                        : err_errno(e, "spool %s: cannot write the lock file", db->path);
 }
 
-static bool is_being_made(const struct spool_db *db)
+uint64_t spool_mark_being_made(const struct spool_db *db)
 {
         struct spool_mark m;
 
-        return read_at(db, MAKING_AT, &m) && m.epoch == db->epoch;
+        return read_at(db, MAKING_AT, &m) ? m.epoch : 0;
+}
+
+static bool is_being_made(const struct spool_db *db)
+{
+        return spool_mark_being_made(db) == db->epoch;
 }
 
 /*

@@ -66,7 +66,7 @@ class Rig:
         log = self.agent.log()[-3000:]
         self.note(f"ended by itself with {code}")
         self.count["ended by itself"] += 1
-        assert (code == -6 and "the next start will rescue it" in log) or (code == -7 and self.cut_shm), (code, log)
+        assert (code == -6 and "beginning anew to rescue it" in log) or (code == -7 and self.cut_shm), (code, log)
 
     def spawn(self):
         for _ in range(5):
@@ -250,6 +250,7 @@ class Rig:
             return None
         what, fails, run, names = chosen
         self.note(("" if running else "(down) ") + what)
+        self.act_at = len(self.agent.log())
         try:
             back = run()
         except FileNotFoundError as e:
@@ -275,9 +276,13 @@ class Rig:
         if self.chance.random() < 0.25:  # killed before anybody can see it
             return
         at = time.monotonic()
-        wait.until("the fault to be told", 15, lambda: not self.agent.process.alive() or (
+        def begun_anew():
+            """It has met damage of an act before, and rescues what it finds at its path now."""
+            return "beginning anew" in self.agent.log()[self.act_at:]
+
+        wait.until("the fault to be told", 30, lambda: not self.agent.process.alive() or begun_anew() or (
             (s := self.status()) and s["health"] == "failed"), every=0.01, detail=lambda: self.agent.log()[-3000:])
-        if self.agent.process.alive():
+        if self.agent.process.alive() and not begun_anew():
             took = time.monotonic() - at
             self.slowest = max(self.slowest, took)
             self.count["seen as failed"] += 1

@@ -70,7 +70,7 @@ class MockKafka:
         if self.fault:
             raise self.fault
 
-    def read_all(self, seconds=20):
+    def read_all(self, seconds=120):
         """Until everything that lies there now was read."""
         self.thaw()
         ends = {(p.topic, p.partition): self.consumer.get_watermark_offsets(p, timeout=10)[1] for p in self.parts}
