@@ -67,3 +67,11 @@ connect_peak()
 {
         peak connect
 }
+
+connect_look()
+{
+        cat <<END
+  Connect        http://127.0.0.1:$CONNECT_PORT/connectors/file/status
+                 the readings as lines:  tail -f $connect_file
+END
+}

@@ -1,0 +1,102 @@
+# An S3 server on a folder (versitygw), and Camel that brings it the readings from Kafka. Sourced by the scripts of packaging/cloud.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+: "${S3_URL:=http://127.0.0.1:$S3_PORT}" "${S3_BUCKET:=edge-samples}" "${S3_REGION:=us-east-1}" "${S3_MAKE_BUCKET:=true}"
+: "${S3_KEY:=millrace}" "${S3_SECRET_FILE:=}" # the secret's file; without one, of this machine's own server
+s3_how=bytes
+s3_gateway=v1.8.0
+
+s3_fetch()
+{
+        jars s3
+        s3_jars=$jars
+        s3_server=$cache/bin/versitygw-$s3_gateway
+        if [ ! -x "$s3_server" ]; then
+                command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+                command -v go >/dev/null || die "go 1.24 or newer is missing; or put a versitygw $s3_gateway at $s3_server"
+                say "building versitygw $s3_gateway with go, once (some minutes)"
+                GOBIN=$cache/bin/new GOFLAGS=-p=2 nice go install "github.com/versity/versitygw/cmd/versitygw@$s3_gateway" || die "versitygw can't be built"
+                mv "$cache/bin/new/versitygw" "$s3_server"
+        fi
+}
+
+s3_secret()
+{
+        if [ -n "$S3_SECRET_FILE" ]; then head -n 1 "$S3_SECRET_FILE"; else echo millrace-secret; fi
+}
+
+s3_start()
+{
+        mkdir -p "$run/s3/objects" "$run/s3/attributes"
+        ROOT_ACCESS_KEY=$S3_KEY ROOT_SECRET_KEY=$(s3_secret) service s3 "$s3_server" --port "127.0.0.1:$S3_PORT" --quiet \
+                posix --sidecar "$run/s3/attributes" "$run/s3/objects"
+        await s3 20 port_answers "$S3_PORT"
+        s3_start_carrier
+}
+
+s3_start_carrier()
+{
+        local conf=$run/s3/conf S3_SECRET KAFKA_CAMEL ROUTE=$cloud/s3/to-s3.camel.yaml
+        ! pid_of camel >/dev/null || return 0
+        mkdir -p "$conf"
+        S3_SECRET=$(s3_secret)
+        KAFKA_CAMEL=$(s3_kafka)
+        (umask 077 && fill "$cloud/s3/application.properties" >"$conf/application.properties")
+        service camel java -Xms32m -Xmx160m "${java_small[@]}" -Dorg.slf4j.simpleLogger.defaultLogLevel=info \
+                -Dorg.slf4j.simpleLogger.log.org.apache.kafka=warn -Daws.requestChecksumCalculation=when_required \
+                -cp "$conf:$s3_jars/*" org.apache.camel.main.Main
+}
+
+# Camel has names of its own for what a Kafka client is told.
+s3_kafka()
+{
+        kafka_client java | sed 's/^security\.protocol=/securityProtocol=/; s/^sasl\.mechanism=/saslMechanism=/; s/^sasl\.jaas\.config=/saslJaasConfig=/
+                s/^ssl\.truststore\.type=/sslTruststoreType=/; s/^ssl\.truststore\.location=/sslTruststoreLocation=/; s/^/camel.component.kafka./'
+}
+
+s3_ready()
+{
+        await camel 60 grep -q 'Started samples\|started in' "$run/camel/log"
+}
+
+s3_stop()
+{
+        end camel 30
+        end s3 10
+}
+
+# The lines are counted where the server keeps them; a provider's storage would be asked by its own means.
+s3_count()
+{
+        find "$run/s3/objects/$S3_BUCKET" -name '*.jsonl' -exec cat {} + 2>/dev/null | wc -l
+}
+
+# What carries, three times, and the server once: an object that was half written must not count.
+s3_crash()
+{
+        crash camel
+        s3_start_carrier
+        sleep 8
+        crash s3
+        s3_start
+        crash camel
+        s3_start_carrier
+}
+
+s3_dump()
+{
+        S3_URL=$S3_URL S3_KEY=$S3_KEY S3_SECRET=$(s3_secret) S3_REGION=$S3_REGION "$cloud/s3/dump" "$S3_BUCKET"
+}
+
+s3_peak()
+{
+        echo "$(peak s3) and $(peak camel)"
+}
+
+s3_look()
+{
+        cat <<END
+  Object store   $S3_URL, bucket $S3_BUCKET, key $S3_KEY
+                 as files:               find $run/s3/objects/$S3_BUCKET -name '*.jsonl'
+END
+}
