@@ -8,14 +8,15 @@ s3_gateway=v1.8.0
 
 s3_fetch()
 {
+        local go
         jars s3
         s3_jars=$jars
         s3_server=$cache/bin/versitygw-$s3_gateway
         if [ ! -x "$s3_server" ]; then
-                command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
-                command -v go >/dev/null || die "go 1.24 or newer is missing; or put a versitygw $s3_gateway at $s3_server"
+                # Debian 12's Go is too old for it.
+                go=$(command -v "${GO:-go}" || command -v /usr/local/go/bin/go) || die "Go 1.24 or newer is missing (GO=...); or put a versitygw $s3_gateway at $s3_server"
                 say "building versitygw $s3_gateway with go, once (some minutes)"
-                GOBIN=$cache/bin/new GOFLAGS=-p=2 nice go install "github.com/versity/versitygw/cmd/versitygw@$s3_gateway" || die "versitygw can't be built"
+                GOBIN=$cache/bin/new GOFLAGS=-p=2 nice "$go" install "github.com/versity/versitygw/cmd/versitygw@$s3_gateway" || die "versitygw can't be built"
                 mv "$cache/bin/new/versitygw" "$s3_server"
         fi
 }
