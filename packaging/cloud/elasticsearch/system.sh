@@ -1,14 +1,23 @@
-# Elasticsearch 7.17, and rsyslog that brings it readings and events from Kafka. Sourced by the scripts of packaging/cloud.
+# Elasticsearch 7.17, and Camel that brings it readings and events from Kafka; or rsyslog, with CARRIER=rsyslog: see README.md for what that
+# loses. Sourced by the scripts of packaging/cloud.
 # shellcheck shell=bash disable=SC2154,SC2034
+# shellcheck source=packaging/cloud/camel/carrier.sh
+. "$cloud/camel/carrier.sh"
 
 : "${ELASTICSEARCH_TRANSPORT_PORT:=19301}" "${ELASTICSEARCH_URL:=http://127.0.0.1:$ELASTICSEARCH_PORT}" "${ELASTICSEARCH_CURL:=}"
-: "${SHARDS:=1}" "${REPLICAS:=0}" "${COMMIT_MS:=5000}" "${QUEUE:=Disk}" "${ELASTICSEARCH_LOGIN:=}"
+: "${SHARDS:=1}" "${REPLICAS:=0}" "${ELASTICSEARCH_LOGIN:=}" "${RSYSLOG_LOGIN:=}" "${CARRIER:=camel}"
 elasticsearch_how=bytes
 
 elasticsearch_fetch()
 {
-        command -v rsyslogd >/dev/null || PATH=$PATH:/usr/sbin
-        command -v rsyslogd >/dev/null || die "rsyslog is missing: apt-get install --no-install-recommends rsyslog rsyslog-kafka rsyslog-elasticsearch"
+        case $CARRIER in
+        rsyslog)
+                command -v rsyslogd >/dev/null || PATH=$PATH:/usr/sbin
+                command -v rsyslogd >/dev/null || die "rsyslog is missing: packaging/deps install cloud"
+                ;;
+        camel) carrier_fetch ;;
+        *) die "CARRIER=$CARRIER: camel or rsyslog" ;;
+        esac
         jars elasticsearch
         elasticsearch_jars=$jars
         elasticsearch_java=$(java_of 17)
@@ -35,15 +44,23 @@ elasticsearch_start_index()
 # Not before the templates are there: a document would make an index without them.
 elasticsearch_start_carrier()
 {
-        local DATA=$run/elasticsearch/rsyslog KAFKA_PARAMS ELASTICSEARCH_SERVERS=\"$ELASTICSEARCH_URL\" BROKER_LIST=\"${KAFKA_BROKERS//,/\",\"}\"
-        ! pid_of rsyslog >/dev/null || return 0
         await elasticsearch 120 http "$ELASTICSEARCH_URL/_cluster/health?wait_for_status=yellow&timeout=20s"
         elasticsearch_templates
+        if [ "$CARRIER" = camel ]; then
+                carrier to-elasticsearch elasticsearch
+        else
+                elasticsearch_rsyslog
+        fi
+}
+
+elasticsearch_rsyslog()
+{
+        local DATA=$run/to-elasticsearch/data KAFKA_PARAMS ELASTICSEARCH_SERVERS=\"$ELASTICSEARCH_URL\" BROKER_LIST=\"${KAFKA_BROKERS//,/\",\"}\"
         mkdir -p "$DATA"
-        KAFKA_PARAMS=$(printf '%s\n' auto.offset.reset=earliest session.timeout.ms=10000 enable.partition.eof=false "auto.commit.interval.ms=$COMMIT_MS" "$(kafka_client librdkafka)" |
+        KAFKA_PARAMS=$(printf '%s\n' auto.offset.reset=earliest session.timeout.ms=10000 enable.partition.eof=false "$(kafka_client librdkafka)" |
                 sed 's/.*/"&"/' | paste -sd ,)
-        (umask 077 && fill "$cloud/elasticsearch/rsyslog.conf" >"$run/elasticsearch/rsyslog.conf")
-        service rsyslog rsyslogd -n -iNONE -f "$run/elasticsearch/rsyslog.conf"
+        (umask 077 && fill "$cloud/elasticsearch/rsyslog.conf" >"$DATA/../rsyslog.conf")
+        service to-elasticsearch rsyslogd -n -iNONE -f "$run/to-elasticsearch/rsyslog.conf"
 }
 
 # shellcheck disable=SC2086 # words for curl
@@ -60,12 +77,12 @@ elasticsearch_templates()
 
 elasticsearch_ready()
 {
-        await rsyslog 10 elasticsearch_count
+        await to-elasticsearch 60 elasticsearch_count
 }
 
 elasticsearch_stop()
 {
-        end rsyslog 20
+        end to-elasticsearch 20
         end elasticsearch 30
 }
 
@@ -74,14 +91,15 @@ elasticsearch_count()
         http "$ELASTICSEARCH_URL/$SAMPLES_TOPIC*/_count" | sed -n 's/^{"count":\([0-9]*\).*/\1/p'
 }
 
-# Both: first the index, then, when it is back, what carries.
+# The index; and when it is back, what carries, which holds most then. rsyslog is left alone: that it loses is known.
 elasticsearch_crash()
 {
         crash elasticsearch
         sleep 2
         elasticsearch_start_index
         await elasticsearch 120 http "$ELASTICSEARCH_URL/_cluster/health/$SAMPLES_TOPIC?wait_for_status=yellow&timeout=20s"
-        crash rsyslog
+        [ "$CARRIER" = camel ] || return 0
+        crash to-elasticsearch
         elasticsearch_start_carrier
 }
 
@@ -92,7 +110,7 @@ elasticsearch_dump()
 
 elasticsearch_peak()
 {
-        echo "$(peak elasticsearch) and $(peak rsyslog)"
+        echo "$(peak elasticsearch) and $(peak to-elasticsearch)"
 }
 
 elasticsearch_look()

@@ -1,5 +1,7 @@
 # An S3 server on a folder (versitygw), and Camel that brings it the readings from Kafka. Sourced by the scripts of packaging/cloud.
 # shellcheck shell=bash disable=SC2154,SC2034
+# shellcheck source=packaging/cloud/camel/carrier.sh
+. "$cloud/camel/carrier.sh"
 
 : "${S3_URL:=http://127.0.0.1:$S3_PORT}" "${S3_BUCKET:=edge-samples}" "${S3_REGION:=us-east-1}" "${S3_MAKE_BUCKET:=true}"
 : "${S3_KEY:=millrace}" "${S3_SECRET_FILE:=}" # the secret's file; without one, of this machine's own server
@@ -9,8 +11,7 @@ s3_gateway=v1.8.0
 s3_fetch()
 {
         local go
-        jars s3
-        s3_jars=$jars
+        carrier_fetch
         s3_server=$cache/bin/versitygw-$s3_gateway
         if [ ! -x "$s3_server" ]; then
                 # Debian 12's Go is too old for it.
@@ -37,32 +38,19 @@ s3_start()
 
 s3_start_carrier()
 {
-        local conf=$run/s3/conf S3_SECRET KAFKA_CAMEL ROUTE=$cloud/s3/to-s3.camel.yaml
-        ! pid_of camel >/dev/null || return 0
-        mkdir -p "$conf"
+        local S3_SECRET
         S3_SECRET=$(s3_secret)
-        KAFKA_CAMEL=$(s3_kafka)
-        (umask 077 && fill "$cloud/s3/application.properties" >"$conf/application.properties")
-        service camel java -Xms32m -Xmx160m "${java_small[@]}" -Dorg.slf4j.simpleLogger.defaultLogLevel=info \
-                -Dorg.slf4j.simpleLogger.log.org.apache.kafka=warn -Daws.requestChecksumCalculation=when_required \
-                -cp "$conf:$s3_jars/*" org.apache.camel.main.Main
-}
-
-# Camel has names of its own for what a Kafka client is told.
-s3_kafka()
-{
-        kafka_client java | sed 's/^security\.protocol=/securityProtocol=/; s/^sasl\.mechanism=/saslMechanism=/; s/^sasl\.jaas\.config=/saslJaasConfig=/
-                s/^ssl\.truststore\.type=/sslTruststoreType=/; s/^ssl\.truststore\.location=/sslTruststoreLocation=/; s/^/camel.component.kafka./'
+        carrier to-s3 s3
 }
 
 s3_ready()
 {
-        await camel 60 grep -q 'Started samples\|started in' "$run/camel/log"
+        await to-s3 10 port_answers "$S3_PORT"
 }
 
 s3_stop()
 {
-        end camel 30
+        end to-s3 30
         end s3 10
 }
 
@@ -72,16 +60,15 @@ s3_count()
         find "$run/s3/objects/$S3_BUCKET" -name '*.jsonl' -exec cat {} + 2>/dev/null | wc -l
 }
 
-# What carries, three times, and the server once: an object that was half written must not count.
+# What carries, and the server under it: an object that was half written must not count, one that could not be stored must come again.
 s3_crash()
 {
-        crash camel
+        crash to-s3
         s3_start_carrier
-        sleep 8
+        sleep 5
         crash s3
+        sleep 5
         s3_start
-        crash camel
-        s3_start_carrier
 }
 
 s3_dump()
@@ -91,7 +78,7 @@ s3_dump()
 
 s3_peak()
 {
-        echo "$(peak s3) and $(peak camel)"
+        echo "$(peak s3) and $(peak to-s3)"
 }
 
 s3_look()
