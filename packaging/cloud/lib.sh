@@ -26,6 +26,9 @@ build=${MILLRACE_BUILD:-$root/build}
 : "${SAMPLES_TOPIC:=edge_samples_v1}" "${EVENTS_TOPIC:=edge_events_v1}" "${STATUS_TOPIC:=edge_status_v1}"
 : "${BACKFILL_TOPIC:=edge_backfill_v1}" "${RAW_TOPIC:=edge_raw_v1}"
 
+# Behind the name of each consumer group: another one reads everything again.
+: "${GROUP_SUFFIX:=}"
+
 # Of one machine: small heaps, one thread that collects.
 java_small=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Dfile.encoding=UTF-8)
 

@@ -5,6 +5,7 @@ carrier_fetch()
 {
         jars camel
         carrier_jars=$jars
+        carrier_classes=$(launcher "$(java_of 17)" camel Batch)
 }
 
 # carrier NAME FOLDER: the route and the properties of the folder, as the service NAME.
@@ -16,9 +17,10 @@ carrier()
         KAFKA_CAMEL=$(carrier_kafka)
         mkdir -p "$conf"
         (umask 077 && fill "$cloud/$2/application.properties" >"$conf/application.properties")
-        service "$1" java -Xms32m -Xmx192m "${java_small[@]}" -Dorg.slf4j.simpleLogger.defaultLogLevel=info \
+        [ ! -e "$run/$1/log" ] || mv "$run/$1/log" "$run/$1/log.before"
+        service "$1" "$(java_of 17)" -Xms32m -Xmx192m "${java_small[@]}" -Dorg.slf4j.simpleLogger.defaultLogLevel=info \
                 -Dorg.slf4j.simpleLogger.log.org.apache.kafka=warn -Daws.requestChecksumCalculation=when_required \
-                -cp "$conf:$carrier_jars/*" org.apache.camel.main.Main
+                -cp "$conf:$carrier_classes:$carrier_jars/*" org.apache.camel.main.Main
         await "$1" 60 grep -q ') started in' "$run/$1/log"
 }
 

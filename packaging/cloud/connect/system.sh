@@ -1,7 +1,7 @@
 # Kafka Connect, one worker, with the file sink: the readings as lines of a file. Sourced by the scripts of packaging/cloud.
 # shellcheck shell=bash disable=SC2154,SC2034
 
-: "${CONNECT_GROUP:=connect}" "${CONNECT_REPLICAS:=1}"
+: "${CONNECT_GROUP:=connect$GROUP_SUFFIX}" "${CONNECT_REPLICAS:=1}"
 connect_how=bytes
 connect_file=$run/connect/data/samples.jsonl
 
@@ -38,7 +38,7 @@ connect_ready()
         local FILE=$connect_file
         await connect 120 http "127.0.0.1:$CONNECT_PORT/connectors"
         fill "$cloud/connect/file-sink.json" |
-                await connect 60 http -X PUT -H 'content-type: application/json' "127.0.0.1:$CONNECT_PORT/connectors/file/config" --data-binary @-
+                await connect 60 http -X PUT -H 'content-type: application/json' "127.0.0.1:$CONNECT_PORT/connectors/file$GROUP_SUFFIX/config" --data-binary @-
 }
 
 connect_stop()
@@ -71,7 +71,7 @@ connect_peak()
 connect_look()
 {
         cat <<END
-  Connect        http://127.0.0.1:$CONNECT_PORT/connectors/file/status
+  Connect        http://127.0.0.1:$CONNECT_PORT/connectors/file$GROUP_SUFFIX/status
                  the readings as lines:  tail -f $connect_file
 END
 }
