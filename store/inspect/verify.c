@@ -125,7 +125,10 @@ static const struct rule ahead_rules[] = {
          "SELECT first_seq FROM ahead WHERE first_seq <= " ACKED("samples")},
 };
 
-/* About the readings above ?1 up to ?2. */
+/*
+ * About the readings above ?1 up to ?2.  At or below the watermark some may be
+ * missing anywhere: they went ahead, and their room was needed.
+ */
 static const struct rule slice_rules[] = {
         {"reading %s has a tag that is not there",
          "SELECT seq FROM reading WHERE seq > ?1 AND seq <= ?2 AND (tag IS NULL OR tag NOT IN (SELECT id FROM tag))"},
@@ -147,13 +150,10 @@ static const struct rule slice_rules[] = {
          "'samples' AND"
          " d.reason <> 'several' AND d.last_seq > ?1 AND d.first_seq <= ?2 AND r.seq > ?1 AND r.seq <= ?2"},
         {"readings are missing before %s: neither held, delivered nor dropped",
-         "SELECT seq FROM (SELECT seq, lag(seq, 1, max(?1, min(" ACKED(
-                 "samples") ", (SELECT min(seq) - 1 FROM reading)))) OVER"
-                            " (ORDER BY seq) AS before FROM reading WHERE seq > ?1 AND seq <= ?2) g WHERE seq - before "
-                            "> 1 AND seq - before - 1 >"
-                            " (SELECT coalesce(sum(min(last_seq, g.seq - 1) - max(first_seq, g.before + 1) + 1), 0) "
-                            "FROM gone WHERE"
-                            " last_seq > g.before AND first_seq < g.seq)"},
+         "SELECT seq FROM (SELECT seq, max(lag(seq, 1, ?1) OVER (ORDER BY seq), " ACKED(
+                 "samples") ") AS before FROM reading WHERE seq > ?1 AND seq <= ?2) g WHERE seq - before > 1 AND"
+                            " seq - before - 1 > (SELECT coalesce(sum(min(last_seq, g.seq - 1) - max(first_seq,"
+                            " g.before + 1) + 1), 0) FROM gone WHERE last_seq > g.before AND first_seq < g.seq)"},
 };
 
 /* The same, of files that may have been thinned (store/writer/thin.c). */
