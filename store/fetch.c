@@ -24,10 +24,19 @@
 
 enum { RECENT_ROWS = KEEP_ROWS };
 
-void spool_read_event(sqlite3_stmt *st, struct spool_row *row)
+void spool_sound_body(struct reading *r)
 {
         static const char damaged[] = "\"kind\":\"damaged\",\"severity\":500";
 
+        if (r->type == READING_TEXT && json_is_members(r->v.text, r->len))
+                return;
+        r->type = READING_TEXT;
+        r->v.text = damaged;
+        r->len = sizeof(damaged) - 1;
+}
+
+void spool_read_event(sqlite3_stmt *st, struct spool_row *row)
+{
         memset(row, 0, sizeof(*row));
         row->seq = (uint64_t)sqlite3_column_int64(st, 0);
         row->r.ts_us = row->r.arrival_us = spool_read_time(st, 1);
@@ -35,10 +44,7 @@ void spool_read_event(sqlite3_stmt *st, struct spool_row *row)
         row->r.type = READING_TEXT;
         row->r.v.text = (const char *)sqlite3_column_text(st, 3);
         row->r.len = (uint32_t)sqlite3_column_bytes(st, 3);
-        if (!json_is_members(row->r.v.text, row->r.len)) { /* a record of it would be no JSON */
-                row->r.v.text = damaged;
-                row->r.len = sizeof(damaged) - 1;
-        }
+        spool_sound_body(&row->r);
 }
 
 int spool_reader_open(struct spool *s, struct err *e)

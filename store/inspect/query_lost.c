@@ -125,6 +125,8 @@ int spool_query_dead_letters(struct spool_query *q, bool (*each)(void *ctx, cons
                 sqlite3_reset(st);
                 if (query_is_text(&s->rows[0].r))
                         s->rows[0].r.v.text = s->bytes.p ? s->bytes.p : "";
+                if (dead.lane == SPOOL_EVENTS)
+                        spool_sound_body(&s->rows[0].r);
                 slice_show(q, SPOOL_SAMPLES, s, 0, false, &dead.row);
                 if (!each(ctx, &dead))
                         break;

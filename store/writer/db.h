@@ -364,6 +364,11 @@ int64_t spool_time_sum(int64_t us, int64_t more_us);
  */
 void spool_read_row(sqlite3_stmt *st, struct spool_row *row);
 void spool_read_event(sqlite3_stmt *st, struct spool_row *row);
+/*
+ * An event's body that is none, of damage, gives way to one that says so: a
+ * record of it would be no JSON.
+ */
+void spool_sound_body(struct reading *r);
 /* A row as it lies in the table, whose times count from `base_us`. */
 void spool_read_sample(sqlite3_stmt *st, int64_t base_us, struct spool_row *row);
 /* A row of SPOOL_TAG_COLUMNS; the texts are SQLite's until the next step. */
