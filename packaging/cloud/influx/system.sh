@@ -16,7 +16,7 @@ influx_fetch()
         influx_carrier=$cache/bin/telegraf-$influx_telegraf
         if [ ! -x "$influx_server" ]; then
                 rm -rf "$new" && mkdir -p "$new"
-                (cd "$new" && apt-get download -q influxdb >&2 && dpkg -x influxdb_*.deb .) || die "Debian's influxdb can't be had"
+                (cd "$new" && apt-get download -q influxdb >/dev/null 2>&1 && dpkg -x influxdb_*.deb .) || die "Debian's influxdb can't be had"
                 mv "$new" "$cache/influx"
         fi
         if [ ! -x "$influx_carrier" ]; then
@@ -114,6 +114,6 @@ influx_look()
 {
         cat <<END
   InfluxDB       $INFLUX_URL, database $INFLUX_DATABASE
-                 curl -sG $INFLUX_URL/query --data-urlencode db=$INFLUX_DATABASE --data-urlencode 'q=SELECT mean(value) FROM "$MEASUREMENT" WHERE time > now() - 10m GROUP BY time(1m), source, tag'
+                 curl -sG $INFLUX_URL/query --data-urlencode db=$INFLUX_DATABASE --data-urlencode 'q=SELECT mean(value) FROM "$MEASUREMENT" WHERE time > now() - 10m GROUP BY time(1m), source, "tag"'
 END
 }
