@@ -19,7 +19,7 @@
 #include "agent/base/err.h"
 #include "agent/base/text.h"
 
-enum { PEOPLE_VALUE_MAX = 160 };
+enum { PEOPLE_VALUE_MAX = 160, TAGS_MAX = 1 << 20 };
 
 static size_t put_hex(char *out, size_t cap, const char *bytes, size_t len)
 {
@@ -116,6 +116,8 @@ const char *view_record(struct view *v, const struct spool_query_row *row, size_
         struct tag tag = {
                 .source = row->source, .name = row->name, .unit = row->unit, .labels = row->labels, .driver = ""};
 
+        if (r.r.tag > TAGS_MAX) /* of none, or damaged: the encoder has a place for each below */
+                r.r.tag = TAGS_MAX;
         reserve(v, record_bound(&v->encoder, &tag, &r) + 1);
         *len = record_encode_sample(&v->encoder, v->buf, v->cap - 1, &tag, &r);
         v->buf[*len] = '\0';
