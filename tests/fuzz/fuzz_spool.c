@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/cli/reading_view.h"
 #include "store/inspect/query.h"
 #include "store/inspect/sql.h"
 #include "store/inspect/verify.h"
@@ -43,6 +44,8 @@ static struct house_files files[HOUSE_STATES];
 
 /* ---- the tools ---- */
 
+static struct view *views[3]; /* people, record, CSV */
+
 static void on_fault(void *ctx, const char *what)
 {
         BUG_ON(!*what);
@@ -62,6 +65,8 @@ static bool on_row(void *ctx, const struct spool_query_row *row)
         BUG_ON(!row->source || !row->name || !row->unit || !row->labels || !row->kind);
         BUG_ON(row->r.type > READING_RAW);
         quality_name(row->r.quality);
+        for (size_t i = 0; i < sizeof(views) / sizeof(*views) && !*row->kind; i++)
+                view_row(views[i], row);
         return true;
 }
 
@@ -109,14 +114,24 @@ static bool on_sql(void *ctx, const struct spool_sql_row *row)
 static void look(void)
 {
         struct spool_filter filter = {.lane = SPOOL_SAMPLES, .newest = 20};
+        static struct out out;
         struct spool_counts counts;
         struct spool_query *q;
+        struct view v[3];
         struct err e;
         bool yes;
+
+        if (!out.f)
+                out.f = fopen("/dev/null", "we");
+        BUG_ON(!out.f);
 
         spool_sql(house.path, "SELECT * FROM readings ORDER BY seq DESC LIMIT 5", SQL_MS, on_sql, NULL, &e);
         if (spool_query_open(&q, house.path, &e) < 0)
                 return;
+        for (int i = 0; i < 3; i++) {
+                view_init(&v[i], &out, (enum view_form)i, q);
+                views[i] = &v[i];
+        }
         spool_query_counts(q, &counts, &e);
         spool_query_delivered(q, 12, &yes, &e);
         spool_query_rows(q, &filter, on_row, NULL, &e);
@@ -130,6 +145,8 @@ static void look(void)
         spool_query_alarms(q, on_alarm, NULL, &e);
         spool_query_alarm_log(q, 0, 10, on_note, NULL, &e);
         spool_query_dead_letters(q, on_dead, NULL, &e);
+        for (int i = 0; i < 3; i++)
+                view_fini(&v[i]);
         spool_query_close(q);
 }
 
