@@ -282,8 +282,10 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         if (open_alarms(a, e) < 0) {
                 damaged = spool_is_damaged(a->spool);
                 agent_abandon(a); /* what they gave to the spool is gone with them */
-                if (damaged)
+                if (damaged) {
+                        log_error("spool", "%s; beginning anew to rescue it", e->text);
                         again_now();
+                }
                 return -1;
         }
         pipeline_init(&a->pipeline, rt, a->tags, a->spool, conf->alarm_sections.alarms.n ? a->alarms : NULL,
