@@ -92,10 +92,10 @@ int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out)
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e)
 {
         int rc = sqlite3_errcode(db->conn) & 0xff;
-        bool gone = rc == SQLITE_OK || rc == SQLITE_DONE; /* a row of ours, that was asked for */
+        bool gone = rc == SQLITE_OK || rc == SQLITE_DONE; /* a row that was asked for */
 
         /* ERROR: a table or a column of ours is not there. */
-        if (gone || rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB || rc == SQLITE_ERROR)
+        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB || rc == SQLITE_ERROR)
                 db->damaged = true;
         return err_set(e, "spool %s: %s: %s", db->path, doing, gone ? "a row is missing" : sqlite3_errmsg(db->conn));
 }

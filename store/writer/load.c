@@ -186,6 +186,16 @@ static int load_ahead(struct spool_db *db, struct lane_account *l, struct err *e
         return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : spool_db_fail(db, "cannot read what went ahead", e);
 }
 
+/* A row of ours that is not there is damage. */
+static int get_int(struct spool_db *db, const char *sql, int64_t *out)
+{
+        int rc = spool_db_get_int(db->conn, sql, out);
+
+        if (rc == SQLITE_NOTFOUND)
+                db->damaged = true;
+        return rc;
+}
+
 static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane_account *l, struct err *e)
 {
         static const char *const ends[SPOOL_LANES][3] = {
@@ -196,9 +206,8 @@ static int load_lane(struct spool_db *db, enum spool_lane lane, struct lane_acco
         };
         int64_t acked, first, last;
 
-        if (spool_db_get_int(db->conn, ends[lane][0], &acked) != SQLITE_OK ||
-            spool_db_get_int(db->conn, ends[lane][1], &first) != SQLITE_OK ||
-            spool_db_get_int(db->conn, ends[lane][2], &last) != SQLITE_OK)
+        if (get_int(db, ends[lane][0], &acked) != SQLITE_OK || get_int(db, ends[lane][1], &first) != SQLITE_OK ||
+            get_int(db, ends[lane][2], &last) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read where it stands", e);
         if (acked < 0 || first < 0 || last < 0) {
                 db->damaged = true;
@@ -230,12 +239,12 @@ static int load_sizes(struct spool_db *db, const struct lane_account *events, st
                              "SELECT coalesce(cast(avg(n) AS INTEGER), 0) FROM"
                              " (SELECT length(body) + 64 AS n FROM event ORDER BY seq DESC LIMIT 500)",
                              &mean) != SQLITE_OK ||
-            spool_db_get_int(db->conn, "SELECT coalesce(sum(coalesce(length(value), 0) + 128), 0) FROM dead_letter",
-                             &dead) != SQLITE_OK ||
-            spool_db_get_int(db->conn, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK ||
-            spool_db_get_int(db->conn, "SELECT coalesce((SELECT value FROM meta WHERE key='thinned_seq'), 0)",
-                             &thinned) != SQLITE_OK ||
-            spool_db_get_int(db->conn, "SELECT EXISTS (SELECT 1 FROM aggregate)", &aggregates) != SQLITE_OK)
+            get_int(db, "SELECT coalesce(sum(coalesce(length(value), 0) + 128), 0) FROM dead_letter", &dead) !=
+                    SQLITE_OK ||
+            get_int(db, "SELECT value FROM meta WHERE key='ts_saved_seq'", &saved) != SQLITE_OK ||
+            get_int(db, "SELECT coalesce((SELECT value FROM meta WHERE key='thinned_seq'), 0)", &thinned) !=
+                    SQLITE_OK ||
+            get_int(db, "SELECT EXISTS (SELECT 1 FROM aggregate)", &aggregates) != SQLITE_OK)
                 return spool_db_fail(db, "cannot read where it stands", e);
         if (db->v.first[SPOOL_EVENTS])
                 db->v.event_bytes = (uint64_t)mean * (events->last - db->v.first[SPOOL_EVENTS] + 1);
