@@ -101,14 +101,18 @@ int spool_epoch_check(struct spool_db *db, struct err *e)
 /* What a rescue found in the file itself, with nothing beside it that knew. */
 int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e)
 {
-        char sql[100];
+        char sql[200];
 
         if (old < db->epoch || old >= SPOOL_EPOCH_MAX)
                 return 0;
         if (spool_mark_making(db, old + 1, e) < 0 || spool_epoch_write(db, old + 1, e) < 0)
                 return -1;
-        snprintf(sql, sizeof(sql), "UPDATE meta SET value = %" PRIu64 " WHERE key = 'epoch'", old + 1);
-        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
+        snprintf(sql, sizeof(sql),
+                 "UPDATE meta SET value = iif(key = 'epoch', %" PRIu64 ", '1 %" PRIu64
+                 " 1') WHERE key IN ('epoch', 'wal')",
+                 old + 1, old + 1);
+        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) != SQLITE_OK ||
+            sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be written", e);
         db->epoch = old + 1;
         return 0;

@@ -167,7 +167,8 @@ static int put_meta(struct spool_db *db, const char *gateway, int64_t wall_us, s
         sqlite3_stmt *st = NULL;
         int rc = sqlite3_prepare_v2(db->conn,
                                     "INSERT INTO meta VALUES ('gateway', ?1), ('epoch', ?2), ('created_us', ?3),"
-                                    "('ts_saved_seq', 0), ('millrace', ?4), ('marked', 1)",
+                                    "('ts_saved_seq', 0), ('millrace', ?4), ('marked', 1),"
+                                    "('wal', '1 ' || ?2 || ' 1')",
                                     -1, &st, NULL);
 
         if (rc == SQLITE_OK) {

@@ -54,14 +54,6 @@ static bool get_text(sqlite3 *conn, uint64_t *no, uint64_t *epoch)
         return ok;
 }
 
-void spool_pair_begin(struct spool_db *db)
-{
-        uint64_t no, epoch;
-
-        db->v.wal_no = get_text(db->conn, &no, &epoch) && epoch == db->epoch ? no : 0;
-        db->wal_counts = true;
-}
-
 void spool_pair_put(struct spool_db *db)
 {
         char text[TEXT_BYTES];
@@ -118,4 +110,30 @@ bool spool_pair_is_one(const struct spool_db *db)
                 one = get_text(conn, &no, &epoch) ? epoch == m.epoch && no >= m.wal_no : !has_nothing(conn);
         sqlite3_close(conn);
         return one;
+}
+
+/* A checkpoint that was not done is synced by nobody else. */
+static bool sync_database(sqlite3 *conn)
+{
+        sqlite3_file *file = NULL;
+
+        return sqlite3_file_control(conn, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK && file &&
+               file->pMethods && file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK;
+}
+
+/* What it has alone is known from here on, whatever the mark has been told. */
+void spool_pair_begin(struct spool_db *db)
+{
+        struct spool_mark m = db->mark;
+        sqlite3 *conn = NULL;
+        uint64_t no, epoch;
+
+        db->v.wal_no = get_text(db->conn, &no, &epoch) && epoch == db->epoch ? no : 0;
+        db->wal_counts = true;
+        if (open_alone(db, &conn) == SQLITE_OK && get_text(conn, &no, &epoch) && epoch == db->epoch && no > m.wal_no &&
+            no <= db->v.wal_no && sync_database(db->conn)) {
+                m.wal_no = no;
+                spool_mark_note(db, &m);
+        }
+        sqlite3_close(conn);
 }

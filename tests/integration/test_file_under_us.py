@@ -112,7 +112,7 @@ class Rig:
             self.agent.process.end(9, 10)
         else:
             self.note("SIGTERM")
-            code = self.agent.process.end(15, 15)
+            code = self.agent.process.end(15, 60)
             assert code in (0, 1) or self.touched, code
         self.count["ends"] += 1
 
@@ -265,7 +265,7 @@ class Rig:
         self.count[("running: " if running else "down: ") + what.split(" ")[0]] += 1
         self.touched.update(names)
         self.told_failed = self.told_failed and what != "uncover"
-        self.whole = self.whole or "whole" in names or {"", *BESIDE} <= self.touched
+        self.whole = self.whole or "whole" in names or (set(BESIDE) <= self.touched and bool({"", "-wal"} & self.touched))
         if running and fails:
             self.see_failed()
         elif running and fails is None:

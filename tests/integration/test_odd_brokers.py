@@ -149,7 +149,7 @@ class Rig:
         sent, ids = self.broker.sent.values(), self.kafka.ids_of
         again = [m for m in sent if m.sends > 1]
         known = [m for m in again if not m.forced and not self.odder]
-        twice = sum(1 for i in ids.values() if len(i) > 1)
+        twice = sum(1 for i in list(ids.values()) if len(i) > 1)
         print(f"{self.count['kills']} kills, {sum(self.broker.connections.values())} connections, {len(sent)} messages sent, "
               f"{len(self.broker.taken())} acknowledged, 0 of them missing; {len(again)} sent again, of {len(known)} it could be known, "
               f"0 of those twice; {twice} of the {len(again) - len(known)} others twice")
