@@ -247,6 +247,7 @@ void spool_pair_begin(struct spool_db *db);
 void spool_pair_put(struct spool_db *db);
 void spool_pair_note(struct spool_db *db);
 bool spool_pair_is_one(const struct spool_db *db);
+bool spool_pair_may_join(const struct spool_db *db); /* nobody has written an older copy over the open database */
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);

@@ -97,19 +97,28 @@ static int open_alone(const struct spool_db *db, sqlite3 **conn)
         return sqlite3_open_v2(uri, conn, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 }
 
-bool spool_pair_is_one(const struct spool_db *db)
+static bool is_as_new_as(const struct spool_db *db, const struct spool_mark *m)
 {
         sqlite3 *conn = NULL;
-        struct spool_mark m;
         uint64_t no, epoch;
-        bool one = true;
+        bool is = true;
 
-        if (!spool_disk_size(db->path, "-wal") || !spool_mark_read(db, &m) || !m.wal_no)
-                return true;
-        if (open_alone(db, &conn) == SQLITE_OK)
-                one = get_text(conn, &no, &epoch) ? epoch == m.epoch && no >= m.wal_no : !has_nothing(conn);
+        if (m->wal_no && open_alone(db, &conn) == SQLITE_OK)
+                is = get_text(conn, &no, &epoch) ? epoch == m->epoch && no >= m->wal_no : !has_nothing(conn);
         sqlite3_close(conn);
-        return one;
+        return is;
+}
+
+bool spool_pair_is_one(const struct spool_db *db)
+{
+        struct spool_mark m;
+
+        return !spool_disk_size(db->path, "-wal") || !spool_mark_read(db, &m) || is_as_new_as(db, &m);
+}
+
+bool spool_pair_may_join(const struct spool_db *db)
+{
+        return is_as_new_as(db, &db->mark);
 }
 
 /* A checkpoint that was not done is synced by nobody else. */
