@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timex.h>
+#include <unistd.h>
 
 #include "agent/again.h"
 #include "agent/base/log.h"
@@ -77,8 +78,13 @@ static void on_spool_fault(void *ctx, const char *what)
                        "\"state\":\"%s\",\"why\":\"%s\"", what ? "failing" : "normal", words);
 }
 
+/* Who was told to end does not begin anew: the next start finds the rescue's marker. */
 static void on_spool_damaged(void *ctx)
 {
+        struct agent *a = ctx;
+
+        if (a->stopping)
+                _exit(1);
         again_now();
 }
 
@@ -370,6 +376,7 @@ void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx
         a->stop_by_us = rt_mono_us(a->rt) + within_us;
         rt_timer_cancel(a->rt, &a->heartbeat);
         requeue_stop(a->requeue);
+        a->stopping = true;
         pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"stopping\"");
         host_stop(a->host, on_host_stopped, a);
 }

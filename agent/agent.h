@@ -85,6 +85,7 @@ struct agent {
         void (*on_stopped)(void *ctx);
         void *ctx;
         int64_t stop_by_us;
+        bool stopping;
         struct rt_timer last_rows; /* stopping: until the uplink has sent what it can */
         struct spool_sync last_sync;
 };
