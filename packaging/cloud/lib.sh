@@ -85,16 +85,19 @@ kafka_client()
 
 write_pom()
 {
-        local name=$1 group artifact version
+        local name=$1 group artifact version alone
         printf '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>millrace.cloud</groupId>\n'
         printf '<artifactId>%s</artifactId><version>1</version><packaging>pom</packaging><dependencies>\n' "$name"
         while IFS=: read -r group artifact version; do
-                printf '<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>\n' "$group" "$artifact" "$version"
+                alone=
+                [ "$version" = "${version%!}" ] || alone='<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>'
+                printf '<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version>%s</dependency>\n' \
+                        "$group" "$artifact" "${version%!}" "$alone"
         done
         printf '</dependencies></project>\n'
 }
 
-# jars SYSTEM: fetches what SYSTEM/jars names (group:artifact:version a line, # a comment) and all that these need, and sets
+# jars SYSTEM: fetches what SYSTEM/jars names (group:artifact:version a line, # a comment) and all that these need (with ! behind it: not), and sets
 # "jars" to their folder. The folder is whole or does not exist; another list is another folder.
 jars()
 {

@@ -1,0 +1,87 @@
+# Spark Structured Streaming over the readings: windows and a detector. Sourced by the scripts of packaging/cloud.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+: "${ALERTS_TOPIC:=edge_alerts_v1$GROUP_SUFFIX}" "${WINDOWS_TOPIC:=edge_windows_v1$GROUP_SUFFIX}" "${WATERMARK:=2 minutes}"
+spark_how=fields
+spark_only=id,n,min,max
+spark_clock=${GROUP_SUFFIX:+edge_clock$GROUP_SUFFIX}
+
+spark_fetch()
+{
+        local wanted
+        jars spark
+        spark_jars=$jars
+        wanted=$(sha256sum <"$cloud/spark/requirements.txt" | cut -c1-8)
+        spark_python=$cache/spark-$wanted
+        if [ ! -d "$spark_python" ]; then
+                say "fetching Spark with pip, once (about 450 MB)"
+                rm -rf "$spark_python.new"
+                nice python3 -m pip install -q --target "$spark_python.new" -r "$cloud/spark/requirements.txt" >&2 || die "pip could not fetch Spark"
+                mv "$spark_python.new" "$spark_python"
+        fi
+}
+
+spark_start()
+{
+        "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet --also "$ALERTS_TOPIC" --also "$WINDOWS_TOPIC" ${spark_clock:+--also "$spark_clock"} || die "no topics for Spark"
+        mkdir -p "$run/spark/data"
+        [ ! -e "$run/spark/log" ] || pid_of spark >/dev/null || mv "$run/spark/log" "$run/spark/log.before"
+        service spark env PYTHONPATH="$spark_python" PYSPARK_PYTHON="$(command -v python3)" SPARK_JARS="$spark_jars" STATE="$run/spark/data" \
+                KAFKA_BROKERS="$KAFKA_BROKERS" KAFKA_CLIENT="$(kafka_client java)" TOPICS="$SAMPLES_TOPIC,$BACKFILL_TOPIC${spark_clock:+,$spark_clock}" \
+                ALERTS_TOPIC="$ALERTS_TOPIC" WINDOWS_TOPIC="$WINDOWS_TOPIC" WATERMARK="$WATERMARK" python3 "$cloud/spark/watch.py"
+}
+
+spark_ready()
+{
+        await spark 180 grep -q '^started' "$run/spark/log"
+}
+
+# The driver is a Java process under the Python one: both, and all that they started.
+spark_stop()
+{
+        local pid
+        pid=$(pid_of spark) || return 0
+        kill -- "-$pid"
+        end spark 30
+}
+
+# How many records the query of windows has behind it: the offsets of its last whole batch.
+spark_count()
+{
+        local done=$run/spark/data/$WINDOWS_TOPIC last
+        last=$(find "$done/commits" -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort -n | tail -n 1)
+        [ -z "$last" ] || tail -n 1 "$done/offsets/$last" | grep -o ':[0-9]*' | tr -d : | awk '{n += $1} END {print n + 0}'
+}
+
+spark_crash()
+{
+        local pid
+        pid=$(pid_of spark) || die "Spark is not running"
+        kill -9 -- "-$pid"
+        sleep 1
+        spark_start
+        spark_ready
+}
+
+# What a sink is held against is not the ledger but the windows that it makes.
+spark_ledger()
+{
+        "$cloud/spark/expected" "$1"
+}
+
+# A reading of the future closes the windows that wait for one; it is in a topic of its own, so that no other system has it.
+spark_dump()
+{
+        "$cloud/spark/settle" "$spark_clock" "$WINDOWS_TOPIC" >&2 && "$cloud/kafka/dump" "$WINDOWS_TOPIC" | grep -v '"source":"tank-1"'
+}
+
+spark_peak()
+{
+        local pid total=0 each
+        pid=$(pid_of spark) || return 0
+        for each in $(ps -o pid= -s "$pid"); do
+                each=$(awk '/^VmHWM/ {print int($2 / 1024)}' "/proc/$each/status" 2>/dev/null)
+                total=$((total + ${each:-0}))
+        done
+        echo $total
+}
