@@ -169,7 +169,7 @@ def test_tags_are_given_back_while_the_daemon_runs(room):
     agent = room.agent({"limits": {"max_tags": 20}, "sim": [sim("mill", period="1h")],
                         "alarms": [{"name": "hot", "match": "s-3/t", "rule": "limits", "hi": 2, "severity": 500}]}).start()
     flood(agent, room, 30)
-    agent.wait("all but the mill's", lambda s: s["held"] == 0 and s["alarms"]["active"] == 1)
+    agent.wait("all of it, delivered", lambda s: s["delivered"] == 20 and s["held"] == 0 and s["alarms"]["active"] == 1)
     agent.tool("tags", "forget", "s-*", code=2)
     agent.tool("tags", "forget", "--yes", code=2)
     forget(agent, "*", "--unused-for", "1h", "--yes", code=1)
@@ -194,6 +194,7 @@ def test_tags_are_given_back_without_a_daemon(room):
     agent.start(links=False)
     agent.wait("MQTT to be up", lambda s: s["drivers"][0]["state"] == "up")
     flood(agent, room, 20)
+    agent.wait("it to be on disk", lambda s: s["held"] == 20)
     assert "20 with readings that Kafka does not have" in forget(agent, "s-*", "--yes", code=1)
     agent.stop()
     assert "20 with readings that Kafka does not have" in forget(agent, "s-*", "--yes", code=1)

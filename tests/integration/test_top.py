@@ -38,7 +38,7 @@ def check_fixed_parts(screen, gateway, epoch):
     assert screen[3].startswith(" delivered          1,234   ")
     assert screen[4].startswith(" held                   0   ")
     assert re.match(r" dropped                0 +nothing is held", screen[5]), screen[5]
-    assert re.match(r" spool   \S+ \S+ of 1\.0 GiB \[\.{20}\] 0 %   flash \S+ \S+ today", screen[7]), screen[7]
+    assert re.match(r" spool   \S+ \S+ of 1\.0 GiB \[\.{14}\] 0 % full   flash \S+ \S+ today", screen[7]), screen[7]
     assert screen[8] == " kafka   up, 0 in flight, 0 sent again"
     assert screen[9] == " alarms  0 active, 0 unacknowledged, 0 events held   quarantine 0"
     assert screen[11] == " SOURCE         KIND    STATE LOAD      READINGS   ERRORS MALFORMED  LAST ERROR"
