@@ -32,7 +32,7 @@ static void run(const char *name, const struct tag *tag, struct reading (*make)(
                 struct spool_row row = {.seq = 918273 + i, .r = make(i)};
 
                 row.r.tag = i % TAGS;
-                row.r.ts_us = INT64_C(1795428000123456) + 1000 * (int64_t)i;
+                row.r.ts_us = row.r.arrival_us = INT64_C(1795428000123456) + 1000 * (int64_t)i;
                 bytes += record_encode_sample(&enc, buf, sizeof(buf), &tag[row.r.tag], &row);
         }
         printf("%-24s %6.1f ns per record, %zu bytes\n", name, (now_s() - from) * 1e9 / ROUNDS, bytes / ROUNDS);
