@@ -35,7 +35,7 @@ class Room:
         wait.until("the mount namespace", 10, lambda: keeper.alive() and os.readlink(its) != mine or not keeper.alive(), every=0.01)
         if keeper.alive():  # else mounting is not allowed here
             self.keeper, self.root = keeper, f"/proc/{keeper.child.pid}/root"
-            self.under = ["nsenter", "-m", "-t", str(keeper.child.pid), "--"]
+            self.under = ["nsenter", "-m", "-r", "-w", "-t", str(keeper.child.pid), "--"]  # in a chroot, its root as well
 
     def close(self):
         if self.keeper:
