@@ -91,7 +91,7 @@ class Rig:
         return ask(self.control) if self.agent.process.alive() else None
 
     def until(self, what, seconds, true_of):
-        """Of a daemon that may end over a damaged file, and is started again."""
+        """Of a daemon that may end over a damaged file, and is started again; twice as long, for machines that do much else."""
         last = {}
 
         def probe():
@@ -102,7 +102,7 @@ class Rig:
             last.update(s or {})
             return s and true_of(s) and s
 
-        return wait.until(what, seconds, probe, every=0.02, detail=lambda: f"{last}\n{self.agent.log()[-3000:]}")
+        return wait.until(what, 2 * seconds, probe, every=0.02, detail=lambda: f"{last}\n{self.agent.log()[-3000:]}")
 
     def end(self):
         if not self.agent.process.alive():
