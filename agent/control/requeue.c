@@ -52,6 +52,7 @@ struct requeue {
         bool alone; /* the refused ones of the slice, one at a time */
         char *text;
         size_t text_used, text_cap;
+        struct requeue *left_behind;
 };
 
 /* ---- reading: off the loop ---- */
@@ -275,13 +276,19 @@ void requeue_stop(struct requeue *r)
         atomic_store(&r->over, true);
 }
 
+/* Their threads may still use them; the program ends. */
+static struct requeue *left_behind;
+
 void requeue_free(struct requeue *r)
 {
         if (!r)
                 return;
         rt_timer_cancel(r->rt, &r->again);
-        if (r->reading) /* its thread may still use it; the program ends */
+        if (r->reading) {
+                r->left_behind = left_behind;
+                left_behind = r;
                 return;
+        }
         free(r->path);
         free(r->text);
         free(r);

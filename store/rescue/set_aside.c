@@ -47,12 +47,29 @@ bool spool_rescue_is_marked(const char *path)
         return stat(name, &st) == 0;
 }
 
+enum { VERSION_AT = 60, TREE_AT = 100, HEAD_BYTES = 105, LEAF = 13 /* see the file format of SQLite */ };
+
+/* A database that has no table, as one is before its first WAL went into it. */
+static bool is_empty_database(const char *path)
+{
+        static const unsigned char leaf[5] = {LEAF}, none[4];
+        unsigned char head[HEAD_BYTES];
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        bool is = fd >= 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head);
+
+        if (fd >= 0)
+                close(fd);
+        return is && !memcmp(head, "SQLite format 3", 16) && !memcmp(head + VERSION_AT, none, 4) &&
+               !memcmp(head + ID_AT, none, 4) && !memcmp(head + TREE_AT, leaf, sizeof(leaf));
+}
+
 /* What lies beside it is nobody's any more: SQLite would throw it away. */
 static bool is_nothing(const char *path)
 {
         struct stat st;
 
-        return stat(path, &st) == 0 ? S_ISREG(st.st_mode) && st.st_size == 0 : errno == ENOENT;
+        return stat(path, &st) == 0 ? S_ISREG(st.st_mode) && (st.st_size == 0 || is_empty_database(path))
+                                    : errno == ENOENT;
 }
 
 /*

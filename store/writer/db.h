@@ -113,8 +113,9 @@ struct spool_db {
         bool other_wal;               /* damaged, for the WAL is not that of this database */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
-        bool wal_counts; /* the next commit's, see pair.c */
-        bool wal_done;   /* all of it is in the database: it starts over when no reader is in it */
+        bool wal_done;    /* all of it is in the database: it starts over when no reader is in it */
+        bool pair_due;    /* a WAL has gone into the database and was not counted, see pair.c */
+        bool overwritten; /* the open database, by an older copy: the WAL must not go into it */
         uint64_t max_pages_set;
         struct spool_mark mark; /* as it is beside the file */
         struct spool_place place;
@@ -240,14 +241,12 @@ bool spool_place_is_ours(const struct spool_place *p, const char *path); /* any 
 bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], char *why, size_t cap);
 
 /*
- * Whether database and WAL belong together (pair.c). _put: in a commit. _note:
- * all of the WAL is in the database.
+ * Whether database and WAL belong together (pair.c). _join: the WAL goes into
+ * the database, as far as `mode` waits for readers; an SQLite code.
  */
 void spool_pair_begin(struct spool_db *db);
-void spool_pair_put(struct spool_db *db);
-void spool_pair_note(struct spool_db *db);
 bool spool_pair_is_one(const struct spool_db *db);
-bool spool_pair_may_join(const struct spool_db *db); /* nobody has written an older copy over the open database */
+int spool_pair_join(struct spool_db *db, int mode);
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);

@@ -127,6 +127,36 @@ static int set_pragmas(struct spool_db *db, struct err *e)
 
 enum { VERSION_MAX = 10000 /* no millrace will ever write more */ };
 
+/*
+ * How many pages the database has by its WAL; 0: by that there is none (nPage,
+ * see SQLite's "WAL-index file format").
+ */
+static uint32_t pages_by_wal(sqlite3 *conn)
+{
+        enum { REGION_BYTES = 32768, N_PAGES_AT = 20 };
+        sqlite3_file *file = NULL;
+        volatile void *shm = NULL;
+        uint32_t n = 0;
+
+        if (sqlite3_file_control(conn, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK && file->pMethods &&
+            file->pMethods->iVersion >= 2 && file->pMethods->xShmMap(file, 0, REGION_BYTES, 0, &shm) == SQLITE_OK &&
+            shm)
+                memcpy(&n, (const char *)shm + N_PAGES_AT, sizeof(n));
+        return n;
+}
+
+/* What lies beside it is the WAL of one that was never made: SQLite puts page 1 into it first, alone. */
+static bool is_bare(const struct spool_db *db)
+{
+        return !db->was_open || pages_by_wal(db->conn) <= 1;
+}
+
+static int tell_other_wal(struct spool_db *db, struct err *e)
+{
+        db->damaged = db->other_wal = true;
+        return err_set(e, "spool %s: an older copy was put back beside a -wal that is not its own", db->path);
+}
+
 /* > 0: empty, to be made. */
 static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
 {
@@ -142,7 +172,7 @@ static int check_kind(struct spool_db *db, int64_t *version, struct err *e)
             spool_db_get_int(db->conn, "PRAGMA user_version", version) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be read; move the file away to start a new spool", e);
         if (n_tables == 0 && id == 0 && *version == 0)
-                return 1;
+                return is_bare(db) ? 1 : tell_other_wal(db, e);
         if (id != FILE_ID) {
                 db->damaged = spool_rescue_is_ours(db->path); /* or another database's WAL lies beside it */
                 return err_set(e,
@@ -322,12 +352,11 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
                 return -1;
         if (!db->fresh && (spool_rescue_is_marked(db->path) || lost_its_head(db))) {
                 db->damaged = true;
+                db->other_wal = !lost_its_head(db) && !spool_pair_is_one(db);
                 return err_set(e, "spool %s: damaged", db->path);
         }
-        if (!db->fresh && !spool_pair_is_one(db)) {
-                db->damaged = db->other_wal = true;
-                return err_set(e, "spool %s: an older copy was put back beside a -wal that is not its own", db->path);
-        }
+        if (!db->fresh && !spool_pair_is_one(db))
+                return tell_other_wal(db, e);
         if (look_at_file(db, e) < 0)
                 return -1;
         db->was_open = has_wal(db);
@@ -344,9 +373,9 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
 
 void spool_db_close(struct spool_db *db, bool clean)
 {
-        if (clean && db->conn &&
-            sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
-                spool_pair_note(db);
+        clean = clean && (!db->conn || spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE) == SQLITE_OK);
+        if (clean && db->conn)
+                sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         for (int i = 0; i < N_STMTS; i++)
                 sqlite3_finalize(db->stmt[i]);
         if (db->conn) {

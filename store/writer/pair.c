@@ -1,5 +1,6 @@
 /*
- * pair: whether the database and the -wal beside it belong together.
+ * pair: whether the database and the -wal beside it belong together, and how
+ * the one goes into the other.
  *
  * An older copy of the database that is put back beside a newer -wal (after a
  * crash, or while it runs) opens without a word: what had gone from the WAL
@@ -7,18 +8,22 @@
  * other, and a reading comes back with another time.  SQLite can't tell, for
  * nothing in the file says which WAL is its own.
  *
- * So the first commit behind a WAL that went into the database as a whole
- * counts (meta `wal`), and the mark says which number the database has alone
- * since then.  At the start, when there is a WAL, the database is asked without
- * it.  Of a pair that is none the rescue takes the database alone, and tells
- * the rest.
+ * So the database is counted (meta `wal`): whenever a WAL is in it as a whole,
+ * a number goes in behind it, through a WAL that has nothing else, and the mark
+ * says from then on that the database has it alone.  A copy from before, or of
+ * half a WAL, has a smaller one.  At the start, when there is a WAL, and before
+ * each time it goes into the database, that is asked without it.  Of a pair
+ * that is none the rescue takes the database alone, and tells the rest.
+ *
+ * A WAL that another program has written back is seen when the next one begins,
+ * and counted then.
  *
  * A cut in the middle of a checkpoint leaves torn pages, which the WAL mends.
  * So only what was written on purpose is believed: a number that is there
  * twice, with the epoch between, or a database that has no table at all.
  *
- * How it fails: what can't be asked is one.  A copy that was made in the midst
- * of a checkpoint may pass for a later one.
+ * How it fails: what can't be asked is one.  While a reader keeps the number
+ * out, it is tried again with each commit; a copy from before passes so long.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,26 +59,44 @@ static bool get_text(sqlite3 *conn, uint64_t *no, uint64_t *epoch)
         return ok;
 }
 
-void spool_pair_put(struct spool_db *db)
+static bool put(struct spool_db *db, uint64_t no)
 {
         char text[TEXT_BYTES];
 
-        if (!db->wal_counts)
-                return;
+        db->rc = SQLITE_OK;
         stmt_bind_text(db, STMT_PUT_META, 1, "wal", 3);
-        stmt_bind_text(db, STMT_PUT_META, 2, text, (size_t)put_text(text, ++db->v.wal_no, db->epoch));
+        stmt_bind_text(db, STMT_PUT_META, 2, text, (size_t)put_text(text, no, db->epoch));
         stmt_run(db, STMT_PUT_META);
+        return stmt_fine(db);
 }
 
-void spool_pair_note(struct spool_db *db)
+/* *whole false: a reader keeps a part of it out. */
+static int write_back(struct spool_db *db, int mode, bool *whole)
+{
+        int n_frames = -1, n_done = -2;
+        int rc = sqlite3_wal_checkpoint_v2(db->conn, NULL, mode, &n_frames, &n_done);
+
+        *whole = rc == SQLITE_OK && n_frames == n_done;
+        if (*whole)
+                db->wal_done = true;
+        else if (n_frames > 0)
+                db->wal_frames = n_frames;
+        return rc;
+}
+
+static void count(struct spool_db *db)
 {
         struct spool_mark m = db->mark;
+        bool whole;
 
-        if (m.epoch != db->epoch)
+        db->pair_due = true;
+        if (m.epoch != db->epoch || !put(db, db->v.wal_no + 1))
                 return;
-        m.wal_no = db->v.wal_no;
+        m.wal_no = ++db->v.wal_no;
+        if (write_back(db, SQLITE_CHECKPOINT_PASSIVE, &whole) != SQLITE_OK || !whole)
+                return;
         spool_mark_note(db, &m);
-        db->wal_counts = true;
+        db->pair_due = false;
 }
 
 /* As it is before anything was checkpointed into it. */
@@ -116,33 +139,27 @@ bool spool_pair_is_one(const struct spool_db *db)
         return !spool_disk_size(db->path, "-wal") || !spool_mark_read(db, &m) || is_as_new_as(db, &m);
 }
 
-bool spool_pair_may_join(const struct spool_db *db)
+int spool_pair_join(struct spool_db *db, int mode)
 {
-        return is_as_new_as(db, &db->mark);
+        bool whole;
+        int rc;
+
+        if (!is_as_new_as(db, &db->mark))
+                db->overwritten = true;
+        if (db->overwritten)
+                return SQLITE_CORRUPT;
+        rc = write_back(db, mode, &whole);
+        if (whole)
+                count(db);
+        return rc;
 }
 
-/* A checkpoint that was not done is synced by nobody else. */
-static bool sync_database(sqlite3 *conn)
-{
-        sqlite3_file *file = NULL;
-
-        return sqlite3_file_control(conn, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK && file &&
-               file->pMethods && file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK;
-}
-
-/* What it has alone is known from here on, whatever the mark has been told. */
 void spool_pair_begin(struct spool_db *db)
 {
-        struct spool_mark m = db->mark;
-        sqlite3 *conn = NULL;
         uint64_t no, epoch;
 
         db->v.wal_no = get_text(db->conn, &no, &epoch) && epoch == db->epoch ? no : 0;
-        db->wal_counts = true;
-        if (open_alone(db, &conn) == SQLITE_OK && get_text(conn, &no, &epoch) && epoch == db->epoch && no > m.wal_no &&
-            no <= db->v.wal_no && sync_database(db->conn)) {
-                m.wal_no = no;
-                spool_mark_note(db, &m);
-        }
-        sqlite3_close(conn);
+        if (db->v.wal_no < db->mark.wal_no)
+                db->v.wal_no = db->mark.wal_no;
+        spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
 }

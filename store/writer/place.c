@@ -150,8 +150,8 @@ bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], c
                 db->place.lost = false;
                 return true;
         }
-        if (!db->place.lost && is_same(&db->place, db->path, 0) && spool_pair_may_join(db))
-                sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        if (!db->place.lost && is_same(&db->place, db->path, 0))
+                spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
         for (int i = 0; i < SPOOL_LANES; i++)
                 m.acked[i] = acked[i] < m.last[i] ? acked[i] : m.last[i]; /* Kafka goes on taking what can be read */
         if (!db->place.lost)

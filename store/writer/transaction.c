@@ -52,7 +52,6 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
 {
         bool room;
 
-        spool_pair_put(db);
         spool_db_put_tags(db, b);
         spool_db_put_dead(db, b, res);
         spool_db_put_saves(db, b);
@@ -137,6 +136,11 @@ static uint64_t wal_bytes(const struct spool_db *db)
         return (uint64_t)db->wal_frames * (PAGE_BYTES + 24);
 }
 
+static void say_overwritten(const struct spool_db *db, struct spool_result *res)
+{
+        snprintf(res->fault, sizeof(res->fault), "an older copy was written over %.60s while it was in use", db->path);
+}
+
 /*
  * Before a commit that would push the WAL over its share: start it over,
  * waiting for readers.
@@ -150,13 +154,12 @@ static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struc
         if (wal_bytes(db) + need <= db->plan.wal_bytes || wal_bytes(db) <= db->plan.checkpoint_bytes / 2)
                 return true;
         errno = 0;
-        rc = sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-        if (rc == SQLITE_OK) {
-                db->wal_frames = 0;
-                spool_pair_note(db);
+        rc = spool_pair_join(db, SQLITE_CHECKPOINT_RESTART);
+        if (rc == SQLITE_OK)
                 return true;
-        }
-        if (rc == SQLITE_BUSY)
+        if (db->overwritten)
+                say_overwritten(db, res);
+        else if (rc == SQLITE_BUSY)
                 snprintf(res->fault, sizeof(res->fault), "another program has been reading the spool for too long");
         else
                 spool_fault_say(db->conn, rc, errno, res->fault, sizeof(res->fault));
@@ -188,17 +191,6 @@ static void note_mark(struct spool_db *db, const struct spool_batch *b, bool row
         spool_mark_note(db, &m);
 }
 
-/* As far as readers allow. */
-static void checkpoint(struct spool_db *db)
-{
-        int n_frames = -1, n_done = -2;
-
-        if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_frames, &n_done) == SQLITE_OK)
-                db->wal_done = n_frames == n_done;
-        if (db->wal_done)
-                spool_pair_note(db);
-}
-
 void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_result *res)
 {
         bool done = false;
@@ -208,6 +200,11 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
         res->fault[0] = '\0';
         if (!spool_place_check(db, b->acked, res->fault, sizeof(res->fault)))
                 return;
+        res->damaged = db->overwritten;
+        if (db->overwritten) {
+                say_overwritten(db, res);
+                return;
+        }
         set_max_pages(db);
         db->rc = SQLITE_OK;
         spool_disk_measure(db);
@@ -220,15 +217,18 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                         break;
         }
         if (done) {
-                db->wal_counts = false;
                 note_mark(db, b, res->rows_left);
                 spool_place_note(db);
                 res->gone = !spool_place_check(db, b->acked, res->fault, sizeof(res->fault));
         }
-        if (wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes))
-                checkpoint(db);
+        if (db->pair_due || wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes))
+                spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
         if (!done)
                 return;
+        if (db->overwritten) {
+                res->gone = true;
+                say_overwritten(db, res);
+        }
         spool_db_stat(db, b->acked[SPOOL_SAMPLES], res);
         res->purging = db->v.purge_upto != 0;
         res->ok = true;

@@ -835,6 +835,138 @@ static void an_older_copy_beside_a_newer_wal_is_told(void **state)
         check_goes_on(h);
 }
 
+/* Each holds its time. */
+static void append_some(struct fixture *h, int n)
+{
+        struct reading r = {.type = READING_I64};
+
+        assert_int_equal(tags_intern(h->tags, "press-1", "t", "", "", "sim", &r.tag), 0);
+        for (int i = 0; i < n; i++) {
+                r.ts_us = r.arrival_us = r.v.i64 = h->sim.now.wall_us + i;
+                assert_int_equal(spool_append(h->spool, &r), 0);
+        }
+        fixture_run_for(h, 3000000);
+}
+
+/* In order, each with its own time. */
+static void check_times(const struct fixture *h, int64_t least)
+{
+        assert_true(db_ask(h->path, "SELECT count(*) FROM reading") >= least);
+        assert_int_equal(db_ask(h->path, "SELECT count(*) FROM reading WHERE ts_us != value"), 0);
+        assert_int_equal(
+                db_ask(h->path,
+                       "SELECT count(*) FROM reading a JOIN reading b ON b.seq = a.seq + 1 WHERE b.value <= a.value"),
+                0);
+}
+
+static sqlite3 *read_on(const struct fixture *h)
+{
+        sqlite3 *c;
+
+        assert_int_equal(sqlite3_open(h->path, &c), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(c, "BEGIN; SELECT count(*) FROM sample", NULL, NULL, NULL), SQLITE_OK);
+        return c;
+}
+
+/*
+ * Some of a WAL is in the database, because somebody reads; a copy of that is one as old as all of it.  Who writes the
+ * rest of it back is us, or a shell.
+ */
+static void a_copy_of_half_a_wal_is_told(void **state)
+{
+        struct fixture *h = *state;
+        char kept[TEMP_PATH_MAX];
+        sqlite3 *reader;
+        int64_t n_kept;
+
+        h->conf.max_size_bytes = 4 << 20;
+        for (int by_shell = 0; by_shell < 2; by_shell++) {
+                assert_true(fixture_try_open(h));
+                filled_epoch = fixture_counts(h).epoch;
+                for (int i = 0; i < 20; i++)
+                        append_some(h, 900);
+                reader = read_on(h);
+                for (int i = 0; i < 20; i++)
+                        append_some(h, 900);
+                copy(h->path, temp_dir_beside(h->path, ".kept", kept));
+                n_kept = db_ask(kept, "SELECT count(*) FROM sample");
+                assert_true(n_kept > 0 && (uint64_t)n_kept < fixture_counts(h).accepted);
+                sqlite3_close(reader);
+                if (by_shell)
+                        run_sql(h->path, "PRAGMA wal_checkpoint");
+                append_some(h, 900);
+                append_some(h, 900);
+                fixture_cut_power(h);
+                copy(kept, h->path);
+                assert_true(fixture_try_open(h));
+                check_new_epoch(h);
+                check_times(h, n_kept);
+                fixture_close(h);
+                unlink(aside_of(h));
+        }
+}
+
+static jmp_buf damaged;
+
+static void on_damaged(void *ctx)
+{
+        longjmp(damaged, 1);
+}
+
+/* Device and inode are the same; what is in the -wal would make a third of the two. */
+static void an_older_copy_written_over_it_is_told(void **state)
+{
+        struct fixture *h = *state;
+        char kept[TEMP_PATH_MAX];
+        int64_t n_kept;
+
+        h->conf.max_size_bytes = 4 << 20;
+        h->up.on_damaged = on_damaged;
+        assert_true(fixture_try_open(h));
+        for (int i = 0; i < 40; i++)
+                append_some(h, 900);
+        copy(h->path, temp_dir_beside(h->path, ".kept", kept));
+        n_kept = db_ask(kept, "SELECT count(*) FROM sample");
+        for (int i = 0; i < 40; i++)
+                append_some(h, 900);
+        filled_epoch = fixture_counts(h).epoch;
+        copy(kept, h->path);
+        if (setjmp(damaged) == 0) {
+                for (int i = 0; i < 40; i++)
+                        append_some(h, 900);
+                fail_msg("nothing was told");
+        }
+        fixture_cut_power(h);
+        assert_true(fixture_try_open(h));
+        check_new_epoch(h);
+        check_times(h, n_kept);
+        check_goes_on(h);
+}
+
+/* Nothing in it, nothing beside it that knows of a spool, and a WAL that is another file's: it is as good as none. */
+static void a_database_without_a_table_is_nobodys(void **state)
+{
+        struct fixture *h = *state;
+        char kept[TEMP_PATH_MAX];
+
+        h->conf.max_size_bytes = 4 << 20;
+        assert_true(fixture_try_open(h));
+        filled_epoch = fixture_counts(h).epoch;
+        for (int i = 0; i < 40; i++)
+                append_some(h, 900);
+        fixture_cut_power(h);
+        copy(beside(h, "-wal"), temp_dir_beside(h->path, ".kept", kept));
+        unlink(beside(h, ".epoch"));
+        unlink(beside(h, ".lock"));
+        unlink(beside(h, "-wal"));
+        unlink(beside(h, "-shm"));
+        unlink(h->path);
+        run_sql(h->path, "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL");
+        copy(kept, beside(h, "-wal"));
+        assert_true(fixture_try_open(h));
+        check_goes_on(h);
+}
+
 /* Nothing says any more that there was a spool of ours: kept all the same, and the start is not refused. */
 static void a_wal_without_anything_is_set_aside(void **state)
 {
@@ -995,6 +1127,8 @@ static void a_wal_may_go_after_any_commit(void **state)
                 assert_int_equal(tags_intern(h->tags, "press-1", "t", "", "", "sim", &r.tag), 0);
                 for (int k = 0; k < (i % 3 ? 900 : 0); k++)
                         assert_int_equal(spool_append(h->spool, &r), 0);
+                for (int k = 0; i % 6 == 1 && k < 40; k++) /* once the WAL is written back */
+                        append_some(h, 50);
                 if (i % 3 != 1)
                         spool_append_event(h->spool, r.ts_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
                 fixture_run_for(h, 3000000);
@@ -1152,6 +1286,9 @@ int main(void)
                 T(a_file_that_goes_while_a_commit_runs_is_not_acknowledged),
                 T(what_keeps_others_out_is_watched),
                 T(an_older_copy_beside_a_newer_wal_is_told),
+                T(a_copy_of_half_a_wal_is_told),
+                T(an_older_copy_written_over_it_is_told),
+                T(a_database_without_a_table_is_nobodys),
                 T(a_wal_without_anything_is_set_aside),
                 T(a_file_whose_mark_is_gone_gives_no_more_ids),
                 T(a_wal_that_was_written_back_is_none_that_is_gone),
