@@ -56,6 +56,8 @@ static const struct rule file_rules[] = {
         {"the watermark of the events, %s, is beyond the last of them",
          "SELECT acked_seq FROM cursor WHERE lane='events' AND EXISTS (SELECT 1 FROM event) AND acked_seq >"
          " max((SELECT max(seq) FROM event), (SELECT coalesce(max(last_seq), 0) FROM dropped WHERE lane='events'))"},
+        {"reading %s has a number that none can have",
+         "SELECT seq FROM reading WHERE seq < 1 UNION ALL SELECT seq FROM reading WHERE seq > 1 << 53"},
         {"tag %s: ids are not 0, 1, 2, …",
          "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM tag)"
          " WHERE id <> n"},
@@ -224,15 +226,18 @@ static void ask_rule(struct spool_verify *v, sqlite3 *c, const struct rule *r, u
         sqlite3_finalize(st);
 }
 
-static uint64_t ask(sqlite3 *c, const char *sql)
+/* 0: none is above `after`. */
+static uint64_t ask(sqlite3 *c, const char *sql, uint64_t after)
 {
         sqlite3_stmt *st = NULL;
-        uint64_t n = 0;
+        int64_t n = 0;
 
-        if (sqlite3_prepare_v2(c, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
-                n = (uint64_t)sqlite3_column_int64(st, 0);
+        if (sqlite3_prepare_v2(c, sql, -1, &st, NULL) == SQLITE_OK &&
+            (!sqlite3_bind_parameter_count(st) || sqlite3_bind_int64(st, 1, (int64_t)after) == SQLITE_OK) &&
+            sqlite3_step(st) == SQLITE_ROW)
+                n = sqlite3_column_int64(st, 0);
         sqlite3_finalize(st);
-        return n;
+        return n > 0 ? (uint64_t)n : 0;
 }
 
 static void check_pages(struct spool_verify *v, sqlite3 *c)
@@ -254,15 +259,18 @@ static void check_pages(struct spool_verify *v, sqlite3 *c)
 
 static void check_rows(struct spool_verify *v, sqlite3 *c, uint64_t version)
 {
-        uint64_t first = ask(c, "SELECT min(seq) FROM reading"), last = ask(c, "SELECT max(seq) FROM reading");
-        uint64_t after = first ? first - 1 : 0, faults = v->n_faults;
+        static const char next[] = "SELECT seq FROM reading WHERE seq > ?1 ORDER BY seq LIMIT 1";
+        uint64_t first = ask(c, next, 0), last = ask(c, "SELECT max(seq) FROM reading", 0);
+        uint64_t after = first ? first - 1 : 0, upto, faults = v->n_faults, row;
 
         /* With PER_RULE_MAX faults a slice, a thoroughly broken file would never end. */
-        for (; after < last && v->n_faults < faults + 100; after += SLICE) {
+        for (; after < last && v->n_faults < faults + 100; after = upto) {
+                row = ask(c, next, after);
+                upto = last - after <= SLICE ? last : row > after + SLICE ? row : after + SLICE;
                 for (size_t i = 0; i < sizeof(slice_rules) / sizeof(*slice_rules); i++)
-                        ask_rule(v, c, &slice_rules[i], after, after + SLICE);
+                        ask_rule(v, c, &slice_rules[i], after, upto);
                 for (size_t i = 0; i < sizeof(thin_rules) / sizeof(*thin_rules) && version >= 6; i++)
-                        ask_rule(v, c, &thin_rules[i], after, after + SLICE);
+                        ask_rule(v, c, &thin_rules[i], after, upto);
                 if (v->on_progress)
                         v->on_progress(v->ctx, (double)(after - first + 1) / (double)(last - first + 1));
         }
@@ -298,7 +306,7 @@ static void make_views(sqlite3 *c, uint64_t version)
 
 static void check_all(struct spool_verify *v, sqlite3 *c)
 {
-        uint64_t version = ask(c, "PRAGMA user_version");
+        uint64_t version = ask(c, "PRAGMA user_version", 0);
 
         if (version < 1 || version > FILE_VERSION)
                 fault(v, "the version of its format is unknown");
@@ -313,8 +321,8 @@ static void check_all(struct spool_verify *v, sqlite3 *c)
                 ask_rule(v, c, &ahead_rules[i], 0, 0);
         ask_rule(v, c, &tail_rule, 0, 0);
         check_rows(v, c, version);
-        v->n_readings = ask(c, "SELECT count(*) FROM reading");
-        v->n_events = ask(c, "SELECT count(*) FROM event");
+        v->n_readings = ask(c, "SELECT count(*) FROM reading", 0);
+        v->n_events = ask(c, "SELECT count(*) FROM event", 0);
 }
 
 /* ---- a file SQLite gives up on ---- */
@@ -352,7 +360,7 @@ int spool_verify(struct spool_verify *v, struct err *e)
         if (rc == SQLITE_OK)
                 rc = sqlite3_exec(c, "PRAGMA busy_timeout=2000; SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
         v->readable = rc == SQLITE_OK;
-        id = v->readable ? ask(c, "PRAGMA application_id") : 0;
+        id = v->readable ? ask(c, "PRAGMA application_id", 0) : 0;
         if (v->readable && id != FILE_ID) {
                 sqlite3_close(c);
                 return err_set(e, "%s: an SQLite file, but not a spool", v->path);

@@ -38,13 +38,18 @@ static bool exists(const char *path, const char *suffix)
 
 /* ---- whose file is it ---- */
 
-bool spool_rescue_is_marked(const char *path)
+static bool is_there(const char *path, const char *suffix)
 {
         char name[4200];
         struct stat st;
 
-        name_of(name, sizeof(name), path, ".damaged");
+        name_of(name, sizeof(name), path, suffix);
         return stat(name, &st) == 0;
+}
+
+bool spool_rescue_is_marked(const char *path)
+{
+        return is_there(path, ".damaged");
 }
 
 enum { VERSION_AT = 60, TREE_AT = 100, HEAD_BYTES = 105, LEAF = 13 /* see the file format of SQLite */ };
@@ -74,8 +79,8 @@ static bool is_nothing(const char *path)
 
 /*
  * What lies at the path of our spool is ours to move, whatever it is: the
- * sidecar, a mark in the lock file, or a rescue that was begun says that we had
- * a spool there.
+ * sidecar (an empty one, too), a mark in the lock file, or a rescue that was
+ * begun says that we had a spool there.
  */
 bool spool_rescue_is_ours(const char *path)
 {
@@ -88,7 +93,7 @@ bool spool_rescue_is_ours(const char *path)
                 ours = pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) && !memcmp(head + ID_AT, "MLR1", 4);
                 close(fd);
         }
-        return ours || exists(path, ".epoch") || spool_disk_size(path, ".lock") > LOCK_BYTES ||
+        return ours || is_there(path, ".epoch") || spool_disk_size(path, ".lock") > LOCK_BYTES ||
                spool_rescue_is_marked(path) || is_nothing(path);
 }
 

@@ -104,6 +104,10 @@ static void each_fault_is_found(void **state)
         } faults[] = {
                 {"DELETE FROM sample WHERE seq = 4000", "missing before 4001"},
                 {"DELETE FROM sample WHERE seq BETWEEN 3001 AND 3050", "missing before"},
+                {"UPDATE sample SET seq = 1 << 62 WHERE seq = 4500", "4611686018427387904 has a number that none can"},
+                {"UPDATE sample SET seq = 1 << 50 WHERE seq = (SELECT max(seq) FROM sample)",
+                 "missing before 1125899906842624"},
+                {"UPDATE sample SET seq = -5 WHERE seq = 4500", "-5 has a number that none can"},
                 {"INSERT INTO dropped VALUES ('samples', 4100, 4110, 11, 'full', 1)", "also in the ledger"},
                 {"UPDATE dropped SET n = n + 1 WHERE first_seq = 3500", "counts wrongly"},
                 {"UPDATE dropped SET last_seq = first_seq - 1 WHERE first_seq = 3500", "not a range"},
