@@ -9,6 +9,7 @@
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 
 import org.apache.camel.Exchange;
@@ -16,6 +17,7 @@ import org.apache.camel.component.kafka.KafkaConstants;
 
 public class Batch {
     private static final byte[] BEGIN = "{\"id\":\"".getBytes(StandardCharsets.US_ASCII);
+    private static final String TIME = ",\"ts\":\""; // in no text before it: a quote in a text has a backslash
 
     /** One record a line. */
     public byte[] lines(List<Exchange> records) {
@@ -39,6 +41,19 @@ public class Batch {
             out.write('\n');
         }
         return out.toByteArray();
+    }
+
+    /** JSON of a row each: the record, and before its members "day", the date of its time. */
+    public List<String> rows(List<Exchange> records) throws IOException {
+        List<String> out = new ArrayList<>(records.size());
+        for (Exchange record : records) {
+            byte[] value = value(record);
+            idEnd(record, value);
+            String text = new String(value, StandardCharsets.UTF_8);
+            int day = text.indexOf(TIME) + TIME.length();
+            out.add("{\"day\":\"" + text.substring(day, text.indexOf('T', day)) + "\"," + text.substring(1));
+        }
+        return out;
     }
 
     private static byte[] value(Exchange record) {
