@@ -2,6 +2,8 @@
 # packaging/cloud.
 # shellcheck shell=bash disable=SC2154,SC2034
 
+: "${COMPRESSION:=lz4}" # of packaging/cloud/feed: what a sink can't unpack it does not have
+
 gateway_fetch()
 {
         [ -x "$build/agent/millraced" ] || die "$build/agent/millraced is not there: meson setup build && ninja -C build (or MILLRACE_BUILD=...)"

@@ -1,4 +1,4 @@
-# An S3 server on a folder (versitygw), and Camel that brings it the readings from Kafka. Sourced by the scripts of packaging/cloud.
+# An S3 server on a folder (S3Proxy), and Camel that brings it the readings from Kafka. Sourced by the scripts of packaging/cloud.
 # shellcheck shell=bash disable=SC2154,SC2034
 # shellcheck source=packaging/cloud/camel/carrier.sh
 . "$cloud/camel/carrier.sh"
@@ -6,20 +6,12 @@
 : "${S3_URL:=http://127.0.0.1:$S3_PORT}" "${S3_BUCKET:=edge-samples}" "${S3_REGION:=us-east-1}" "${S3_MAKE_BUCKET:=true}"
 : "${S3_KEY:=millrace}" "${S3_SECRET_FILE:=}" # the secret's file; without one, of this machine's own server
 s3_how=bytes
-s3_gateway=v1.8.0
 
 s3_fetch()
 {
-        local go
         carrier_fetch
-        s3_server=$cache/bin/versitygw-$s3_gateway
-        if [ ! -x "$s3_server" ]; then
-                # Debian 12's Go is too old for it.
-                go=$(command -v "${GO:-go}" || command -v /usr/local/go/bin/go) || die "Go 1.24 or newer is missing (GO=...); or put a versitygw $s3_gateway at $s3_server"
-                say "building versitygw $s3_gateway with go, once (some minutes)"
-                GOBIN=$cache/bin/new GOFLAGS=-p=2 nice "$go" install "github.com/versity/versitygw/cmd/versitygw@$s3_gateway" || die "versitygw can't be built"
-                mv "$cache/bin/new/versitygw" "$s3_server"
-        fi
+        jars s3
+        s3_jars=$jars
 }
 
 s3_secret()
@@ -29,10 +21,13 @@ s3_secret()
 
 s3_start()
 {
-        mkdir -p "$run/s3/objects" "$run/s3/attributes"
-        ROOT_ACCESS_KEY=$S3_KEY ROOT_SECRET_KEY=$(s3_secret) service s3 "$s3_server" --port "127.0.0.1:$S3_PORT" --quiet \
-                posix --sidecar "$run/s3/attributes" "$run/s3/objects"
-        await s3 20 port_answers "$S3_PORT"
+        local DATA=$run/s3/objects S3_SECRET
+        S3_SECRET=$(s3_secret)
+        mkdir -p "$DATA"
+        (umask 077 && fill "$cloud/s3/s3proxy.conf" >"$run/s3/s3proxy.conf")
+        service s3 "$(java_of 17)" -Xms32m -Xmx128m "${java_small[@]}" "-Dlogback.configurationFile=$cloud/s3/logback.xml" \
+                -cp "$s3_jars/*" org.gaul.s3proxy.Main --properties "$run/s3/s3proxy.conf"
+        await s3 40 port_answers "$S3_PORT"
         s3_start_carrier
 }
 
