@@ -78,6 +78,7 @@ enum spool_stmt {
 struct spool_mark {
         uint64_t epoch, last[SPOOL_LANES], acked[SPOOL_LANES];
         uint64_t wal_no; /* that the database has alone, see pair.c; 0: not known */
+        uint64_t wal_id; /* of the WAL in use, see pair.c */
 };
 
 /* Which file it is, see place.c. */
@@ -113,9 +114,10 @@ struct spool_db {
         bool other_wal;               /* damaged, for the WAL is not that of this database */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
-        bool wal_done;    /* all of it is in the database: it starts over when no reader is in it */
-        bool pair_due;    /* a WAL has gone into the database and was not counted, see pair.c */
-        bool overwritten; /* the open database, by an older copy: the WAL must not go into it */
+        bool wal_done;     /* all of it is in the database: it starts over when no reader is in it */
+        bool wal_was_done; /* when the last commit began */
+        bool pair_due;     /* a WAL has gone into the database and was not counted, see pair.c */
+        bool overwritten;  /* the open database, by an older copy: the WAL must not go into it */
         uint64_t max_pages_set;
         struct spool_mark mark; /* as it is beside the file */
         struct spool_place place;
@@ -225,6 +227,7 @@ int spool_epoch_exceed(struct spool_db *db, uint64_t old, struct err *e);
 int spool_mark_making(const struct spool_db *db, uint64_t epoch, struct err *e); /* its file comes next */
 uint64_t spool_mark_being_made(const struct spool_db *db);                       /* that epoch; 0: none */
 void spool_mark_renew(struct spool_db *db);
+bool spool_mark_sync(const struct spool_db *db); /* as it is, it is there for good */
 void spool_mark_note(struct spool_db *db, const struct spool_mark *m);
 bool spool_mark_read(const struct spool_db *db, struct spool_mark *m);
 bool spool_mark_of(const struct spool_db *db, uint64_t epoch, struct spool_mark *m);
@@ -242,11 +245,16 @@ bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], c
 
 /*
  * Whether database and WAL belong together (pair.c). _join: the WAL goes into
- * the database, as far as `mode` waits for readers; an SQLite code.
+ * the database, as far as `mode` waits for readers; an SQLite code. _name:
+ * which WAL it is goes into a mark that is about to be noted. _end: closed, and
+ * all of it was in the database. _expect: before it is opened.
  */
-void spool_pair_begin(struct spool_db *db);
+int spool_pair_expect(struct spool_db *db, struct err *e);
+int spool_pair_begin(struct spool_db *db, struct err *e);
 bool spool_pair_is_one(const struct spool_db *db);
 int spool_pair_join(struct spool_db *db, int mode);
+void spool_pair_name(struct spool_db *db, struct spool_mark *m);
+void spool_pair_end(struct spool_db *db);
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);

@@ -154,7 +154,7 @@ static bool is_bare(const struct spool_db *db)
 static int tell_other_wal(struct spool_db *db, struct err *e)
 {
         db->damaged = db->other_wal = true;
-        return err_set(e, "spool %s: an older copy was put back beside a -wal that is not its own", db->path);
+        return err_set(e, "spool %s: an older copy of it, or of its -wal, was put back beside the other", db->path);
 }
 
 /* > 0: empty, to be made. */
@@ -357,7 +357,7 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
         }
         if (!db->fresh && !spool_pair_is_one(db))
                 return tell_other_wal(db, e);
-        if (look_at_file(db, e) < 0)
+        if (look_at_file(db, e) < 0 || spool_pair_expect(db, e) < 0)
                 return -1;
         db->was_open = has_wal(db);
         if (sqlite3_open_v2(db->path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
@@ -382,6 +382,8 @@ void spool_db_close(struct spool_db *db, bool clean)
                 if (!clean)
                         sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
                 sqlite3_close(db->conn);
+                if (clean)
+                        spool_pair_end(db);
         }
         if (db->lock_fd >= 0)
                 close(db->lock_fd);

@@ -11,7 +11,7 @@
  * least what somebody outside may know of, and never more than what is on disk.
  * That needs no sync: kill -9 does not lose bytes that were written, and after
  * a cut of power an older mark only means that less is told; so a commit costs
- * two writes of 252 bytes to a page that goes to flash twice a minute at most,
+ * two writes of 294 bytes to a page that goes to flash twice a minute at most,
  * with the rest.  It lies in two sectors, for one may be torn; and the numbers
  * are in each twice, as a torn write may make a larger one of two.
  *
@@ -35,7 +35,7 @@ static const off_t places[] = {32, 544};
 enum {
         N_PLACES = sizeof(places) / sizeof(*places),
         MAKING_AT = 1056,
-        NUMBERS = 6,
+        NUMBERS = 7,
         NUMBER_BYTES = 21,
         MARK_BYTES = 2 * NUMBERS * NUMBER_BYTES
 };
@@ -47,7 +47,8 @@ static void put_text(char text[MARK_BYTES + 1], const struct spool_mark *m)
                                      m->last[SPOOL_EVENTS],
                                      m->acked[SPOOL_SAMPLES],
                                      m->acked[SPOOL_EVENTS],
-                                     m->wal_no};
+                                     m->wal_no,
+                                     m->wal_id};
 
         for (int i = 0; i < 2 * NUMBERS; i++)
                 snprintf(text + i * NUMBER_BYTES, NUMBER_BYTES + 1, "%20" PRIu64 "%c", v[i % NUMBERS],
@@ -72,8 +73,8 @@ void spool_mark_note(struct spool_db *db, const struct spool_mark *m)
         db->mark = *m;
 }
 
-/* It is there for good, whatever is cut: later ones are written over it. */
-static bool sync_mark(const struct spool_db *db)
+/* Whatever is cut: later ones are written over it. */
+bool spool_mark_sync(const struct spool_db *db)
 {
         return fsync(db->lock_fd) == 0 && spool_sync_directory(db->path) == 0;
 }
@@ -87,12 +88,13 @@ void spool_mark_renew(struct spool_db *db)
         if (!m.epoch)
                 return;
         spool_mark_note(db, &m);
-        sync_mark(db);
+        spool_mark_sync(db);
 }
 
 /*
  * The line, in two halves that are the same.  Before, a half was the epoch and
- * the last reading alone, and then all but what the database alone has.
+ * the last reading alone, then all but what is known of the WAL, then all but
+ * which it is.
  */
 static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
 {
@@ -110,7 +112,8 @@ static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
                         break;
                 p += used;
         }
-        if ((n != 2 * NUMBERS && n != 2 * NUMBERS - 2 && n != 4) || memcmp(v, v + n / 2, n / 2 * sizeof(*v)) != 0)
+        if ((n != 2 * NUMBERS && n != 2 * NUMBERS - 2 && n != 2 * NUMBERS - 4 && n != 4) ||
+            memcmp(v, v + n / 2, n / 2 * sizeof(*v)) != 0)
                 return false;
         for (size_t i = 1; i < n / 2; i++)
                 if (v[i] > SPOOL_SEQ_MAX)
@@ -121,7 +124,8 @@ static bool read_at(const struct spool_db *db, off_t at, struct spool_mark *m)
         m->last[SPOOL_EVENTS] = v[2];
         m->acked[SPOOL_SAMPLES] = v[3];
         m->acked[SPOOL_EVENTS] = v[4];
-        m->wal_no = n == 2 * NUMBERS ? v[5] : 0;
+        m->wal_no = n >= 2 * NUMBERS - 2 ? v[5] : 0;
+        m->wal_id = n == 2 * NUMBERS ? v[6] : 0;
         return true;
 }
 
@@ -158,7 +162,7 @@ int spool_mark_making(const struct spool_db *db, uint64_t epoch, struct err *e)
         char text[MARK_BYTES + 1];
 
         put_text(text, &m);
-        return write_at(db, MAKING_AT, text) && sync_mark(db)
+        return write_at(db, MAKING_AT, text) && spool_mark_sync(db)
                        ? 0
                        : err_errno(e, "spool %s: cannot write the lock file", db->path);
 }
@@ -234,7 +238,7 @@ int spool_mark_begin(struct spool_db *db, const struct lane_account lanes[SPOOL_
         spool_mark_note(db, &m);
         if (had_mark(db) && !is_being_made(db))
                 return 0;
-        if (!db->mark.epoch || !sync_mark(db))
+        if (!db->mark.epoch || !spool_mark_sync(db))
                 return err_errno(e, "spool %s: cannot write the lock file", db->path);
         if (sqlite3_exec(db->conn, "INSERT OR REPLACE INTO meta VALUES ('marked', 1)", NULL, NULL, NULL) != SQLITE_OK)
                 return spool_db_fail(db, "cannot be written", e);

@@ -18,6 +18,12 @@
  * A WAL that another program has written back is seen when the next one begins,
  * and counted then.
  *
+ * The other way round, an older -wal beside a newer database would take pages
+ * of it back.  So the mark says which WAL is in use: SQLite gives each two
+ * numbers, of which one is random and one counts (the "salt" of its header).
+ * The mark may be behind by those that began since it was synced; one that is
+ * before it, or counts from elsewhere, is none of ours.
+ *
  * A cut in the middle of a checkpoint leaves torn pages, which the WAL mends.
  * So only what was written on purpose is believed: a number that is there
  * twice, with the epoch between, or a database that has no table at all.
@@ -25,13 +31,89 @@
  * How it fails: what can't be asked is one.  While a reader keeps the number
  * out, it is tried again with each commit; a copy from before passes so long.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/writer/stmt.h"
 
 enum { TEXT_BYTES = 80 };
+
+/* What a mark says of the WAL: 0: not known; else its salts. */
+enum {
+        NO_WAL = 1, /* there is none */
+        HEAD_BYTES = 32,
+        SALT_AT = 16,
+        SALT_BITS = 20, /* that are kept of the random one */
+        WALS_AT_MOST = 1 << 16,
+};
+
+static uint32_t big_endian(const unsigned char *p)
+{
+        return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static uint32_t little_endian(const unsigned char *p)
+{
+        return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
+/* SQLite goes by the same: "The WAL file format", its magic number and checksum. */
+static bool is_head(const unsigned char *p)
+{
+        uint32_t magic = big_endian(p), a = 0, b = 0;
+
+        if (magic >> 1 != 0x377f0682 >> 1)
+                return false;
+        for (int i = 0; i < HEAD_BYTES - 8; i += 8) {
+                a += (magic & 1 ? big_endian(p + i) : little_endian(p + i)) + b;
+                b += (magic & 1 ? big_endian(p + i + 4) : little_endian(p + i + 4)) + a;
+        }
+        return a == big_endian(p + HEAD_BYTES - 8) && b == big_endian(p + HEAD_BYTES - 4);
+}
+
+static uint64_t wal_id(const struct spool_db *db)
+{
+        unsigned char head[HEAD_BYTES];
+        char path[4200];
+        bool is;
+        int fd;
+
+        snprintf(path, sizeof(path), "%s-wal", db->path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return NO_WAL;
+        is = pread(fd, head, sizeof(head), 0) == HEAD_BYTES && is_head(head);
+        close(fd);
+        return !is ? NO_WAL
+                   : (uint64_t)big_endian(head + SALT_AT) << SALT_BITS |
+                               (big_endian(head + SALT_AT + 4) & ((1 << SALT_BITS) - 1));
+}
+
+static bool is_in_use(const struct spool_mark *m, uint64_t id)
+{
+        uint32_t n = (uint32_t)(id >> SALT_BITS) - (uint32_t)(m->wal_id >> SALT_BITS);
+
+        if (!m->wal_id || id == NO_WAL || id == m->wal_id)
+                return true;
+        return m->wal_id != NO_WAL && n > 0 && n < WALS_AT_MOST;
+}
+
+/* One that begins, and we had not written the one before it back: somebody else had. */
+void spool_pair_name(struct spool_db *db, struct spool_mark *m)
+{
+        uint64_t id = wal_id(db);
+
+        if (!is_in_use(m, id))
+                db->overwritten = true;
+        if (id == NO_WAL || db->overwritten)
+                return;
+        if (id != m->wal_id && !db->wal_was_done)
+                db->pair_due = true;
+        m->wal_id = id;
+}
 
 static int put_text(char text[TEXT_BYTES], uint64_t no, uint64_t epoch)
 {
@@ -92,11 +174,13 @@ static void count(struct spool_db *db)
         db->pair_due = true;
         if (m.epoch != db->epoch || !put(db, db->v.wal_no + 1))
                 return;
-        m.wal_no = ++db->v.wal_no;
-        if (write_back(db, SQLITE_CHECKPOINT_PASSIVE, &whole) != SQLITE_OK || !whole)
-                return;
+        db->v.wal_no++;
+        write_back(db, SQLITE_CHECKPOINT_PASSIVE, &whole);
+        db->pair_due = !whole;
+        if (whole)
+                m.wal_no = db->v.wal_no;
+        spool_pair_name(db, &m);
         spool_mark_note(db, &m);
-        db->pair_due = false;
 }
 
 /* As it is before anything was checkpointed into it. */
@@ -120,13 +204,13 @@ static int open_alone(const struct spool_db *db, sqlite3 **conn)
         return sqlite3_open_v2(uri, conn, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 }
 
-static bool is_as_new_as(const struct spool_db *db, const struct spool_mark *m)
+static bool is_one(const struct spool_db *db, const struct spool_mark *m)
 {
         sqlite3 *conn = NULL;
         uint64_t no, epoch;
-        bool is = true;
+        bool is = is_in_use(m, wal_id(db));
 
-        if (m->wal_no && open_alone(db, &conn) == SQLITE_OK)
+        if (is && m->wal_no && open_alone(db, &conn) == SQLITE_OK)
                 is = get_text(conn, &no, &epoch) ? epoch == m->epoch && no >= m->wal_no : !has_nothing(conn);
         sqlite3_close(conn);
         return is;
@@ -136,7 +220,7 @@ bool spool_pair_is_one(const struct spool_db *db)
 {
         struct spool_mark m;
 
-        return !spool_disk_size(db->path, "-wal") || !spool_mark_read(db, &m) || is_as_new_as(db, &m);
+        return !spool_disk_size(db->path, "-wal") || !spool_mark_read(db, &m) || is_one(db, &m);
 }
 
 int spool_pair_join(struct spool_db *db, int mode)
@@ -144,7 +228,7 @@ int spool_pair_join(struct spool_db *db, int mode)
         bool whole;
         int rc;
 
-        if (!is_as_new_as(db, &db->mark))
+        if (!is_one(db, &db->mark))
                 db->overwritten = true;
         if (db->overwritten)
                 return SQLITE_CORRUPT;
@@ -154,7 +238,24 @@ int spool_pair_join(struct spool_db *db, int mode)
         return rc;
 }
 
-void spool_pair_begin(struct spool_db *db)
+static int cannot_note(const struct spool_db *db, struct err *e)
+{
+        return err_errno(e, "spool %s: cannot write the lock file", db->path);
+}
+
+/* A WAL that begins now has numbers from nowhere: until they are noted, any may be there. */
+int spool_pair_expect(struct spool_db *db, struct err *e)
+{
+        struct spool_mark m;
+
+        if (wal_id(db) != NO_WAL || !spool_mark_read(db, &m) || !m.wal_id)
+                return 0;
+        m.wal_id = 0;
+        spool_mark_note(db, &m);
+        return !db->mark.wal_id && spool_mark_sync(db) ? 0 : cannot_note(db, e);
+}
+
+int spool_pair_begin(struct spool_db *db, struct err *e)
 {
         uint64_t no, epoch;
 
@@ -162,4 +263,15 @@ void spool_pair_begin(struct spool_db *db)
         if (db->v.wal_no < db->mark.wal_no)
                 db->v.wal_no = db->mark.wal_no;
         spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
+        return spool_mark_sync(db) ? 0 : cannot_note(db, e);
+}
+
+void spool_pair_end(struct spool_db *db)
+{
+        struct spool_mark m = db->mark;
+
+        if (!m.epoch || wal_id(db) != NO_WAL || spool_sync_directory(db->path) != 0)
+                return;
+        m.wal_id = NO_WAL;
+        spool_mark_note(db, &m);
 }

@@ -91,9 +91,8 @@ static int on_wal(void *ctx, sqlite3 *conn, const char *name, int n_frames)
 {
         struct spool_db *db = ctx;
 
-        if (n_frames <= db->wal_frames && !db->wal_done)
-                db->pair_due = true;
         db->wal_frames = n_frames;
+        db->wal_was_done = db->wal_done;
         db->wal_done = false;
         return SQLITE_OK;
 }

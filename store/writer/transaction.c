@@ -138,7 +138,8 @@ static uint64_t wal_bytes(const struct spool_db *db)
 
 static void say_overwritten(const struct spool_db *db, struct spool_result *res)
 {
-        snprintf(res->fault, sizeof(res->fault), "an older copy was written over %.60s while it was in use", db->path);
+        snprintf(res->fault, sizeof(res->fault), "an older copy was written over %.60s or its -wal while it was in use",
+                 db->path);
 }
 
 /*
@@ -188,6 +189,7 @@ static void note_mark(struct spool_db *db, const struct spool_batch *b, bool row
         memcpy(m.acked, b->acked, sizeof(m.acked));
         if (!rows_left)
                 memcpy(m.last, b->last, sizeof(m.last));
+        spool_pair_name(db, &m);
         spool_mark_note(db, &m);
 }
 

@@ -943,6 +943,53 @@ static void an_older_copy_written_over_it_is_told(void **state)
         check_goes_on(h);
 }
 
+/*
+ * The other way round: an older -wal beside a newer database would take pages of it back.  After a crash, after an end
+ * in order, and while it runs.
+ */
+static void an_older_wal_is_told(void **state)
+{
+        struct fixture *h = *state;
+        char kept[TEMP_PATH_MAX], alone[TEMP_PATH_MAX];
+        volatile int64_t n_alone;
+
+        h->conf.max_size_bytes = 4 << 20;
+        h->up.on_damaged = on_damaged;
+        temp_dir_beside(h->path, ".kept", kept);
+        temp_dir_beside(h->path, ".alone", alone);
+        for (volatile int when = 0; when < 3; when++) {
+                assert_true(fixture_try_open(h));
+                filled_epoch = fixture_counts(h).epoch;
+                for (int i = 0; i < 15; i++)
+                        append_some(h, 300);
+                copy(beside(h, "-wal"), kept);
+                assert_true(size_of(kept) > 0);
+                for (int i = 0; i < 25; i++)
+                        append_some(h, 300);
+                if (when == 1)
+                        fixture_close(h);
+                else if (when == 0)
+                        fixture_cut_power(h);
+                copy(h->path, alone);
+                n_alone = db_ask(alone, "SELECT count(*) FROM sample");
+                copy(kept, beside(h, "-wal"));
+                if (when < 2)
+                        unlink(beside(h, "-shm"));
+                if (when == 2 && setjmp(damaged) == 0) {
+                        for (int i = 0; i < 200; i++)
+                                append_some(h, 90);
+                        fail_msg("nothing was told");
+                }
+                if (when == 2)
+                        fixture_cut_power(h);
+                assert_true(fixture_try_open(h));
+                check_new_epoch(h);
+                check_times(h, n_alone);
+                fixture_close(h);
+                unlink(aside_of(h));
+        }
+}
+
 /* Nothing in it, nothing beside it that knows of a spool, and a WAL that is another file's: it is as good as none. */
 static void a_database_without_a_table_is_nobodys(void **state)
 {
@@ -1288,6 +1335,7 @@ int main(void)
                 T(an_older_copy_beside_a_newer_wal_is_told),
                 T(a_copy_of_half_a_wal_is_told),
                 T(an_older_copy_written_over_it_is_told),
+                T(an_older_wal_is_told),
                 T(a_database_without_a_table_is_nobodys),
                 T(a_wal_without_anything_is_set_aside),
                 T(a_file_whose_mark_is_gone_gives_no_more_ids),
