@@ -758,10 +758,51 @@ static void test_the_end_in_the_middle_of_a_change(void **state)
         each_reported_once(&f, 0, 1000);
 }
 
+/* In front of the library's: the level that was set last. */
+static char level[16];
+
+rd_kafka_conf_res_t rd_kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, char *text,
+                                      size_t cap)
+{
+        static rd_kafka_conf_res_t (*real)(rd_kafka_conf_t *, const char *, const char *, char *, size_t);
+
+        if (!real)
+                *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_conf_set");
+        if (!strcmp(name, "compression.level"))
+                snprintf(level, sizeof(level), "%s", value);
+        return real(conf, name, value, text, cap);
+}
+
+/* zstd at level 1, unless a property says otherwise; the others at their own. */
+static void test_level_of_a_codec(void **state)
+{
+        static const struct {
+                int codec;
+                const char *property, *level;
+        } rows[] = {{0, NULL, "-1"}, {1, NULL, "-1"}, {2, NULL, "-1"},
+                    {3, NULL, "-1"}, {4, NULL, "1"},  {4, "compression.level=3", "3"}};
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct fixture f;
+
+                set_up(&f);
+                f.conf.compression = rows[i].codec;
+                if (rows[i].property)
+                        f.properties[f.conf.properties.n++] = rows[i].property;
+                open_sink(&f);
+                assert_string_equal(level, rows[i].level);
+                produce(&f, 0, 50);
+                run_until(&f, all_reported);
+                assert_int_equal(f.n_of[SINK_DELIVERED], 50);
+                tear_down(&f);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_all_delivered_once),
+                cmocka_unit_test(test_level_of_a_codec),
                 cmocka_unit_test(test_headers_of_many_rounds),
                 cmocka_unit_test(test_queue_full_is_told),
                 cmocka_unit_test(test_a_change_waits_for_what_is_out),
