@@ -21,9 +21,11 @@ void again_remember(char **argv)
         arguments = argv;
 }
 
-noreturn void again_now(void)
+noreturn void again_now(bool stopping)
 {
         fflush(NULL);
+        if (stopping)
+                _exit(1);
         if (arguments && close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
                 execv("/proc/self/exe", arguments);
         abort();

@@ -5,6 +5,7 @@
 #ifndef MILLRACE_AGENT_AGAIN_H
 #define MILLRACE_AGENT_AGAIN_H
 
+#include <stdbool.h>
 #include <stdnoreturn.h>
 
 /* Before anything else; `argv` is the process's and stays. */
@@ -12,8 +13,9 @@ void again_remember(char **argv);
 
 /*
  * What is in memory only is gone, as after kill -9.  Nobody remembered, or the
- * program is not there any more: aborts, and whoever watches starts it.
+ * program is not there any more: aborts, and whoever watches starts it.  Who was
+ * told to end (`stopping`) ends with 1: the next start does it.
  */
-noreturn void again_now(void);
+noreturn void again_now(bool stopping);
 
 #endif

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timex.h>
-#include <unistd.h>
 
 #include "agent/again.h"
 #include "agent/base/log.h"
@@ -78,14 +77,12 @@ static void on_spool_fault(void *ctx, const char *what)
                        "\"state\":\"%s\",\"why\":\"%s\"", what ? "failing" : "normal", words);
 }
 
-/* Who was told to end does not begin anew: the next start finds the rescue's marker. */
+/* The next start finds the rescue's marker. */
 static void on_spool_damaged(void *ctx)
 {
-        struct agent *a = ctx;
+        const struct agent *a = ctx;
 
-        if (a->stopping)
-                _exit(1);
-        again_now();
+        again_now(a->stopping);
 }
 
 static void tell_dropped(struct agent *a)
@@ -290,7 +287,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
                 agent_abandon(a); /* what they gave to the spool is gone with them */
                 if (damaged) {
                         log_error("spool", "%s; beginning anew to rescue it", e->text);
-                        again_now();
+                        again_now(false);
                 }
                 return -1;
         }

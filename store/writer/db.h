@@ -250,7 +250,7 @@ bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], c
  * all of it was in the database. _expect: before it is opened.
  */
 int spool_pair_expect(struct spool_db *db, struct err *e);
-int spool_pair_begin(struct spool_db *db, struct err *e);
+void spool_pair_begin(struct spool_db *db);
 bool spool_pair_is_one(const struct spool_db *db);
 int spool_pair_join(struct spool_db *db, int mode);
 void spool_pair_name(struct spool_db *db, struct spool_mark *m);

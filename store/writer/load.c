@@ -266,8 +266,7 @@ int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account la
                 return -1;
         if (spool_mark_begin(db, lanes, e) < 0)
                 return -1;
-        if (spool_pair_begin(db, e) < 0)
-                return -1;
+        spool_pair_begin(db);
         spool_place_note(db);
         return 0;
 }

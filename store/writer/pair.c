@@ -21,8 +21,8 @@
  * The other way round, an older -wal beside a newer database would take pages
  * of it back.  So the mark says which WAL is in use: SQLite gives each two
  * numbers, of which one is random and one counts (the "salt" of its header).
- * The mark may be behind by those that began since it was synced; one that is
- * before it, or counts from elsewhere, is none of ours.
+ * One that is before it, or counts from elsewhere, is none of ours, as long as
+ * the mark is as new as the database.
  *
  * A cut in the middle of a checkpoint leaves torn pages, which the WAL mends.
  * So only what was written on purpose is believed: a number that is there
@@ -204,14 +204,19 @@ static int open_alone(const struct spool_db *db, sqlite3 **conn)
         return sqlite3_open_v2(uri, conn, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 }
 
+/* A mark that is behind the database knows nothing of the WAL: it was put back, or not synced. */
 static bool is_one(const struct spool_db *db, const struct spool_mark *m)
 {
         sqlite3 *conn = NULL;
         uint64_t no, epoch;
-        bool is = is_in_use(m, wal_id(db));
+        bool is;
 
-        if (is && m->wal_no && open_alone(db, &conn) == SQLITE_OK)
-                is = get_text(conn, &no, &epoch) ? epoch == m->epoch && no >= m->wal_no : !has_nothing(conn);
+        if (!m->wal_no || open_alone(db, &conn) != SQLITE_OK)
+                is = true;
+        else if (!get_text(conn, &no, &epoch))
+                is = !has_nothing(conn);
+        else
+                is = epoch == m->epoch && (no > m->wal_no || (no == m->wal_no && is_in_use(m, wal_id(db))));
         sqlite3_close(conn);
         return is;
 }
@@ -238,11 +243,6 @@ int spool_pair_join(struct spool_db *db, int mode)
         return rc;
 }
 
-static int cannot_note(const struct spool_db *db, struct err *e)
-{
-        return err_errno(e, "spool %s: cannot write the lock file", db->path);
-}
-
 /* A WAL that begins now has numbers from nowhere: until they are noted, any may be there. */
 int spool_pair_expect(struct spool_db *db, struct err *e)
 {
@@ -252,10 +252,12 @@ int spool_pair_expect(struct spool_db *db, struct err *e)
                 return 0;
         m.wal_id = 0;
         spool_mark_note(db, &m);
-        return !db->mark.wal_id && spool_mark_sync(db) ? 0 : cannot_note(db, e);
+        if (!db->mark.wal_id && spool_mark_sync(db))
+                return 0;
+        return err_errno(e, "spool %s: cannot write the lock file", db->path);
 }
 
-int spool_pair_begin(struct spool_db *db, struct err *e)
+void spool_pair_begin(struct spool_db *db)
 {
         uint64_t no, epoch;
 
@@ -263,7 +265,6 @@ int spool_pair_begin(struct spool_db *db, struct err *e)
         if (db->v.wal_no < db->mark.wal_no)
                 db->v.wal_no = db->mark.wal_no;
         spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
-        return spool_mark_sync(db) ? 0 : cannot_note(db, e);
 }
 
 void spool_pair_end(struct spool_db *db)

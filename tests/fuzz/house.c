@@ -33,9 +33,9 @@ const char *const house_suffixes[HOUSE_FILES] = {"", "-wal", ".epoch", ".lock", 
 
 static struct house *the_house;
 
-noreturn void __wrap_again_now(void);
+noreturn void __wrap_again_now(bool stopping);
 
-void __wrap_again_now(void)
+void __wrap_again_now(bool stopping)
 {
         longjmp(the_house->ended, 1);
 }
