@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 
 : "${WEBHOOK_PORT:=18090}" "${MAIL_PORT:=18025}" "${WEBHOOK_URL:=}" "${SMTP_SERVER:=}" "${DASHBOARD_PORT:=18080}" "${ALERTS_TOPIC:=edge_alerts_v1$GROUP_SUFFIX}"
+: "${VERIFICATIONS_TOPIC:=edge_verifications_v1$GROUP_SUFFIX}"
 
 people_fetch()
 {
@@ -10,7 +11,7 @@ people_fetch()
 
 people_start()
 {
-        "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet --also "$ALERTS_TOPIC" || die "no topic for alerts"
+        "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet --also "$ALERTS_TOPIC" --also "$VERIFICATIONS_TOPIC" || die "no topics for people"
         mkdir -p "$run/people"
         if [ -z "$WEBHOOK_URL$SMTP_SERVER" ]; then
                 service inbox "$cloud/people/inbox" "$WEBHOOK_PORT" "$MAIL_PORT" "$run/people/inbox.jsonl"
@@ -25,7 +26,7 @@ people_start_teller()
 {
         service people env WEBHOOK_URL="$WEBHOOK_URL" SMTP_SERVER="$SMTP_SERVER" KAFKA_BROKERS="$KAFKA_BROKERS" KAFKA_PROTOCOL="$KAFKA_PROTOCOL" \
                 KAFKA_CA="$KAFKA_CA" KAFKA_MECHANISM="$KAFKA_MECHANISM" KAFKA_USER="$KAFKA_USER" KAFKA_PASSWORD_FILE="$KAFKA_PASSWORD_FILE" \
-                EVENTS_TOPIC="$EVENTS_TOPIC" ALERTS_TOPIC="$ALERTS_TOPIC" PEOPLE_GROUP="people$GROUP_SUFFIX" \
+                EVENTS_TOPIC="$EVENTS_TOPIC" ALERTS_TOPIC="$ALERTS_TOPIC" VERIFICATIONS_TOPIC="$VERIFICATIONS_TOPIC" PEOPLE_GROUP="people$GROUP_SUFFIX" \
                 PAGE_URL="${PAGE_URL:-http://127.0.0.1:$DASHBOARD_PORT/}" "$cloud/people/tell" "$run/people"
 }
 

@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 
 : "${ALERTS_TOPIC:=edge_alerts_v1$GROUP_SUFFIX}" "${WINDOWS_TOPIC:=edge_windows_v1$GROUP_SUFFIX}" "${WATERMARK:=2 minutes}"
+: "${VERIFICATIONS_TOPIC:=edge_verifications_v1$GROUP_SUFFIX}" "${SPARK_JOB:=watch}" # watch or fraud
 spark_how=fields
 spark_only=id,n,min,max
 spark_clock=${GROUP_SUFFIX:+edge_clock$GROUP_SUFFIX}
@@ -16,12 +17,14 @@ spark_fetch()
 
 spark_start()
 {
-        "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet --also "$ALERTS_TOPIC" --also "$WINDOWS_TOPIC" ${spark_clock:+--also "$spark_clock"} || die "no topics for Spark"
+        "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet --also "$ALERTS_TOPIC" --also "$WINDOWS_TOPIC" --also "$VERIFICATIONS_TOPIC" \
+                ${spark_clock:+--also "$spark_clock"} || die "no topics for Spark"
         mkdir -p "$run/spark/data"
         [ ! -e "$run/spark/log" ] || pid_of spark >/dev/null || mv "$run/spark/log" "$run/spark/log.before"
         service spark env PYTHONPATH="$spark_python" PYSPARK_PYTHON=/usr/bin/python3 SPARK_JARS="$spark_jars" STATE="$run/spark/data" \
                 KAFKA_BROKERS="$KAFKA_BROKERS" KAFKA_CLIENT="$(kafka_client java)" TOPICS="$SAMPLES_TOPIC,$BACKFILL_TOPIC${spark_clock:+,$spark_clock}" \
-                ALERTS_TOPIC="$ALERTS_TOPIC" WINDOWS_TOPIC="$WINDOWS_TOPIC" WATERMARK="$WATERMARK" /usr/bin/python3 "$cloud/spark/watch.py"
+                ALERTS_TOPIC="$ALERTS_TOPIC" WINDOWS_TOPIC="$WINDOWS_TOPIC" WATERMARK="$WATERMARK" VERIFICATIONS_TOPIC="$VERIFICATIONS_TOPIC" \
+                /usr/bin/python3 "$cloud/spark/$SPARK_JOB.py"
 }
 
 spark_ready()
@@ -38,10 +41,10 @@ spark_stop()
         end spark 30
 }
 
-# How many records the query of windows has behind it: the offsets of its last whole batch.
+# spark_count [TOPIC]: how many records the query that writes TOPIC (default: windows) has behind it: the offsets of its last whole batch.
 spark_count()
 {
-        local done=$run/spark/data/$WINDOWS_TOPIC last
+        local done=$run/spark/data/${1:-$WINDOWS_TOPIC} last
         last=$(find "$done/commits" -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort -n | tail -n 1)
         [ -z "$last" ] || tail -n 1 "$done/offsets/$last" | grep -o ':[0-9]*' | tr -d : | awk '{n += $1} END {print n + 0}'
 }
