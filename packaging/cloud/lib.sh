@@ -14,6 +14,7 @@ build=${MILLRACE_BUILD:-$root/build}
 # The ports on this machine, all on loopback.
 : "${KAFKA_PORT:=19092}" "${KAFKA_CONTROLLER_PORT:=19093}" "${CONNECT_PORT:=18083}" "${OPENSEARCH_PORT:=19200}" "${ELASTICSEARCH_PORT:=19201}"
 : "${S3_PORT:=19070}" "${MQTT_PORT:=18831}" "${INFLUX_PORT:=18086}" "${CASSANDRA_PORT:=19042}" "${HDFS_PORT:=19820}"
+: "${LINK_PORT:=19094}" "${RELAY_PORT:=19095}"
 
 # The cluster that everything reads from. The defaults are the broker that packaging/cloud/up starts.
 : "${KAFKA_BROKERS:=127.0.0.1:$KAFKA_PORT}" # host:port,host:port

@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 
 : "${COMPRESSION:=lz4}" # of packaging/cloud/feed: what a sink can't unpack it does not have
+: "${gateway_name:=gateway}" # of its service and folder: there may be a second one
 
 gateway_fetch()
 {
@@ -14,7 +15,7 @@ gateway_fetch()
 # The configuration, filled and checked: of the demo factory, unless somebody wrote another.
 gateway_start()
 {
-        local DATA=$run/gateway config=$run/gateway/millrace.yaml
+        local DATA=$run/$gateway_name config=$run/$gateway_name/millrace.yaml
         local BROKER_LIST=\"${KAFKA_BROKERS//,/\",\"}\" KAFKA_PROPERTIES KAFKA_SECRETS=
         KAFKA_PROPERTIES=$(kafka_client librdkafka | sed '/^sasl.password=/d; s/.*/"&"/' | paste -sd ,)
         [ -z "$KAFKA_PASSWORD_FILE" ] || KAFKA_SECRETS=\"sasl.password=file:$KAFKA_PASSWORD_FILE\"
@@ -24,12 +25,12 @@ gateway_start()
         "$build/agent/millrace" check "$config" >"$DATA/check" || { cat "$DATA/check" >&2; die "$config has faults"; }
         service mosquitto mosquitto -c "$run/mosquitto/conf"
         await mosquitto 10 port_answers "$MQTT_PORT"
-        service gateway "$build/agent/millraced" --config "$config"
+        service "$gateway_name" "$build/agent/millraced" --config "$config"
 }
 
 gateway_status()
 {
-        "$build/agent/millrace" --config "$run/gateway/millrace.yaml" status --json 2>/dev/null
+        "$build/agent/millrace" --config "$run/$gateway_name/millrace.yaml" status --json 2>/dev/null
 }
 
 # gateway_figure NAME: of its status, the first of that name.
@@ -47,7 +48,7 @@ gateway_empty()
 
 gateway_ready()
 {
-        await gateway 30 gateway_linked
+        await "$gateway_name" 30 gateway_linked
 }
 
 gateway_linked()
@@ -57,6 +58,6 @@ gateway_linked()
 
 gateway_stop()
 {
-        end gateway 10
+        end "$gateway_name" 10
         end mosquitto 10
 }
