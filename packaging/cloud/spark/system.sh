@@ -24,6 +24,7 @@ spark_start()
         service spark env PYTHONPATH="$spark_python" PYSPARK_PYTHON=/usr/bin/python3 SPARK_JARS="$spark_jars" STATE="$run/spark/data" \
                 KAFKA_BROKERS="$KAFKA_BROKERS" KAFKA_CLIENT="$(kafka_client java)" TOPICS="$SAMPLES_TOPIC,$BACKFILL_TOPIC${spark_clock:+,$spark_clock}" \
                 ALERTS_TOPIC="$ALERTS_TOPIC" WINDOWS_TOPIC="$WINDOWS_TOPIC" WATERMARK="$WATERMARK" VERIFICATIONS_TOPIC="$VERIFICATIONS_TOPIC" \
+                WINDOWS_EVERY="${WINDOWS_EVERY:-${spark_clock:+2 seconds}}" \
                 /usr/bin/python3 "$cloud/spark/$SPARK_JOB.py"
 }
 

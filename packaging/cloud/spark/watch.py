@@ -86,7 +86,8 @@ def windows(read):
 def main():
     spark = stream.session("millrace-watch")
     # A window is told two minutes after its end at the earliest: that query has time, and leaves the processors to the other one.
-    return stream.watch([stream.send(alerts(readings(spark)), ALERTS, "0 seconds"), stream.send(windows(readings(spark)), WINDOWS, "10 seconds")])
+    every = ENV("WINDOWS_EVERY") or "30 seconds"
+    return stream.watch([stream.send(alerts(readings(spark)), ALERTS, "0 seconds"), stream.send(windows(readings(spark)), WINDOWS, every)])
 
 
 if __name__ == "__main__":
