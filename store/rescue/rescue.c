@@ -122,7 +122,7 @@ static void note_end(struct salvage *s)
 {
         struct spool_mark m;
 
-        if (!spool_mark_read(s->db, &m) && !s->r->stopped)
+        if ((!spool_mark_read(s->db, &m) || m.epoch < s->r->old_epoch) && !s->r->stopped)
                 s->r->stopped = "nothing beside it says how far it was";
         if (m.epoch > s->r->old_epoch) {
                 s->r->old_epoch = m.epoch;

@@ -216,7 +216,8 @@ static bool is_one(const struct spool_db *db, const struct spool_mark *m)
         else if (!get_text(conn, &no, &epoch))
                 is = !has_nothing(conn);
         else
-                is = epoch == m->epoch && (no > m->wal_no || (no == m->wal_no && is_in_use(m, wal_id(db))));
+                is = epoch > m->epoch ||
+                     (epoch == m->epoch && (no > m->wal_no || (no == m->wal_no && is_in_use(m, wal_id(db)))));
         sqlite3_close(conn);
         return is;
 }

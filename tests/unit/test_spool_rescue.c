@@ -990,6 +990,43 @@ static void an_older_wal_is_told(void **state)
         }
 }
 
+/* Of a while ago, or of the epoch before, beside the file as it is: the -wal is not blamed for that. */
+static void an_older_mark_loses_nothing(void **state)
+{
+        struct fixture *h = *state;
+        char kept[TEMP_PATH_MAX];
+        int64_t n = 0;
+
+        h->conf.max_size_bytes = 4 << 20;
+        temp_dir_beside(h->path, ".kept", kept);
+        for (int other_epoch = 0; other_epoch < 2; other_epoch++) {
+                assert_true(fixture_try_open(h));
+                append_some(h, 300);
+                copy(beside(h, ".lock"), kept);
+                for (int i = 0; i < 20; i++)
+                        append_some(h, 300);
+                fixture_cut_power(h);
+                if (other_epoch)
+                        unlink(beside(h, ".lock"));
+                assert_true(fixture_try_open(h));
+                append_some(h, 300);
+                filled_epoch = fixture_counts(h).epoch;
+                fixture_cut_power(h);
+                unlink(aside_of(h));
+                n += 22 * 300;
+                copy(kept, beside(h, ".lock"));
+                assert_true(fixture_try_open(h));
+                assert_int_equal(fixture_counts(h).epoch > filled_epoch, other_epoch);
+                assert_int_equal(fixture_counts(h).held, n);
+                check_times(h, n);
+                if (other_epoch)
+                        assert_int_equal(db_ask(h->path, "SELECT stopped LIKE 'nothing beside it%' FROM rescue"
+                                                         " ORDER BY id DESC LIMIT 1"),
+                                         1);
+                fixture_close(h);
+        }
+}
+
 /* Nothing in it, nothing beside it that knows of a spool, and a WAL that is another file's: it is as good as none. */
 static void a_database_without_a_table_is_nobodys(void **state)
 {
@@ -1336,6 +1373,7 @@ int main(void)
                 T(a_copy_of_half_a_wal_is_told),
                 T(an_older_copy_written_over_it_is_told),
                 T(an_older_wal_is_told),
+                T(an_older_mark_loses_nothing),
                 T(a_database_without_a_table_is_nobodys),
                 T(a_wal_without_anything_is_set_aside),
                 T(a_file_whose_mark_is_gone_gives_no_more_ids),
