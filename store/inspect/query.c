@@ -222,17 +222,16 @@ bool spool_query_live(const struct spool_query *q)
 
 /* ---- counts ---- */
 
+/* A line may begin at or below the watermark and end above: it grew, and the watermark went over what was there. */
+#define LANE_SQL(lane, table)                                                                                      \
+        "SELECT acked, (SELECT max(seq) FROM " table "), (SELECT min(seq) FROM " table "), sum(n), max(last_seq)," \
+        " sum(CASE WHEN last_seq <= acked THEN n WHEN first_seq <= acked THEN acked - first_seq + 1 ELSE 0 END)"   \
+        " FROM (SELECT (SELECT acked_seq FROM cursor WHERE lane='" lane "') AS acked)"                             \
+        " LEFT JOIN dropped d ON d.lane='" lane "'"
+
 static const char *const lane_sql[SPOOL_LANES] = {
-        [SPOOL_EVENTS] =
-                "SELECT (SELECT acked_seq FROM cursor WHERE lane='events'),"
-                " (SELECT max(seq) FROM event), (SELECT min(seq) FROM event), sum(n), max(last_seq),"
-                " sum(CASE WHEN last_seq <= (SELECT acked_seq FROM cursor WHERE lane='events') THEN n ELSE 0 END)"
-                " FROM dropped WHERE lane='events'",
-        [SPOOL_SAMPLES] =
-                "SELECT (SELECT acked_seq FROM cursor WHERE lane='samples'),"
-                " (SELECT max(seq) FROM reading), (SELECT min(seq) FROM reading), sum(n), max(last_seq),"
-                " sum(CASE WHEN last_seq <= (SELECT acked_seq FROM cursor WHERE lane='samples') THEN n ELSE 0 END)"
-                " FROM dropped WHERE lane='samples'",
+        [SPOOL_EVENTS] = LANE_SQL("events", "event"),
+        [SPOOL_SAMPLES] = LANE_SQL("samples", "reading"),
 };
 
 /* None in a file of before there were any. */

@@ -155,6 +155,35 @@ static void a_row_has_its_names(void **state)
         spool_query_close(q);
 }
 
+/* Refused, and passed by the watermark; then one more, which makes the line longer. */
+static void a_line_that_grew_over_the_watermark_counts_as_the_daemon_does(void **state)
+{
+        struct spool_counts mine, theirs;
+        struct spool_query *q;
+        struct fixture h;
+        struct err e;
+
+        fixture_init(&h, "spool_query_line", 3);
+        fixture_open(&h);
+        spool_refuse(h.spool, 4, "memory_full");
+        fixture_run_for(&h, 3000000);
+        fixture_close(&h);
+        db_run(h.path, "UPDATE cursor SET acked_seq = 3 WHERE lane = 'samples'"); /* as between two commits */
+        assert_int_equal(db_ask(h.path, "SELECT last_seq FROM dropped"), 4);
+        fixture_open(&h);
+        spool_counts(h.spool, &theirs);
+        assert_int_equal(spool_query_open(&q, h.path, &e), 0);
+        assert_int_equal(spool_query_counts(q, &mine, &e), 0);
+        spool_query_close(q);
+        assert_int_equal(mine.accepted, 4);
+        assert_int_equal(mine.dropped, 4);
+        assert_int_equal(mine.delivered, 0);
+        assert_int_equal(mine.held, 0);
+        assert_int_equal(mine.delivered, theirs.delivered);
+        fixture_close(&h);
+        fixture_fini(&h);
+}
+
 static void counts_are_the_daemons(void **state)
 {
         struct spool_query *q = open_query();
@@ -439,9 +468,14 @@ static void a_wrong_file_is_named(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                AROUND(filters_choose_rows),       AROUND(a_row_has_its_names),
-                AROUND(counts_are_the_daemons),    AROUND(the_small_tables_are_listed_without_a_daemon),
-                AROUND(a_wrong_file_is_named),     AROUND(what_does_not_grow_ends_a_listing),
+                AROUND(filters_choose_rows),
+                AROUND(a_row_has_its_names),
+                AROUND(counts_are_the_daemons),
+                AROUND(the_small_tables_are_listed_without_a_daemon),
+                AROUND(a_line_that_grew_over_the_watermark_counts_as_the_daemon_does),
+                AROUND(the_small_tables_are_listed_without_a_daemon),
+                AROUND(a_wrong_file_is_named),
+                AROUND(what_does_not_grow_ends_a_listing),
                 AROUND(a_listing_can_be_given_up),
         };
 
