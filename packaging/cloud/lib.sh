@@ -242,10 +242,28 @@ await()
         done
 }
 
-# peak NAME: the most memory the service ever had, in MiB.
+# peak NAME: the most memory that the service's processes ever had, in MiB.
 peak()
 {
-        awk '/^VmHWM/ {print int($2 / 1024)}' "/proc/$(pid_of "$1")/status" 2>/dev/null
+        local pid each total=0
+        pid=$(pid_of "$1") || return 0
+        for each in $(ps -o pid= -s "$pid"); do
+                each=$(awk '/^VmHWM/ {print int($2 / 1024)}' "/proc/$each/status" 2>/dev/null)
+                total=$((total + ${each:-0}))
+        done
+        echo "$total"
+}
+
+# cpu NAME: what they took of the processor since their start, in ms, with those of their children that have ended.
+cpu()
+{
+        local pid each total=0
+        pid=$(pid_of "$1") || return 0
+        for each in $(ps -o pid= -s "$pid"); do
+                each=$(sed 's/.*) //' "/proc/$each/stat" 2>/dev/null | awk '{print ($12 + $13 + $14 + $15) * 10}')
+                total=$((total + ${each:-0}))
+        done
+        echo "$total"
 }
 
 port_answers()

@@ -74,11 +74,5 @@ spark_dump()
 
 spark_peak()
 {
-        local pid total=0 each
-        pid=$(pid_of spark) || return 0
-        for each in $(ps -o pid= -s "$pid"); do
-                each=$(awk '/^VmHWM/ {print int($2 / 1024)}' "/proc/$each/status" 2>/dev/null)
-                total=$((total + ${each:-0}))
-        done
-        echo $total
+        peak spark
 }
