@@ -258,10 +258,14 @@ int spool_pair_expect(struct spool_db *db, struct err *e)
         return err_errno(e, "spool %s: cannot write the lock file", db->path);
 }
 
+/* The pair was found to be one: whatever an old mark says, this is its WAL. */
 void spool_pair_begin(struct spool_db *db)
 {
-        uint64_t no, epoch;
+        struct spool_mark m = db->mark;
+        uint64_t no, epoch, id = wal_id(db);
 
+        m.wal_id = id == NO_WAL ? 0 : id;
+        spool_mark_note(db, &m);
         db->v.wal_no = get_text(db->conn, &no, &epoch) && epoch == db->epoch ? no : 0;
         if (db->v.wal_no < db->mark.wal_no)
                 db->v.wal_no = db->mark.wal_no;

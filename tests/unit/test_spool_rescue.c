@@ -990,7 +990,10 @@ static void an_older_wal_is_told(void **state)
         }
 }
 
-/* Of a while ago, or of the epoch before, beside the file as it is: the -wal is not blamed for that. */
+/*
+ * Of a while ago, of the epoch before, or of an end in order since when there was another, beside the file as it is:
+ * the -wal is not blamed for that.
+ */
 static void an_older_mark_loses_nothing(void **state)
 {
         struct fixture *h = *state;
@@ -999,10 +1002,16 @@ static void an_older_mark_loses_nothing(void **state)
 
         h->conf.max_size_bytes = 4 << 20;
         temp_dir_beside(h->path, ".kept", kept);
-        for (int other_epoch = 0; other_epoch < 2; other_epoch++) {
+        for (int of = 0; of < 3; of++) {
+                bool other_epoch = of == 1;
+
                 assert_true(fixture_try_open(h));
                 append_some(h, 300);
+                if (of == 2)
+                        fixture_close(h);
                 copy(beside(h, ".lock"), kept);
+                if (of == 2)
+                        assert_true(fixture_try_open(h));
                 for (int i = 0; i < 20; i++)
                         append_some(h, 300);
                 fixture_cut_power(h);
@@ -1023,6 +1032,9 @@ static void an_older_mark_loses_nothing(void **state)
                         assert_int_equal(db_ask(h->path, "SELECT stopped LIKE 'nothing beside it%' FROM rescue"
                                                          " ORDER BY id DESC LIMIT 1"),
                                          1);
+                append_some(h, 300);
+                n += 300;
+                assert_int_equal(fixture_counts(h).held, n);
                 fixture_close(h);
         }
 }
