@@ -44,6 +44,13 @@ say()
         printf '%s %s\n' "$(date +%T)" "$*"
 }
 
+# behind_sudo COMMAND...: when there is a user behind sudo it goes on as that one, whose folders and processes these are.
+behind_sudo()
+{
+        [ "$(id -u)" != 0 ] || [ "${SUDO_USER:-root}" = root ] ||
+                exec runuser -u "$SUDO_USER" -- env HOME="$(getent passwd "$SUDO_USER" | cut -d: -f6)" "$@"
+}
+
 # fill FILE: its text, with each @NAME@ replaced by the variable of that name. One that is not set is an error.
 fill()
 {
