@@ -26,6 +26,6 @@ dashboard_stop()
 dashboard_look()
 {
         cat <<END
-  A page         http://127.0.0.1:$DASHBOARD_PORT/?url=http://127.0.0.1:$OPENSEARCH_PORT&source=press-1&tag=temp
+  A page         http://127.0.0.1:$DASHBOARD_PORT/?url=http://127.0.0.1:$OPENSEARCH_PORT&source=press-1&tag=temp&minutes=5
 END
 }

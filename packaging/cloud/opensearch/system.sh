@@ -62,7 +62,7 @@ opensearch_look()
   OpenSearch     $OPENSEARCH_URL
                  all that are too hot:   curl -s '$OPENSEARCH_URL/$SAMPLES_TOPIC/_search?q=tag:temp+AND+value:>90&pretty'
                  in Korean, in a note:   mosquitto_pub -p $MQTT_PORT -t notes/assembly-1/packer-2 -m '압력센서를 교체하였다'
-                                         curl -s '$OPENSEARCH_URL/$SAMPLES_TOPIC/_search?pretty&q=value_str:교체'
+                                         curl -s -G '$OPENSEARCH_URL/$SAMPLES_TOPIC/_search?pretty' --data-urlencode 'q=value_str:교체'
                  alarms, the last first: curl -s '$OPENSEARCH_URL/$EVENTS_TOPIC/_search?sort=ts:desc&pretty'
 END
 }
