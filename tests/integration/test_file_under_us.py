@@ -281,8 +281,8 @@ class Rig:
             return
         at = time.monotonic()
         def begun_anew():
-            """It has met damage of an act before, and rescues what it finds at its path now."""
-            return "beginning anew" in self.agent.log()[self.act_at:]
+            """It has met damage of an act before, and rescues what it finds at its path now, or makes what is not there."""
+            return any(words in self.agent.log()[self.act_at:] for words in ("beginning anew", "spool: new spool"))
 
         wait.until("the fault to be told", 30, lambda: not self.agent.process.alive() or begun_anew() or (
             (s := self.status()) and s["health"] == "failed"), every=0.01, detail=lambda: self.agent.log()[-3000:])
