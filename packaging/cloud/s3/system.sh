@@ -24,6 +24,8 @@ s3_start()
         local DATA=$run/s3/objects S3_SECRET
         S3_SECRET=$(s3_secret)
         mkdir -p "$DATA"
+        # A kill in the midst of an upload leaves it under a name of its own, without the attributes by which S3Proxy lists: no list succeeds any more.
+        pid_of s3 >/dev/null || find "$DATA" -type f -name '*.jsonl-????????-????-????-????-????????????' -delete
         (umask 077 && fill "$cloud/s3/s3proxy.conf" >"$run/s3/s3proxy.conf")
         service s3 "$(java_of 17)" -Xms32m -Xmx128m "${java_small[@]}" "-Dlogback.configurationFile=$cloud/s3/logback.xml" \
                 -cp "$s3_jars/*" org.gaul.s3proxy.Main --properties "$run/s3/s3proxy.conf"
