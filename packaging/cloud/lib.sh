@@ -13,7 +13,7 @@ build=${MILLRACE_BUILD:-$root/build}
 
 # The ports on this machine, all on loopback.
 : "${KAFKA_PORT:=19092}" "${KAFKA_CONTROLLER_PORT:=19093}" "${CONNECT_PORT:=18083}" "${OPENSEARCH_PORT:=19200}" "${ELASTICSEARCH_PORT:=19201}"
-: "${S3_PORT:=19070}" "${MQTT_PORT:=18831}" "${INFLUX_PORT:=18086}" "${CASSANDRA_PORT:=19042}" "${HDFS_PORT:=19820}"
+: "${S3_PORT:=19070}" "${MQTT_PORT:=18831}" "${INFLUX_PORT:=18086}" "${DASHBOARD_PORT:=18080}" "${CASSANDRA_PORT:=19042}" "${HDFS_PORT:=19820}"
 : "${LINK_PORT:=19094}" "${RELAY_PORT:=19095}"
 
 # The cluster that everything reads from. The defaults are the broker that packaging/cloud/up starts.
@@ -247,6 +247,14 @@ await()
                 [ $SECONDS -lt $deadline ] || { tail -n 20 "$run/$name/log" >&2; die "$name is not ready in time; its log is $run/$name/log"; }
                 sleep 0.3
         done
+}
+
+# page_url: the page of dashboard/, over the search that runs here.
+page_url()
+{
+        local port=$OPENSEARCH_PORT
+        pid_of opensearch >/dev/null || ! pid_of elasticsearch >/dev/null || port=$ELASTICSEARCH_PORT
+        echo "http://127.0.0.1:$DASHBOARD_PORT/?url=http://127.0.0.1:$port"
 }
 
 # peak NAME: the most memory that the service's processes ever had, in MiB.

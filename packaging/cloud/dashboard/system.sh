@@ -1,8 +1,6 @@
 # A page over OpenSearch or Elasticsearch, served from this folder. Sourced by the scripts of packaging/cloud.
 # shellcheck shell=bash disable=SC2154,SC2034
 
-: "${DASHBOARD_PORT:=18080}"
-
 dashboard_fetch()
 {
         command -v python3 >/dev/null || die "python3 is missing"
@@ -26,6 +24,6 @@ dashboard_stop()
 dashboard_look()
 {
         cat <<END
-  A page         http://127.0.0.1:$DASHBOARD_PORT/?url=http://127.0.0.1:$OPENSEARCH_PORT&source=press-1&tag=temp&minutes=5
+  A page         $(page_url)&source=press-1&tag=temp&minutes=5
 END
 }

@@ -1,7 +1,7 @@
 # Who is told: people/tell, and on one machine people/inbox in the people's place. Sourced by the scripts of packaging/cloud.
 # shellcheck shell=bash disable=SC2154,SC2034
 
-: "${WEBHOOK_PORT:=18090}" "${MAIL_PORT:=18025}" "${WEBHOOK_URL:=}" "${SMTP_SERVER:=}" "${DASHBOARD_PORT:=18080}" "${ALERTS_TOPIC:=edge_alerts_v1$GROUP_SUFFIX}"
+: "${WEBHOOK_PORT:=18090}" "${MAIL_PORT:=18025}" "${WEBHOOK_URL:=}" "${SMTP_SERVER:=}" "${ALERTS_TOPIC:=edge_alerts_v1$GROUP_SUFFIX}"
 : "${VERIFICATIONS_TOPIC:=edge_verifications_v1$GROUP_SUFFIX}"
 
 people_fetch()
@@ -27,7 +27,7 @@ people_start_teller()
         service people env WEBHOOK_URL="$WEBHOOK_URL" SMTP_SERVER="$SMTP_SERVER" KAFKA_BROKERS="$KAFKA_BROKERS" KAFKA_PROTOCOL="$KAFKA_PROTOCOL" \
                 KAFKA_CA="$KAFKA_CA" KAFKA_MECHANISM="$KAFKA_MECHANISM" KAFKA_USER="$KAFKA_USER" KAFKA_PASSWORD_FILE="$KAFKA_PASSWORD_FILE" \
                 EVENTS_TOPIC="$EVENTS_TOPIC" ALERTS_TOPIC="$ALERTS_TOPIC" VERIFICATIONS_TOPIC="$VERIFICATIONS_TOPIC" PEOPLE_GROUP="people$GROUP_SUFFIX" \
-                PAGE_URL="${PAGE_URL:-http://127.0.0.1:$DASHBOARD_PORT/?url=http://127.0.0.1:$OPENSEARCH_PORT}" "$cloud/people/tell" "$run/people"
+                PAGE_URL="${PAGE_URL:-$(page_url)}" "$cloud/people/tell" "$run/people"
 }
 
 people_ready()
