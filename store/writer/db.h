@@ -246,15 +246,15 @@ bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], c
 /*
  * Whether database and WAL belong together (pair.c). _join: the WAL goes into
  * the database, as far as `mode` waits for readers; an SQLite code. _name:
- * which WAL it is goes into a mark that is about to be noted. _end: closed, and
- * all of it was in the database. _expect: before it is opened.
+ * which WAL it is goes into a mark that is about to be noted. _expect: before it
+ * is opened.
  */
 int spool_pair_expect(struct spool_db *db, struct err *e);
 void spool_pair_begin(struct spool_db *db);
 bool spool_pair_is_one(const struct spool_db *db);
 int spool_pair_join(struct spool_db *db, int mode);
 void spool_pair_name(struct spool_db *db, struct spool_mark *m);
-void spool_pair_end(struct spool_db *db);
+bool spool_pair_may_join(struct spool_db *db);
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);

@@ -373,7 +373,8 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
 
 void spool_db_close(struct spool_db *db, bool clean)
 {
-        clean = clean && (!db->conn || spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE) == SQLITE_OK);
+        clean = clean && (!db->conn ||
+                          spool_pair_may_join(db)); /* not counted: there will be no WAL, and a sync may take long */
         if (clean && db->conn)
                 sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         for (int i = 0; i < N_STMTS; i++)
@@ -382,8 +383,6 @@ void spool_db_close(struct spool_db *db, bool clean)
                 if (!clean)
                         sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
                 sqlite3_close(db->conn);
-                if (clean)
-                        spool_pair_end(db);
         }
         if (db->lock_fd >= 0)
                 close(db->lock_fd);

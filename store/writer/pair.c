@@ -41,9 +41,9 @@
 
 enum { TEXT_BYTES = 80 };
 
-/* What a mark says of the WAL: 0: not known; else its salts. */
+/* Which WAL it is: its salts; in a mark 0: not known. */
 enum {
-        NO_WAL = 1, /* there is none */
+        NO_WAL = 1,
         HEAD_BYTES = 32,
         SALT_AT = 16,
         SALT_BITS = 20, /* that are kept of the random one */
@@ -98,7 +98,7 @@ static bool is_in_use(const struct spool_mark *m, uint64_t id)
 
         if (!m->wal_id || id == NO_WAL || id == m->wal_id)
                 return true;
-        return m->wal_id != NO_WAL && n > 0 && n < WALS_AT_MOST;
+        return n > 0 && n < WALS_AT_MOST;
 }
 
 /* One that begins, and we had not written the one before it back: somebody else had. */
@@ -229,14 +229,19 @@ bool spool_pair_is_one(const struct spool_db *db)
         return !spool_disk_size(db->path, "-wal") || !spool_mark_read(db, &m) || is_one(db, &m);
 }
 
+bool spool_pair_may_join(struct spool_db *db)
+{
+        if (!is_one(db, &db->mark))
+                db->overwritten = true;
+        return !db->overwritten;
+}
+
 int spool_pair_join(struct spool_db *db, int mode)
 {
         bool whole;
         int rc;
 
-        if (!is_one(db, &db->mark))
-                db->overwritten = true;
-        if (db->overwritten)
+        if (!spool_pair_may_join(db))
                 return SQLITE_CORRUPT;
         rc = write_back(db, mode, &whole);
         if (whole)
@@ -270,14 +275,4 @@ void spool_pair_begin(struct spool_db *db)
         if (db->v.wal_no < db->mark.wal_no)
                 db->v.wal_no = db->mark.wal_no;
         spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
-}
-
-void spool_pair_end(struct spool_db *db)
-{
-        struct spool_mark m = db->mark;
-
-        if (!m.epoch || wal_id(db) != NO_WAL || spool_sync_directory(db->path) != 0)
-                return;
-        m.wal_id = NO_WAL;
-        spool_mark_note(db, &m);
 }

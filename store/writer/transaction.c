@@ -223,7 +223,8 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                 spool_place_note(db);
                 res->gone = !spool_place_check(db, b->acked, res->fault, sizeof(res->fault));
         }
-        if (db->pair_due || wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes))
+        if (!atomic_load(&db->closing) &&
+            (db->pair_due || wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes)))
                 spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
         if (!done)
                 return;
