@@ -13,7 +13,7 @@
 
 enum {
         CLOSE_TRIES = 3,
-        CLOSE_WITHIN_US = 1000000, /* no try begins later */
+        CLOSE_WITHIN_US = 1000000, /* no try begins later, and the WAL is left to the next start */
 };
 
 static void dispose(struct spool *s, bool clean)
@@ -169,6 +169,6 @@ bool spool_close(struct spool *s)
         ok = ok && s->state == COMMIT_IDLE && !spool_is_dirty(s);
         if (!ok)
                 log_error("spool", "%s: closed without what could not be committed: %s", s->conf.path, s->result.fault);
-        dispose(s, ok);
+        dispose(s, ok && rt_mono_us(s->rt) < end_us);
         return ok;
 }
