@@ -29,6 +29,7 @@ enum schema_type {
         SCHEMA_TEXTS,    /* struct schema_list of const char * */
         SCHEMA_MAP,      /* the sub struct itself, at `offset` */
         SCHEMA_LIST,     /* struct schema_list of sub structs */
+        SCHEMA_PAIRS,    /* struct schema_list of struct schema_pair: a map whose keys are the writer's */
 };
 
 enum {
@@ -42,6 +43,10 @@ enum {
 struct schema_list {
         void *items;
         size_t n;
+};
+
+struct schema_pair {
+        const char *key, *value; /* any scalars, as their texts */
 };
 
 /* Where a thing stood, so that later checks can name it. */

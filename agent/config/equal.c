@@ -26,6 +26,18 @@ static bool same_texts(const struct schema_list *a, const struct schema_list *b)
         return i == a->n;
 }
 
+static bool same_pairs(const struct schema_list *a, const struct schema_list *b)
+{
+        const struct schema_pair *x = a->items, *y = b->items;
+        size_t i = 0;
+
+        if (a->n != b->n)
+                return false;
+        while (i < a->n && same_text(x[i].key, y[i].key) && same_text(x[i].value, y[i].value))
+                i++;
+        return i == a->n;
+}
+
 bool config_same_list(const struct schema *item, const struct schema_list *a, const struct schema_list *b)
 {
         size_t i = 0;
@@ -58,6 +70,8 @@ bool config_same_key(const struct schema_key *key, const void *a, const void *b)
                 return memcmp(x, y, 8) == 0;
         case SCHEMA_TEXTS:
                 return same_texts(x, y);
+        case SCHEMA_PAIRS:
+                return same_pairs(x, y);
         case SCHEMA_MAP:
                 return config_same(key->sub, x, y);
         case SCHEMA_LIST:

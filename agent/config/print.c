@@ -132,6 +132,7 @@ static bool is_absent(const struct schema_key *key, const void *field)
                 return !key->def && *(const uint64_t *)field == 0;
         case SCHEMA_LIST:
         case SCHEMA_TEXTS:
+        case SCHEMA_PAIRS:
                 return ((const struct schema_list *)field)->n == 0;
         case SCHEMA_MAP: /* one with required keys that nobody wrote has no values to show */
                 for (const struct schema_key *k = key->sub->keys; k->name; k++) {
@@ -160,6 +161,19 @@ static void print_list(FILE *out, const struct schema_key *key, const struct sch
         }
 }
 
+static void print_pairs(FILE *out, const struct schema_list *list, int depth)
+{
+        const struct schema_pair *p = list->items;
+
+        for (size_t i = 0; i < list->n; i++) {
+                indent(out, depth);
+                print_text(out, p[i].key);
+                fputs(": ", out);
+                print_text(out, p[i].value);
+                fputc('\n', out);
+        }
+}
+
 static bool is_empty_map(const struct schema_key *key, const void *field)
 {
         for (const struct schema_key *k = key->sub->keys; k->name; k++) {
@@ -169,6 +183,24 @@ static bool is_empty_map(const struct schema_key *key, const void *field)
                         return false;
         }
         return true;
+}
+
+static void print_value(FILE *out, const struct schema_key *k, const void *field, int depth)
+{
+        bool is_block =
+                k->type == SCHEMA_MAP || k->type == SCHEMA_LIST || k->type == SCHEMA_TEXTS || k->type == SCHEMA_PAIRS;
+
+        fputc(is_block ? '\n' : ' ', out);
+        if (k->type == SCHEMA_MAP)
+                print_keys(out, k->sub, field, depth + 1, false);
+        else if (k->type == SCHEMA_PAIRS)
+                print_pairs(out, field, depth + 1);
+        else if (is_block)
+                print_list(out, k, field, depth + 1);
+        else
+                print_scalar(out, k, field);
+        if (!is_block)
+                fputc('\n', out);
 }
 
 /* `as_item`: the first key stands behind the "- ". */
@@ -183,17 +215,7 @@ static void print_keys(FILE *out, const struct schema *schema, const void *obj, 
                         indent(out, depth);
                 as_item = false;
                 fprintf(out, "%s:", k->name);
-                if (k->type == SCHEMA_MAP || k->type == SCHEMA_LIST || k->type == SCHEMA_TEXTS) {
-                        fputc('\n', out);
-                        if (k->type == SCHEMA_MAP)
-                                print_keys(out, k->sub, field, depth + 1, false);
-                        else
-                                print_list(out, k, field, depth + 1);
-                        continue;
-                }
-                fputc(' ', out);
-                print_scalar(out, k, field);
-                fputc('\n', out);
+                print_value(out, k, field, depth);
         }
 }
 

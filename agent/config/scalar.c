@@ -134,6 +134,9 @@ void config_allowed(const struct schema_key *key, char *out, size_t cap)
         case SCHEMA_TEXTS:
                 snprintf(out, cap, "a list of texts");
                 return;
+        case SCHEMA_PAIRS:
+                snprintf(out, cap, "a map (word: word)");
+                return;
         case SCHEMA_MAP:
                 snprintf(out, cap, "a map (key: value)");
                 return;
@@ -310,6 +313,7 @@ int config_scalar(const struct schema_key *key, enum schema_type type, const cha
         case SCHEMA_PATH:
                 return read_text(key, type, &w, field, arena, e);
         case SCHEMA_TEXTS:
+        case SCHEMA_PAIRS:
         case SCHEMA_MAP:
         case SCHEMA_LIST:
                 break;

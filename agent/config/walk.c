@@ -339,6 +339,34 @@ static void fill_list(struct walk *w, const struct schema_key *key, struct schem
         }
 }
 
+/*
+ * A map with keys of the writer's, each once.
+ */
+static void fill_pairs(struct walk *w, const struct schema_key *key, struct schema_list *list, struct ref r)
+{
+        const struct schema_key as_text = {.name = key->name, .type = SCHEMA_TEXT, .flags = SCHEMA_SCALAR};
+        struct schema_pair *pairs;
+
+        if (r.node->kind != NODE_MAP || r.node->n / 2 > CONFIG_ITEMS_MAX) {
+                fault_kind(w, key, r);
+                return;
+        }
+        note_place(w, list, key, r);
+        pairs = arena_alloc(w->arena, r.node->n / 2 * sizeof(*pairs));
+        *list = (struct schema_list){pairs, r.node->n / 2};
+        for (size_t i = 0; i < list->n; i++) {
+                struct ref from = {r.src, r.node->items[2 * i]}, to = {r.src, r.node->items[2 * i + 1]};
+                size_t before = path_key(w, from.node->kind == NODE_SCALAR ? from.node->text : "?");
+
+                fill_scalar(w, &as_text, SCHEMA_TEXT, &pairs[i].key, from);
+                fill_scalar(w, &as_text, SCHEMA_TEXT, &pairs[i].value, to);
+                for (size_t k = 0; k < i && pairs[i].key; k++)
+                        if (pairs[k].key && strcmp(pairs[k].key, pairs[i].key) == 0)
+                                fault_here(w, from, "the key is here twice; allowed: once");
+                path_pop(w, before);
+        }
+}
+
 static void fill_value(struct walk *w, const struct schema_key *key, void *obj, const struct ref *values, size_t n)
 {
         void *field = (char *)obj + key->offset;
@@ -347,6 +375,8 @@ static void fill_value(struct walk *w, const struct schema_key *key, void *obj, 
                 fill_node(w, key->sub, field, key, values[0]);
         else if (key->type == SCHEMA_LIST || key->type == SCHEMA_TEXTS)
                 fill_list(w, key, field, values, n);
+        else if (key->type == SCHEMA_PAIRS)
+                fill_pairs(w, key, field, values[0]);
         else
                 fill_scalar(w, key, key->type, field, values[0]);
 }

@@ -46,11 +46,7 @@ static int check_reading(void *obj, const char **key, struct err *e)
         if (r->device && (!*r->device || strlen(r->device) > SYSFS_DEVICE_MAX))
                 return err_set(e, "allowed: 1 to %d characters, as the file name or type beside it has them",
                                SYSFS_DEVICE_MAX);
-        *key = "scale";
-        if (r->scale == 0)
-                return err_set(e, "0 would make every value the same");
-        *key = NULL;
-        return 0;
+        return convert_check(&r->convert, r->unit, key, e);
 }
 
 static int check_item(void *obj, const char **key, struct err *e)
@@ -78,9 +74,9 @@ static const struct schema_key reading_keys[] = {
          .help = "Of the files that fit, the one in whose folder `name` or `type` holds just this, as coretemp."},
         {"format", SCHEMA_CHOICE, 0, AT(format), .choices = formats, .def = "auto",
          .help = "A number, or w1: a 1-Wire thermometer; auto: w1 where the file is called w1_slave."},
-        {"scale", SCHEMA_FLOAT, 0, AT(scale), .def = "1",
-         .help = "The number is multiplied by this; 0.001 for millidegrees and millivolts."},
-        {"offset", SCHEMA_FLOAT, 0, AT(offset), .def = "0", .help = "Added behind that."},
+        CONVERT_TYPE_KEY(struct sysfs_reading_conf, convert, "number"),
+        CONVERT_DECIMAL_KEY(struct sysfs_reading_conf, convert),
+        CONVERT_KEYS(struct sysfs_reading_conf, convert),
         {"unit", SCHEMA_TEXT, 0, AT(unit), .help = "Unit, as it is to be recorded."},
         {NULL},
 };

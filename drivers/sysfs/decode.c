@@ -1,10 +1,11 @@
 /*
  * decode: see decode.h.
  *
- * Two formats.  A number with blanks around it.  And that of w1_slave: two
- * lines that both begin with the nine bytes of the sensor's memory, the first
- * ends in YES or NO (the checksum), the second in t= and thousandths of a
- * degree.  What the file `temperature` holds is read as w1, too: a bare number.
+ * Two formats.  A value with blanks around it, a number unless another type is
+ * configured.  And that of w1_slave: two lines that both begin with the nine
+ * bytes of the sensor's memory, the first ends in YES or NO (the checksum), the
+ * second in t= and thousandths of a degree.  What the file `temperature` holds
+ * is read as w1, too: a bare number.
  *
  * 85 degrees is what a DS18B20 shows before it has measured: after a loose
  * contact or a dip of its supply.  Its seventh byte is 0c then, which makes it
@@ -18,12 +19,9 @@
 #include "drivers/sysfs/decode.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #include "agent/base/text.h"
-
-#define EXACT_MAX (INT64_C(1) << 53)
 
 enum { POWER_ON = 85000, W1_BYTES = 9, W1_BYTES_LEN = 3 * W1_BYTES - 1, W1_MARK = 6 };
 
@@ -57,42 +55,26 @@ static enum sysfs_verdict failed(struct reading *r, int error, const char **why)
         }
 }
 
-/* ---- numbers ---- */
-
-/* v * 0.001 is not what a person means by it; v / 1000 is. */
-static double scaled(const struct sysfs_reading_conf *c, double v)
-{
-        double inverse = round(1 / c->scale);
-
-        return (inverse > 1 && 1 / inverse == c->scale ? v / inverse : v * c->scale) + c->offset;
-}
-
-static void set_number(const struct sysfs_reading_conf *c, double f64, int64_t i64, bool is_i64, struct reading *r)
-{
-        bool is_exact = i64 >= -EXACT_MAX && i64 <= EXACT_MAX;
-
-        r->quality = QUALITY_GOOD;
-        if (is_i64 && !is_exact && c->scale == 1 && c->offset == 0) {
-                r->type = READING_I64;
-                r->v.i64 = i64;
-                return;
-        }
-        r->type = READING_F64;
-        r->v.f64 = scaled(c, f64);
-}
+/* ---- one value ---- */
 
 static bool is_blank(char c)
 {
         return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static enum sysfs_verdict decode_number(const struct sysfs_reading_conf *c, const char *s, size_t len,
-                                        struct reading *r, const char **why)
+/* Before it is scaled, as the sensor said it. */
+static bool is_power_on(const char *s, size_t len)
 {
         double f64;
         int64_t i64;
         bool is_i64;
 
+        return convert_number(s, len, CONVERT_POINT, &f64, &i64, &is_i64) && f64 == POWER_ON;
+}
+
+static enum sysfs_verdict decode_value(const struct sysfs_reading_conf *c, const struct convert *convert, const char *s,
+                                       size_t len, char *text, struct reading *r, const char **why)
+{
         while (len && is_blank(*s)) {
                 s++;
                 len--;
@@ -101,13 +83,23 @@ static enum sysfs_verdict decode_number(const struct sysfs_reading_conf *c, cons
                 len--;
         if (len == 0)
                 return garbage(r, why, "nothing in it");
-        if (!text_number(s, len, &f64, &i64, &is_i64))
-                return garbage(r, why, "no number");
-        set_number(c, f64, i64, is_i64, r);
-        if (r->type == READING_F64 && !isfinite(r->v.f64))
-                return bad(r, QUALITY_BAD_OUT_OF_RANGE, SYSFS_ERROR, why, "scaled it is beyond all numbers");
-        if (c->format == SYSFS_W1 && f64 == POWER_ON)
-                r->quality = QUALITY_UNCERTAIN;
+        if (len > SYSFS_TEXT_MAX || !text_is_utf8(s, len))
+                return garbage(r, why, "neither a number nor a short text");
+        memcpy(text, s, len);
+        *r = (struct reading){.ts_us = r->ts_us,
+                              .arrival_us = r->arrival_us,
+                              .tag = r->tag,
+                              .type = READING_TEXT,
+                              .quality =
+                                      c->format == SYSFS_W1 && is_power_on(s, len) ? QUALITY_UNCERTAIN : QUALITY_GOOD,
+                              .len = (uint32_t)len,
+                              .v.text = text};
+        if (convert_apply(convert, r, text) == CONVERT_E_UNFIT)
+                return garbage(r, why, convert->number_meant ? "no number" : "not what its type says");
+        if (r->quality == QUALITY_BAD_OUT_OF_RANGE)
+                return bad(r, QUALITY_BAD_OUT_OF_RANGE, SYSFS_ERROR, why, "outside of `range`, or of all numbers");
+        if (r->type == READING_NONE)
+                return bad(r, QUALITY_BAD_SENSOR, SYSFS_ERROR, why, "it says itself that there is no value");
         return SYSFS_VALUE;
 }
 
@@ -127,15 +119,15 @@ static const char *find(const char *s, size_t len, const char *word)
         return memmem(s, len, word, strlen(word));
 }
 
-static enum sysfs_verdict decode_w1(const struct sysfs_reading_conf *c, const char *s, size_t len, struct reading *r,
-                                    const char **why)
+static enum sysfs_verdict decode_w1(const struct sysfs_reading_conf *c, const struct convert *convert, const char *s,
+                                    size_t len, char *text, struct reading *r, const char **why)
 {
         const char *end = memchr(s, '\n', len), *t;
         size_t first = end ? (size_t)(end - s) : len;
         enum sysfs_verdict verdict;
 
         if (!find(s, first, "crc="))
-                return decode_number(c, s, len, r, why);
+                return decode_value(c, convert, s, len, text, r, why);
         if (ends_with(s, first, "NO"))
                 return bad(r, QUALITY_BAD_COMM_FAILURE, SYSFS_ERROR, why, "the checksum is wrong (NO)");
         t = find(s + first, len - first, "t=");
@@ -143,7 +135,7 @@ static enum sysfs_verdict decode_w1(const struct sysfs_reading_conf *c, const ch
                 return garbage(r, why, "neither YES with a t= behind it, nor NO");
         if (memcmp(s, "00 00 00 00 00 00 00 00 00", W1_BYTES_LEN) == 0)
                 return bad(r, QUALITY_BAD_COMM_FAILURE, SYSFS_ERROR, why, "nine bytes of zero: the line is shorted");
-        verdict = decode_number(c, t + 2, (size_t)(s + len - t - 2), r, why);
+        verdict = decode_value(c, convert, t + 2, (size_t)(s + len - t - 2), text, r, why);
         if (verdict == SYSFS_VALUE && r->quality == QUALITY_UNCERTAIN && memcmp(s + 3 * W1_MARK, "0c", 2) == 0)
                 return bad(r, QUALITY_BAD_SENSOR, SYSFS_ERROR, why, "85 degrees of its power-on: it has not measured");
         return verdict;
@@ -157,7 +149,8 @@ static bool is_w1(const struct sysfs_reading_conf *c)
                (c->format == SYSFS_AUTO && len >= n && !strcmp(c->file + len - n, "/w1_slave"));
 }
 
-enum sysfs_verdict sysfs_decode(const struct sysfs_reading_conf *c, const struct sysfs_answer *a, struct reading *r,
+enum sysfs_verdict sysfs_decode(const struct sysfs_reading_conf *c, const struct convert *convert,
+                                const struct sysfs_answer *a, char text[SYSFS_TEXT_MAX], struct reading *r,
                                 const char **why)
 {
         struct sysfs_reading_conf w1 = *c;
@@ -171,7 +164,7 @@ enum sysfs_verdict sysfs_decode(const struct sysfs_reading_conf *c, const struct
         if (a->len > SYSFS_FILE_MAX)
                 return garbage(r, why, "longer than 4 KiB");
         if (!is_w1(c))
-                return decode_number(c, a->bytes, a->len, r, why);
+                return decode_value(c, convert, a->bytes, a->len, text, r, why);
         w1.format = SYSFS_W1;
-        return decode_w1(&w1, a->bytes, a->len, r, why);
+        return decode_w1(&w1, convert, a->bytes, a->len, text, r, why);
 }

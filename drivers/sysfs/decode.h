@@ -24,10 +24,12 @@ enum sysfs_verdict {
 };
 
 /*
- * Fills type, quality and value of `r`; *why is a constant sentence unless it
- * is a value.
+ * Fills type, quality and value of `r`, whose text lies in `text`, in `convert`
+ * or what that borrows from; *why is a constant sentence unless it is a value.
+ * `convert` is of c->convert.
  */
-enum sysfs_verdict sysfs_decode(const struct sysfs_reading_conf *c, const struct sysfs_answer *a, struct reading *r,
+enum sysfs_verdict sysfs_decode(const struct sysfs_reading_conf *c, const struct convert *convert,
+                                const struct sysfs_answer *a, char text[SYSFS_TEXT_MAX], struct reading *r,
                                 const char **why);
 
 #endif

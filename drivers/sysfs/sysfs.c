@@ -25,6 +25,8 @@ struct sysfs {
         struct sysfs_job *job; /* NULL: it has stopped */
         struct rt_timer timeout;
         struct driver_examples examples; /* of texts that are no value */
+        struct convert *convert;         /* of each reading */
+        char (*texts)[SYSFS_TEXT_MAX];   /* likewise, of this round */
         uint32_t *tags;
         struct reading *readings; /* of this round, */
         size_t n_readings;        /* so far */
@@ -76,7 +78,7 @@ static void take(struct sysfs *s)
 
         rt_now(s->d->rt, &now);
         *r = driver_reading(s->tags[s->next], now.wall_us);
-        verdict = sysfs_decode(conf_of(s, s->next), &s->job->answer, r, &why);
+        verdict = sysfs_decode(conf_of(s, s->next), &s->convert[s->next], &s->job->answer, s->texts[s->next], r, &why);
         if (verdict != SYSFS_VALUE)
                 tell(s, verdict, why);
 }
@@ -150,6 +152,7 @@ static void on_timeout(struct rt_timer *t)
 static int sysfs_init(struct driver *d, struct err *e)
 {
         struct sysfs *s = mem_alloc(sizeof(*s));
+        const char *key;
 
         s->d = d;
         s->conf = d->conf;
@@ -158,9 +161,13 @@ static int sysfs_init(struct driver *d, struct err *e)
         s->job->ctx = s;
         s->timeout.on_due = on_timeout;
         s->tags = mem_alloc(s->conf->readings.n * sizeof(*s->tags));
+        s->texts = mem_alloc(s->conf->readings.n * sizeof(*s->texts));
+        s->convert = mem_alloc(s->conf->readings.n * sizeof(*s->convert));
         s->readings = mem_alloc(s->conf->readings.n * sizeof(*s->readings));
         d->period_us = s->conf->period_us;
         d->priv = s;
+        for (size_t i = 0; i < s->conf->readings.n; i++)
+                BUG_ON(convert_init(&s->convert[i], &conf_of(s, i)->convert, conf_of(s, i)->unit, 0, &key, e) < 0);
         return 0;
 }
 
@@ -213,6 +220,10 @@ static void sysfs_fini(struct driver *d)
         struct sysfs *s = d->priv;
 
         leave(s);
+        for (size_t i = 0; i < s->conf->readings.n; i++)
+                convert_fini(&s->convert[i]);
+        free(s->convert);
+        free(s->texts);
         free(s->tags);
         free(s->readings);
         free(s);

@@ -9,9 +9,10 @@
 #ifndef MILLRACE_DRIVERS_SYSFS_SYSFS_H
 #define MILLRACE_DRIVERS_SYSFS_SYSFS_H
 
+#include "agent/base/convert.h"
 #include "drivers/driver.h"
 
-enum { SYSFS_READINGS_MAX = 256, SYSFS_PATH_MAX = 512, SYSFS_DEVICE_MAX = 64 };
+enum { SYSFS_READINGS_MAX = 256, SYSFS_PATH_MAX = 512, SYSFS_DEVICE_MAX = 64, SYSFS_TEXT_MAX = 256 };
 
 enum sysfs_format {
         SYSFS_AUTO, /* w1 where the file is called w1_slave */
@@ -25,7 +26,7 @@ struct sysfs_reading_conf {
         const char *file;   /* below the root; a pattern must fit one file */
         const char *device; /* what `name` or `type` beside the file holds; NULL: not looked at */
         int format;         /* enum sysfs_format */
-        double scale, offset;
+        struct convert_conf convert;
 };
 
 struct sysfs_conf {

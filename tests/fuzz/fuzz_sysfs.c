@@ -16,10 +16,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const struct sysfs_reading_conf *c, const struct sysfs_answer *a)
 {
+        static char text[SYSFS_TEXT_MAX];
+        struct convert convert;
+        const char *key;
+        struct err e;
         struct reading r = {.ts_us = 1, .arrival_us = 1, .quality = N_QUALITIES};
         const char *why = NULL;
-        enum sysfs_verdict verdict = sysfs_decode(c, a, &r, &why);
+        enum sysfs_verdict verdict;
 
+        BUG_ON(convert_init(&convert, &c->convert, c->unit, 0, &key, &e) < 0);
+        verdict = sysfs_decode(c, &convert, a, text, &r, &why);
+        convert_fini(&convert);
         BUG_ON(r.quality >= N_QUALITIES || !why);
         BUG_ON(quality_is_bad(r.quality) != (r.type == READING_NONE));
         BUG_ON(quality_is_bad(r.quality) != (verdict != SYSFS_VALUE));
@@ -38,8 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size == 0)
                 return 0;
         c.format = data[0] % 3;
-        c.scale = scales[data[0] >> 2 & 3];
-        c.offset = data[0] & 16 ? 273.15 : 0;
+        c.convert.type = CONVERT_NUMBER;
+        c.convert.scale = scales[data[0] >> 2 & 3];
+        c.convert.offset = data[0] & 16 ? 273.15 : 0;
         a.error = data[0] >> 5; /* 0 in most */
         a.len = size - 1 > SYSFS_FILE_MAX + 1 ? SYSFS_FILE_MAX + 1 : size - 1;
         a.bytes = malloc(a.len + (a.len == 0)); /* so that a read behind the end is seen */

@@ -25,23 +25,27 @@ static size_t unescape(char *to, const char *s, size_t len)
 
 static void take(char *line, FILE *out)
 {
-        char text[SYSFS_FILE_MAX + 1];
+        char text[SYSFS_FILE_MAX + 1], value[SYSFS_TEXT_MAX];
         struct sysfs_answer a = {.bytes = text};
-        struct sysfs_reading_conf c = {.file = line, .scale = 1};
+        struct sysfs_reading_conf c = {.file = line, .convert = {CONVERT_NUMBER, .scale = 1}};
         char *tab = strchr(line, '\t'), *blank;
         struct reading r = {.len = 0};
-        const char *why;
+        struct convert convert;
+        const char *why, *key;
+        struct err e;
 
         replay_check(tab != NULL, "a line without a tab");
         *tab++ = '\0';
         blank = strchr(line, ' ');
         if (blank) {
                 *blank = '\0';
-                c.scale = atof(blank + 1);
+                c.convert.scale = atof(blank + 1);
         }
         a.error = *tab == '!' ? atoi(tab + 1) : 0;
         a.len = a.error ? 0 : unescape(text, tab, strlen(tab));
-        sysfs_decode(&c, &a, &r, &why);
+        replay_check(convert_init(&convert, &c.convert, NULL, 0, &key, &e) == 0, e.text);
+        sysfs_decode(&c, &convert, &a, value, &r, &why);
+        convert_fini(&convert);
         fputs(line, out);
         replay_put_value(out, &r);
         fputc(' ', out);

@@ -63,6 +63,7 @@ static size_t size_of(const struct schema_key *k)
         case SCHEMA_CHOICE:
                 return sizeof(int);
         case SCHEMA_TEXTS:
+        case SCHEMA_PAIRS:
         case SCHEMA_LIST:
                 return sizeof(struct schema_list);
         case SCHEMA_MAP:

@@ -12,9 +12,9 @@ enum { SECOND = 1000000, READ_US = 1000 };
 #define W1    "bus/w1/devices/28-05e2fdc3/w1_slave"
 
 static struct sysfs_reading_conf readings[] = {
-        {.tag = "cpu", .file = HWMON, .device = "coretemp", .scale = 0.001, .unit = "degC"},
-        {.tag = "zone", .file = "class/thermal/thermal_zone0/temp", .scale = 0.001},
-        {.tag = "oil", .file = W1, .scale = 0.001},
+        {.tag = "cpu", .file = HWMON, .device = "coretemp", .convert.scale = 0.001, .unit = "degC"},
+        {.tag = "zone", .file = "class/thermal/thermal_zone0/temp", .convert.scale = 0.001},
+        {.tag = "oil", .file = W1, .convert.scale = 0.001},
 };
 static struct driver_bench b;
 static struct sysfs_conf conf;
@@ -252,7 +252,7 @@ static void stop_does_not_wait_for_the_kernel(void **state)
 /* One at a time, in turns; who waits for one that hangs says so, and nobody waits for one who has left the queue. */
 static void items_take_turns(void **state)
 {
-        static struct sysfs_reading_conf one[] = {{.tag = "other", .file = "v", .scale = 1}};
+        static struct sysfs_reading_conf one[] = {{.tag = "other", .file = "v", .convert.scale = 1}};
         struct sysfs_conf conf_2 = {
                 .name = "b2", .source = "s2", .timeout_us = 5 * SECOND, .period_us = SECOND, .readings = {one, 1}};
         struct driver second;
@@ -307,7 +307,7 @@ static void a_full_table_has_room_for_us(void **state)
 static void check_conf(const char *file, const char *device, double scale, const char *faulty)
 {
         const struct schema_key *k = sysfs_schema.keys;
-        struct sysfs_reading_conf r = {.tag = "t", .file = file, .device = device, .scale = scale};
+        struct sysfs_reading_conf r = {.tag = "t", .file = file, .device = device, .convert.scale = scale};
         const char *key;
         struct err e;
         int rc;
