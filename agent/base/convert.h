@@ -13,8 +13,8 @@
  *   map              a word or code: another word, or a number; one that is
  *                    not in it stays as it is and is uncertain
  *   text to number   when a number is meant: that is with type number or
- *                    integer, or with type auto and any of unit, scale,
- *                    offset, decimal, range, mask
+ *                    integer, or with type auto without true, false or map
+ *                    and with any of unit, scale, offset, decimal, range, mask
  *   scale, offset    in floating point: value * scale + offset
  *   type             what the value is to be
  *   range            outside of it: bad/out_of_range
@@ -43,7 +43,14 @@
 #include "agent/base/reading.h"
 #include "agent/base/schema.h"
 
-enum convert_type { CONVERT_AUTO, CONVERT_NUMBER, CONVERT_INTEGER, CONVERT_BOOLEAN, CONVERT_TEXT };
+enum convert_type {
+        CONVERT_AUTO,
+        CONVERT_NUMBER,
+        CONVERT_INTEGER,
+        CONVERT_BOOLEAN,
+        CONVERT_TEXT,
+        CONVERT_NUMERIC, /* by a driver, for auto: a number is meant unless there are true, false or map */
+};
 enum convert_decimal { CONVERT_POINT, CONVERT_COMMA };
 
 enum { CONVERT_E_UNFIT = 1, CONVERT_ROOM = 32, CONVERT_WORDS_MAX = 1024 };

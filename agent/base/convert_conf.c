@@ -172,7 +172,8 @@ static int check_kinds(const struct convert *c, const struct convert_conf *conf,
         if ((c->scaled || c->has_range) && (c->type == CONVERT_TEXT || c->type == CONVERT_BOOLEAN))
                 return err_set(e, "only for numbers, and the type is %s", convert_types[c->type]);
         *key = conf->yes.n ? "true" : "false";
-        if ((conf->yes.n || conf->no.n) && c->type != CONVERT_AUTO && c->type != CONVERT_BOOLEAN)
+        if ((conf->yes.n || conf->no.n) &&
+            (c->type == CONVERT_NUMBER || c->type == CONVERT_INTEGER || c->type == CONVERT_TEXT))
                 return err_set(e, "makes a boolean, and the type is %s", convert_types[c->type]);
         *key = "map";
         if (conf->map.n && c->type == CONVERT_BOOLEAN)
@@ -182,12 +183,14 @@ static int check_kinds(const struct convert *c, const struct convert_conf *conf,
 
 static void decide(struct convert *c)
 {
+        bool is_auto = c->type == CONVERT_AUTO || c->type == CONVERT_NUMERIC;
         bool any = c->unit || c->scaled || c->decimal || c->has_range || c->has_mask;
 
         c->booleans |= c->type == CONVERT_BOOLEAN;
+        any |= c->type == CONVERT_NUMERIC;
         c->number_meant = c->type == CONVERT_NUMBER || c->type == CONVERT_INTEGER ||
-                          (c->type == CONVERT_AUTO && !c->booleans && !c->has_map && any);
-        c->plain = c->type == CONVERT_AUTO && !any && !c->n_words;
+                          (any && is_auto && !c->booleans && !c->has_map);
+        c->plain = is_auto && !any && !c->n_words;
 }
 
 int convert_init(struct convert *c, const struct convert_conf *conf, const char *unit, unsigned bits, const char **key,

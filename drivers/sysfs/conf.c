@@ -74,7 +74,7 @@ static const struct schema_key reading_keys[] = {
          .help = "Of the files that fit, the one in whose folder `name` or `type` holds just this, as coretemp."},
         {"format", SCHEMA_CHOICE, 0, AT(format), .choices = formats, .def = "auto",
          .help = "A number, or w1: a 1-Wire thermometer; auto: w1 where the file is called w1_slave."},
-        CONVERT_TYPE_KEY(struct sysfs_reading_conf, convert, "number"),
+        CONVERT_TYPE_KEY(struct sysfs_reading_conf, convert, "auto"),
         CONVERT_DECIMAL_KEY(struct sysfs_reading_conf, convert),
         CONVERT_KEYS(struct sysfs_reading_conf, convert),
         {"unit", SCHEMA_TEXT, 0, AT(unit), .help = "Unit, as it is to be recorded."},

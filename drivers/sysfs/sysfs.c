@@ -152,6 +152,7 @@ static void on_timeout(struct rt_timer *t)
 static int sysfs_init(struct driver *d, struct err *e)
 {
         struct sysfs *s = mem_alloc(sizeof(*s));
+        struct convert_conf how;
         const char *key;
 
         s->d = d;
@@ -166,8 +167,12 @@ static int sysfs_init(struct driver *d, struct err *e)
         s->readings = mem_alloc(s->conf->readings.n * sizeof(*s->readings));
         d->period_us = s->conf->period_us;
         d->priv = s;
-        for (size_t i = 0; i < s->conf->readings.n; i++)
-                BUG_ON(convert_init(&s->convert[i], &conf_of(s, i)->convert, conf_of(s, i)->unit, 0, &key, e) < 0);
+        for (size_t i = 0; i < s->conf->readings.n; i++) {
+                how = conf_of(s, i)->convert;
+                if (how.type == CONVERT_AUTO)
+                        how.type = CONVERT_NUMERIC;
+                BUG_ON(convert_init(&s->convert[i], &how, conf_of(s, i)->unit, 0, &key, e) < 0);
+        }
         return 0;
 }
 

@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size < 3)
                 return 0;
         take_lines(&in, data + 3, size - 3);
-        conf = (struct convert_conf){.type = data[0] % 5,
+        conf = (struct convert_conf){.type = data[0] % 6,
                                      .decimal = data[2] & 1,
                                      .scale = number(in.line[SCALE], 1),
                                      .offset = number(in.line[OFFSET], 0),

@@ -611,6 +611,40 @@ static void test_dump_loads_again(void **state)
         }
 }
 
+static void test_maps_with_keys_of_the_writer(void **state)
+{
+        static const char item[] = HEAD "sysfs: [{name: a, source: s, readings: [{tag: t, file: f, ";
+        static const struct {
+                const char *rest, *expected;
+        } rows[] = {
+                {"map: {a: b, a: c}}]}]\n",
+                 "t:4:71: sysfs[0].readings[0].map.a: the key is here twice; allowed: once\n"},
+                {"map: [a]}]}]\n",
+                 "t:4:64: sysfs[0].readings[0].map: a list is written here; allowed: a map (word: word)\n"},
+                {"map: {a: [b]}}]}]\n",
+                 "t:4:68: sysfs[0].readings[0].map.a: a list is written here; allowed: a text\n"},
+        };
+        struct config *first =
+                load(HEAD "sysfs: [{name: a, source: s, readings: [{tag: t, file: f, \"true\": [on, 1]}, "
+                          "{tag: u, file: g, map: {0x10: off, \"a b\": \"c: d\"}}]}]\n");
+        char *a = dump(first), *b, *yaml;
+        struct config *second = load(a);
+
+        b = dump(second);
+        assert_string_equal(a, b);
+        assert_non_null(strstr(a, "\"0x10\": \"off\""));
+        assert_non_null(strstr(a, "\"a b\": \"c: d\""));
+        free(a);
+        free(b);
+        config_free(first);
+        config_free(second);
+        for (size_t i = 0; i < LENGTH(rows); i++) {
+                assert_true(asprintf(&yaml, "%s%s", item, rows[i].rest) > 0);
+                check_faults(yaml, strlen(yaml), rows[i].expected);
+                free(yaml);
+        }
+}
+
 static void test_dump_keeps_secrets(void **state)
 {
         struct config *c = load("gateway: g\nkafka: {brokers: [a:1], properties: [sasl.password=hunter2, a.b=c], "
@@ -682,6 +716,7 @@ int main(void)
                 cmocka_unit_test(test_files_that_are_none),
                 cmocka_unit_test(test_bounds),
                 cmocka_unit_test(test_dump_loads_again),
+                cmocka_unit_test(test_maps_with_keys_of_the_writer),
                 cmocka_unit_test(test_dump_keeps_secrets),
                 cmocka_unit_test(test_manual),
                 cmocka_unit_test(test_tables),

@@ -272,6 +272,20 @@ static void types(void **state)
         TRY(rows);
 }
 
+static void where_numbers_are_usual(void **state)
+{
+        const struct row rows[] = {
+                {CONF(.type = CONVERT_NUMERIC), NULL, "12.5", "12.5"},
+                {CONF(.type = CONVERT_NUMERIC), NULL, "warm", "bad/sensor", true},
+                {CONF(.type = CONVERT_NUMERIC), NULL, "b:true", "b:true"},
+                {CONF(.type = CONVERT_NUMERIC, ON_OFF), NULL, "ON", "b:true"},
+                {CONF(.type = CONVERT_NUMERIC, .map = PAIRS({"0", "closed"})), NULL, "0", "t:closed"},
+                {CONF(.type = CONVERT_NUMERIC, .map = PAIRS({"0", "closed"})), NULL, "jammed", "?t:jammed"},
+        };
+
+        TRY(rows);
+}
+
 static void words(void **state)
 {
         const struct row rows[] = {
@@ -394,6 +408,7 @@ int main(void)
                 cmocka_unit_test(units_are_cut_off),
                 cmocka_unit_test(scales),
                 cmocka_unit_test(types),
+                cmocka_unit_test(where_numbers_are_usual),
                 cmocka_unit_test(words),
                 cmocka_unit_test(maps),
                 cmocka_unit_test(bits),
