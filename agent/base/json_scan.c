@@ -506,8 +506,11 @@ bool json_is_members(const char *s, size_t len)
         char object[JSON_MEMBERS_MAX + 2];
         struct json_wrong why;
 
-        if (len > JSON_MEMBERS_MAX)
+        if (len > JSON_MEMBERS_MAX || (len && *s != '"')) /* blanks alone would be an object, too */
                 return false;
+        for (size_t i = 0; i < len; i++)
+                if ((unsigned char)s[i] < ' ') /* a record is one line */
+                        return false;
         object[0] = '{';
         if (len)
                 memcpy(object + 1, s, len);

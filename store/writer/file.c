@@ -109,6 +109,22 @@ void spool_db_be_patient(struct spool_db *db, sqlite3 *c)
         sqlite3_busy_handler(c, wait_for_lock, db);
 }
 
+/*
+ * SQLite only reads a file whose header names a version of writing that it does
+ * not know (byte 18, "The Database File Format").  Ours says 2.
+ */
+static bool is_of_no_version(const struct spool_db *db)
+{
+        enum { AT = 18, KNOWN_MAX = 2 };
+        int fd = open(db->path, O_RDONLY | O_CLOEXEC);
+        uint8_t version = 0;
+        bool read = fd >= 0 && pread(fd, &version, 1, AT) == 1;
+
+        if (fd >= 0)
+                close(fd);
+        return read && version > KNOWN_MAX;
+}
+
 static int set_pragmas(struct spool_db *db, struct err *e)
 {
         char sql[512];
@@ -120,9 +136,10 @@ static int set_pragmas(struct spool_db *db, struct err *e)
                  "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=%" PRIu64 ";"
                  "PRAGMA wal_autocheckpoint=0",
                  PAGE_BYTES, db->plan.wal_bytes);
-        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
-                return spool_db_fail(db, "cannot be opened", e);
-        return 0;
+        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) == SQLITE_OK)
+                return 0;
+        db->damaged |= sqlite3_errcode(db->conn) == SQLITE_READONLY && is_of_no_version(db);
+        return spool_db_fail(db, "cannot be opened", e);
 }
 
 enum { VERSION_MAX = 10000 /* no millrace will ever write more */ };

@@ -188,14 +188,37 @@ static void test_agrees_with_jansson(void **state)
         assert_true(valid > 10000);
 }
 
+static void what_may_stand_in_an_object(void **state)
+{
+        static const struct {
+                const char *text;
+                bool fit;
+        } rows[] = {
+                {"", true},
+                {"\"line\":\"l1\"", true},
+                {"\"a\":1, \"b\": [1, {\"c\": null}]", true},
+                {" ", false}, /* {"x":1, } */
+                {"\t", false},
+                {" \"a\":1", false},
+                {"\"a\":\n1", false}, /* two lines */
+                {"\"a\"", false},
+                {"\"a\":1,", false},
+                {"\"a\":1}", false},
+                {"\"a\":1},{\"b\":2", false},
+                {"\"a\":\"\t\"", false},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+                if (json_is_members(rows[i].text, strlen(rows[i].text)) != rows[i].fit)
+                        fail_msg("row %zu: %s", i, rows[i].text);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_finds),
-                cmocka_unit_test(test_refusals),
-                cmocka_unit_test(test_depth),
-                cmocka_unit_test(test_pointers),
-                cmocka_unit_test(test_agrees_with_jansson),
+                cmocka_unit_test(test_finds),    cmocka_unit_test(what_may_stand_in_an_object),
+                cmocka_unit_test(test_refusals), cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_pointers), cmocka_unit_test(test_agrees_with_jansson),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

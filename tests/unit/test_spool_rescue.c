@@ -202,6 +202,16 @@ static void garbage_header(struct fixture *h)
         overwrite(h->path, 0, 0xa5, 100);
 }
 
+static void no_version_of_writing(struct fixture *h)
+{
+        overwrite(h->path, 18, 0xfa, 1);
+}
+
+static void no_version_of_reading(struct fixture *h)
+{
+        overwrite(h->path, 19, 0xfa, 1);
+}
+
 static void zeroed_first_page(struct fixture *h)
 {
         overwrite(h->path, 0, 0, 4096);
@@ -371,6 +381,8 @@ static void what_is_readable_is_carried_over(void **state)
 {
         static const struct damage all[] = {
                 {"garbage header", garbage_header, true, ROWS - ACKED - 1},
+                {"header's version of writing", no_version_of_writing, true, ROWS - ACKED - 1},
+                {"header's version of reading", no_version_of_reading, true, ROWS - ACKED - 1},
                 {"first page zeroed", zeroed_first_page, true, ROWS - ACKED - 1},
                 {"first page torn", torn_first_page, true, ROWS - ACKED - 1},
                 {"no root of the readings", no_root, true, ROWS - ACKED - 1},
