@@ -77,26 +77,31 @@ static const struct schema_key keys[] = {
          .help = "Most bytes on their way at once."},
         {.name = "samples_topic",
          .type = SCHEMA_NAME,
+         .flags = SCHEMA_ASCII,
          .offset = AT(samples_topic),
          .def = "edge_samples_v1",
          .help = "Topic of the readings."},
         {.name = "events_topic",
          .type = SCHEMA_NAME,
+         .flags = SCHEMA_ASCII,
          .offset = AT(events_topic),
          .def = "edge_events_v1",
          .help = "Topic of alarms and of the agent's own events."},
         {.name = "status_topic",
          .type = SCHEMA_NAME,
+         .flags = SCHEMA_ASCII,
          .offset = AT(status_topic),
          .def = "edge_status_v1",
          .help = "Topic of the gateway's heartbeat; best compacted."},
         {.name = "backfill_topic",
          .type = SCHEMA_NAME,
+         .flags = SCHEMA_ASCII,
          .offset = AT(backfill_topic),
          .def = "edge_backfill_v1",
          .help = "Topic of old readings, with live_first."},
         {.name = "raw_topic",
          .type = SCHEMA_NAME,
+         .flags = SCHEMA_ASCII,
          .offset = AT(raw_topic),
          .def = "edge_raw_v1",
          .help = "Topic of raw payloads, fresh or old: whatever reads the other topics as JSON would stop at them."},
@@ -110,6 +115,7 @@ static const struct schema_key keys[] = {
          .help = "Properties whose value is read at start, as name=file:/path or name=credential:NAME (systemd)."},
         {.name = "client_id",
          .type = SCHEMA_NAME,
+         .flags = SCHEMA_ASCII,
          .offset = AT(client_id),
          .help = "Name in the brokers' logs and quotas; absent: millrace-<gateway>."},
         {.name = NULL},
@@ -207,7 +213,7 @@ static bool is_secret(const char *s)
                 return false;
         if (!strncmp(eq + 1, "file:/", 6))
                 return eq[7] != '\0';
-        return !strncmp(eq + 1, "credential:", 11) && text_is_name(eq + 12, strlen(eq + 12));
+        return !strncmp(eq + 1, "credential:", 11) && text_is_ascii_name(eq + 12, strlen(eq + 12));
 }
 
 static int check_secrets(const struct kafka_conf *c, struct err *e)

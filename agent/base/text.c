@@ -1,6 +1,6 @@
 /*
- * text: names, UTF-8, JSON strings, spelling, hash (see text.h; numbers are in
- * text_number.c, times and units in text_unit.c).
+ * text: UTF-8, JSON strings, spelling, hash (see text.h; names are in
+ * text_name.c, numbers in text_number.c, times and units in text_unit.c).
  *
  * Why by hand: isalnum() and friends follow the locale and take an int that
  * must not be negative, and the bytes here come straight from wires.  Every
@@ -16,40 +16,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-static bool is_name_byte(unsigned char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-               c == '.';
-}
-
-bool text_is_name(const char *s, size_t len)
-{
-        if (len == 0 || len > TEXT_NAME_MAX)
-                return false;
-        for (size_t i = 0; i < len; i++) {
-                if (!is_name_byte((unsigned char)s[i]))
-                        return false;
-        }
-        return true;
-}
-
-bool text_map_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len)
-{
-        bool changed = len == 0 || len > TEXT_NAME_MAX;
-        size_t n = len > TEXT_NAME_MAX ? TEXT_NAME_MAX : len;
-
-        for (size_t i = 0; i < n; i++) {
-                bool fine = is_name_byte((unsigned char)s[i]);
-
-                out[i] = fine ? s[i] : '_';
-                changed |= !fine;
-        }
-        if (n == 0)
-                out[n++] = '_';
-        out[n] = '\0';
-        return changed;
-}
 
 /* Length of the valid sequence at s (1..4), or 0 when there is none. */
 static size_t utf8_step(const unsigned char *s, size_t len)
@@ -79,6 +45,11 @@ static size_t utf8_step(const unsigned char *s, size_t len)
                         return 0;
         }
         return n;
+}
+
+size_t text_char(const char *s, size_t len)
+{
+        return len && *s ? utf8_step((const unsigned char *)s, len) : 0;
 }
 
 /* Eight bytes at once: all of them ASCII and none NUL? */

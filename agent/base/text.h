@@ -11,14 +11,21 @@
 
 enum { TEXT_NAME_MAX = 64, TEXT_DOUBLE_MAX = 32, TEXT_TIME_MAX = 32 };
 
-/* A name is 1..64 of letters, digits, _ - . */
+/*
+ * A name is 1..64 bytes of UTF-8: letters, digits and signs of any script, of
+ * ASCII only letters, digits, _ - and a dot; nothing that can't be seen.  Or
+ * such a name as text_map_name leaves it, with a ~ and what is behind it.
+ */
 bool text_is_name(const char *s, size_t len);
+bool text_is_ascii_name(const char *s, size_t len); /* for what others restrict to it: 1..64 letters, digits, _ - . */
 
 /*
- * Copies `len` bytes as a name: other bytes become _, cut at 64, "" becomes
- * "_". True when it had to change something.
+ * What was sent, as a name.  True when it had to change something: then it has
+ * a ~ in it, and no other text ever becomes the same (text_name.c).
  */
 bool text_map_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len);
+/* Always changed, and other than text_map_name or another mark does; y or z. */
+void text_mark_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len, char mark);
 
 /*
  * "100ms", "5s", "1.5h", "2d" (us ms s m h d) -> microseconds. A bare number is
@@ -64,6 +71,9 @@ bool text_time(const char *s, size_t len, int64_t *us, bool *has_zone);
  * none is NUL.
  */
 bool text_is_utf8(const char *s, size_t len);
+
+/* Length of the character at s, 1..4; 0: NUL, or no valid UTF-8. */
+size_t text_char(const char *s, size_t len);
 
 /*
  * Appends as the inside of a JSON string; needs at most 6 * len. Invalid UTF-8

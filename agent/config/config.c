@@ -78,7 +78,7 @@ static const struct schema limits_schema = {
 };
 
 static const struct schema_key own_keys[OWN_KEYS] = {
-        {"gateway", SCHEMA_NAME, SCHEMA_REQUIRED, AT(gateway),
+        {"gateway", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_ASCII, AT(gateway),
          .help = "Name of this gateway, the same for ever: part of every record's key and id."},
         {"site", SCHEMA_NAME, 0, AT(site), .help = "Name of the plant it stands in."},
         {"spool", SCHEMA_MAP, 0, AT(spool), .sub = &spool_schema,

@@ -123,7 +123,8 @@ void config_allowed(const struct schema_key *key, char *out, size_t cap)
                 put_choices(key, out, cap);
                 return;
         case SCHEMA_NAME:
-                snprintf(out, cap, "a name: 1 to 64 letters, digits, _ - .");
+                snprintf(out, cap, "a name: 1 to 64 letters%s, digits, _ - .",
+                         key->flags & SCHEMA_ASCII ? " a to z" : "");
                 return;
         case SCHEMA_PATH:
                 snprintf(out, cap, "an absolute path");
@@ -273,7 +274,7 @@ static int read_text(const struct schema_key *key, enum schema_type type, const 
 
         if (like)
                 return err_set(e, "%s is %s; a text is needed: write \"%s\" with the quotes", w->shown, like, w->shown);
-        if (type == SCHEMA_NAME && !text_is_name(w->s, w->len))
+        if (type == SCHEMA_NAME && !(key->flags & SCHEMA_ASCII ? text_is_ascii_name : text_is_name)(w->s, w->len))
                 return refuse(key, w, "is not a name", e);
         if (type == SCHEMA_PATH && (w->s[0] != '/' || w->len > 4000))
                 return refuse(key, w, "is not an absolute path", e);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/text.h"
 
 #define MS     1e3
 #define SECOND 1e6
@@ -44,17 +45,18 @@ const char *rule_kind_name(enum rule_kind kind)
  * `p` ends at `end`. Backtracks to the last * only, so the cost is at most the
  * product of the lengths.
  */
-static bool glob(const char *p, const char *end, const char *s)
+static bool glob(const char *p, const char *end, const char *s, const char *s_end)
 {
         const char *star = NULL, *from = NULL;
 
-        while (*s) {
+        while (s < s_end) {
                 if (p < end && *p == '*') {
                         star = p++;
                         from = s;
                 } else if (p < end && (*p == '?' || *p == *s)) {
-                        p++;
-                        s++;
+                        size_t n = *p++ == '?' ? text_char(s, (size_t)(s_end - s)) : 1;
+
+                        s += n ? n : 1;
                 } else if (star) {
                         p = star + 1;
                         s = ++from;
@@ -67,24 +69,41 @@ static bool glob(const char *p, const char *end, const char *s)
         return p == end;
 }
 
+/*
+ * A pattern that says nothing of labels means all of them; one that says
+ * nothing of how a name was changed means it all the same.
+ */
+static bool part_matches(const char *p, const char *end, const char *s)
+{
+        size_t len = strlen(s);
+
+        if (!memchr(p, '{', (size_t)(end - p))) {
+                len = strcspn(s, "{");
+                if (!memchr(p, '~', (size_t)(end - p)) && memchr(s, '~', len))
+                        len = strcspn(s, "~");
+        }
+        return glob(p, end, s, s + len);
+}
+
 bool rule_matches(const char *pattern, const char *source, const char *tag)
 {
         const char *end = pattern + strlen(pattern), *slash = strchr(pattern, '/');
 
-        if (!glob(pattern, slash ? slash : end, source))
+        if (!part_matches(pattern, slash ? slash : end, source))
                 return false;
-        return !tag || !slash || glob(slash + 1, end, tag);
+        return !tag || !slash || part_matches(slash + 1, end, tag);
 }
 
 static bool is_pattern(const char *s, bool of_source)
 {
         const char *slash = strchr(s, '/');
 
-        for (const char *p = s; *p; p++) {
-                bool named = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
+        for (const char *p = s; *p;) {
+                size_t n = text_char(p, strlen(p));
 
-                if (!named && !strchr("_-.*?/", *p))
+                if (!n || (!text_is_name(p, n) && !strchr(slash && p > slash ? "*?/~{=,}" : "*?/~", *p)))
                         return false;
+                p += n;
         }
         if (!slash)
                 return of_source && *s;

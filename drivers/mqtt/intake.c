@@ -101,6 +101,22 @@ static int quarantine(struct mqtt_intake *in, const struct mqtt_message *m, cons
         return 0;
 }
 
+/* Each changed name is counted and told once: people look for what they sent. */
+static void tell_changed(struct mqtt_intake *in, const char *topic, const struct mqtt_match *match)
+{
+        unsigned n = mqtt_mapped_add(in->changed, match);
+        char scope[TEXT_NAME_MAX + 8], shown[101];
+
+        in->d->n_mapped += n;
+        if (!n)
+                return;
+        snprintf(scope, sizeof(scope), "mqtt %s", in->d->name);
+        text_copy(shown, sizeof(shown), topic);
+        log_notice(scope, "%s: names in it are changed: source %s, tag %s%s%.200s", shown,
+                   *match->source ? match->source : "-", *match->tag ? match->tag : "-", *match->labels ? ", " : "",
+                   match->labels);
+}
+
 /* NULL: none of our patterns. */
 static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
 {
@@ -113,7 +129,7 @@ static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
 
                 if (!mqtt_pattern_match(&in->subs[i].pattern, topic, &match))
                         continue;
-                in->d->n_mapped += mqtt_mapped_add(in->changed, &match);
+                tell_changed(in, topic, &match);
                 r = mqtt_topics_add(in->topics, topic, len, (uint16_t)i, n);
                 if (!r) {
                         r = in->scratch;

@@ -3,8 +3,8 @@
  *
  * Names: the source of a reading is the device, or the edge node for the node's
  * own metrics; group and edge are labels, so that two nodes with devices of one
- * name have two tags.  A device that is called like its node gets
- * "edge.device", or its tags would be the node's.
+ * name have two tags.  A device that is called like its node gets "edge.edge",
+ * or its tags would be the node's; one that is really called so, a mark.
  *
  * A part is made when its first message comes, also when that can't be read:
  * how often a rebirth was asked for has to be remembered somewhere.  The table
@@ -38,7 +38,7 @@ static size_t make_key(char key[SPARKPLUG_TOPIC_MAX], const struct sparkplug_add
 
 static size_t set_names(struct sparkplug_part *p, const struct sparkplug_address *a)
 {
-        char group[TEXT_NAME_MAX + 1], edge[TEXT_NAME_MAX + 1], both[2 * TEXT_NAME_MAX + 2];
+        char group[TEXT_NAME_MAX + 1], edge[TEXT_NAME_MAX + 1], both[SPARKPLUG_TOPIC_MAX];
         size_t n_mapped = text_map_name(group, a->group, a->group_len);
 
         n_mapped += text_map_name(edge, a->edge, a->edge_len);
@@ -47,12 +47,14 @@ static size_t set_names(struct sparkplug_part *p, const struct sparkplug_address
                 memcpy(p->source, edge, sizeof(edge));
                 return n_mapped;
         }
-        n_mapped = text_map_name(p->source, a->device, a->device_len); /* the node has counted its own */
-        if (strcmp(p->source, edge) == 0) {
-                snprintf(both, sizeof(both), "%s.%s", edge, edge);
-                n_mapped += text_map_name(p->source, both, strlen(both));
+        snprintf(both, sizeof(both), "%.*s.%.*s", (int)a->edge_len, a->edge, (int)a->edge_len, a->edge);
+        if (a->device_len == strlen(both) && !memcmp(a->device, both, a->device_len)) {
+                text_mark_name(p->source, a->device, a->device_len, 'z');
+                return 1;
         }
-        return n_mapped;
+        if (a->device_len == a->edge_len && !memcmp(a->device, a->edge, a->edge_len))
+                return text_map_name(p->source, both, strlen(both));
+        return text_map_name(p->source, a->device, a->device_len); /* the node has counted its own */
 }
 
 static uint16_t *find_slot(struct sparkplug_parts *t, const char *key, size_t len)

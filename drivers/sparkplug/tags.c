@@ -1,9 +1,10 @@
 /*
  * tags: a birth -> metrics with their tags (see impl.h).
  *
- * A tag is the metric's name as a name may be ('/' and blanks become _).  A
- * name of more than 64 bytes, or one that would meet another's, ends in _ and
- * eight digits of its hash, so that two metrics are never one tag.
+ * A tag is the metric's name as a name may be (text_map_name), which depends on
+ * that name alone: in which order a birth lists its metrics, and what others it
+ * has, changes nothing.  Two metrics are one tag only if two names of more than
+ * 64 bytes have one hash: then the second is refused by name.
  *
  * What a birth leaves out is bad/not_connected once: it was told to be gone.  A
  * birth is taken with its faults: a metric without a name, or with another's,
@@ -72,17 +73,6 @@ static void take_unit(struct sparkplug_message *m, const Spb__Metric *metric, ch
         out[len] = '\0';
 }
 
-/* True when the name had to be changed. */
-static bool name_tag(char out[TEXT_NAME_MAX + 1], const ProtobufCBinaryData *name, bool apart)
-{
-        enum { KEPT = TEXT_NAME_MAX - 9 };
-        bool changed = text_map_name(out, (const char *)name->data, name->len);
-
-        if (name->len > TEXT_NAME_MAX || apart)
-                snprintf(out + strnlen(out, KEPT), 10, "_%08x", (unsigned)text_hash(name->data, name->len, 0));
-        return changed || apart;
-}
-
 /* True when another metric has this tag already. */
 static bool is_taken(struct sparkplug_message *m, uint32_t tag)
 {
@@ -96,17 +86,15 @@ static uint32_t make_tag(struct sparkplug_message *m, const Spb__Metric *metric)
         struct sparkplug *s = m->s;
         size_t n_before = tags_count(s->tags);
         char name[TEXT_NAME_MAX + 1], unit[UNIT_BYTES + 1];
-        bool changed = name_tag(name, &metric->name, false);
+        bool changed = text_map_name(name, (const char *)metric->name.data, metric->name.len);
         uint32_t tag;
 
         take_unit(m, metric, unit);
         if (tags_intern(s->tags, m->part->source, name, unit, m->part->labels, s->driver, &tag) != 0)
                 return SPARKPLUG_NO_TAG_FULL;
         if (is_taken(m, tag)) {
-                changed = name_tag(name, &metric->name, true);
-                if (tags_intern(s->tags, m->part->source, name, unit, m->part->labels, s->driver, &tag) ||
-                    is_taken(m, tag))
-                        return SPARKPLUG_NO_TAG_FULL;
+                sparkplug_say(m, "metric '%s' has another's tag", name);
+                return SPARKPLUG_NO_TAG_FULL;
         }
         m->out->n_mapped += changed && tags_count(s->tags) > n_before;
         *sparkplug_owner_of(s, tag) = (struct sparkplug_owner){m->part->no, s->n_births};

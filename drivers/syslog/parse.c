@@ -186,7 +186,7 @@ static void take_time(struct reader *r, struct syslog_message *m)
 
 static bool is_app_char(char c)
 {
-        return c == '/' || text_is_name(&c, 1);
+        return c == '/' || text_is_ascii_name(&c, 1);
 }
 
 /* "sshd[312]: " or "sshd: "; what has neither is text. */

@@ -33,10 +33,17 @@ static size_t take_line(char out[LINE_MAX_BYTES], const uint8_t *data, size_t si
         return n < size ? n + 1 : n;
 }
 
+/* "name":"value","name":"value" */
 static void check_labels(const char *s)
 {
-        for (; *s; s++)
-                BUG_ON(!strchr("\":,_-.", *s) && !text_is_name(s, 1));
+        while (*s) {
+                size_t len = *s == '"' ? strcspn(s + 1, "\"") : 0;
+
+                BUG_ON(!text_is_name(s + 1, len) || s[len + 1] != '"');
+                s += len + 2;
+                BUG_ON(*s && !strchr(":,", *s));
+                s += *s != '\0';
+        }
 }
 
 static void check_topic(const char *pattern, const char *topic)

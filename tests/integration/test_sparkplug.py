@@ -188,12 +188,12 @@ def test_births_data_and_death(plant, mosquitto):
     wait_accepted(plant, 17)
     expected = [
         ("edge-3", "Uptime", 7.0, "good"),
-        ("press-1", "Inputs_Temp_1", 71.5, "good"), ("press-1", "running", True, "good"), ("press-1", "offset", -5.0, "good"),
+        ("press-1", "Inputs_Temp_1~2f20", 71.5, "good"), ("press-1", "running", True, "good"), ("press-1", "offset", -5.0, "good"),
         ("press-1", "recipe", "läuft", "good"), ("press-1", "total", 2**63 - 1, "good"),
-        ("press-1", "Inputs_Temp_1", 72.25, "good"), ("press-1", "offset", -6.0, "good"),
-        ("press-1", "Inputs_Temp_1", None, "bad/sensor"), ("press-1", "running", None, "bad/stale"),
+        ("press-1", "Inputs_Temp_1~2f20", 72.25, "good"), ("press-1", "offset", -6.0, "good"),
+        ("press-1", "Inputs_Temp_1~2f20", None, "bad/sensor"), ("press-1", "running", None, "bad/stale"),
         ("edge-3", "Uptime", 8.0, "good"),
-    ] + [(s, t, None, "bad/not_connected") for s, t in (("edge-3", "Uptime"), *(("press-1", t) for t in ("Inputs_Temp_1", "running", "offset", "recipe", "total")))]
+    ] + [(s, t, None, "bad/not_connected") for s, t in (("edge-3", "Uptime"), *(("press-1", t) for t in ("Inputs_Temp_1~2f20", "running", "offset", "recipe", "total")))]
     got = readings(plant)
     assert [told(r) for r in got] == expected
     assert got[1]["unit"] == "degC" and got[1]["edge"] == "edge-3" and got[1]["group"] == plant.group, got[1]

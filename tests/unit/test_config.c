@@ -178,7 +178,7 @@ static const struct {
         const char *yaml, *told;
 } sections[] = {
         {"gateway: gw 7\nkafka: {brokers: [a:1]}\n",
-         "t:1:10: gateway: \"gw 7\" is not a name; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
+         "t:1:10: gateway: \"gw 7\" is not a name; allowed: a name: 1 to 64 letters a to z, digits, _ - .\n"},
         {"gateway: g\nkafka: {brokers: [a:1], live_first: yes}\n",
          "t:2:37: kafka.live_first: \"yes\" is not a boolean; allowed: true or false\n"},
         {"gateway: g\nkafka: {brokers: [a:1], live_first: \"true\"}\n",

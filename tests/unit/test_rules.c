@@ -618,6 +618,19 @@ static void test_matches(void **state)
                 {"a/b", "A", "b", false},
                 {"****/*", "abc", "d", true},
                 {"a/*b", "a", "bbbbbc", false},
+                {"공장/온?", "공장", "온도", true},
+                {"K?che/t", "Küche", "t", true},
+                {"*/온도", "공장", "습도", false},
+                {"p_1/a_b", "p_1~20", "a_b~2f", true}, /* what it became matters only to who asks */
+                {"p/a_b~2f", "p", "a_b~2f", true},
+                {"p/a_b~2f", "p", "a_b~20", false},
+                {"p/a_b*", "p", "a_b~20", true},
+                {"p/temp", "p", "temp{line=l2}", true},
+                {"p/temp{line=l2}", "p", "temp{line=l2}", true},
+                {"p/temp{line=l2}", "p", "temp{line=l1}", false},
+                {"p/*{line=l2}", "p", "temp{line=l2}", true},
+                {"p/temp{line=l2}", "p", "temp", false},
+                {"p/temp", "p", "temp~20{line=a_b~20}", true},
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)

@@ -516,28 +516,6 @@ static void test_for_people(void **state)
         assert_int_equal(text_put_duration(out, 3, 65000000), 2);
 }
 
-static void test_names(void **state)
-{
-        char out[TEXT_NAME_MAX + 1], longer[80];
-
-        memset(longer, 'a', sizeof(longer));
-        assert_true(text_is_name("gw-7.A_z", 8));
-        assert_true(text_is_name(longer, 64));
-        assert_false(text_is_name(longer, 65));
-        assert_false(text_is_name("", 0));
-        assert_false(text_is_name("a b", 3));
-        assert_false(text_is_name("a\0", 2));
-        assert_false(text_is_name("é", 2));
-        assert_false(text_map_name(out, "gw-7", 4));
-        assert_string_equal(out, "gw-7");
-        assert_true(text_map_name(out, "a/b c", 5));
-        assert_string_equal(out, "a_b_c");
-        assert_true(text_map_name(out, "", 0));
-        assert_string_equal(out, "_");
-        assert_true(text_map_name(out, longer, 80));
-        assert_int_equal(strlen(out), 64);
-}
-
 static void test_utf8(void **state)
 {
         static const char *const good[] = {"",
@@ -708,7 +686,6 @@ int main(void)
                 cmocka_unit_test(test_duration),
                 cmocka_unit_test(test_size),
                 cmocka_unit_test(test_for_people),
-                cmocka_unit_test(test_names),
                 cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_json),
                 cmocka_unit_test(test_copy),
