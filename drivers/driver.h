@@ -126,9 +126,9 @@ struct driver {
         uint64_t n_thinned; /* of n_readings: left out by the `thin:` section */
         /*
          * By the driver: values a message did not hold, names that were changed, readings whose tag had no room or was
-         * another item's.
+         * another item's, messages that the configuration leaves out.
          */
-        uint64_t n_absent, n_mapped, n_untagged;
+        uint64_t n_absent, n_mapped, n_untagged, n_ignored;
         /* Of a bus, by the driver: how long it was busy; by the host: its share of the last seconds. */
         bool is_bus;
         int64_t busy_us, busy_seen_us;

@@ -104,6 +104,7 @@ static const struct family driver_families[] = {
         {"millrace_driver_sources_refused_total", "counter", "Names from the wire that belong to another item.", NULL,
          "sources_refused"},
         {"millrace_driver_absent_total", "counter", "Values a message did not hold.", NULL, "absent"},
+        {"millrace_driver_ignored_total", "counter", "Messages that the configuration leaves out.", NULL, "ignored"},
         {"millrace_driver_overruns_total", "counter", "Polls that were skipped, the last one was not over.", NULL,
          "overruns"},
         {"millrace_bus_busy_seconds_total", "counter", "Time a bus could not have carried more; its rate is the load.",

@@ -149,6 +149,7 @@ static json_t *driver_json(const struct driver *d)
                 {"readings", d->n_readings},       {"errors", d->n_errors},     {"malformed", d->n_malformed},
                 {"redelivered", d->n_redelivered}, {"overruns", d->n_overruns}, {"thinned", d->n_thinned},
                 {"names_mapped", d->n_mapped},     {"untagged", d->n_untagged}, {"absent", d->n_absent},
+                {"ignored", d->n_ignored},
         };
 
         for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)

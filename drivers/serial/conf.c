@@ -348,12 +348,20 @@ static int check_match(const struct serial_conf *c, const char **key, struct err
 static int check_not_line(const struct serial_conf *c, const char **key, struct err *e)
 {
         const char *only = c->match ? "match" : c->delimiter ? "delimiter" : c->quality.value ? "quality" : NULL;
+        struct serial_decoder d;
+        int r;
 
         if (only)
                 return fault(key, only, e, "only for frame line");
         if (c->frame == SERIAL_BINARY && !c->binary.at.line)
                 return fault(key, "binary", e, "missing; how a frame is built: start, length, checksum");
-        return check_readings(c, key, e);
+        if (c->frame == SERIAL_BINARY && c->ignore.n)
+                return fault(key, "ignore", e, "only for frame line and nmea0183");
+        if (check_readings(c, key, e) < 0)
+                return -1;
+        r = serial_decoder_init(&d, c, key, e);
+        serial_decoder_fini(&d);
+        return r;
 }
 
 static int check_line(void *obj, const char **key, struct err *e)
@@ -402,6 +410,8 @@ static const struct schema_key line_keys[] = {
          .help = "A line or frame that is not ended after this silence is given up."},
         {"match", SCHEMA_TEXT, 0, AT(match),
          .help = "line: regular expression (PCRE2) with named groups; lines that do not match go to the quarantine."},
+        {"ignore", SCHEMA_TEXTS, 0, AT(ignore),
+         .help = "line, nmea0183: expressions; a line that can't be read and matches one is counted, and is no fault."},
         {"decimal", SCHEMA_CHOICE, 0, AT(decimal), .choices = decimals, .def = "point",
          .help = "line: what numbers have before their fraction."},
         {"quality", SCHEMA_MAP, 0, AT(quality), .sub = &quality_schema,

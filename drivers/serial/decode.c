@@ -17,10 +17,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "drivers/serial/loose.h"
 #include "drivers/serial/nmea.h"
 #include "drivers/source_time.h"
 
 #define EXACT_MAX (INT64_C(1) << 53)
+
+enum { LOOSE_MAX = 4096 };
 
 /* ---- setting up ---- */
 
@@ -41,22 +44,62 @@ static int find_groups(struct serial_decoder *d, const char **key, struct err *e
         return d->quality_group < 0 ? -1 : 0;
 }
 
+static struct serial_match *make_loose(const struct serial_conf *c)
+{
+        char pattern[LOOSE_MAX];
+        struct err e;
+
+        if (!c->quality.value || !loose_pattern(pattern, sizeof(pattern), c->match, c->quality.value, &c->quality.bad))
+                return NULL;
+        return serial_match_new(pattern, &e);
+}
+
+static int make_ignored(struct serial_decoder *d, const char **key, struct err *e)
+{
+        const char *const *patterns = d->conf->ignore.items;
+
+        *key = "ignore";
+        if (d->conf->ignore.n > SERIAL_IGNORE_MAX)
+                return err_set(e, "%zu expressions; allowed: %d", d->conf->ignore.n, SERIAL_IGNORE_MAX);
+        for (; d->n_ignore < d->conf->ignore.n; d->n_ignore++) {
+                d->ignore[d->n_ignore] = serial_match_new(patterns[d->n_ignore], e);
+                if (!d->ignore[d->n_ignore])
+                        return -1;
+        }
+        return 0;
+}
+
 int serial_decoder_init(struct serial_decoder *d, const struct serial_conf *conf, const char **key, struct err *e)
 {
         *d = (struct serial_decoder){.conf = conf, .quality_group = -1};
+        if (make_ignored(d, key, e) < 0)
+                return -1;
         if (conf->frame != SERIAL_LINE)
                 return 0;
         *key = "match";
         d->match = serial_match_new(conf->match, e);
         if (!d->match)
                 return -1;
+        d->loose = make_loose(conf);
         return find_groups(d, key, e);
 }
 
 void serial_decoder_fini(struct serial_decoder *d)
 {
         serial_match_free(d->match);
-        d->match = NULL;
+        serial_match_free(d->loose);
+        for (size_t i = 0; i < d->n_ignore; i++)
+                serial_match_free(d->ignore[i]);
+        d->match = d->loose = NULL;
+        d->n_ignore = 0;
+}
+
+bool serial_decoder_ignores(struct serial_decoder *d, const uint8_t *bytes, size_t len)
+{
+        for (size_t i = 0; i < d->n_ignore; i++)
+                if (serial_match_run(d->ignore[i], bytes, len) == SERIAL_MATCHED)
+                        return true;
+        return false;
 }
 
 /* ---- values ---- */
@@ -220,35 +263,59 @@ static bool is_in(const struct schema_list *list, const char *s, size_t len)
         return false;
 }
 
+static void trim(const char **s, size_t *len)
+{
+        while (*len && ((*s)[*len - 1] == ' ' || (*s)[*len - 1] == '\t'))
+                --*len;
+        for (; *len && (**s == ' ' || **s == '\t'); ++*s)
+                --*len;
+}
+
 static enum quality line_quality(const struct serial_decoder *d, const char *line)
 {
         const struct serial_quality_conf *q = &d->conf->quality;
+        const char *word;
         size_t at, len;
+        bool is_good;
 
         if (d->quality_group < 0)
                 return QUALITY_GOOD;
         if (!serial_match_get(d->match, d->quality_group, &at, &len))
                 return QUALITY_UNCERTAIN;
-        if (is_in(&q->bad, line + at, len))
+        word = line + at;
+        is_good = is_in(&q->good, word, len);
+        if (is_in(&q->bad, word, len))
                 return QUALITY_BAD_SENSOR;
-        return is_in(&q->good, line + at, len) ? QUALITY_GOOD : QUALITY_UNCERTAIN;
+        trim(&word, &len);
+        return is_in(&q->bad, word, len) ? QUALITY_BAD_SENSOR : is_good ? QUALITY_GOOD : QUALITY_UNCERTAIN;
 }
 
-static int decode_line(struct serial_decoder *d, const char *line, size_t len, struct reading *model,
+/* Whether a value took part in the last line that matched, beside the status. */
+static bool has_values(const struct serial_decoder *d)
+{
+        size_t at, n;
+
+        for (size_t i = 0; i < d->conf->readings.n; i++)
+                if (d->group[i] != d->quality_group && serial_match_get(d->match, d->group[i], &at, &n))
+                        return true;
+        return false;
+}
+
+/* The line says that there is no value: that is so for all its tags. */
+static int all_bad(const struct serial_decoder *d, struct reading *model, struct serial_decoded *out)
+{
+        set_bad(model, QUALITY_BAD_SENSOR);
+        for (size_t i = 0; i < d->conf->readings.n; i++)
+                add(out, i, model);
+        return 0;
+}
+
+static int read_groups(const struct serial_decoder *d, const char *line, const struct reading *model,
                        struct serial_decoded *out)
 {
         const struct serial_reading_conf *c = d->conf->readings.items;
         size_t at, n;
 
-        switch (serial_match_run(d->match, line, len)) {
-        case SERIAL_NO_MATCH:
-                return malformed(out, "the line does not match");
-        case SERIAL_TOO_COSTLY:
-                return malformed(out, "the expression takes too long on this line");
-        case SERIAL_MATCHED:
-                break;
-        }
-        model->quality = (uint16_t)line_quality(d, line);
         for (size_t i = 0; i < d->conf->readings.n; i++) {
                 struct reading *r;
 
@@ -261,6 +328,25 @@ static int decode_line(struct serial_decoder *d, const char *line, size_t len, s
                         set_written(r, &c[i], d->conf->decimal, line + at, n);
         }
         return out->n ? 0 : malformed(out, "the line matches, but none of the groups took part");
+}
+
+static int decode_line(struct serial_decoder *d, const char *line, size_t len, struct reading *model,
+                       struct serial_decoded *out)
+{
+        switch (serial_match_run(d->match, line, len)) {
+        case SERIAL_NO_MATCH:
+                if (d->loose && serial_match_run(d->loose, line, len) == SERIAL_MATCHED)
+                        return all_bad(d, model, out);
+                return malformed(out, "the line does not match");
+        case SERIAL_TOO_COSTLY:
+                return malformed(out, "the expression takes too long on this line");
+        case SERIAL_MATCHED:
+                break;
+        }
+        model->quality = (uint16_t)line_quality(d, line);
+        if (quality_is_bad(model->quality) && !has_values(d))
+                return all_bad(d, model, out);
+        return read_groups(d, line, model, out);
 }
 
 /* ---- sentences ---- */
@@ -287,8 +373,15 @@ static void set_field(struct reading *r, const struct serial_reading_conf *c, co
                       char text[TEXT_TIME_MAX])
 {
         size_t i = (size_t)c->field;
+        enum nmea_trust trust = nmea_trust(s, i);
         double degrees;
 
+        if (trust == NMEA_VOID) {
+                set_bad(r, QUALITY_BAD_SENSOR);
+                return;
+        }
+        if (trust == NMEA_DOUBTFUL)
+                r->quality = QUALITY_UNCERTAIN;
         switch (c->type) {
         case SERIAL_LATITUDE:
         case SERIAL_LONGITUDE:
@@ -313,8 +406,6 @@ static int decode_sentence(const struct serial_decoder *d, const uint8_t *frame,
         int64_t us;
 
         nmea_split(&s, frame, len);
-        if (nmea_is_void(&s))
-                model->quality = QUALITY_UNCERTAIN;
         if (d->conf->time == SERIAL_TIME_SENTENCE && nmea_date_time(&s, &us))
                 source_time_set(model, us, true);
         for (size_t i = 0; i < d->conf->readings.n; i++) {

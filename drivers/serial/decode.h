@@ -13,7 +13,10 @@ struct serial_decoder {
         const struct serial_conf *conf;
         struct serial_match *match; /* of lines */
         int group[SERIAL_READINGS_MAX];
-        int quality_group; /* -1: none */
+        int quality_group;          /* -1: none */
+        struct serial_match *loose; /* of lines that do not match, but say that they are bad; or NULL */
+        struct serial_match *ignore[SERIAL_IGNORE_MAX]; /* of what nobody wants to know */
+        size_t n_ignore;
 };
 
 /* Says at the key what is wrong with expression and groups. 0 or -1. */
@@ -21,6 +24,9 @@ int serial_decoder_init(struct serial_decoder *d, const struct serial_conf *conf
 void serial_decoder_fini(struct serial_decoder *d);
 
 enum { SERIAL_E_MALFORMED = 1 };
+
+/* Of a malformed line or sentence: the configuration says that it is no fault. */
+bool serial_decoder_ignores(struct serial_decoder *d, const uint8_t *bytes, size_t len);
 
 struct serial_decoded {
         struct reading r[SERIAL_READINGS_MAX];

@@ -42,21 +42,6 @@ static bool field_is(const struct nmea *s, size_t i, char c)
         return i < s->n && s->len[i] == 1 && s->field[i][0] == c;
 }
 
-bool nmea_is_void(const struct nmea *s)
-{
-        static const struct {
-                const char *name;
-                size_t field;
-                char says;
-        } flags[] = {{"RMC", 2, 'V'}, {"GLL", 6, 'V'}, {"GGA", 6, '0'}};
-
-        for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
-                if (field_is(s, flags[i].field, flags[i].says) && nmea_is(s, flags[i].name))
-                        return true;
-        }
-        return false;
-}
-
 static bool is_digits(const char *p, size_t n)
 {
         for (size_t i = 0; i < n; i++)

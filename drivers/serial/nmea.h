@@ -29,10 +29,11 @@ void nmea_split(struct nmea *s, const void *bytes, size_t len);
 bool nmea_is(const struct nmea *s, const char *name);
 
 /*
- * The sentence itself says that it is not to be trusted: no fix, or a
- * receiver's warning.
+ * What the sentence itself says about field i: void (no fix, a warning, a
+ * simulator), doubtful (estimated, typed in by hand).  What says so is sound.
  */
-bool nmea_is_void(const struct nmea *s);
+enum nmea_trust { NMEA_SOUND, NMEA_DOUBTFUL, NMEA_VOID };
+enum nmea_trust nmea_trust(const struct nmea *s, size_t i);
 
 /*
  * (d)ddmm.mmm in field i, N S E W in the field behind -> degrees. False: not a

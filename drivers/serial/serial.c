@@ -91,7 +91,10 @@ static void emit(struct serial *s)
 
 static void broken(struct serial *s, const struct serial_frame *f, const char *reason)
 {
-        driver_refuse(s->d, &s->examples, s->conf->source, reason, f->bytes, f->len);
+        if (serial_decoder_ignores(&s->decoder, f->bytes, f->len))
+                s->d->n_ignored++;
+        else
+                driver_refuse(s->d, &s->examples, s->conf->source, reason, f->bytes, f->len);
 }
 
 static void take(struct serial *s, const struct serial_frame *f)

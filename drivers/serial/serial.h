@@ -44,7 +44,13 @@ enum serial_checksum {
 };
 enum { SERIAL_ORDER_USUAL, SERIAL_ORDER_BIG, SERIAL_ORDER_LITTLE }; /* of a checksum */
 
-enum { SERIAL_READINGS_MAX = 64, SERIAL_FRAME_MAX = 4096, SERIAL_MARK_MAX = 8, SERIAL_POLL_MAX = 256 };
+enum {
+        SERIAL_READINGS_MAX = 64,
+        SERIAL_FRAME_MAX = 4096,
+        SERIAL_MARK_MAX = 8,
+        SERIAL_POLL_MAX = 256,
+        SERIAL_IGNORE_MAX = 16
+};
 
 struct serial_reading_conf {
         struct schema_at at;
@@ -77,6 +83,7 @@ struct serial_conf {
         int parity, rs485, frame, decimal, time;
         uint64_t max_frame;
         int64_t idle_us, period_us, timeout_us;
+        struct schema_list ignore; /* const char * */
         struct serial_quality_conf quality;
         struct serial_binary_conf binary;
         struct schema_list readings; /* struct serial_reading_conf */

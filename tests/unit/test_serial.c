@@ -87,6 +87,24 @@ static void lines_become_readings(void **state)
         assert_int_equal(bench_n_watched(&b), 0);
 }
 
+static void the_scale_is_over_its_range(void **state)
+{
+        static const char *const over[] = {"OL"}, *const ignored[] = {"^#"};
+
+        serial_ops.fini(&b.d);
+        conf.quality = (struct serial_quality_conf){.value = "stable", .bad = LIST(over)};
+        conf.ignore = (struct schema_list)LIST(ignored);
+        bench_start(&b);
+        say("ST,12.5kg\r\n");
+        transcript_expect("up weight=12.5? stable=ST? ");
+        say("OL,+--------kg\r\n");
+        transcript_expect("weight:sensor stable:sensor ");
+        say("# printed by scale 3\r\n");
+        transcript_expect("");
+        assert_int_equal(b.d.n_ignored, 1);
+        assert_int_equal(b.d.n_malformed, 0);
+}
+
 static void half_a_line_does_not_join_the_next(void **state)
 {
         serial_ops.start(&b.d);
@@ -260,6 +278,7 @@ int main(void)
         static char question[] = "W\\r\\n";
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(lines_become_readings, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(the_scale_is_over_its_range, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(half_a_line_does_not_join_the_next, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(unplugged, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_thousand_times, set_up, tear_down),

@@ -197,6 +197,8 @@ static void sentences(void **state)
         assert_string_equal(put(&out.r[0]), "bad sensor");
         assert_int_equal(decode(&conf, BYTES("GPGGA,113938.50,3842.5,N,11705.4,W,0,09")), 0);
         assert_int_equal(out.n_absent, 1);
+        assert_string_equal(put(&out.r[0]), "bad sensor");
+        assert_int_equal(decode(&conf, BYTES("GPGGA,113938.50,3842.5,N,11705.4,W,6,09")), 0);
         assert_int_equal(out.r[0].quality, QUALITY_UNCERTAIN);
         assert_int_equal(decode(&conf, BYTES("GPGSV,3,1,12")), 0);
         assert_int_equal(out.n, 0);

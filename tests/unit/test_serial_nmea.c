@@ -154,21 +154,77 @@ static void clocks(void **state)
         }
 }
 
-static void doubts(void **state)
+/* Published layouts of NMEA 0183. */
+static void what_a_sentence_says_of_itself(void **state)
 {
         static const struct {
                 const char *sentence;
-                bool is_void;
+                size_t field;
+                enum nmea_trust trust;
         } rows[] = {
-                {"GPRMC,1,V", true},         {"GPRMC,1,A", false},         {"GPGLL,1,2,3,4,5,V", true},
-                {"GPGGA,1,2,3,4,5,0", true}, {"GPGGA,1,2,3,4,5,1", false}, {"GPGGA,1,2,3,4,5,", false},
-                {"GPGSA,1,V", false},
+                {"WIMWV,214.8,R,0.1,K,A", 1, NMEA_SOUND},
+                {"WIMWV,214.8,R,0.1,K,V", 1, NMEA_VOID},
+                {"WIMWV,214.8,R,0.1,K,V", 3, NMEA_VOID},
+                {"WIMWV,214.8,R,0.1,K,V", 5, NMEA_SOUND}, /* it tells */
+                {"IIMWV,214.8,R,0.1,K,", 1, NMEA_SOUND},
+                {"GPRMC,1,V,2", 1, NMEA_VOID},
+                {"GPRMC,1,A,2", 1, NMEA_SOUND},
+                {"GPRMC,1,A,2,N,3,E,4,5,6,7,E,N", 7, NMEA_VOID},
+                {"GPRMC,1,A,2,N,3,E,4,5,6,7,E,D", 7, NMEA_SOUND},
+                {"GPRMC,1,A,2,N,3,E,4,5,6,7,E,R,V", 7, NMEA_SOUND}, /* its safety is not worked out */
+                {"GPRMC,1,A,2,N,3,E,4,5,6,7,E,A,U", 7, NMEA_DOUBTFUL},
+                {"GPRMC,1,A,2,N,3,E,4,5,6,7,E,E", 7, NMEA_DOUBTFUL},
+                {"GPRMC,1,A,2,N,3,E,4,5,6,7,E,M", 7, NMEA_DOUBTFUL},
+                {"GPRMC,1,A,2,N,3,E,4,5,6,7,E,S", 7, NMEA_VOID},
+                {"GNGLL,1,N,2,E,3,V", 1, NMEA_VOID},
+                {"GNGLL,1,N,2,E,3,V", 6, NMEA_SOUND},
+                {"GNGLL,1,N,2,E,3,A,N", 1, NMEA_VOID},
+                {"GPGGA,1,2,N,3,E,0,0", 2, NMEA_VOID},
+                {"GPGGA,1,2,N,3,E,0,0", 6, NMEA_SOUND},
+                {"GPGGA,1,2,N,3,E,1,0", 2, NMEA_SOUND},
+                {"GPGGA,1,2,N,3,E,5,0", 2, NMEA_SOUND},
+                {"GPGGA,1,2,N,3,E,6,0", 2, NMEA_DOUBTFUL},
+                {"GPGGA,1,2,N,3,E,8,0", 2, NMEA_VOID},
+                {"GPGGA,1,2,N,3,E,,0", 2, NMEA_SOUND},
+                {"GNGNS,1,2,N,3,E,NNN,00", 2, NMEA_VOID},
+                {"GNGNS,1,2,N,3,E,NAN,06", 2, NMEA_SOUND},
+                {"GNGNS,1,2,N,3,E,NE,06", 2, NMEA_DOUBTFUL},
+                {"GPGSA,A,1,,,,,,,,,,,,,99,99,99", 15, NMEA_VOID},
+                {"GPGSA,A,3,,,,,,,,,,,,,1,1,1", 15, NMEA_SOUND},
+                {"GPVTG,1,T,2,M,3,N,4,K,N", 7, NMEA_VOID},
+                {"GPVTG,1,T,2,M,3,N,4,K,A", 7, NMEA_SOUND},
+                {"GPVTG,1,T,2,M,3,N,4,K", 7, NMEA_SOUND},
+                {"GPAPB,A,V,0.1,R,N,V,V,1,M,D,2,M,3,M", 3, NMEA_VOID},
+                {"GPAPB,A,A,0.1,R,N,V,V,1,M,D,2,M,3,M", 3, NMEA_SOUND}, /* 6 and 7: not arrived yet */
+                {"GPXTE,V,A,0.67,L,N", 3, NMEA_VOID},
+                {"GPRMB,V,,,,,,,,,,,,A", 10, NMEA_VOID},
+                {"GPBWC,1,2,N,3,E,4,T,5,M,6,N,W,N", 10, NMEA_VOID},
+                {"TIROT,3.5,V", 1, NMEA_VOID},
+                {"IIRPM,E,1,1200.0,10.0,V", 3, NMEA_VOID},
+                {"AGRSA,10.5,A,,V", 1, NMEA_SOUND},
+                {"AGRSA,10.5,V,3.0,A", 1, NMEA_VOID},
+                {"AGRSA,10.5,V,3.0,A", 3, NMEA_SOUND},
+                {"VMVBW,1,2,A,3,4,V,5,A,6,V", 2, NMEA_SOUND},
+                {"VMVBW,1,2,A,3,4,V,5,A,6,V", 4, NMEA_VOID},
+                {"VMVBW,1,2,A,3,4,V,5,A,6,V", 9, NMEA_VOID},
+                {"HETHS,77.5,V", 1, NMEA_VOID},
+                {"HETHS,77.5,A", 1, NMEA_SOUND},
+                {"HETHS,77.5,E", 1, NMEA_DOUBTFUL},
+                {"RATTM,1,2,3,T,4,5,T,6,7,N,b,L,,1,A", 2, NMEA_VOID},
+                {"RATTM,1,2,3,T,4,5,T,6,7,N,b,Q,,1,A", 2, NMEA_DOUBTFUL},
+                {"RATLL,1,2,N,3,E,n,4,L,R", 2, NMEA_VOID},
+                {"VDCUR,V,0,1,2.0", 3, NMEA_VOID},
+                {"GPWCV,2.3,N,W,N", 1, NMEA_VOID},
+                {"HCHDG,101.1,,,7.1,W", 1, NMEA_SOUND},
+                {"GPAAM,V,V,0.1,N,W", 3, NMEA_SOUND}, /* not arrived */
+                {"PMWV,1,R,2,K,V", 1, NMEA_SOUND},    /* somebody's own */
         };
 
         for (size_t i = 0; i < LENGTH(rows); i++) {
                 struct nmea s = split(rows[i].sentence);
 
-                assert_int_equal(nmea_is_void(&s), rows[i].is_void);
+                if (nmea_trust(&s, rows[i].field) != rows[i].trust)
+                        fail_msg("%s, %zu", rows[i].sentence, rows[i].field);
         }
 }
 
@@ -176,7 +232,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(fields), cmocka_unit_test(addresses), cmocka_unit_test(positions),
-                cmocka_unit_test(times),  cmocka_unit_test(clocks),    cmocka_unit_test(doubts),
+                cmocka_unit_test(times),  cmocka_unit_test(clocks),    cmocka_unit_test(what_a_sentence_says_of_itself),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
