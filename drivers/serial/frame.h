@@ -33,6 +33,9 @@ struct serial_framer {
         uint8_t start[SERIAL_MARK_MAX], stop[SERIAL_MARK_MAX]; /* of binary frames */
         size_t n_start, n_stop;
         struct serial_binary_conf binary;
+        struct serial_line_sum_conf sum; /* of lines */
+        uint8_t sum_start[SERIAL_MARK_MAX], sum_mark[SERIAL_MARK_MAX];
+        size_t n_sum, n_sum_start, n_sum_mark; /* bytes of it on the line, and around it */
         uint64_t n_frames, n_broken, n_garbage_bytes;
 };
 
@@ -60,7 +63,5 @@ static inline bool serial_framer_empty(const struct serial_framer *f)
 }
 
 void serial_framer_reset(struct serial_framer *f);
-
-uint16_t serial_checksum(enum serial_checksum kind, const uint8_t *p, size_t len);
 
 #endif

@@ -4,15 +4,18 @@
  *
  *   serial_conf   tables of the section             serial_frame    bytes <-> frames, and back in step after noise
  *   serial_match  regular expressions, bounded      serial_decode   a frame -> readings
- *   nmea          sentences, fields, positions      serial          the port and its bytes
+ *   nmea          sentences, fields, positions      obis            telegrams of meters
+ *   loose         lines that say they are bad       checksum        sums and CRCs
+ *   serial        the port and its bytes
  * All but the last are pure.
  */
 #ifndef MILLRACE_DRIVERS_SERIAL_SERIAL_H
 #define MILLRACE_DRIVERS_SERIAL_SERIAL_H
 
 #include "drivers/driver.h"
+#include "drivers/serial/checksum.h"
 
-enum serial_framing { SERIAL_LINE, SERIAL_NMEA0183, SERIAL_BINARY };
+enum serial_framing { SERIAL_LINE, SERIAL_NMEA0183, SERIAL_BINARY, SERIAL_P1 };
 enum serial_type {
         SERIAL_AUTO, /* a number when it is one, else text */
         SERIAL_NUMBER,
@@ -33,20 +36,9 @@ enum serial_type {
         SERIAL_BIT,
 };
 enum serial_order { SERIAL_BIG, SERIAL_LITTLE };
-enum serial_checksum {
-        SERIAL_CHECK_NONE,
-        SERIAL_CHECK_SUM8,
-        SERIAL_CHECK_XOR8,
-        SERIAL_CHECK_SUM16,
-        SERIAL_CHECK_CRC16_MODBUS,
-        SERIAL_CHECK_CRC16_CCITT,  /* polynomial 1021, begins with FFFF */
-        SERIAL_CHECK_CRC16_XMODEM, /* the same, begins with 0 */
-};
-enum { SERIAL_ORDER_USUAL, SERIAL_ORDER_BIG, SERIAL_ORDER_LITTLE }; /* of a checksum */
-
 enum {
         SERIAL_READINGS_MAX = 64,
-        SERIAL_FRAME_MAX = 4096,
+        SERIAL_FRAME_MAX = 16384,
         SERIAL_MARK_MAX = 8,
         SERIAL_POLL_MAX = 256,
         SERIAL_IGNORE_MAX = 16
@@ -72,8 +64,16 @@ struct serial_binary_conf {
         const char *start, *end;                     /* bytes in hexadecimal */
         int64_t length;                              /* -1: there is a length field */
         int64_t length_at, length_size, length_adds; /* length_at -1: there is none */
-        int length_order, checksum, checksum_order;
-        int64_t checksum_from;
+        int length_order, checksum, checksum_order, checksum_form;
+        int64_t checksum_from, checksum_behind;
+};
+
+/* Of a line, when it has one. */
+struct serial_line_sum_conf {
+        struct schema_at at;
+        int kind, form, order;
+        const char *start, *mark; /* with escapes; NULL: none */
+        bool behind_end, with_start, with_end, with_mark;
 };
 
 struct serial_conf {
@@ -86,11 +86,13 @@ struct serial_conf {
         struct schema_list ignore; /* const char * */
         struct serial_quality_conf quality;
         struct serial_binary_conf binary;
+        struct serial_line_sum_conf checksum;
+        const char *zone;            /* of meters in winter: +01:00 */
         struct schema_list readings; /* struct serial_reading_conf */
 };
 
 enum { SERIAL_DECIMAL_POINT, SERIAL_DECIMAL_COMMA };
-enum { SERIAL_TIME_ARRIVAL, SERIAL_TIME_SENTENCE };
+enum { SERIAL_TIME_ARRIVAL, SERIAL_TIME_SENTENCE, SERIAL_TIME_TELEGRAM };
 
 /*
  * Bytes as people write them: \r \n \t \\ \0 and \xHH stand for what they name.
@@ -99,6 +101,9 @@ enum { SERIAL_TIME_ARRIVAL, SERIAL_TIME_SENTENCE };
 int serial_unescape(uint8_t *out, size_t cap, const char *text, struct err *e);
 /* "AA 55" or "AA55". Likewise. */
 int serial_unhex(uint8_t *out, size_t cap, const char *text, struct err *e);
+
+/* What is not said depends on the framing. */
+size_t serial_max_frame(const struct serial_conf *c);
 
 void serial_names(const void *conf, struct driver_names *to);
 

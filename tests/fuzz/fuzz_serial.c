@@ -2,9 +2,10 @@
  * fuzz_serial: any bytes on a line of any framing.
  *
  * Input: a first line, then what comes over the line.  The first character of the first line is the framing: l (the
- * rest of the line is the expression), s (silence ends a line), n, or b (the rest says how a frame is built, a
- * character each). Holds: it returns and leaks nothing; there is always room for more bytes; the same frames come out
- * however the bytes are cut; a silence leaves nothing behind; what comes out is fit for a record.
+ * rest of the line is the expression), s (silence ends a line), c (lines with a checksum), n, p (telegrams of meters),
+ * or b (the rest says how a frame is built, a character each). Holds: it returns and leaks nothing; there is always
+ * room for more bytes; the same frames come out however the bytes are cut; a silence leaves nothing behind; what comes
+ * out is fit for a record.
  */
 #include <math.h>
 #include <stdint.h>
@@ -30,6 +31,10 @@ static const struct serial_reading_conf
                                {.tag = "d", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .scale = 1},
                                {.tag = "e", .sentence = "GGA", .field = 9, .scale = 1},
                                {.tag = "f", .sentence = "ZDA", .field = 1, .type = SERIAL_TIME, .scale = 1}},
+        telegram_readings[] = {{.tag = "1-0:1.8.1", .field = -1, .scale = 1},
+                               {.tag = "a", .value = "0-1:24.2.1", .field = 2, .type = SERIAL_NUMBER, .scale = 1},
+                               {.tag = "b", .value = "0-1:24.2.1", .field = 1, .type = SERIAL_TIME, .scale = 1},
+                               {.tag = "c", .value = "0-0:96.13.0", .field = -1, .type = SERIAL_TEXT, .scale = 1}},
         frame_readings[] = {{.tag = "a", .where = 1, .type = SERIAL_FLOAT32, .scale = 1},
                             {.tag = "b", .where = 2, .type = SERIAL_INT64, .scale = 1},
                             {.tag = "c", .where = 3, .type = SERIAL_UINT64, .order = 1, .scale = 0.1},
@@ -41,12 +46,36 @@ static const struct serial_reading_conf
                 (void *)(uintptr_t)(a), sizeof(a) / sizeof(*(a)) \
         }
 
+static const char *const bad_words[] = {"OL", "-"};
+
 static struct serial_conf conf_of(const char *head)
 {
         struct serial_conf c = {.max_frame = 64, .match = head + (*head != '\0'), .readings = LIST(line_readings)};
 
         if (*head == 's')
                 c.delimiter = "";
+        c.quality =
+                (struct serial_quality_conf){.value = strstr(c.match, "(?<q>") ? "q" : NULL, .bad = LIST(bad_words)};
+        if (*head == 'c') {
+                int how = (unsigned char)head[1];
+
+                c.delimiter = how & 1 ? "\\x03" : NULL;
+                c.checksum = (struct serial_line_sum_conf){.kind = how % N_SERIAL_CHECKS,
+                                                           .form = how % 3,
+                                                           .start = how & 2 ? "<" : NULL,
+                                                           .mark = how & 4 ? "*" : NULL,
+                                                           .behind_end = how & 8,
+                                                           .with_start = how & 16,
+                                                           .with_end = how & 8,
+                                                           .with_mark = how & 32};
+                c.match = "^(?<a>.)(?<b>.*)";
+        }
+        if (*head == 'p') {
+                c.frame = SERIAL_P1;
+                c.max_frame = 1024;
+                c.time = head[1] == 't' ? SERIAL_TIME_TELEGRAM : SERIAL_TIME_ARRIVAL;
+                c.readings = (struct schema_list)LIST(telegram_readings);
+        }
         if (*head == 'n') {
                 c.frame = SERIAL_NMEA0183;
                 c.time = SERIAL_TIME_SENTENCE;
@@ -68,6 +97,8 @@ static struct serial_conf conf_of(const char *head)
                                                        .length_order = at[4] & 1,
                                                        .checksum_order = at[4] % 3,
                                                        .checksum = at[5] % 7,
+                                                       .checksum_form = at[4] >> 1,
+                                                       .checksum_behind = at[3] & 1,
                                                        .checksum_from = at[2]};
                 c.readings = (struct schema_list)LIST(frame_readings);
         }

@@ -1,73 +1,13 @@
 /*
- * Bytes to frames: ends of lines of every kind, sentences among noise, binary frames behind false starts, checksums by
- * their published check values; however the bytes are cut.
+ * Bytes to frames: ends of lines of every kind, sentences among noise, binary frames behind false starts;
+ * however the bytes are cut.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "tests/lib/serial_frames.h"
+
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "drivers/serial/frame.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 #define BYTES(s)  s, sizeof(s) - 1
-
-enum { EACH = 1, WHOLE = 1 << 16 };
-
-static void put(char *to, enum serial_found found, const struct serial_frame *f)
-{
-        to += strlen(to);
-        if (found == SERIAL_BROKEN)
-                to += sprintf(to, "!%s", f->reason);
-        for (size_t i = 0; found == SERIAL_FRAME && i < f->len; i++)
-                to += sprintf(to, f->bytes[i] >= ' ' && f->bytes[i] < 127 ? "%c" : "\\%02x", f->bytes[i]);
-        strcpy(to, "|");
-}
-
-/* What comes out, as a text: frames and !reasons, each ended by |; behind a # what a silence brings. */
-static void run(const struct serial_conf *conf, const char *bytes, size_t len, size_t piece, char *out)
-{
-        struct serial_framer f;
-        struct serial_frame frame;
-        enum serial_found found;
-        uint8_t *to;
-
-        *out = '\0';
-        serial_framer_init(&f, conf);
-        for (size_t at = 0; at < len;) {
-                size_t n = serial_framer_room(&f, &to);
-
-                assert_true(n > 0);
-                n = n < piece ? n : piece;
-                n = n < len - at ? n : len - at;
-                memcpy(to, bytes + at, n);
-                serial_framer_push(&f, n);
-                at += n;
-                while ((found = serial_frame_next(&f, &frame)) != SERIAL_MORE)
-                        put(out, found, &frame);
-        }
-        strcat(out, "#");
-        while ((found = serial_frame_flush(&f, &frame)) != SERIAL_MORE)
-                put(out, found, &frame);
-        assert_true(serial_framer_empty(&f));
-        serial_framer_fini(&f);
-}
-
-static void check(const struct serial_conf *conf, const char *bytes, size_t len, const char *expected)
-{
-        static const size_t pieces[] = {WHOLE, 3, EACH};
-        char got[4096];
-
-        for (size_t i = 0; i < LENGTH(pieces); i++) {
-                run(conf, bytes, len, pieces[i], got);
-                assert_string_equal(got, expected);
-        }
-}
 
 static void lines(void **state)
 {
@@ -98,7 +38,7 @@ static void lines(void **state)
         for (size_t i = 0; i < LENGTH(rows); i++) {
                 struct serial_conf conf = {.frame = SERIAL_LINE, .max_frame = 8, .delimiter = rows[i].delimiter};
 
-                check(&conf, rows[i].bytes, rows[i].len, rows[i].expected);
+                frames_check(&conf, rows[i].bytes, rows[i].len, rows[i].expected);
         }
 }
 
@@ -124,7 +64,7 @@ static void sentences(void **state)
         struct serial_conf conf = {.frame = SERIAL_NMEA0183, .max_frame = 16};
 
         for (size_t i = 0; i < LENGTH(rows); i++)
-                check(&conf, rows[i].bytes, rows[i].len, rows[i].expected);
+                frames_check(&conf, rows[i].bytes, rows[i].len, rows[i].expected);
 }
 
 static void binaries(void **state)
@@ -172,23 +112,8 @@ static void binaries(void **state)
         for (size_t i = 0; i < LENGTH(rows); i++) {
                 struct serial_conf conf = {.frame = SERIAL_BINARY, .max_frame = 32, .binary = *rows[i].b};
 
-                check(&conf, rows[i].bytes, rows[i].len, rows[i].expected);
+                frames_check(&conf, rows[i].bytes, rows[i].len, rows[i].expected);
         }
-}
-
-static void checksums(void **state)
-{
-        static const struct {
-                enum serial_checksum kind;
-                uint16_t expected; /* of "123456789" */
-        } rows[] = {
-                {SERIAL_CHECK_SUM8, 0xdd},          {SERIAL_CHECK_XOR8, 0x31},
-                {SERIAL_CHECK_SUM16, 0x01dd},       {SERIAL_CHECK_CRC16_MODBUS, 0x4b37},
-                {SERIAL_CHECK_CRC16_CCITT, 0x29b1}, {SERIAL_CHECK_CRC16_XMODEM, 0x31c3},
-        };
-
-        for (size_t i = 0; i < LENGTH(rows); i++)
-                assert_int_equal(serial_checksum(rows[i].kind, (const uint8_t *)"123456789", 9), rows[i].expected);
 }
 
 /* Any noise before a frame: after a silence the next frame is found whole. */
@@ -207,7 +132,7 @@ static void back_in_step(void **state)
                         noise[i] = (char)(seed >> 56);
                 }
                 memcpy(noise + n, good, sizeof(good) - 1);
-                run(&conf, noise, n + sizeof(good) - 1, 1 + (size_t)round % 17, got);
+                frames_run(&conf, noise, n + sizeof(good) - 1, 1 + (size_t)round % 17, got);
                 assert_non_null(strstr(got, "A,1|#"));
         }
 }
@@ -275,8 +200,11 @@ static void written_bytes(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(lines),         cmocka_unit_test(sentences),    cmocka_unit_test(binaries),
-                cmocka_unit_test(checksums),     cmocka_unit_test(back_in_step), cmocka_unit_test(a_buffer_never_fills),
+                cmocka_unit_test(lines),
+                cmocka_unit_test(sentences),
+                cmocka_unit_test(binaries),
+                cmocka_unit_test(back_in_step),
+                cmocka_unit_test(a_buffer_never_fills),
                 cmocka_unit_test(written_bytes),
         };
 

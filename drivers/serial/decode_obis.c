@@ -1,0 +1,111 @@
+/*
+ * decode_obis: the values of a meter's telegram -> readings.
+ *
+ * An address has one value or several: a gas meter behind P1 says when it
+ * counted, then what.  The last is the reading's, unless it names another.  The
+ * time is the meter's own where the configuration wants it: of the value, when
+ * the first one under its address is a time, else of the telegram.
+ *
+ * Fails: a telegram whose form is wrong anywhere gives no reading at all.  An
+ * address it does not have is counted as absent; an empty value is bad.
+ */
+#include "drivers/serial/decode_impl.h"
+#include "drivers/serial/obis.h"
+#include "drivers/source_time.h"
+
+#define CLOCK "0-0:1.0.0"
+
+/* What was found for one reading. */
+struct found {
+        struct obis value;
+        bool is_there, has_time;
+        int64_t us; /* of the first value under its address */
+};
+
+struct telegram {
+        struct found found[SERIAL_READINGS_MAX];
+        int64_t winter_us, us;
+        bool has_time;
+};
+
+static bool is_wanted(const struct serial_reading_conf *c, const struct obis *o)
+{
+        return obis_is(o, c->value ? c->value : c->tag) && (c->field < 0 || c->field == (int64_t)o->number);
+}
+
+static void keep(struct telegram *t, const struct serial_conf *conf, const struct obis *o, bool has_time, int64_t us)
+{
+        const struct serial_reading_conf *c = conf->readings.items;
+
+        for (size_t i = 0; i < conf->readings.n; i++)
+                if (is_wanted(&c[i], o))
+                        t->found[i] = (struct found){*o, true, has_time, us};
+}
+
+/* All of it is looked at: a telegram is right or wrong as a whole. */
+static bool read_all(struct telegram *t, const struct serial_conf *conf, const char *text, size_t len)
+{
+        enum obis_next next;
+        bool has_time = false;
+        int64_t us = 0;
+        struct obis o;
+
+        obis_begin(&o, text, len);
+        while ((next = obis_next(&o)) == OBIS_VALUE) {
+                if (o.number == 1) {
+                        has_time = obis_time(o.value, o.len, t->winter_us, &us);
+                        if (has_time && obis_is(&o, CLOCK)) {
+                                t->us = us;
+                                t->has_time = true;
+                        }
+                }
+                keep(t, conf, &o, has_time, us);
+        }
+        return next == OBIS_END;
+}
+
+static void set_time(const struct telegram *t, struct reading *r, const struct found *f)
+{
+        if (f->has_time || t->has_time)
+                source_time_set(r, f->has_time ? f->us : t->us, true);
+}
+
+static void set_value(const struct telegram *t, const struct serial_conf *conf, size_t i, struct reading *r, char *text)
+{
+        const struct serial_reading_conf *c = conf->readings.items;
+        const struct obis *o = &t->found[i].value;
+        int64_t us;
+
+        if (c[i].type == SERIAL_TIME)
+                decode_set_text_or_bad(r, text,
+                                       obis_time(o->value, o->len, t->winter_us, &us) ? text_put_time(text, us) : 0);
+        else if (c[i].type == SERIAL_TEXT)
+                decode_set_text_or_bad(r, o->value, o->len + (o->unit_len ? o->unit_len + 1 : 0));
+        else
+                decode_set_written(r, &c[i], conf->decimal, o->value, o->len);
+}
+
+int decode_telegram(const struct serial_decoder *d, const char *text, size_t len, const struct reading *model,
+                    struct serial_decoded *out)
+{
+        struct telegram t = {.winter_us = 0};
+
+        obis_zone(d->conf->zone ? d->conf->zone : "+01:00", &t.winter_us);
+        for (; len && *text != '\n' && *text != '\r'; text++) /* the identification */
+                len--;
+        if (!read_all(&t, d->conf, text, len))
+                return decode_malformed(out, "not the text of a meter");
+        for (size_t i = 0; i < d->conf->readings.n; i++) {
+                struct reading *r;
+
+                if (!t.found[i].is_there) {
+                        out->n_absent++;
+                        continue;
+                }
+                r = decode_add(out, i, model);
+                if (d->conf->time == SERIAL_TIME_TELEGRAM)
+                        set_time(&t, r, &t.found[i]);
+                set_value(&t, d->conf, i, r, out->text[i]);
+        }
+        return out->n ? 0 : decode_malformed(out, "the telegram has none of the addresses");
+}
