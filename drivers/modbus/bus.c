@@ -14,46 +14,25 @@
  * have the unit, function and byte count that were asked.  A slave later than
  * twice its time-out has a time-out that is too short.
  *
+ * A connection that the other side closes while nothing is asked is no failure:
+ * many devices do so after a while of silence.  It is made again when the next
+ * request is due, which is so neither late nor counted.  A request on which the
+ * connection is closed is asked once more on a new one before that counts as no
+ * answer, and so is one that is left without any answer by a connection nobody
+ * had heard from for a while: what lies between may have forgotten it.
+ *
  * Fails: time-outs, exceptions and noise are outcomes.  Only a TCP stream that
- * is no Modbus ends the connection.
+ * is no Modbus ends the connection, and a peer that closes it on every request.
  */
-#include "drivers/modbus/bus.h"
+#include "drivers/modbus/bus_impl.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/modbus/schedule.h"
-
-enum { LATE_MIN_US = 100000, NOISE_US = 1000000, DEAF_US = 300000000 };
-
-struct slot {
-        bool used;
-        uint16_t transaction;
-        uint8_t unit, function;
-        size_t read, n_bytes;
-        int64_t sent_us, deadline_us;
-};
-
-struct modbus_bus {
-        const struct modbus_conf *conf;
-        struct modbus_plan *plan;
-        struct modbus_outcome outcome;
-        struct modbus_schedule schedule;
-        struct slot slots[MODBUS_IN_FLIGHT_MAX];
-        uint8_t *told; /* enum quality by read: what was said last */
-        bool tcp, open, paused;
-        uint16_t transaction;
-        int64_t char_ns, silence_us;
-        int64_t quiet_us;       /* serial: the line has been quiet long enough then */
-        int64_t ready_us;       /* the pause after an answer is over then */
-        int64_t noisy_since_us; /* serial: something is due, but the line is not quiet; 0: no */
-        int64_t heard_us;
-        struct modbus_rtu rtu;
-        struct modbus_tcp mbap;
-        struct modbus_counts counts;
-        const char *why;
-};
+enum { LATE_MIN_US = 100000, NOISE_US = 1000000, DEAF_US = 300000000, OLD_US = 5000000 };
+enum { LOST_MOST = 6 };
 
 struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_plan *plan,
                                   const struct modbus_outcome *outcome)
@@ -63,10 +42,11 @@ struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_
         b->conf = conf;
         b->plan = plan;
         b->outcome = *outcome;
-        b->tcp = conf->port[0] != '/';
+        b->tcp = b->socket = conf->port[0] != '/';
         b->char_ns = modbus_char_ns(conf);
         b->silence_us = modbus_silence_us(conf);
         b->told = mem_alloc(plan->n_points + 1);
+        b->was_lost = mem_alloc((plan->n_points + 1) * sizeof(*b->was_lost));
         modbus_schedule_init(&b->schedule, conf, plan);
         return b;
 }
@@ -75,196 +55,55 @@ void modbus_bus_free(struct modbus_bus *b)
 {
         modbus_schedule_fini(&b->schedule);
         free(b->told);
+        free(b->was_lost);
         free(b);
 }
 
-/* ---- telling ---- */
+/* ---- requests ---- */
 
-static bool is_unreachable(unsigned quality)
+/* Nothing is under way any more; what was goes as it was due. */
+static void put_back(struct modbus_bus *b, struct modbus_slot *s)
 {
-        return quality == QUALITY_BAD_COMM_FAILURE || quality == QUALITY_BAD_NOT_CONNECTED;
-}
-
-static void tell_bad(struct modbus_bus *b, size_t read, enum quality quality, const char *why)
-{
-        if (b->told[read] == quality || (is_unreachable(b->told[read]) && is_unreachable(quality)))
-                return;
-        b->told[read] = (uint8_t)quality;
-        b->outcome.on_bad(b->outcome.ctx, read, quality, why);
-}
-
-static void tell_device_down(struct modbus_bus *b, size_t device, const char *why)
-{
-        for (size_t i = 0; i < b->plan->n_reads; i++) {
-                if (b->plan->reads[i].device == device)
-                        tell_bad(b, i, QUALITY_BAD_COMM_FAILURE, why);
-        }
-        b->outcome.on_device(b->outcome.ctx, device, false, why);
-}
-
-/* ---- how a request ends ---- */
-
-static void finish(struct modbus_bus *b, struct slot *s, enum modbus_answer answer, int64_t now_us, const char *why)
-{
-        size_t device = b->plan->reads[s->read].device;
-        int64_t cost_us = now_us - s->sent_us, rest_us = modbus_pause_us(b->conf, b->plan->devices[device]);
-        bool was_down = b->schedule.devices[device].down;
-        struct modbus_schedule_result r = modbus_schedule_done(&b->schedule, s->read, answer, now_us, cost_us);
-
         s->used = false;
-        b->counts.busy_us += cost_us + (rest_us > b->silence_us ? rest_us : b->silence_us);
-        b->counts.dead_us += was_down && answer == MODBUS_SILENT ? cost_us : 0;
-        b->counts.retries += answer != MODBUS_ANSWERED && !r.failed;
-        b->ready_us = now_us + rest_us;
-        if (r.came_back)
-                b->outcome.on_device(b->outcome.ctx, device, true, "answers again");
-        if (r.failed)
-                tell_bad(b, s->read, QUALITY_BAD_COMM_FAILURE, why);
-        if (r.went_down)
-                tell_device_down(b, device, why);
+        modbus_schedule_back(&b->schedule, s->read, b->schedule.reads[s->read].due_us);
 }
 
-static void on_timeout(struct modbus_bus *b, struct slot *s, int64_t now_us)
+static void disconnect(struct modbus_bus *b)
+{
+        b->connected = false;
+        for (size_t i = 0; i < MODBUS_IN_FLIGHT_MAX; i++) {
+                if (b->slots[i].used)
+                        put_back(b, &b->slots[i]);
+        }
+}
+
+/* An old connection may be forgotten by the other side or by what lies between. */
+static bool is_stale(const struct modbus_bus *b, const struct modbus_slot *s)
+{
+        return b->socket && s->idle_us >= OLD_US && b->heard_us < s->sent_us &&
+               b->schedule.devices[b->plan->reads[s->read].device].n_silent == 0;
+}
+
+static void on_timeout(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us)
 {
         int64_t late_us = modbus_timeout_us(b->conf, b->plan->devices[b->plan->reads[s->read].device]);
 
+        if (is_stale(b, s)) {
+                disconnect(b);
+                b->counts.retries++;
+                return;
+        }
         b->counts.timeouts++;
         if (!b->tcp) {
                 b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_MIN_US ? late_us : LATE_MIN_US);
                 modbus_rtu_flush(&b->rtu);
         }
-        finish(b, s, MODBUS_SILENT, now_us, "no answer");
+        modbus_bus_finish(b, s, MODBUS_SILENT, now_us, "no answer");
 }
 
-/* A read with a hole is asked again as two without. */
-static bool split(struct modbus_bus *b, struct slot *s, int64_t now_us)
+static struct modbus_slot *free_slot(struct modbus_bus *b)
 {
-        size_t second = b->plan->n_reads;
-
-        if (!modbus_plan_split(b->plan, s->read))
-                return false;
-        s->used = false;
-        b->told[second] = b->told[s->read];
-        modbus_schedule_back(&b->schedule, s->read, now_us);
-        modbus_schedule_add(&b->schedule, second, now_us);
-        return true;
-}
-
-static void on_exception(struct modbus_bus *b, struct slot *s, unsigned code, int64_t now_us)
-{
-        const char *why = modbus_exception(code);
-        size_t read = s->read;
-
-        b->counts.exceptions++;
-        switch (code) {
-        case 2:
-                if (split(b, s, now_us))
-                        return;
-                /* fall through */
-        case 1:
-        case 3:
-                finish(b, s, MODBUS_ANSWERED, now_us, why);
-                tell_bad(b, read, QUALITY_BAD_CONFIG, why);
-                return;
-        case 5:
-        case 6:
-                finish(b, s, MODBUS_BUSY, now_us, why);
-                return;
-        case 10:
-        case 11:
-                finish(b, s, MODBUS_SILENT, now_us, why);
-                return;
-        default:
-                finish(b, s, MODBUS_ANSWERED, now_us, why);
-                tell_bad(b, read, code == 4 ? QUALITY_BAD_SENSOR : QUALITY_BAD, why);
-                return;
-        }
-}
-
-static void on_answer(struct modbus_bus *b, struct slot *s, const struct modbus_frame *f, int64_t now_us)
-{
-        size_t read = s->read;
-
-        b->counts.replies++;
-        if (f->len == 2 && f->pdu[0] == (s->function | 0x80)) {
-                on_exception(b, s, f->pdu[1], now_us);
-        } else if (f->len == s->n_bytes + 2 && f->pdu[0] == s->function && f->pdu[1] == s->n_bytes) {
-                b->told[read] = QUALITY_GOOD;
-                finish(b, s, MODBUS_ANSWERED, now_us, NULL);
-                b->outcome.on_data(b->outcome.ctx, read, f->pdu + 2);
-        } else {
-                b->counts.mismatched++;
-                finish(b, s, MODBUS_BUSY, now_us, "an answer that does not fit the request");
-        }
-}
-
-/* ---- bytes that came ---- */
-
-static void input_serial(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
-{
-        struct slot *s = &b->slots[0];
-        struct modbus_frame f;
-
-        b->quiet_us = now_us + b->silence_us;
-        modbus_rtu_push(&b->rtu, p, n);
-        if (!s->used)
-                return;
-        if (modbus_rtu_find(&b->rtu, &(struct modbus_want){s->unit, s->function, s->n_bytes}, &f))
-                on_answer(b, s, &f, now_us);
-}
-
-static void on_tcp_frame(struct modbus_bus *b, const struct modbus_frame *f, int64_t now_us)
-{
-        for (size_t i = 0; i < MODBUS_IN_FLIGHT_MAX; i++) {
-                struct slot *s = &b->slots[i];
-
-                if (!s->used || s->transaction != f->transaction)
-                        continue;
-                if (s->unit == f->unit)
-                        on_answer(b, s, f, now_us);
-                else
-                        b->counts.mismatched++;
-                return;
-        }
-        b->counts.late++;
-}
-
-static int input_tcp(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
-{
-        struct modbus_frame f;
-        uint8_t *at;
-
-        while (n > 0) {
-                size_t room = modbus_tcp_room(&b->mbap, &at), part = n < room ? n : room;
-                int r;
-
-                modbus_tcp_push(&b->mbap, p, part);
-                p += part;
-                n -= part;
-                while ((r = modbus_tcp_next(&b->mbap, &f)) > 0)
-                        on_tcp_frame(b, &f, now_us);
-                if (r < 0) {
-                        b->why = "what comes back is not Modbus TCP";
-                        return -1;
-                }
-        }
-        return 0;
-}
-
-int modbus_bus_input(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
-{
-        b->heard_us = now_us;
-        if (b->tcp)
-                return input_tcp(b, now_us, p, n);
-        input_serial(b, now_us, p, n);
-        return 0;
-}
-
-/* ---- requests ---- */
-
-static struct slot *free_slot(struct modbus_bus *b)
-{
-        struct slot *s = b->slots;
+        struct modbus_slot *s = b->slots;
 
         while (s->used)
                 s++;
@@ -284,18 +123,19 @@ static uint16_t next_transaction(struct modbus_bus *b)
         return b->transaction;
 }
 
-static struct slot *take_slot(struct modbus_bus *b, size_t read, int64_t now_us)
+static struct modbus_slot *take_slot(struct modbus_bus *b, size_t read, int64_t now_us)
 {
         const struct modbus_read *r = &b->plan->reads[read];
-        struct slot *s = free_slot(b);
+        struct modbus_slot *s = free_slot(b);
 
-        *s = (struct slot){.used = true,
-                           .transaction = next_transaction(b),
-                           .unit = (uint8_t)b->plan->devices[r->device]->unit,
-                           .function = r->function,
-                           .read = read,
-                           .n_bytes = modbus_read_bytes(r->function, r->count),
-                           .sent_us = now_us};
+        *s = (struct modbus_slot){.used = true,
+                                  .transaction = next_transaction(b),
+                                  .unit = (uint8_t)b->plan->devices[r->device]->unit,
+                                  .function = r->function,
+                                  .read = read,
+                                  .n_bytes = modbus_read_bytes(r->function, r->count),
+                                  .sent_us = now_us,
+                                  .idle_us = now_us - b->heard_us};
         return s;
 }
 
@@ -311,7 +151,7 @@ static void throw_away(struct modbus_bus *b)
 static enum modbus_next send_read(struct modbus_bus *b, size_t read, int64_t now_us, struct modbus_action *out)
 {
         const struct modbus_read *r = &b->plan->reads[read];
-        struct slot *s = take_slot(b, read, now_us);
+        struct modbus_slot *s = take_slot(b, read, now_us);
         uint8_t pdu[5] = {r->function, (uint8_t)(r->address >> 8), (uint8_t)r->address, (uint8_t)(r->count >> 8),
                           (uint8_t)r->count};
 
@@ -328,6 +168,8 @@ static enum modbus_next send_read(struct modbus_bus *b, size_t read, int64_t now
                 throw_away(b);
         }
         b->noisy_since_us = 0;
+        if (b->asked_us <= b->heard_us)
+                b->asked_us = now_us;
         b->counts.requests++;
         return MODBUS_SEND;
 }
@@ -337,7 +179,7 @@ static int64_t expire(struct modbus_bus *b, int64_t now_us)
         int64_t first_us = INT64_MAX;
 
         for (size_t i = 0; i < MODBUS_IN_FLIGHT_MAX; i++) {
-                struct slot *s = &b->slots[i];
+                struct modbus_slot *s = &b->slots[i];
 
                 if (s->used && s->deadline_us <= now_us)
                         on_timeout(b, s, now_us);
@@ -363,7 +205,20 @@ static void give_way_to_noise(struct modbus_bus *b, int64_t now_us)
         if (now_us - b->noisy_since_us < NOISE_US || !modbus_schedule_take(&b->schedule, now_us, &read, &wake_us))
                 return;
         b->noisy_since_us = now_us;
-        finish(b, take_slot(b, read, now_us), MODBUS_SILENT, now_us, "the line is never quiet");
+        modbus_bus_finish(b, take_slot(b, read, now_us), MODBUS_SILENT, now_us, "the line is never quiet");
+}
+
+/* The connection is gone: made again when somebody is to be asked. */
+static enum modbus_next wait_connected(struct modbus_bus *b, int64_t now_us, struct modbus_action *out)
+{
+        size_t read;
+
+        if (b->paused)
+                return MODBUS_WAIT;
+        if (!modbus_schedule_take(&b->schedule, now_us, &read, &out->until_us))
+                return MODBUS_WAIT;
+        modbus_schedule_back(&b->schedule, read, b->schedule.reads[read].due_us);
+        return MODBUS_CONNECT;
 }
 
 enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct modbus_action *out)
@@ -375,7 +230,9 @@ enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct mo
         if (!b->open)
                 return MODBUS_WAIT;
         first_us = expire(b, now_us);
-        if (b->tcp && b->counts.requests && now_us - b->heard_us > DEAF_US && b->schedule.n_busy) {
+        if (!b->connected)
+                return wait_connected(b, now_us, out);
+        if (b->socket && b->asked_us > b->heard_us && now_us - b->asked_us > DEAF_US && b->schedule.n_busy) {
                 out->why = "nothing was heard for 5 minutes";
                 return MODBUS_BROKEN;
         }
@@ -398,14 +255,52 @@ enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct mo
 
 /* ---- the port ---- */
 
-void modbus_bus_open(struct modbus_bus *b, int64_t now_us)
+static void begin(struct modbus_bus *b, int64_t now_us)
 {
-        b->open = true;
+        b->connected = true;
         b->heard_us = b->ready_us = now_us;
         b->quiet_us = now_us + b->silence_us;
         b->noisy_since_us = 0;
         b->rtu.len = b->mbap.len = b->mbap.taken = 0;
+}
+
+void modbus_bus_open(struct modbus_bus *b, int64_t now_us)
+{
+        b->open = true;
+        b->n_lost = 0;
+        memset(b->was_lost, 0, b->plan->n_points * sizeof(*b->was_lost));
+        begin(b, now_us);
         modbus_schedule_open(&b->schedule, now_us);
+}
+
+void modbus_bus_connected(struct modbus_bus *b, int64_t now_us)
+{
+        begin(b, now_us);
+}
+
+int modbus_bus_lost(struct modbus_bus *b, int64_t now_us)
+{
+        unsigned most = b->plan->n_devices > 1 ? LOST_MOST : 2;
+        bool asked = false;
+
+        for (size_t i = 0; i < MODBUS_IN_FLIGHT_MAX; i++) {
+                struct modbus_slot *s = &b->slots[i];
+
+                if (!s->used)
+                        continue;
+                asked = true;
+                if (b->was_lost[s->read] && b->n_lost + 1 < most) {
+                        b->schedule.reads[s->read].tries = UINT_MAX;
+                        modbus_bus_finish(b, s, MODBUS_SILENT, now_us, "the other side closes the connection on it");
+                        continue;
+                }
+                b->was_lost[s->read] = true;
+                b->counts.retries++;
+                put_back(b, s);
+        }
+        b->connected = false;
+        b->n_lost = asked ? b->n_lost + 1 : b->n_lost;
+        return b->n_lost < most ? 0 : -1;
 }
 
 void modbus_bus_close(struct modbus_bus *b, int64_t now_us, const char *why)
@@ -418,7 +313,7 @@ void modbus_bus_close(struct modbus_bus *b, int64_t now_us, const char *why)
                 modbus_schedule_back(&b->schedule, b->slots[i].read, now_us);
         }
         for (size_t i = 0; i < b->plan->n_reads; i++)
-                tell_bad(b, i, QUALITY_BAD_NOT_CONNECTED, why);
+                modbus_bus_tell_bad(b, i, QUALITY_BAD_NOT_CONNECTED, why);
 }
 
 void modbus_bus_pause(struct modbus_bus *b, bool on)

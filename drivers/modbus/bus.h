@@ -58,13 +58,23 @@ void modbus_bus_free(struct modbus_bus *b);
 void modbus_bus_open(struct modbus_bus *b, int64_t now_us);
 void modbus_bus_close(struct modbus_bus *b, int64_t now_us, const char *why);
 
+/*
+ * A connection was closed by the other side: no failure by itself, nothing is
+ * told, modbus_bus_next says when another is wanted.  -1: it closes each one as
+ * soon as it is asked; to be closed as a failure.  `connected`: there is
+ * another now.
+ */
+int modbus_bus_lost(struct modbus_bus *b, int64_t now_us);
+void modbus_bus_connected(struct modbus_bus *b, int64_t now_us);
+
 /* true: ask nothing new. */
 void modbus_bus_pause(struct modbus_bus *b, bool on);
 
 enum modbus_next {
-        MODBUS_WAIT,  /* until `until_us`, or bytes */
-        MODBUS_SEND,  /* these bytes, now */
-        MODBUS_BROKEN /* close and open again: `why` */
+        MODBUS_WAIT,    /* until `until_us`, or bytes */
+        MODBUS_SEND,    /* these bytes, now */
+        MODBUS_CONNECT, /* a new connection instead of the one that is there, if any; then modbus_bus_connected */
+        MODBUS_BROKEN   /* close and open again: `why` */
 };
 
 struct modbus_action {

@@ -31,7 +31,7 @@
 
 enum { CONNECT_US = 5000000, PEER_GONE_MS = 10000, ADDRESSES_MAX = 4, ROUNDS_MAX = 64 };
 
-enum port_state { SHUT, RESOLVING, CONNECTING, OPEN };
+enum port_state { SHUT, RESOLVING, CONNECTING, OPEN, ASLEEP /* open, but the other side has closed */ };
 
 struct modbus {
         struct driver *d;
@@ -41,6 +41,7 @@ struct modbus {
         struct modbus_bus *bus;
         enum port_state port_state;
         bool interned, stopping;
+        bool up; /* the host was told so */
 
         struct rt_watch watch; /* fd -1: none */
         unsigned watched;
@@ -177,6 +178,7 @@ static void shut(struct modbus *m)
 static void fail(struct modbus *m, const char *why)
 {
         shut(m);
+        m->up = false;
         modbus_bus_close(m->bus, rt_mono_us(m->d->rt), why);
         m->d->host->link_down(m->d, why);
 }
@@ -185,9 +187,29 @@ static void opened(struct modbus *m)
 {
         m->port_state = OPEN;
         watch(m, RT_READ);
-        modbus_bus_open(m->bus, rt_mono_us(m->d->rt));
-        m->d->host->link_up(m->d);
+        if (m->up) {
+                modbus_bus_connected(m->bus, rt_mono_us(m->d->rt));
+        } else {
+                m->up = true;
+                modbus_bus_open(m->bus, rt_mono_us(m->d->rt));
+                m->d->host->link_up(m->d);
+        }
         run(m);
+}
+
+/* The other side has closed the connection, which by itself is no failure. */
+static void lost(struct modbus *m, const char *why)
+{
+        char text[200];
+
+        shut(m);
+        if (modbus_bus_lost(m->bus, rt_mono_us(m->d->rt)) < 0) {
+                snprintf(text, sizeof(text), "%s as soon as it is asked: does another client have the only one?", why);
+                fail(m, text);
+                return;
+        }
+        m->port_state = ASLEEP;
+        rt_timer_set(m->d->rt, &m->timer, 0);
 }
 
 static void open_serial(struct modbus *m)
@@ -224,10 +246,8 @@ static void set_options(int fd)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof(gone_ms));
 }
 
-/* One address per try: the next start takes the next. */
-static void connect_next(struct modbus *m)
+static void connect_to(struct modbus *m, size_t i)
 {
-        size_t i = m->next_found++ % m->n_found;
         int fd = socket(m->found[i].addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
         if (fd < 0) {
@@ -243,6 +263,18 @@ static void connect_next(struct modbus *m)
         m->port_state = CONNECTING;
         watch(m, RT_WRITE);
         rt_timer_set(m->d->rt, &m->timer, CONNECT_US);
+}
+
+/* One address per try: the next start takes the next. */
+static void connect_next(struct modbus *m)
+{
+        connect_to(m, m->next_found++ % m->n_found);
+}
+
+static void connect_again(struct modbus *m)
+{
+        shut(m);
+        connect_to(m, (m->next_found - 1) % m->n_found);
 }
 
 static void on_connected(struct modbus *m)
@@ -300,6 +332,20 @@ static void on_resolved(struct rt_work *w)
 
 /* ---- bytes ---- */
 
+static bool is_closed(int error)
+{
+        return error == 0 || error == ECONNRESET || error == EPIPE || error == ECONNABORTED;
+}
+
+/* A read or write has failed, or read says 0. */
+static void gone(struct modbus *m, int error)
+{
+        if (m->address.tcp && is_closed(error))
+                lost(m, "the other side closes the connection");
+        else
+                fail(m, error ? strerror(error) : "the serial port is gone");
+}
+
 /* 1: there may be more; 0: nothing to read now; -1: it failed. */
 static int read_some(struct modbus *m)
 {
@@ -309,9 +355,7 @@ static int read_some(struct modbus *m)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
         if (n <= 0) {
-                fail(m, n < 0            ? strerror(errno)
-                        : m->address.tcp ? "the other side has closed the connection"
-                                         : "the serial port is gone");
+                gone(m, n < 0 ? errno : 0);
                 return -1;
         }
         if (modbus_bus_input(m->bus, rt_mono_us(m->d->rt), bytes, (size_t)n) < 0) {
@@ -336,7 +380,7 @@ static int write_out(struct modbus *m)
         ssize_t n = write(m->watch.fd, m->out.bytes + m->sent, m->out.len - m->sent);
 
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
-                fail(m, strerror(errno));
+                gone(m, errno);
                 return -1;
         }
         m->sent += n > 0 ? (size_t)n : 0;
@@ -365,7 +409,7 @@ static void run(struct modbus *m)
 {
         int64_t now_us;
 
-        for (int i = 0; m->port_state == OPEN && !m->out.len; i++) {
+        for (int i = 0; (m->port_state == OPEN || m->port_state == ASLEEP) && !m->out.len; i++) {
                 if (i == ROUNDS_MAX) { /* a slave as fast as we are: others have their turn too */
                         rt_timer_set(m->d->rt, &m->timer, 0);
                         return;
@@ -382,6 +426,9 @@ static void run(struct modbus *m)
                         m->d->n_overruns = modbus_bus_counts(m->bus)->overruns;
                         m->d->busy_us = modbus_bus_counts(m->bus)->busy_us / m->conf->in_flight;
                         wait_until(m, now_us);
+                        return;
+                case MODBUS_CONNECT:
+                        connect_again(m);
                         return;
                 case MODBUS_BROKEN:
                         fail(m, m->out.why);
@@ -462,7 +509,7 @@ static void modbus_pause(struct driver *d, bool on)
         struct modbus *m = d->priv;
 
         modbus_bus_pause(m->bus, on);
-        if (!on && m->port_state == OPEN)
+        if (!on && (m->port_state == OPEN || m->port_state == ASLEEP))
                 rt_timer_set(d->rt, &m->timer, 0);
 }
 

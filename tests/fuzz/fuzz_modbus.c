@@ -2,7 +2,8 @@
  * fuzz_modbus: any bytes from the line, at any time, into a whole bus: framer, pairing, scheduling, decoding.
  *
  * The first byte chooses serial or TCP; then each chunk is (length, milliseconds to wait, bytes).  The byte 0xff as
- * length stands for a right answer to the last request, so that the machine also goes on.  Holds: no byte is read
+ * length stands for a right answer to the last request, so that the machine also goes on; 199 ms on TCP for a
+ * connection that the other side closes.  Holds: no byte is read
  * beyond what came, data is told for reads that are there, time never stands still, and every decoded text is valid
  * UTF-8.
  */
@@ -63,9 +64,11 @@ static void ask(struct modbus_bus *b, int64_t now_us)
 
                 if (next == MODBUS_SEND)
                         last = a;
+                if (next == MODBUS_CONNECT)
+                        modbus_bus_connected(b, now_us);
                 if (next == MODBUS_WAIT)
                         BUG_ON(a.until_us <= now_us);
-                if (next != MODBUS_SEND)
+                if (next == MODBUS_WAIT || next == MODBUS_BROKEN)
                         return;
         }
         BUG_ON(1);
@@ -98,6 +101,10 @@ static void drive(struct modbus_bus *b, bool tcp, const uint8_t *data, size_t si
         while (size >= 2) {
                 size_t n = data[0];
 
+                if (tcp && data[1] == 199 && modbus_bus_lost(b, now_us) < 0) {
+                        modbus_bus_close(b, now_us, "lost");
+                        modbus_bus_open(b, now_us);
+                }
                 now_us += data[1] * (data[1] > 200 ? 100000 : 1000);
                 data += 2;
                 size -= 2;

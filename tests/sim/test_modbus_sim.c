@@ -270,6 +270,18 @@ static size_t first_event(const struct world *w)
         return first;
 }
 
+static void ask(struct world *w, struct modbus_action *a)
+{
+        enum modbus_next next;
+
+        while ((next = modbus_bus_next(w->bus, w->now_us, a)) == MODBUS_SEND || next == MODBUS_CONNECT) {
+                if (next == MODBUS_SEND)
+                        take_request(w, a->bytes, a->len);
+                else
+                        modbus_bus_connected(w->bus, w->now_us);
+        }
+}
+
 /* Bytes that are there come before the question, as the driver does it. */
 static void run(struct world *w, int64_t for_us)
 {
@@ -288,8 +300,7 @@ static void run(struct world *w, int64_t for_us)
                         assert_int_equal(modbus_bus_input(w->bus, w->now_us, ev.bytes, ev.len), 0);
                         e = first_event(w);
                 }
-                while (modbus_bus_next(w->bus, w->now_us, &a) == MODBUS_SEND)
-                        take_request(w, a.bytes, a.len);
+                ask(w, &a);
                 assert_true(a.until_us > w->now_us);
                 next_us = a.until_us < next_us ? a.until_us : next_us;
                 if (w->n_events && w->events[first_event(w)].at_us < next_us)
