@@ -18,14 +18,16 @@ static bool is_unreachable(unsigned quality)
 
 void modbus_bus_tell_bad(struct modbus_bus *b, size_t read, enum quality quality, const char *why)
 {
-        if (b->told[read] == quality || (is_unreachable(b->told[read]) && is_unreachable(quality)))
+        if (!b->plan->reads[read].n || b->said[read].quality == quality ||
+            (is_unreachable(b->said[read].quality) && is_unreachable(quality)))
                 return;
-        b->told[read] = (uint8_t)quality;
+        b->said[read].quality = (uint8_t)quality;
         b->outcome.on_bad(b->outcome.ctx, read, quality, why);
 }
 
-static void tell_device_down(struct modbus_bus *b, size_t device, const char *why)
+static void tell_device_down(struct modbus_bus *b, size_t device, int64_t now_us, const char *why)
 {
+        modbus_parts_settle(b, device, now_us);
         for (size_t i = 0; i < b->plan->n_reads; i++) {
                 if (b->plan->reads[i].device == device)
                         modbus_bus_tell_bad(b, i, QUALITY_BAD_COMM_FAILURE, why);
@@ -35,7 +37,7 @@ static void tell_device_down(struct modbus_bus *b, size_t device, const char *wh
 
 /* ---- how a request ends ---- */
 
-void modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_answer answer, int64_t now_us,
+bool modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_answer answer, int64_t now_us,
                        const char *why)
 {
         size_t device = b->plan->reads[s->read].device;
@@ -44,60 +46,60 @@ void modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_
         struct modbus_schedule_result r = modbus_schedule_done(&b->schedule, s->read, answer, now_us, cost_us);
 
         s->used = false;
-        b->was_lost[s->read] = false;
+        b->said[s->read].was_lost = false;
         b->counts.busy_us += cost_us + (rest_us > b->silence_us ? rest_us : b->silence_us);
         b->counts.dead_us += was_down && answer == MODBUS_SILENT ? cost_us : 0;
         b->counts.retries += answer != MODBUS_ANSWERED && !r.failed;
         b->ready_us = now_us + rest_us;
-        if (r.came_back)
+        if (r.came_back) {
+                modbus_parts_back(b, device, now_us);
                 b->outcome.on_device(b->outcome.ctx, device, true, "answers again");
-        if (r.failed)
-                modbus_bus_tell_bad(b, s->read, QUALITY_BAD_COMM_FAILURE, why);
+        }
         if (r.went_down)
-                tell_device_down(b, device, why);
+                tell_device_down(b, device, now_us, why);
+        return r.failed;
 }
 
-/* A read with a hole is asked again as two without. */
-static bool split(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us)
+/* The end of a request for this time; what is refused for good may be had in parts. */
+static void refuse(struct modbus_bus *b, struct modbus_slot *s, enum quality quality, const char *why, int64_t now_us)
 {
-        size_t second = b->plan->n_reads;
+        size_t read = s->read;
 
-        if (!modbus_plan_split(b->plan, s->read))
-                return false;
-        s->used = false;
-        b->told[second] = b->told[s->read];
-        modbus_schedule_back(&b->schedule, s->read, now_us);
-        modbus_schedule_add(&b->schedule, second, now_us);
-        return true;
+        modbus_bus_finish(b, s, MODBUS_ANSWERED, now_us, why);
+        modbus_parts_failed(b, read, MODBUS_REFUSED, quality, why, now_us);
+}
+
+/* It may be asked again. */
+static void put_off(struct modbus_bus *b, struct modbus_slot *s, enum modbus_answer answer, enum modbus_refusal how,
+                    const char *why, int64_t now_us)
+{
+        size_t read = s->read;
+
+        if (modbus_bus_finish(b, s, answer, now_us, why))
+                modbus_parts_failed(b, read, how, QUALITY_BAD_COMM_FAILURE, why, now_us);
 }
 
 static void on_exception(struct modbus_bus *b, struct modbus_slot *s, unsigned code, int64_t now_us)
 {
         const char *why = modbus_exception(code);
-        size_t read = s->read;
 
         b->counts.exceptions++;
         switch (code) {
-        case 2:
-                if (split(b, s, now_us))
-                        return;
-                /* fall through */
         case 1:
+        case 2:
         case 3:
-                modbus_bus_finish(b, s, MODBUS_ANSWERED, now_us, why);
-                modbus_bus_tell_bad(b, read, QUALITY_BAD_CONFIG, why);
+                refuse(b, s, QUALITY_BAD_CONFIG, why, now_us);
                 return;
         case 5:
         case 6:
-                modbus_bus_finish(b, s, MODBUS_BUSY, now_us, why);
+                put_off(b, s, MODBUS_BUSY, MODBUS_AWAY, why, now_us);
                 return;
         case 10:
         case 11:
-                modbus_bus_finish(b, s, MODBUS_SILENT, now_us, why);
+                put_off(b, s, MODBUS_SILENT, MODBUS_AWAY, why, now_us);
                 return;
         default:
-                modbus_bus_finish(b, s, MODBUS_ANSWERED, now_us, why);
-                modbus_bus_tell_bad(b, read, code == 4 ? QUALITY_BAD_SENSOR : QUALITY_BAD, why);
+                refuse(b, s, code == 4 ? QUALITY_BAD_SENSOR : QUALITY_BAD, why, now_us);
                 return;
         }
 }
@@ -111,12 +113,13 @@ static void on_answer(struct modbus_bus *b, struct modbus_slot *s, const struct 
         if (f->len == 2 && f->pdu[0] == (s->function | 0x80)) {
                 on_exception(b, s, f->pdu[1], now_us);
         } else if (f->len == s->n_bytes + 2 && f->pdu[0] == s->function && f->pdu[1] == s->n_bytes) {
-                b->told[read] = QUALITY_GOOD;
+                b->said[read].quality = QUALITY_GOOD;
+                modbus_parts_worked(b, read);
                 modbus_bus_finish(b, s, MODBUS_ANSWERED, now_us, NULL);
                 b->outcome.on_data(b->outcome.ctx, read, f->pdu + 2);
         } else {
                 b->counts.mismatched++;
-                modbus_bus_finish(b, s, MODBUS_BUSY, now_us, "an answer that does not fit the request");
+                put_off(b, s, MODBUS_BUSY, MODBUS_REFUSED, "an answer that does not fit the request", now_us);
         }
 }
 

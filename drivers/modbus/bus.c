@@ -45,8 +45,8 @@ struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_
         b->tcp = b->socket = conf->port[0] != '/';
         b->char_ns = modbus_char_ns(conf);
         b->silence_us = modbus_silence_us(conf);
-        b->told = mem_alloc(plan->n_points + 1);
-        b->was_lost = mem_alloc((plan->n_points + 1) * sizeof(*b->was_lost));
+        b->said = mem_alloc((plan->n_points + 1) * sizeof(*b->said));
+        b->parts = mem_alloc((plan->n_points + 1) * sizeof(*b->parts));
         modbus_schedule_init(&b->schedule, conf, plan);
         return b;
 }
@@ -54,8 +54,8 @@ struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_
 void modbus_bus_free(struct modbus_bus *b)
 {
         modbus_schedule_fini(&b->schedule);
-        free(b->told);
-        free(b->was_lost);
+        free(b->said);
+        free(b->parts);
         free(b);
 }
 
@@ -84,6 +84,14 @@ static bool is_stale(const struct modbus_bus *b, const struct modbus_slot *s)
                b->schedule.devices[b->plan->reads[s->read].device].n_silent == 0;
 }
 
+static void give_up(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us, const char *why)
+{
+        size_t read = s->read;
+
+        if (modbus_bus_finish(b, s, MODBUS_SILENT, now_us, why))
+                modbus_parts_failed(b, read, MODBUS_MUTE, QUALITY_BAD_COMM_FAILURE, why, now_us);
+}
+
 static void on_timeout(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us)
 {
         int64_t late_us = modbus_timeout_us(b->conf, b->plan->devices[b->plan->reads[s->read].device]);
@@ -98,7 +106,7 @@ static void on_timeout(struct modbus_bus *b, struct modbus_slot *s, int64_t now_
                 b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_MIN_US ? late_us : LATE_MIN_US);
                 modbus_rtu_flush(&b->rtu);
         }
-        modbus_bus_finish(b, s, MODBUS_SILENT, now_us, "no answer");
+        give_up(b, s, now_us, "no answer");
 }
 
 static struct modbus_slot *free_slot(struct modbus_bus *b)
@@ -205,7 +213,8 @@ static void give_way_to_noise(struct modbus_bus *b, int64_t now_us)
         if (now_us - b->noisy_since_us < NOISE_US || !modbus_schedule_take(&b->schedule, now_us, &read, &wake_us))
                 return;
         b->noisy_since_us = now_us;
-        modbus_bus_finish(b, take_slot(b, read, now_us), MODBUS_SILENT, now_us, "the line is never quiet");
+        if (modbus_bus_finish(b, take_slot(b, read, now_us), MODBUS_SILENT, now_us, "the line is never quiet"))
+                modbus_parts_failed(b, read, MODBUS_AWAY, QUALITY_BAD_COMM_FAILURE, "the line is never quiet", now_us);
 }
 
 /* The connection is gone: made again when somebody is to be asked. */
@@ -246,8 +255,10 @@ enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct mo
                 out->until_us = earliest(first_us, ready_us);
                 return MODBUS_WAIT;
         }
-        if (modbus_schedule_take(&b->schedule, now_us, &read, &wake_us))
+        if (modbus_schedule_take(&b->schedule, now_us, &read, &wake_us)) {
+                modbus_parts_turn(b, read, now_us);
                 return send_read(b, read, now_us, out);
+        }
         b->noisy_since_us = 0;
         out->until_us = earliest(first_us, wake_us);
         return MODBUS_WAIT;
@@ -268,7 +279,8 @@ void modbus_bus_open(struct modbus_bus *b, int64_t now_us)
 {
         b->open = true;
         b->n_lost = 0;
-        memset(b->was_lost, 0, b->plan->n_points * sizeof(*b->was_lost));
+        for (size_t i = 0; i < b->plan->n_reads; i++)
+                b->said[i].was_lost = false;
         begin(b, now_us);
         modbus_schedule_open(&b->schedule, now_us);
 }
@@ -289,12 +301,12 @@ int modbus_bus_lost(struct modbus_bus *b, int64_t now_us)
                 if (!s->used)
                         continue;
                 asked = true;
-                if (b->was_lost[s->read] && b->n_lost + 1 < most) {
+                if (b->said[s->read].was_lost && b->n_lost + 1 < most) {
                         b->schedule.reads[s->read].tries = UINT_MAX;
-                        modbus_bus_finish(b, s, MODBUS_SILENT, now_us, "the other side closes the connection on it");
+                        give_up(b, s, now_us, "the other side closes the connection on it");
                         continue;
                 }
-                b->was_lost[s->read] = true;
+                b->said[s->read].was_lost = true;
                 b->counts.retries++;
                 put_back(b, s);
         }
@@ -312,6 +324,7 @@ void modbus_bus_close(struct modbus_bus *b, int64_t now_us, const char *why)
                 b->slots[i].used = false;
                 modbus_schedule_back(&b->schedule, b->slots[i].read, now_us);
         }
+        modbus_parts_settle(b, SIZE_MAX, now_us);
         for (size_t i = 0; i < b->plan->n_reads; i++)
                 modbus_bus_tell_bad(b, i, QUALITY_BAD_NOT_CONNECTED, why);
 }

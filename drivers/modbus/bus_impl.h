@@ -16,16 +16,30 @@ struct modbus_slot {
         int64_t idle_us; /* nothing had been heard for so long when it was sent */
 };
 
+/* Of one read. */
+struct modbus_said {
+        uint8_t quality; /* enum quality: what was told last; 0: nothing yet */
+        bool was_lost;   /* the connection was closed when it was asked; not answered since */
+        bool worked;     /* as it is now it has been answered */
+        bool refused;    /* as it is now it was refused, and can't be made smaller */
+};
+
+/* Of a read that was split, see parts.c. */
+struct modbus_parts {
+        bool split, trial, whole; /* it is in parts; all is asked at once for a trial; parts would not help */
+        int64_t join_us, pause_us;
+};
+
 struct modbus_bus {
         const struct modbus_conf *conf;
         struct modbus_plan *plan;
         struct modbus_outcome outcome;
         struct modbus_schedule schedule;
         struct modbus_slot slots[MODBUS_IN_FLIGHT_MAX];
-        uint8_t *told;  /* enum quality by read: what was said last */
-        bool *was_lost; /* by read: the connection was closed when it was asked; not answered since */
-        bool tcp;       /* the framing */
-        bool socket;    /* the port */
+        struct modbus_said *said;   /* by read */
+        struct modbus_parts *parts; /* by family */
+        bool tcp;                   /* the framing */
+        bool socket;                /* the port */
         bool open, paused;
         bool connected;  /* false while open: the other side has closed, nobody has asked since */
         unsigned n_lost; /* connections that were closed on a request, in a row, without an answer between */
@@ -41,9 +55,27 @@ struct modbus_bus {
         const char *why;
 };
 
-/* Ends a request; `why` when it was not answered. */
-void modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_answer answer, int64_t now_us,
+/* Ends a request; `why` when it was not answered. true: it will not be repeated. */
+bool modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_answer answer, int64_t now_us,
                        const char *why);
 void modbus_bus_tell_bad(struct modbus_bus *b, size_t read, enum quality quality, const char *why);
+
+/* What a read that failed says about the registers in it. */
+enum modbus_refusal {
+        MODBUS_AWAY,   /* nothing */
+        MODBUS_MUTE,   /* no answer: perhaps something */
+        MODBUS_REFUSED /* it is not had like this */
+};
+
+/* A read failed, repeats included: it is tried in parts, or its tags are bad. */
+void modbus_parts_failed(struct modbus_bus *b, size_t read, enum modbus_refusal how, enum quality quality,
+                         const char *why, int64_t now_us);
+void modbus_parts_worked(struct modbus_bus *b, size_t read);
+/* Its turn has come: it may be time to try all of its family at once. */
+void modbus_parts_turn(struct modbus_bus *b, size_t read, int64_t now_us);
+/* Trials end; SIZE_MAX: on all devices. */
+void modbus_parts_settle(struct modbus_bus *b, size_t device, int64_t now_us);
+/* A device is back: what was split because it was silent is one again. */
+void modbus_parts_back(struct modbus_bus *b, size_t device, int64_t now_us);
 
 #endif

@@ -6,7 +6,7 @@
  * written down once.  What one item can say about itself is in the check
  * functions; what needs another section is in modbus_link, which also hangs the
  * devices on their buses, so that the driver follows pointers and looks nothing
- * up.
+ * up (conf_link.c).
  *
  * Fails with a sentence at the key; everything wrong is told in one run.
  */
@@ -22,6 +22,10 @@
 #define MS     1e3
 #define SECOND 1e6
 #define DAY    86400e6
+
+#define FUNCTION_HELP                                                                                               \
+        "Function code that reads registers of both tables, for slaves that know one only: 3 or 4; default: 3 for " \
+        "holding, 4 for input."
 
 static const char *const parities[] = {"none", "even", "odd", NULL};
 static const char *const rs485s[] = {"auto", "on", "off", NULL};
@@ -113,10 +117,12 @@ static const struct schema_key bus_keys[] = {
          .help = "How often an unanswered request is repeated before its tags are bad."},
         {"in_flight", SCHEMA_INT, 0, AT(in_flight), 1, MODBUS_IN_FLIGHT_MAX, .def = "1",
          .help = "TCP: how many requests may wait for their answers at once, when the device allows it."},
-        {"hole_limit", SCHEMA_INT, 0, AT(hole_limit), 0, 124, .def = "8",
-         .help = "Registers nobody wants that are read along to save a request; given up for a slave that refuses."},
+        {"hole_limit", SCHEMA_INT, 0, AT(hole_limit), 0, 124, .def = "0",
+         .help = "Registers nobody wants that may be read along to save a request; a profile or device may say its "
+                 "own."},
         {"max_registers", SCHEMA_INT, 0, AT(max_registers), 1, MODBUS_REGISTERS_MAX, .def = "125",
          .help = "Most registers in one request, for slaves that take less than the protocol allows."},
+        {"function", SCHEMA_INT, SCHEMA_MINUS, AT(function), 3, 4, .help = FUNCTION_HELP},
         {NULL},
 };
 #undef AT
@@ -183,6 +189,8 @@ static const struct schema_key register_keys[] = {
          .help = "Type string: registers, two characters each."},
         {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY,
          .help = "How often it is read; default: the device's or the profile's."},
+        {"group", SCHEMA_NAME, 0, AT(group),
+         .help = "Registers of one group are read in one request or not at all, so that they are of one moment."},
         {"word_order", SCHEMA_CHOICE, 0, AT(word_order), .choices = own_word_orders, .def = "profile",
          .help = "Where it differs from the profile's."},
         {NULL},
@@ -205,6 +213,11 @@ static const struct schema_key profile_keys[] = {
         {"word_order", SCHEMA_CHOICE, 0, AT(word_order), .choices = word_orders, .def = "ABCD",
          .help = "Order of the bytes: 123.456 as float32 is 42F6E979 in ABCD, E97942F6 in CDAB, F64279E9 in BADC, "
                  "79E9F642 in DCBA."},
+        {"hole_limit", SCHEMA_INT, SCHEMA_MINUS, AT(hole_limit), 0, 124,
+         .help = "Registers between its values that may be read along to save a request; default: the bus's."},
+        {"max_registers", SCHEMA_INT, SCHEMA_MINUS, AT(max_registers), 1, MODBUS_REGISTERS_MAX,
+         .help = "Most registers in one request; default: the bus's."},
+        {"function", SCHEMA_INT, SCHEMA_MINUS, AT(function), 3, 4, .help = FUNCTION_HELP},
         {"registers", SCHEMA_LIST, SCHEMA_REQUIRED, AT(registers), .sub = &register_schema, .help = "Its values."},
         {NULL},
 };
@@ -231,6 +244,10 @@ static const struct schema_key device_keys[] = {
         {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 5 * MS, 60 * SECOND, .help = "Default: the bus's."},
         {"retries", SCHEMA_INT, SCHEMA_MINUS, AT(retries), 0, 10, .help = "Default: the bus's."},
         {"pause", SCHEMA_DURATION, SCHEMA_MINUS, AT(pause_us), 0, 10 * SECOND, .help = "Default: the bus's."},
+        {"hole_limit", SCHEMA_INT, SCHEMA_MINUS, AT(hole_limit), 0, 124, .help = "Default: the profile's, the bus's."},
+        {"max_registers", SCHEMA_INT, SCHEMA_MINUS, AT(max_registers), 1, MODBUS_REGISTERS_MAX,
+         .help = "Default: the profile's, the bus's."},
+        {"function", SCHEMA_INT, SCHEMA_MINUS, AT(function), 3, 4, .help = "Default: the profile's, the bus's."},
         {NULL},
 };
 #undef AT
@@ -242,92 +259,3 @@ const struct schema modbus_device_schema = {
         .size = sizeof(struct modbus_device_conf),
         .has_at = true,
 };
-
-/* ---- the link ---- */
-
-struct link {
-        struct modbus_conf *buses;
-        const struct modbus_profile_conf *profiles;
-        size_t n_buses, n_profiles;
-        void (*fault)(void *ctx, const void *field, const char *sentence);
-        void *ctx;
-};
-
-static void fault_missing(const struct link *l, const char *const *field, const char *section, const char **names,
-                          size_t n)
-{
-        const char *near = text_did_you_mean(*field, names, n);
-        char text[320];
-
-        snprintf(text, sizeof(text), "\"%s\" is not in %s; allowed: a name from there%s%s%s", *field, section,
-                 near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
-        l->fault(l->ctx, field, text);
-        free(names);
-}
-
-static const struct modbus_profile_conf *find_profile(const struct link *l, const struct modbus_device_conf *d)
-{
-        const char **names;
-
-        for (size_t i = 0; i < l->n_profiles; i++) {
-                if (strcmp(l->profiles[i].name, d->profile) == 0)
-                        return &l->profiles[i];
-        }
-        names = mem_alloc((l->n_profiles + 1) * sizeof(*names));
-        for (size_t i = 0; i < l->n_profiles; i++)
-                names[i] = l->profiles[i].name;
-        fault_missing(l, &d->profile, "profiles", names, l->n_profiles);
-        return NULL;
-}
-
-static struct modbus_conf *find_bus(const struct link *l, const struct modbus_device_conf *d)
-{
-        const char **names;
-
-        for (size_t i = 0; i < l->n_buses; i++) {
-                if (strcmp(l->buses[i].name, d->bus) == 0)
-                        return &l->buses[i];
-        }
-        names = mem_alloc((l->n_buses + 1) * sizeof(*names));
-        for (size_t i = 0; i < l->n_buses; i++)
-                names[i] = l->buses[i].name;
-        fault_missing(l, &d->bus, "modbus", names, l->n_buses);
-        return NULL;
-}
-
-static void check_unit(const struct link *l, const struct modbus_conf *bus, const struct modbus_device_conf *d)
-{
-        if (bus->port[0] == '/' && (d->unit < 1 || d->unit > 247))
-                l->fault(l->ctx, &d->unit,
-                         "a slave on a serial line has a unit from 1 to 247 (0 is for all at once, nobody answers)");
-}
-
-void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_profile_conf *profiles,
-                 size_t n_profiles, struct modbus_device_conf *devices, size_t n_devices,
-                 void (*on_fault)(void *ctx, const void *field, const char *sentence), void *ctx)
-{
-        struct link l = {buses, profiles, n_buses, n_profiles, on_fault, ctx};
-
-        for (size_t i = n_devices; i-- > 0;) {
-                struct modbus_conf *bus = find_bus(&l, &devices[i]);
-
-                devices[i].map = find_profile(&l, &devices[i]);
-                if (!bus || !devices[i].map)
-                        continue;
-                check_unit(&l, bus, &devices[i]);
-                devices[i].next = bus->devices;
-                bus->devices = &devices[i];
-        }
-}
-
-void modbus_names(const void *conf, struct driver_names *to)
-{
-        const struct modbus_conf *bus = conf;
-
-        for (const struct modbus_device_conf *d = bus->devices; d; d = d->next) {
-                const struct modbus_register_conf *r = d->map->registers.items;
-
-                for (size_t i = 0; i < d->map->registers.n; i++)
-                        to->each(to, d->source, r[i].tag, &d->source);
-        }
-}

@@ -23,7 +23,7 @@
 
 struct modbus_register_conf {
         struct schema_at at;
-        const char *tag, *where, *unit;
+        const char *tag, *where, *unit, *group;
         int type;       /* enum modbus_type */
         int word_order; /* 0: the profile's; enum modbus_order + 1 */
         double scale, offset;
@@ -39,8 +39,10 @@ struct modbus_profile_conf {
         struct schema_at at;
         const char *name;
         int64_t period_us;
-        int word_order;               /* enum modbus_order */
-        struct schema_list registers; /* struct modbus_register_conf */
+        int word_order;                  /* enum modbus_order */
+        int64_t hole_limit;              /* -1: the bus's */
+        int64_t max_registers, function; /* not above 0: the bus's */
+        struct schema_list registers;    /* struct modbus_register_conf */
 };
 
 struct modbus_device_conf {
@@ -49,6 +51,8 @@ struct modbus_device_conf {
         int64_t unit;
         int64_t period_us, timeout_us;         /* 0: the profile's, the bus's */
         int64_t retries, pause_us;             /* -1: the bus's */
+        int64_t hole_limit;                    /* -1: the profile's, the bus's */
+        int64_t max_registers, function;       /* not above 0: likewise */
         const struct modbus_profile_conf *map; /* by modbus_link */
         const struct modbus_device_conf *next; /* on the same bus, in the order of the file */
 };
@@ -63,6 +67,7 @@ struct modbus_conf {
         int rs485;                                /* enum tty_rs485 */
         int64_t timeout_us, pause_us, silence_us; /* silence -1: 3.5 characters */
         int64_t retries, in_flight, hole_limit, max_registers;
+        int64_t function;                         /* 0: that of the table */
         const struct modbus_device_conf *devices; /* by modbus_link */
 };
 

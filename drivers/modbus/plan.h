@@ -15,6 +15,7 @@
 struct modbus_point {
         uint16_t device; /* index on the bus */
         uint16_t address, width;
+        uint16_t atom; /* where its group begins; its own address without one */
         uint8_t table; /* enum modbus_table */
         struct modbus_format format;
         int64_t period_us;
@@ -32,12 +33,20 @@ struct modbus_read {
         uint16_t address, count;
         uint32_t first, n;
         int64_t period_us, phase_us; /* 0 <= phase < period: equal periods are spread over the period */
+        uint32_t family, sibling;    /* the others that came of the same read by splits: a ring */
+        uint32_t kept_first, kept_n; /* what it is again when its family is not one read after all */
+};
+
+/* What was one read when the plan was made. A part of it that is not needed now has n 0. */
+struct modbus_family {
+        uint32_t first, n;
 };
 
 struct modbus_plan {
         const struct modbus_device_conf **devices; /* of the bus, in the order of the file */
         struct modbus_point *points;
         struct modbus_read *reads; /* room for one per point, so that a read can be split without memory */
+        struct modbus_family *families;
         size_t n_devices, n_points, n_reads;
 };
 
@@ -46,11 +55,26 @@ struct modbus_plan *modbus_plan_new(const struct modbus_conf *bus);
 void modbus_plan_free(struct modbus_plan *p);
 
 /*
- * A slave refused a read: perhaps only a hole between the values is not there.
- * Splits it at its largest hole, the second half is the last read then; false:
- * there is no hole, the values themselves are refused.
+ * A slave refused a read, or leaves it unanswered: makes two of it, at its
+ * largest hole or else in the middle, never within a group.  `second` is the
+ * other one.  false: it can't be made smaller.
  */
-bool modbus_plan_split(struct modbus_plan *p, size_t read);
+bool modbus_plan_split(struct modbus_plan *p, size_t read, size_t *second);
+/*
+ * The read becomes all of its family, the others rest.  Then either restore:
+ * all are again what they were; or forget: it stays so.
+ */
+void modbus_plan_join(struct modbus_plan *p, size_t read);
+void modbus_plan_restore(struct modbus_plan *p, size_t read);
+void modbus_plan_forget(struct modbus_plan *p, size_t read);
+
+static inline unsigned modbus_point_end(const struct modbus_point *p)
+{
+        return p->address + p->width;
+}
+
+/* `b` follows `a` and is of the same group. */
+bool modbus_points_bound(const struct modbus_point *a, const struct modbus_point *b);
 
 /* Longest text of all readings of one read together. */
 size_t modbus_plan_text_room(const struct modbus_plan *p);
@@ -75,6 +99,28 @@ static inline int64_t modbus_pause_us(const struct modbus_conf *bus, const struc
 static inline int64_t modbus_retries(const struct modbus_conf *bus, const struct modbus_device_conf *d)
 {
         return d->retries >= 0 ? d->retries : bus->retries;
+}
+
+static inline int64_t modbus_hole_limit(const struct modbus_conf *bus, const struct modbus_device_conf *d)
+{
+        if (d->hole_limit >= 0)
+                return d->hole_limit;
+        return d->map->hole_limit >= 0 ? d->map->hole_limit : bus->hole_limit;
+}
+
+static inline int64_t modbus_max_registers(const struct modbus_conf *bus, const struct modbus_device_conf *d)
+{
+        int64_t most = d->max_registers > 0 ? d->max_registers : d->map->max_registers;
+
+        return most > 0 ? most : bus->max_registers;
+}
+
+/* The function code that reads a table of a device. */
+static inline uint8_t modbus_function(const struct modbus_conf *bus, const struct modbus_device_conf *d, unsigned table)
+{
+        int64_t own = d->function > 0 ? d->function : d->map->function > 0 ? d->map->function : bus->function;
+
+        return (uint8_t)(own > 0 && table >= MODBUS_HOLDING ? own : (int64_t)table + 1);
 }
 
 struct modbus_scan {

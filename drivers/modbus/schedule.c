@@ -42,11 +42,18 @@ static void push(struct modbus_schedule *t, struct modbus_schedule_device *d, ui
         d->heap[at] = read;
 }
 
-static uint32_t pop(struct modbus_schedule *t, struct modbus_schedule_device *d)
+/* Takes out what is at `hole`. */
+static uint32_t take_out(struct modbus_schedule *t, struct modbus_schedule_device *d, size_t hole)
 {
-        uint32_t top = d->heap[0], last = d->heap[--d->n_heap];
-        size_t at = 0;
+        uint32_t out = d->heap[hole], last = d->heap[--d->n_heap];
+        size_t at = hole;
 
+        if (hole == d->n_heap)
+                return out;
+        while (at > 0 && due_of(t, d->heap[(at - 1) / 2]) > due_of(t, last)) {
+                d->heap[at] = d->heap[(at - 1) / 2];
+                at = (at - 1) / 2;
+        }
         for (;;) {
                 size_t child = 2 * at + 1;
 
@@ -60,7 +67,7 @@ static uint32_t pop(struct modbus_schedule *t, struct modbus_schedule_device *d)
                 at = child;
         }
         d->heap[at] = last;
-        return top;
+        return out;
 }
 
 /* ---- life ---- */
@@ -218,7 +225,7 @@ bool modbus_schedule_take(struct modbus_schedule *t, int64_t now_us, size_t *rea
         d = doubtful ? doubtful : healthy;
         if (!d)
                 return false;
-        *read = pop(t, d);
+        *read = take_out(t, d, 0);
         d->in_flight++;
         t->n_busy++;
         return true;
@@ -333,4 +340,15 @@ void modbus_schedule_add(struct modbus_schedule *t, size_t read, int64_t due_us)
 {
         t->reads[read] = (struct modbus_schedule_read){.due_us = due_us};
         push(t, device_of(t, read), (uint32_t)read);
+}
+
+void modbus_schedule_remove(struct modbus_schedule *t, size_t read)
+{
+        struct modbus_schedule_device *d = device_of(t, read);
+        size_t at = 0;
+
+        while (at < d->n_heap && d->heap[at] != read)
+                at++;
+        BUG_ON(at == d->n_heap);
+        take_out(t, d, at);
 }

@@ -73,7 +73,11 @@ struct modbus_schedule_result modbus_schedule_done(struct modbus_schedule *t, si
  * Not asked after all (the port is gone, or the read was split): due as it was.
  */
 void modbus_schedule_back(struct modbus_schedule *t, size_t read, int64_t due_us);
-/* A read that came to be by a split. */
+/*
+ * A read that came to be by a split, or is one again; one that rests from now
+ * on, or is to be due at another time.  Not while it is under way.
+ */
 void modbus_schedule_add(struct modbus_schedule *t, size_t read, int64_t due_us);
+void modbus_schedule_remove(struct modbus_schedule *t, size_t read);
 
 #endif

@@ -158,9 +158,10 @@ static void fill(struct modbus_register_conf *r, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static struct modbus_register_conf registers[30];
-        struct modbus_profile_conf profile = {.period_us = 100000, .registers = {registers, 30}};
-        struct modbus_device_conf second = {.unit = 2, .retries = 0, .pause_us = -1, .map = &profile};
-        struct modbus_device_conf first = {.unit = 1, .retries = -1, .pause_us = -1, .map = &profile, .next = &second};
+        struct modbus_profile_conf profile = {.period_us = 100000, .hole_limit = -1, .registers = {registers, 30}};
+        struct modbus_device_conf second = {.unit = 2, .retries = 0, .pause_us = -1, .hole_limit = -1, .map = &profile};
+        struct modbus_device_conf first = {
+                .unit = 1, .retries = -1, .pause_us = -1, .hole_limit = -1, .map = &profile, .next = &second};
         bool tcp = size && data[0] & 1;
         struct modbus_conf conf = {.port = tcp ? "tcp://h:502" : "/dev/x",
                                    .baud = 19200,

@@ -60,14 +60,15 @@ static void setup(struct bench *b, struct modbus_register_conf *registers, size_
                                       .hole_limit = 8,
                                       .max_registers = 125};
         b->profile = (struct modbus_profile_conf){
-                .name = "press", .period_us = SECOND, .registers = {.items = registers, .n = n}};
+                .name = "press", .period_us = SECOND, .hole_limit = -1, .registers = {.items = registers, .n = n}};
         for (size_t i = 0; i < n_devices; i++)
                 b->devices[i] = (struct modbus_device_conf){.source = "press-1",
                                                             .bus = "bus1",
                                                             .profile = "press",
                                                             .unit = (int64_t)i + 1,
                                                             .retries = -1,
-                                                            .pause_us = -1};
+                                                            .pause_us = -1,
+                                                            .hole_limit = -1};
         modbus_link(&b->bus, 1, &b->profile, 1, b->devices, n_devices, on_fault, b);
 }
 
@@ -154,6 +155,56 @@ static void neighbours_are_read_together(void **state)
         modbus_plan_free(p);
 }
 
+/* How often the points are in reads, and whether each read holds its own. */
+static size_t points_in_reads(const struct modbus_plan *p)
+{
+        size_t points = 0;
+
+        for (size_t i = 0; i < p->n_reads; i++) {
+                const struct modbus_read *rd = &p->reads[i];
+
+                points += rd->n;
+                for (uint32_t k = rd->first; k < rd->first + rd->n; k++) {
+                        assert_true(p->points[k].address >= rd->address);
+                        assert_true(p->points[k].address + p->points[k].width <= rd->address + rd->count);
+                }
+        }
+        return points;
+}
+
+/* Splits, joins and restores: the points are always in one read each, and in the end each is alone. */
+static void split_at_random(struct modbus_plan *p)
+{
+        size_t second;
+
+        for (int step = 0; step < 200; step++) {
+                size_t read = (size_t)rand() % p->n_reads;
+
+                if (!p->reads[read].n)
+                        continue;
+                if (rand() % 4) {
+                        modbus_plan_split(p, read, &second);
+                } else {
+                        modbus_plan_join(p, read);
+                        assert_int_equal(points_in_reads(p), p->n_points);
+                        if (rand() % 2)
+                                modbus_plan_restore(p, read);
+                        else
+                                modbus_plan_forget(p, read);
+                }
+                assert_true(p->n_reads <= p->n_points);
+                assert_int_equal(points_in_reads(p), p->n_points);
+        }
+        for (size_t round = 0; round < p->n_points; round++) {
+                for (size_t i = 0; i < p->n_reads; i++) {
+                        while (p->reads[i].n && modbus_plan_split(p, i, &second))
+                                assert_true(p->n_reads <= p->n_points);
+                }
+        }
+        for (size_t i = 0; i < p->n_reads; i++)
+                assert_true(p->reads[i].n <= 1);
+}
+
 /* Any registers: every point is whole in exactly one read, no read is too long, none could take its follower too. */
 static void merging_keeps_its_bounds(void **state)
 {
@@ -195,10 +246,7 @@ static void merging_keeps_its_bounds(void **state)
                         }
                 }
                 assert_int_equal(points, 2 * n);
-                for (size_t i = 0; i < p->n_reads; i++) {
-                        while (modbus_plan_split(p, i))
-                                assert_true(p->n_reads <= p->n_points);
-                }
+                split_at_random(p);
                 modbus_plan_free(p);
         }
 }
@@ -210,21 +258,102 @@ static void a_refused_hole_is_left_out(void **state)
                 reg("c", MODBUS_HOLDING, 5, MODBUS_INT16), reg("d", MODBUS_HOLDING, 12, MODBUS_INT16)};
         struct bench b;
         struct modbus_plan *p;
+        size_t second;
 
         setup(&b, r, 4, 1);
         p = modbus_plan_new(&b.bus);
         assert_int_equal(p->n_reads, 1);
-        assert_true(modbus_plan_split(p, 0));
+        assert_true(modbus_plan_split(p, 0, &second));
+        assert_int_equal(second, 1);
         assert_int_equal(p->reads[0].count, 6);
         assert_int_equal(p->reads[1].address, 12);
         assert_int_equal(p->reads[1].count, 1);
-        assert_false(modbus_plan_split(p, 1));
-        assert_true(modbus_plan_split(p, 0));
+        assert_false(modbus_plan_split(p, 1, &second));
+        assert_true(modbus_plan_split(p, 0, &second));
         assert_int_equal(p->reads[0].count, 3);
         assert_int_equal(p->reads[0].n, 2);
         assert_int_equal(p->reads[2].address, 5);
-        assert_false(modbus_plan_split(p, 0));
+        assert_true(modbus_plan_split(p, 0, &second));
+        assert_int_equal(p->reads[0].count, 1);
+        assert_int_equal(p->reads[3].address, 1);
+        assert_false(modbus_plan_split(p, 0, &second));
         modbus_plan_free(p);
+}
+
+/* The device's word counts before the profile's, and that before the bus's. */
+static void bounds_of_bus_profile_and_device(void **state)
+{
+        struct modbus_register_conf r[] = {reg("a", MODBUS_HOLDING, 0, MODBUS_INT16),
+                                           reg("b", MODBUS_HOLDING, 4, MODBUS_INT16),
+                                           reg("c", MODBUS_INPUT, 0, MODBUS_INT16)};
+        static const struct {
+                int64_t hole[3], most[3], function[3]; /* bus, profile, device */
+                size_t n_reads;
+                unsigned functions[3];
+        } cases[] = {
+                {{0, -1, -1}, {125, 0, 0}, {0, 0, 0}, 3, {3, 3, 4}}, {{3, -1, -1}, {125, 0, 0}, {3, 0, 0}, 2, {3, 3}},
+                {{0, 3, -1}, {125, 0, 0}, {3, 4, 0}, 2, {4, 4}},     {{3, 0, -1}, {125, 0, 0}, {0, 0, 4}, 3, {4, 4, 4}},
+                {{0, 0, 3}, {125, 0, 0}, {0, 4, 3}, 2, {3, 3}},      {{3, -1, -1}, {4, 0, 0}, {0, 0, 0}, 3, {3, 3, 4}},
+                {{3, -1, -1}, {4, 5, 0}, {0, 0, 0}, 2, {3, 4}},      {{3, -1, -1}, {5, 5, 4}, {0, 0, 0}, 3, {3, 3, 4}},
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                struct modbus_plan *p;
+                struct bench b;
+
+                setup(&b, r, 3, 1);
+                b.bus.hole_limit = cases[i].hole[0];
+                b.profile.hole_limit = cases[i].hole[1];
+                b.devices[0].hole_limit = cases[i].hole[2];
+                b.bus.max_registers = cases[i].most[0];
+                b.profile.max_registers = cases[i].most[1];
+                b.devices[0].max_registers = cases[i].most[2];
+                b.bus.function = cases[i].function[0];
+                b.profile.function = cases[i].function[1];
+                b.devices[0].function = cases[i].function[2];
+                p = modbus_plan_new(&b.bus);
+                assert_int_equal(p->n_reads, cases[i].n_reads);
+                for (size_t k = 0; k < p->n_reads; k++)
+                        assert_int_equal(p->reads[k].function, cases[i].functions[k]);
+                modbus_plan_free(p);
+        }
+}
+
+/* A group is read as a whole, whatever holes are in it, and what lies in them comes along. */
+static void groups(void **state)
+{
+        struct modbus_register_conf r[] = {
+                reg("high", MODBUS_HOLDING, 10, MODBUS_INT16), reg("between", MODBUS_HOLDING, 12, MODBUS_INT16),
+                reg("low", MODBUS_HOLDING, 30, MODBUS_INT16), reg("behind", MODBUS_HOLDING, 31, MODBUS_INT16)};
+        struct modbus_plan *p;
+        struct bench b;
+        size_t second;
+
+        r[0].group = r[2].group = "counter";
+        setup(&b, r, 4, 1);
+        b.bus.hole_limit = 0;
+        p = modbus_plan_new(&b.bus);
+        assert_int_equal(p->n_reads, 1);
+        assert_int_equal(p->reads[0].address, 10);
+        assert_int_equal(p->reads[0].count, 22);
+        while (modbus_plan_split(p, 0, &second))
+                ;
+        assert_int_equal(p->reads[0].n, 2);
+        assert_int_equal(p->reads[0].count, 21);
+        modbus_plan_free(p);
+
+        b.bus.max_registers = 20;
+        modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
+        assert_ptr_equal(b.fault_at, &r[0].group);
+        assert_non_null(strstr(b.fault, "21 registers long"));
+        b.bus.max_registers = 125;
+        r[2].period_us = 5 * SECOND;
+        modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
+        assert_ptr_equal(b.fault_at, &r[2].group);
+        r[2].period_us = 0;
+        r[2].table = MODBUS_INPUT;
+        modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
+        assert_int_equal(b.n_faults, 3);
 }
 
 static void the_time_of_a_scan(void **state)
@@ -271,6 +400,8 @@ int main(void)
                 cmocka_unit_test(neighbours_are_read_together),
                 cmocka_unit_test(merging_keeps_its_bounds),
                 cmocka_unit_test(a_refused_hole_is_left_out),
+                cmocka_unit_test(bounds_of_bus_profile_and_device),
+                cmocka_unit_test(groups),
                 cmocka_unit_test(the_time_of_a_scan),
         };
 

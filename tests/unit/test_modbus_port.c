@@ -177,14 +177,15 @@ static void set_up(struct room *r, size_t n_devices, int64_t period_us)
         r->registers[0] = (struct modbus_register_conf){
                 .tag = "v", .table = MODBUS_HOLDING, .type = MODBUS_UINT16, .scale = 1, .bit = -1, .length = -1};
         r->profile = (struct modbus_profile_conf){
-                .name = "p", .period_us = period_us, .registers = {.items = r->registers, .n = 1}};
+                .name = "p", .period_us = period_us, .hole_limit = -1, .registers = {.items = r->registers, .n = 1}};
         for (size_t i = 0; i < n_devices; i++)
                 r->devices[i] = (struct modbus_device_conf){.source = i ? "second" : "first",
                                                             .bus = "b",
                                                             .profile = "p",
                                                             .unit = (int64_t)i + 1,
                                                             .retries = -1,
-                                                            .pause_us = -1};
+                                                            .pause_us = -1,
+                                                            .hole_limit = -1};
         r->bus = (struct modbus_conf){.name = "b",
                                       .port = r->port,
                                       .baud = 19200,
