@@ -17,14 +17,14 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
+#include "agent/config/file.h"
+#include "agent/config/library.h"
 #include "agent/config/sources.h"
 #include "agent/config/walk.h"
 #include "agent/config/yaml.h"
@@ -33,7 +33,7 @@
 #include "drivers/mqtt/mqtt.h"
 #include "store/spool.h"
 
-enum { OWN_KEYS = 9, SLAVE_KEYS = 2, FILES_MAX = 256 };
+enum { OWN_KEYS = 10, SLAVE_KEYS = 2, FILES_MAX = 256 };
 
 static const char *const levels[] = {"error", "warn", "notice", "info", "debug", NULL};
 
@@ -90,6 +90,9 @@ static const struct schema_key own_keys[OWN_KEYS] = {
         {"limits", SCHEMA_MAP, 0, AT(limits), .sub = &limits_schema, .help = "Bounds on memory."},
         {"metrics", SCHEMA_MAP, 0, AT(metrics), .sub = &metrics_schema, .help = "Numbers for Prometheus."},
         {"flash", SCHEMA_MAP, 0, AT(flash), .sub = &flash_schema, .help = "Sparing the flash the spool lies on."},
+        {"profiles_dir", SCHEMA_PATH, 0, AT(profiles_dir),
+         .help = "Folder of register maps of your own, NAME.yaml each; default: profiles beside this file. Those that "
+                 "are installed are looked for behind it."},
 };
 
 /*
@@ -208,19 +211,28 @@ static void check_names(struct walk *w, const struct config *c)
         free(all.names);
 }
 
+struct across {
+        struct walk *walk;
+        struct library *library;
+};
+
 static void on_link_fault(void *ctx, const void *field, const char *sentence)
 {
-        walk_fault(ctx, field, "%s", sentence);
+        struct across *a = ctx;
+        struct walk *of_file = library_walk(a->library, field);
+
+        walk_fault(of_file ? of_file : a->walk, field, "%s", sentence);
 }
 
-static void link_slaves(struct walk *w, struct config *c)
+static void link_slaves(struct walk *w, struct library *library, struct config *c)
 {
         struct schema_list *buses = c->sections;
+        struct across a = {w, library};
 
         while (drivers_known[buses - c->sections] != &modbus_ops)
                 buses++;
         modbus_link(buses->items, buses->n, c->profiles.items, c->profiles.n, c->devices.items, c->devices.n,
-                    on_link_fault, w);
+                    on_link_fault, &a);
 }
 
 /*
@@ -248,11 +260,11 @@ static void fit_payloads(struct walk *w, struct config *c)
         }
 }
 
-static void check_across(struct walk *w, struct config *c)
+static void check_across(struct walk *w, struct library *library, struct config *c)
 {
         fit_payloads(w, c);
         check_names(w, c);
-        link_slaves(w, c);
+        link_slaves(w, library, c);
         sources_check(w, c);
         if (c->alarm_sections.notify.mqtt.connection)
                 check_exists(w, c, &c->alarm_sections.notify.mqtt.connection, "mqtt");
@@ -393,19 +405,24 @@ static void begin(struct loading *l, struct faults *faults)
         l->broken = false;
 }
 
-static int finish(struct loading *l, bool look_at_files, struct config **out)
+/* `path`: of the file, beside which others may be; NULL: no other file is looked at. */
+static int finish(struct loading *l, const char *path, struct config **out)
 {
         struct config *c = l->config;
+        struct library *library = NULL;
 
         *out = NULL;
         if (!l->broken)
                 walk_fill(l->walk, config_schema(), c);
+        if (l->faults->n == 0 && path)
+                library = library_load(c, l->faults, path);
         if (l->faults->n == 0)
-                check_across(l->walk, c);
+                check_across(l->walk, library, c);
+        library_free(library);
         if (l->faults->n == 0) {
                 derive(c);
                 notice_sections(c);
-                if (look_at_files)
+                if (path)
                         notice_files(c, l->walk);
                 faults_sort(&c->notices);
                 *out = c;
@@ -424,41 +441,13 @@ int config_load_text(const char *name, const char *text, size_t len, struct conf
 
         begin(&l, faults);
         l.broken = walk_add(l.walk, name, text, len, false) < 0;
-        return finish(&l, false, out);
-}
-
-/*
- * At most one byte more than is allowed, so that the walk can say that it is
- * too large. NULL: errno says why.
- */
-static char *read_file(const char *path, size_t *len)
-{
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        struct stat st;
-        char *text;
-        ssize_t n = 1;
-
-        if (fd < 0)
-                return NULL;
-        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-                close(fd);
-                errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-                return NULL;
-        }
-        text = mem_alloc(CONFIG_BYTES_MAX + 1);
-        for (*len = 0; n > 0 && *len <= CONFIG_BYTES_MAX; *len += n > 0 ? (size_t)n : 0)
-                n = read(fd, text + *len, CONFIG_BYTES_MAX + 1 - *len);
-        close(fd);
-        if (n >= 0)
-                return text;
-        free(text);
-        return NULL;
+        return finish(&l, NULL, out);
 }
 
 static void load_file(struct loading *l, const char *path, bool may_be_empty)
 {
         size_t len;
-        char *text = read_file(path, &len);
+        char *text = file_read(path, CONFIG_BYTES_MAX, &len);
         struct schema_at at = {path, 0, 0};
 
         if (!text) {
@@ -522,7 +511,7 @@ int config_load(const char *path, struct config **out, struct faults *faults)
         begin(&l, faults);
         load_file(&l, path, false);
         load_fragments(&l, path);
-        return finish(&l, true, out);
+        return finish(&l, path, out);
 }
 
 int config_places(const char *path, char **spool, char **socket)

@@ -34,7 +34,8 @@ struct config_driver {
 struct config {
         struct schema_at at;
         const char *gateway;
-        const char *site; /* NULL: not said */
+        const char *site;         /* NULL: not said */
+        const char *profiles_dir; /* NULL: profiles/ beside the file */
         struct spool_conf spool;
         struct kafka_conf kafka;
         struct schema_list sections[DRIVERS_KNOWN]; /* as in drivers_known */

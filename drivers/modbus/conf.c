@@ -209,6 +209,7 @@ static const struct schema register_schema = {
 #define AT(member) offsetof(struct modbus_profile_conf, member)
 static const struct schema_key profile_keys[] = {
         {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name), .help = "Name of this register map."},
+        {"about", SCHEMA_TEXT, 0, AT(about), .help = "What it is of, and which document it is from."},
         {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY, .def = "1s", .help = "How often it is read."},
         {"word_order", SCHEMA_CHOICE, 0, AT(word_order), .choices = word_orders, .def = "ABCD",
          .help = "Order of the bytes: 123.456 as float32 is 42F6E979 in ABCD, E97942F6 in CDAB, F64279E9 in BADC, "
@@ -238,7 +239,8 @@ static const struct schema_key device_keys[] = {
         {"source", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(source), .help = "Source of the readings."},
         {"bus", SCHEMA_NAME, SCHEMA_REQUIRED, AT(bus), .help = "Name of the modbus item it hangs on."},
         {"unit", SCHEMA_INT, 0, AT(unit), 0, 255, .def = "1", .help = "Unit id (slave address)."},
-        {"profile", SCHEMA_NAME, SCHEMA_REQUIRED, AT(profile), .help = "Name of its register map."},
+        {"profile", SCHEMA_NAME, SCHEMA_REQUIRED, AT(profile),
+         .help = "Name of its register map: in profiles, or a file of the library, as eastron-sdm630."},
         {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY,
          .help = "How often it is read; default: the profile's."},
         {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 5 * MS, 60 * SECOND, .help = "Default: the bus's."},

@@ -44,7 +44,7 @@ static const struct modbus_profile_conf *find_profile(const struct link *l, cons
         names = mem_alloc((l->n_profiles + 1) * sizeof(*names));
         for (size_t i = 0; i < l->n_profiles; i++)
                 names[i] = l->profiles[i].name;
-        fault_missing(l, &d->profile, "profiles", names, l->n_profiles);
+        fault_missing(l, &d->profile, "profiles, nor in the library", names, l->n_profiles);
         return NULL;
 }
 

@@ -95,18 +95,13 @@ static void on_data(void *ctx, size_t read, const uint8_t *data)
         rt_now(m->d->rt, &now);
         for (uint32_t i = rd->first; i < rd->first + rd->n; i++) {
                 const struct modbus_point *p = &m->plan->points[i];
-                unsigned at = (unsigned)(p->address - rd->address);
 
                 if (!is_known(p)) {
                         m->d->n_untagged++;
                         continue;
                 }
-                if (rd->function <= 2) {
-                        modbus_decode_bit(data, at, next_reading(m, &n, p, now.wall_us));
-                } else {
-                        modbus_decode(&p->format, data + 2 * at, text, next_reading(m, &n, p, now.wall_us));
-                        text += modbus_text_room(&p->format);
-                }
+                modbus_point_decode(p, rd, data, text, next_reading(m, &n, p, now.wall_us));
+                text += modbus_text_room(&p->format);
         }
         emit(m, n);
 }

@@ -37,7 +37,7 @@ struct modbus_register_conf {
 
 struct modbus_profile_conf {
         struct schema_at at;
-        const char *name;
+        const char *name, *about;
         int64_t period_us;
         int word_order;                  /* enum modbus_order */
         int64_t hole_limit;              /* -1: the bus's */

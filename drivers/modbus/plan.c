@@ -230,3 +230,14 @@ size_t modbus_plan_points_most(const struct modbus_plan *p)
                 most = p->reads[i].n > most ? p->reads[i].n : most;
         return most;
 }
+
+void modbus_point_decode(const struct modbus_point *p, const struct modbus_read *r, const uint8_t *data, char *text,
+                         struct reading *out)
+{
+        unsigned at = (unsigned)(p->address - r->address);
+
+        if (r->function <= 2)
+                modbus_decode_bit(data, at, out);
+        else
+                modbus_decode(&p->format, data + 2 * at, text, out);
+}

@@ -76,6 +76,10 @@ static inline unsigned modbus_point_end(const struct modbus_point *p)
 /* `b` follows `a` and is of the same group. */
 bool modbus_points_bound(const struct modbus_point *a, const struct modbus_point *b);
 
+/* Sets the value of one point of a read from the read's data; `text` as for modbus_decode. */
+void modbus_point_decode(const struct modbus_point *p, const struct modbus_read *r, const uint8_t *data, char *text,
+                         struct reading *out);
+
 /* Longest text of all readings of one read together. */
 size_t modbus_plan_text_room(const struct modbus_plan *p);
 size_t modbus_plan_points_most(const struct modbus_plan *p); /* in one read */

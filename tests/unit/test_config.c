@@ -122,9 +122,9 @@ static const struct {
         {HEAD "site: null\n",
          "t:4:7: site: nothing is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
         {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
-        {HEAD "\"si\\0te\": a\n",
-         "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, "
-         "limits, metrics, flash, " KINDS "profiles, devices, alarms, notify, thin (did you mean sim?)\n"},
+        {HEAD "\"si\\0te\": a\n", "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, "
+                                  "limits, metrics, flash, profiles_dir, " KINDS
+                                  "profiles, devices, alarms, notify, thin (did you mean sim?)\n"},
 };
 
 static void test_structure(void **state)
@@ -229,7 +229,7 @@ static const struct {
         {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 400001}]}]\n"
               "devices: [{source: s, bus: bus2, profile: q}]\n",
          "t:6:28: devices[0].bus: \"bus2\" is not in modbus; allowed: a name from there (did you mean bus1?)\n"
-         "t:6:43: devices[0].profile: \"q\" is not in profiles; allowed: a name from there\n"},
+         "t:6:43: devices[0].profile: \"q\" is not in profiles, nor in the library; allowed: a name from there\n"},
         {"gateway: g\nspool: {path: /s.db, batch_bytes: 100KiB}\nkafka: {brokers: [127.0.0.1:9092]}\n"
          "mqtt: [{name: a, url: \"mqtt://h\", max_payload: 101KiB, subscriptions: [{topic: \"a/{tag}\"}]}]\n",
          "t:4:48: mqtt[0].max_payload: more than the spool gathers in memory; allowed: up to 100KiB, the smaller of "
@@ -265,7 +265,7 @@ static const struct {
         {"gatewya: g\nspool: {max_size: 1}\nkafka: {brokers: [a:1], linger: 5}\nmqtt: {}\n",
          "t:1:1: gateway: missing; it is required\n"
          "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, "
-         "flash, " KINDS "profiles, devices, alarms, notify, thin (did you mean gateway?)\n"
+         "flash, profiles_dir, " KINDS "profiles, devices, alarms, notify, thin (did you mean gateway?)\n"
          "t:2:19: spool.max_size: \"1\" has no unit; a size is needed: write 1MiB (B, kB, MB, GB, KiB, MiB, GiB)\n"
          "t:3:33: kafka.linger: \"5\" has no unit; a duration is needed: write 5s (us, ms, s, m, h, d)\n"
          "t:4:7: mqtt: a map is written here; allowed: a list of maps (- key: value)\n"},
