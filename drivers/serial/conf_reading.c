@@ -6,9 +6,9 @@
  */
 #include "drivers/serial/conf_impl.h"
 
-static const char *const types[] = {"auto",  "number", "text",    "latitude", "longitude", "time",
-                                    "int8",  "uint8",  "int16",   "uint16",   "int32",     "uint32",
-                                    "int64", "uint64", "float32", "float64",  "bit",       NULL};
+static const char *const types[] = {"auto",  "number", "text",    "integer", "boolean", "latitude", "longitude",
+                                    "time",  "int8",   "uint8",   "int16",   "uint16",  "int32",    "uint32",
+                                    "int64", "uint64", "float32", "float64", "bit",     NULL};
 const char *const serial_orders[] = {"big", "little", NULL};
 
 static int fault_reading(const struct serial_reading_conf *r, struct err *e, const char *what)
@@ -18,9 +18,9 @@ static int fault_reading(const struct serial_reading_conf *r, struct err *e, con
 
 static int check_scale(const struct serial_reading_conf *r, struct err *e)
 {
-        bool scaled = r->scale != 1 || r->offset != 0;
+        bool scaled = r->convert.scale != 1 || r->convert.offset != 0;
 
-        if (r->scale == 0)
+        if (r->convert.scale == 0)
                 return fault_reading(r, e, "scale 0 would make every value the same");
         if (scaled && (r->type == SERIAL_TEXT || r->type == SERIAL_TIME || r->type == SERIAL_BIT))
                 return fault_reading(r, e, "scale and offset are only for numbers");
@@ -30,9 +30,9 @@ static int check_scale(const struct serial_reading_conf *r, struct err *e)
 static int check_line_reading(const struct serial_reading_conf *r, struct err *e)
 {
         if (r->sentence || r->field >= 0 || r->where >= 0 || r->length >= 0 || r->bit >= 0)
-                return fault_reading(r, e, "a reading of a line has tag, value, type, unit, scale and offset");
-        if (r->type > SERIAL_TEXT)
-                return fault_reading(r, e, "the type of a reading of a line is auto, number or text");
+                return fault_reading(r, e, "a reading of a line has tag, value, type, unit and what the value means");
+        if (r->type > SERIAL_BOOLEAN)
+                return fault_reading(r, e, "the type of a reading of a line is auto, number, integer, boolean or text");
         return 0;
 }
 
@@ -41,23 +41,24 @@ static int check_sentence_reading(const struct serial_reading_conf *r, struct er
         if (!r->sentence || r->field < 0)
                 return fault_reading(r, e, "sentence or field is missing; as sentence: GGA, field: 9");
         if (r->value || r->where >= 0 || r->length >= 0 || r->bit >= 0)
-                return fault_reading(r, e,
-                                     "a reading of a sentence has tag, sentence, field, type, unit, scale, offset");
-        if (r->type > SERIAL_TIME)
                 return fault_reading(
-                        r, e,
-                        "the type of a reading of a sentence is auto, number, text, latitude, longitude or "
-                        "time");
+                        r, e, "a reading of a sentence has tag, sentence, field, type, unit and what the value means");
+        if (r->type > SERIAL_TIME)
+                return fault_reading(r, e,
+                                     "the type of a reading of a sentence is auto, number, integer, boolean, text, "
+                                     "latitude, longitude or "
+                                     "time");
         return 0;
 }
 
 static int check_telegram_reading(const struct serial_reading_conf *r, struct err *e)
 {
         if (r->sentence || r->where >= 0 || r->length >= 0 || r->bit >= 0)
-                return fault_reading(r, e,
-                                     "a reading of a telegram has tag, value, field, type, unit, scale and offset");
-        if (r->type > SERIAL_TEXT && r->type != SERIAL_TIME)
-                return fault_reading(r, e, "the type of a reading of a telegram is auto, number, text or time");
+                return fault_reading(
+                        r, e, "a reading of a telegram has tag, value, field, type, unit and what the value means");
+        if (r->type > SERIAL_BOOLEAN && r->type != SERIAL_TIME)
+                return fault_reading(
+                        r, e, "the type of a reading of a telegram is auto, number, integer, boolean, text or time");
         return 0;
 }
 
@@ -66,8 +67,9 @@ static int check_binary_reading(const struct serial_reading_conf *r, struct err 
         if (r->where < 0)
                 return fault_reading(r, e, "at is missing; its offset from the frame's first byte, which is 0");
         if (r->value || r->sentence || r->field >= 0)
-                return fault_reading(r, e,
-                                     "a reading of a frame has tag, at, type, order, length, bit, unit, scale, offset");
+                return fault_reading(
+                        r, e,
+                        "a reading of a frame has tag, at, type, order, length, bit, unit and what the value means");
         if (r->type != SERIAL_TEXT && r->type < SERIAL_INT8)
                 return fault_reading(r, e, "type is missing; allowed: int8 to uint64, float32, float64, bit, text");
         if ((r->type == SERIAL_TEXT) != (r->length >= 0))
@@ -115,7 +117,8 @@ static const struct schema_key reading_keys[] = {
         {"at", SCHEMA_INT, SCHEMA_MINUS, AT(where), 0, SERIAL_FRAME_MAX - 1,
          .help = "binary: offset of its first byte in the frame; the frame's first byte is 0."},
         {"type", SCHEMA_CHOICE, 0, AT(type), .choices = types, .def = "auto",
-         .help = "line, nmea0183, p1: auto (a number when it is one, else text), number, text (barcodes!); nmea0183 "
+         .help = "line, nmea0183, p1: auto (a number when it is one, else text), number, integer, boolean, text "
+                 "(barcodes!); nmea0183 "
                  "also "
                  "latitude, longitude (degrees; the hemisphere is in the next field), time (UTC), p1 time. binary: all "
                  "others."},
@@ -124,8 +127,7 @@ static const struct schema_key reading_keys[] = {
         {"length", SCHEMA_INT, SCHEMA_MINUS, AT(length), 1, 255, .help = "binary, type text: how many bytes."},
         {"bit", SCHEMA_INT, SCHEMA_MINUS, AT(bit), 0, 7,
          .help = "binary, type bit: which bit of the byte, 0 is lowest."},
-        {"scale", SCHEMA_FLOAT, 0, AT(scale), .def = "1", .help = "A number is multiplied by this."},
-        {"offset", SCHEMA_FLOAT, 0, AT(offset), .def = "0", .help = "Added after scaling."},
+        CONVERT_KEYS(struct serial_reading_conf, convert),
         {"unit", SCHEMA_TEXT, 0, AT(unit), .help = "Unit, as it is to be recorded."},
         {NULL},
 };

@@ -59,10 +59,52 @@ static int make_ignored(struct serial_decoder *d, const char **key, struct err *
         return 0;
 }
 
+static bool says_number(const struct serial_reading_conf *r)
+{
+        const struct convert_conf *c = &r->convert;
+
+        return (r->unit && *r->unit) || c->scale != 1 || c->offset != 0 || c->range.n || c->mask || c->shift;
+}
+
+/* A comma is the line's: with type auto it does not say that every group is a number. */
+struct convert_conf serial_convert_conf(const struct serial_conf *c, const struct serial_reading_conf *r)
+{
+        static const int types[] = {
+                [SERIAL_NUMBER] = CONVERT_NUMBER,   [SERIAL_TEXT] = CONVERT_TEXT, [SERIAL_INTEGER] = CONVERT_INTEGER,
+                [SERIAL_BOOLEAN] = CONVERT_BOOLEAN, [SERIAL_TIME] = CONVERT_TEXT, [SERIAL_BIT] = CONVERT_AUTO};
+        struct convert_conf how = r->convert;
+        bool has_decimal = c->frame == SERIAL_LINE || c->frame == SERIAL_P1;
+
+        how.type = types[r->type];
+        how.decimal = has_decimal && (r->type != SERIAL_AUTO || says_number(r)) ? c->decimal : CONVERT_POINT;
+        return how;
+}
+
+static int make_converts(struct serial_decoder *d, const char **key, struct err *e)
+{
+        const struct serial_reading_conf *r = d->conf->readings.items;
+
+        for (; d->n_convert < d->conf->readings.n; d->n_convert++) {
+                struct convert_conf how = serial_convert_conf(d->conf, &r[d->n_convert]);
+                unsigned bits = d->conf->frame == SERIAL_BINARY ? 8 * (unsigned)serial_width(&r[d->n_convert]) : 0;
+                struct err why;
+
+                if (convert_init(&d->convert[d->n_convert], &how, r[d->n_convert].unit, bits > 64 ? 0 : bits, key,
+                                 &why) < 0) {
+                        err_set(e, "%s: %s: %s", r[d->n_convert].tag, *key, why.text);
+                        *key = "readings";
+                        return -1;
+                }
+        }
+        return 0;
+}
+
 int serial_decoder_init(struct serial_decoder *d, const struct serial_conf *conf, const char **key, struct err *e)
 {
-        *d = (struct serial_decoder){.conf = conf, .quality_group = -1};
-        if (make_ignored(d, key, e) < 0)
+        *d = (struct serial_decoder){.conf = conf,
+                                     .quality_group = -1,
+                                     .decimal = conf->frame == SERIAL_NMEA0183 ? CONVERT_POINT : conf->decimal};
+        if (make_converts(d, key, e) < 0 || make_ignored(d, key, e) < 0)
                 return -1;
         if (conf->frame != SERIAL_LINE)
                 return 0;
@@ -80,8 +122,10 @@ void serial_decoder_fini(struct serial_decoder *d)
         serial_match_free(d->loose);
         for (size_t i = 0; i < d->n_ignore; i++)
                 serial_match_free(d->ignore[i]);
+        for (size_t i = 0; i < d->n_convert; i++)
+                convert_fini(&d->convert[i]);
         d->match = d->loose = NULL;
-        d->n_ignore = 0;
+        d->n_ignore = d->n_convert = 0;
 }
 
 bool serial_decoder_ignores(struct serial_decoder *d, const uint8_t *bytes, size_t len)
@@ -116,7 +160,7 @@ int serial_decode(struct serial_decoder *d, const uint8_t *frame, size_t len, in
         struct reading model = {.ts_us = now_us, .arrival_us = now_us};
 
         out->n = out->n_absent = 0;
-        out->reason = NULL;
+        out->reason = out->unfit = NULL;
         switch ((enum serial_framing)d->conf->frame) {
         case SERIAL_LINE:
                 return decode_line(d, (const char *)frame, len, &model, out);

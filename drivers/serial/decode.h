@@ -11,6 +11,9 @@
 
 struct serial_decoder {
         const struct serial_conf *conf;
+        struct convert convert[SERIAL_READINGS_MAX];
+        size_t n_convert;
+        int decimal;
         struct serial_match *match; /* of lines */
         int group[SERIAL_READINGS_MAX];
         int quality_group;          /* -1: none */
@@ -34,7 +37,8 @@ struct serial_decoded {
         size_t n;
         size_t n_absent;    /* values the frame did not hold */
         const char *reason; /* with SERIAL_E_MALFORMED */
-        char text[SERIAL_READINGS_MAX][TEXT_TIME_MAX];
+        const char *unfit;  /* tag of a value that is not what was meant, and bad; NULL: none */
+        char text[SERIAL_READINGS_MAX][CONVERT_ROOM]; /* enough for TEXT_TIME_MAX */
 };
 
 /*

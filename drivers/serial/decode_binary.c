@@ -7,7 +7,7 @@
 
 #include "drivers/serial/decode_impl.h"
 
-static size_t width_of(const struct serial_reading_conf *c)
+size_t serial_width(const struct serial_reading_conf *c)
 {
         static const uint8_t widths[] = {
                 [SERIAL_INT8] = 1,  [SERIAL_UINT8] = 1,   [SERIAL_INT16] = 2,   [SERIAL_UINT16] = 2,
@@ -18,59 +18,58 @@ static size_t width_of(const struct serial_reading_conf *c)
         return c->type == SERIAL_TEXT ? (size_t)c->length : widths[c->type];
 }
 
-static void set_float(struct reading *r, const struct serial_reading_conf *c, uint64_t bits)
+static double float_of(const struct serial_reading_conf *c, uint64_t bits)
 {
         uint32_t low = (uint32_t)bits;
         double f64;
         float f32;
 
-        if (c->type == SERIAL_FLOAT64) {
-                memcpy(&f64, &bits, sizeof(f64));
-                decode_set_f64(r, c, f64);
-        } else {
-                memcpy(&f32, &low, sizeof(f32));
-                decode_set_f64(r, c, (double)f32);
-        }
+        memcpy(&f64, &bits, sizeof(f64));
+        memcpy(&f32, &low, sizeof(f32));
+        return c->type == SERIAL_FLOAT64 ? f64 : (double)f32;
 }
 
-static void set_padded(struct reading *r, const char *s, size_t len)
+static void set_number(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r,
+                       uint64_t v, size_t width)
 {
-        while (len && (s[len - 1] == ' ' || s[len - 1] == '\0'))
-                len--;
-        decode_set_text_or_bad(r, s, len);
-}
+        const struct serial_reading_conf *c = (const struct serial_reading_conf *)d->conf->readings.items + i;
 
-static void set_binary(struct reading *r, const struct serial_reading_conf *c, const uint8_t *p, size_t width)
-{
-        uint64_t v = 0;
-
-        if (c->type == SERIAL_TEXT) {
-                set_padded(r, (const char *)p, width);
-                return;
-        }
-        for (size_t i = 0; i < width; i++)
-                v = v << 8 | p[c->order == SERIAL_LITTLE ? width - 1 - i : i];
         switch (c->type) {
         case SERIAL_BIT:
-                r->type = READING_BOOL;
-                r->v.b = v >> c->bit & 1;
+                decode_set_bool(d, out, i, r, v >> c->bit & 1);
                 break;
         case SERIAL_FLOAT32:
         case SERIAL_FLOAT64:
-                set_float(r, c, v);
+                decode_set_f64(d, out, i, r, float_of(c, v));
                 break;
         case SERIAL_INT8:
         case SERIAL_INT16:
         case SERIAL_INT32:
         case SERIAL_INT64:
-                decode_set_i64(r, c, (int64_t)(v << (64 - 8 * width)) >> (64 - 8 * width));
+                decode_set_i64(d, out, i, r, (int64_t)(v << (64 - 8 * width)) >> (64 - 8 * width));
                 break;
         default:
                 if (v > INT64_MAX)
-                        decode_set_scaled(r, c, (double)v);
+                        decode_set_f64(d, out, i, r, (double)v);
                 else
-                        decode_set_i64(r, c, (int64_t)v);
+                        decode_set_i64(d, out, i, r, (int64_t)v);
         }
+}
+
+static void set_binary(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r,
+                       const uint8_t *p)
+{
+        const struct serial_reading_conf *c = (const struct serial_reading_conf *)d->conf->readings.items + i;
+        size_t width = serial_width(c);
+        uint64_t v = 0;
+
+        if (c->type == SERIAL_TEXT) {
+                decode_set_written(d, out, i, r, (const char *)p, width);
+                return;
+        }
+        for (size_t k = 0; k < width; k++)
+                v = v << 8 | p[c->order == SERIAL_LITTLE ? width - 1 - k : k];
+        set_number(d, out, i, r, v, width);
 }
 
 int decode_binary(const struct serial_decoder *d, const uint8_t *frame, size_t len, const struct reading *model,
@@ -79,12 +78,12 @@ int decode_binary(const struct serial_decoder *d, const uint8_t *frame, size_t l
         const struct serial_reading_conf *c = d->conf->readings.items;
 
         for (size_t i = 0; i < d->conf->readings.n; i++) {
-                size_t width = width_of(&c[i]), at = (size_t)c[i].where;
+                size_t width = serial_width(&c[i]), at = (size_t)c[i].where;
 
                 if (at > len || width > len - at)
                         out->n_absent++;
                 else
-                        set_binary(decode_add(out, i, model), &c[i], frame + at, width);
+                        set_binary(d, out, i, decode_add(out, i, model), frame + at);
         }
         return out->n ? 0 : decode_malformed(out, "the frame is too short for every reading");
 }

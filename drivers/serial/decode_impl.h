@@ -6,15 +6,17 @@
 
 #include "drivers/serial/decode.h"
 
-/* ---- the value of a reading ---- */
+/* ---- the value of reading i, as it came: it is converted here ---- */
 
 void decode_set_bad(struct reading *r, enum quality quality);
-void decode_set_scaled(struct reading *r, const struct serial_reading_conf *c, double v);
-void decode_set_f64(struct reading *r, const struct serial_reading_conf *c, double v);
-void decode_set_i64(struct reading *r, const struct serial_reading_conf *c, int64_t v);
-void decode_set_text(struct reading *r, const char *s, size_t len);
+void decode_set_f64(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r, double v);
+void decode_set_i64(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r, int64_t v);
+void decode_set_bool(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r, bool v);
+/* In characters. */
+void decode_set_written(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r,
+                        const char *s, size_t len);
+/* A text that is as it is. */
 void decode_set_text_or_bad(struct reading *r, const char *s, size_t len);
-void decode_set_written(struct reading *r, const struct serial_reading_conf *c, int decimal, const char *s, size_t len);
 
 /* ---- the result ---- */
 
@@ -23,6 +25,8 @@ struct reading *decode_add(struct serial_decoded *out, size_t i, const struct re
 int decode_malformed(struct serial_decoded *out, const char *reason);
 
 /* ---- the rooms ---- */
+
+size_t serial_width(const struct serial_reading_conf *c); /* bytes of a binary value */
 
 int decode_line(struct serial_decoder *d, const char *line, size_t len, struct reading *model,
                 struct serial_decoded *out);

@@ -68,7 +68,6 @@ static int all_bad(const struct serial_decoder *d, struct reading *model, struct
 static int read_groups(const struct serial_decoder *d, const char *line, const struct reading *model,
                        struct serial_decoded *out)
 {
-        const struct serial_reading_conf *c = d->conf->readings.items;
         size_t at, n;
 
         for (size_t i = 0; i < d->conf->readings.n; i++) {
@@ -80,7 +79,7 @@ static int read_groups(const struct serial_decoder *d, const char *line, const s
                 }
                 r = decode_add(out, i, model);
                 if (!quality_is_bad(r->quality))
-                        decode_set_written(r, &c[i], d->conf->decimal, line + at, n);
+                        decode_set_written(d, out, i, r, line + at, n);
         }
         return out->n ? 0 : decode_malformed(out, "the line matches, but none of the groups took part");
 }

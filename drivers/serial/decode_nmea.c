@@ -18,11 +18,12 @@ static void set_time(struct reading *r, const struct nmea *s, size_t field, char
                 decode_set_text_or_bad(r, text, nmea_date_time(s, &us) ? text_put_time(text, us) : 0);
 }
 
-static void set_field(struct reading *r, const struct serial_reading_conf *c, const struct nmea *s,
-                      char text[TEXT_TIME_MAX])
+static void set_field(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r,
+                      const struct nmea *s)
 {
-        size_t i = (size_t)c->field;
-        enum nmea_trust trust = nmea_trust(s, i);
+        const struct serial_reading_conf *c = (const struct serial_reading_conf *)d->conf->readings.items + i;
+        size_t field = (size_t)c->field;
+        enum nmea_trust trust = nmea_trust(s, field);
         double degrees;
 
         if (trust == NMEA_VOID) {
@@ -34,16 +35,16 @@ static void set_field(struct reading *r, const struct serial_reading_conf *c, co
         switch (c->type) {
         case SERIAL_LATITUDE:
         case SERIAL_LONGITUDE:
-                if (nmea_degrees(s, i, c->type == SERIAL_LATITUDE, &degrees))
-                        decode_set_scaled(r, c, degrees);
+                if (nmea_degrees(s, field, c->type == SERIAL_LATITUDE, &degrees))
+                        decode_set_f64(d, out, i, r, degrees);
                 else
                         decode_set_bad(r, QUALITY_BAD_SENSOR);
                 break;
         case SERIAL_TIME:
-                set_time(r, s, i, text);
+                set_time(r, s, field, out->text[i]);
                 break;
         default:
-                decode_set_written(r, c, SERIAL_DECIMAL_POINT, s->field[i], s->len[i]);
+                decode_set_written(d, out, i, r, s->field[field], s->len[field]);
         }
 }
 
@@ -63,7 +64,7 @@ int decode_sentence(const struct serial_decoder *d, const uint8_t *frame, size_t
                 if ((size_t)c[i].field >= s.n)
                         out->n_absent++;
                 else
-                        set_field(decode_add(out, i, model), &c[i], &s, out->text[i]);
+                        set_field(d, out, i, decode_add(out, i, model), &s);
         }
         return 0;
 }

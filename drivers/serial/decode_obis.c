@@ -70,19 +70,22 @@ static void set_time(const struct telegram *t, struct reading *r, const struct f
                 source_time_set(r, f->has_time ? f->us : t->us, true);
 }
 
-static void set_value(const struct telegram *t, const struct serial_conf *conf, size_t i, struct reading *r, char *text)
+static void set_value(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r,
+                      const struct telegram *t)
 {
-        const struct serial_reading_conf *c = conf->readings.items;
+        const struct serial_reading_conf *c = d->conf->readings.items;
         const struct obis *o = &t->found[i].value;
+        char *text = out->text[i];
+        bool is_time;
         int64_t us;
 
-        if (c[i].type == SERIAL_TIME)
-                decode_set_text_or_bad(r, text,
-                                       obis_time(o->value, o->len, t->winter_us, &us) ? text_put_time(text, us) : 0);
-        else if (c[i].type == SERIAL_TEXT)
-                decode_set_text_or_bad(r, o->value, o->len + (o->unit_len ? o->unit_len + 1 : 0));
-        else
-                decode_set_written(r, &c[i], conf->decimal, o->value, o->len);
+        if (c[i].type == SERIAL_TIME) {
+                is_time = obis_time(o->value, o->len, t->winter_us, &us);
+                decode_set_text_or_bad(r, text, is_time ? text_put_time(text, us) : 0);
+                return;
+        }
+        decode_set_written(d, out, i, r, o->value,
+                           o->len + (c[i].type == SERIAL_TEXT && o->unit_len ? o->unit_len + 1 : 0));
 }
 
 int decode_telegram(const struct serial_decoder *d, const char *text, size_t len, const struct reading *model,
@@ -105,7 +108,7 @@ int decode_telegram(const struct serial_decoder *d, const char *text, size_t len
                 r = decode_add(out, i, model);
                 if (d->conf->time == SERIAL_TIME_TELEGRAM)
                         set_time(&t, r, &t.found[i]);
-                set_value(&t, d->conf, i, r, out->text[i]);
+                set_value(d, out, i, r, &t);
         }
         return out->n ? 0 : decode_malformed(out, "the telegram has none of the addresses");
 }

@@ -1,17 +1,16 @@
 /*
  * decode_value: what instruments write -> the value of a reading.
  *
- * What people call a number on a display is wider than JSON's: +0012.50, "-
- * 3.1", .5, 12. and 12,5 where the comma is configured; all are brought to the
- * strict form first, and what then is none stays text, or is a bad reading when
- * a number was asked for ("OVER", "----").  A barcode is a number to nobody but
- * a parser: its reading needs type text.
+ * What it means is the conversion's (agent/base/convert.h).  Here is what lines
+ * have beside it: with type auto a text that is a number is one, also where
+ * nothing says that a number is meant; whole numbers are given on in floating
+ * point as far as it holds them exactly.  A barcode is a number to nobody but a
+ * parser: its reading needs type text.
  *
- * Fails: a value that can't be read is a bad reading.
+ * Fails: a value that can't be read is a bad reading; one that is not what was
+ * meant is named in the result.
  */
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "drivers/serial/decode_impl.h"
 
@@ -23,42 +22,51 @@ void decode_set_bad(struct reading *r, enum quality quality)
         r->quality = (uint16_t)quality;
 }
 
-void decode_set_scaled(struct reading *r, const struct serial_reading_conf *c, double v)
+static void convert(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r)
 {
-        v = v * c->scale + c->offset;
+        const struct serial_reading_conf *c = d->conf->readings.items;
+
+        if (convert_apply(&d->convert[i], r, out->text[i]) == CONVERT_E_UNFIT)
+                out->unfit = c[i].tag;
+        if (r->type == READING_I64 && r->v.i64 >= -EXACT_MAX && r->v.i64 <= EXACT_MAX && c[i].type != SERIAL_INTEGER) {
+                r->type = READING_F64;
+                r->v.f64 = (double)r->v.i64;
+        }
+}
+
+void decode_set_f64(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r, double v)
+{
         if (!isfinite(v)) {
-                decode_set_bad(r, QUALITY_BAD_OUT_OF_RANGE);
+                decode_set_bad(r, QUALITY_BAD_SENSOR);
                 return;
         }
         r->type = READING_F64;
         r->v.f64 = v;
+        convert(d, out, i, r);
 }
 
-void decode_set_f64(struct reading *r, const struct serial_reading_conf *c, double v)
+void decode_set_i64(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r, int64_t v)
 {
-        if (isfinite(v))
-                decode_set_scaled(r, c, v);
-        else
-                decode_set_bad(r, QUALITY_BAD_SENSOR);
-}
-
-/*
- * Beyond what a double holds exactly it stays an integer, if nothing is to be
- * done with it.
- */
-void decode_set_i64(struct reading *r, const struct serial_reading_conf *c, int64_t v)
-{
-        if ((v >= -EXACT_MAX && v <= EXACT_MAX) || c->scale != 1 || c->offset != 0) {
-                decode_set_scaled(r, c, (double)v);
-                return;
-        }
         r->type = READING_I64;
         r->v.i64 = v;
+        convert(d, out, i, r);
 }
 
-void decode_set_text(struct reading *r, const char *s, size_t len)
+void decode_set_bool(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r, bool v)
 {
-        if (!text_is_utf8(s, len)) {
+        r->type = READING_BOOL;
+        r->v.b = v;
+        convert(d, out, i, r);
+}
+
+static bool is_blank(char c)
+{
+        return c == ' ' || c == '\t' || c == '\0';
+}
+
+void decode_set_text_or_bad(struct reading *r, const char *s, size_t len)
+{
+        if (!len || !text_is_utf8(s, len)) {
                 decode_set_bad(r, QUALITY_BAD_SENSOR);
                 return;
         }
@@ -67,91 +75,35 @@ void decode_set_text(struct reading *r, const char *s, size_t len)
         r->len = (uint32_t)len;
 }
 
-/* ---- numbers as instruments write them ---- */
-
-static bool is_digit(char c)
+/* With type auto, and nothing that says that a number is meant. */
+static bool is_number(const struct serial_decoder *d, size_t i, const struct reading *r, double *f64, int64_t *i64,
+                      bool *is_i64)
 {
-        return c >= '0' && c <= '9';
+        const struct serial_reading_conf *c = d->conf->readings.items;
+
+        return c[i].type == SERIAL_AUTO && !d->convert[i].number_meant && r->type == READING_TEXT &&
+               convert_number(r->v.text, r->len, d->decimal, f64, i64, is_i64);
 }
 
-/* In JSON's form; 0: it can't be one. */
-static size_t plain_number(char out[TEXT_NAME_MAX], const char *s, size_t len, char point)
+void decode_set_written(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r,
+                        const char *s, size_t len)
 {
-        const char *end = s + len;
-        size_t n = 0;
-
-        if (len == 0 || len > TEXT_NAME_MAX - 2)
-                return 0;
-        if (*s == '-')
-                out[n++] = '-';
-        if (*s == '-' || *s == '+')
-                for (s++; s < end && *s == ' '; s++)
-                        ;
-        while (end - s > 1 && *s == '0' && is_digit(s[1]))
-                s++;
-        if (end - s > 1 && *s == point && is_digit(s[1]))
-                out[n++] = '0';
-        for (; s < end; s++) {
-                bool ends = *s == point && n && is_digit(out[n - 1]) && (s + 1 == end || !is_digit(s[1]));
-
-                if (*s == '.' && point != '.')
-                        return 0;
-                if (!ends)
-                        out[n++] = *s == point ? '.' : *s;
-        }
-        return n;
-}
-
-static bool is_plain_integer(const char *s, size_t len)
-{
-        for (size_t i = 0; i < len; i++)
-                if (s[i] != '-' && !is_digit(s[i]))
-                        return false;
-        return true;
-}
-
-static bool set_number(struct reading *r, const struct serial_reading_conf *c, int decimal, const char *s, size_t len)
-{
-        char plain[TEXT_NAME_MAX];
-        size_t n = plain_number(plain, s, len, decimal == SERIAL_DECIMAL_COMMA ? ',' : '.');
         double f64;
         int64_t i64;
         bool is_i64;
 
-        if (!n || !text_number(plain, n, &f64, &i64, &is_i64))
-                return false;
-        if (is_i64 && f64 != 0)
-                decode_set_i64(r, c, i64);
-        else if (is_plain_integer(plain, n) && f64 != 0)
-                return false; /* more than 64 bits: its digits would be lost */
-        else
-                decode_set_scaled(r, c, f64);
-        return true;
-}
-
-/* A value written in characters. */
-void decode_set_written(struct reading *r, const struct serial_reading_conf *c, int decimal, const char *s, size_t len)
-{
-        while (len && (s[len - 1] == ' ' || s[len - 1] == '\t'))
+        while (len && is_blank(s[len - 1]))
                 len--;
-        for (; len && (*s == ' ' || *s == '\t'); s++)
+        for (; len && is_blank(*s); s++)
                 len--;
-        if (!len)
-                decode_set_bad(r, QUALITY_BAD_SENSOR);
-        else if (c->type == SERIAL_TEXT)
-                decode_set_text(r, s, len);
-        else if (!set_number(r, c, decimal, s, len)) {
-                if (c->type == SERIAL_NUMBER)
-                        decode_set_bad(r, QUALITY_BAD_SENSOR);
-                else
-                        decode_set_text(r, s, len);
+        decode_set_text_or_bad(r, s, len);
+        if (!is_number(d, i, r, &f64, &i64, &is_i64)) {
+                convert(d, out, i, r);
+                return;
         }
-}
-
-void decode_set_text_or_bad(struct reading *r, const char *s, size_t len)
-{
-        if (len)
-                decode_set_text(r, s, len);
+        r->len = 0;
+        if (is_i64)
+                decode_set_i64(d, out, i, r, i64);
         else
-                decode_set_bad(r, QUALITY_BAD_SENSOR);
+                decode_set_f64(d, out, i, r, f64 + 0.0); /* a display's -0 is 0 */
 }

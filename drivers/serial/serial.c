@@ -100,6 +100,7 @@ static void broken(struct serial *s, const struct serial_frame *f, const char *r
 static void take(struct serial *s, const struct serial_frame *f)
 {
         struct rt_time now;
+        char why[2 * TEXT_NAME_MAX];
 
         rt_now(s->d->rt, &now);
         if (serial_decode(&s->decoder, f->bytes, f->len, now.wall_us, &s->decoded) == SERIAL_E_MALFORMED) {
@@ -108,6 +109,10 @@ static void take(struct serial *s, const struct serial_frame *f)
         }
         if (!s->decoded.n)
                 return;
+        if (s->decoded.unfit) {
+                text_format(why, sizeof(why), "%s: not what its type says", s->decoded.unfit);
+                driver_refuse(s->d, &s->examples, s->conf->source, why, f->bytes, f->len);
+        }
         rt_timer_cancel(s->d->rt, &s->answer);
         s->told = QUALITY_GOOD;
         emit(s);

@@ -12,6 +12,7 @@
 #ifndef MILLRACE_DRIVERS_SERIAL_SERIAL_H
 #define MILLRACE_DRIVERS_SERIAL_SERIAL_H
 
+#include "agent/base/convert.h"
 #include "drivers/driver.h"
 #include "drivers/serial/checksum.h"
 
@@ -20,6 +21,8 @@ enum serial_type {
         SERIAL_AUTO, /* a number when it is one, else text */
         SERIAL_NUMBER,
         SERIAL_TEXT,
+        SERIAL_INTEGER,
+        SERIAL_BOOLEAN,
         SERIAL_LATITUDE,
         SERIAL_LONGITUDE,
         SERIAL_TIME,
@@ -47,8 +50,8 @@ enum {
 struct serial_reading_conf {
         struct schema_at at;
         const char *tag, *value, *unit, *sentence;
-        int type; /* enum serial_type */
-        double scale, offset;
+        int type;                          /* enum serial_type */
+        struct convert_conf convert;       /* its type and decimal are not set: serial_convert_conf */
         int64_t field, where, length, bit; /* -1: not said */
         int order;                         /* enum serial_order */
 };
@@ -101,6 +104,9 @@ enum { SERIAL_TIME_ARRIVAL, SERIAL_TIME_SENTENCE, SERIAL_TIME_TELEGRAM };
 int serial_unescape(uint8_t *out, size_t cap, const char *text, struct err *e);
 /* "AA 55" or "AA55". Likewise. */
 int serial_unhex(uint8_t *out, size_t cap, const char *text, struct err *e);
+
+/* How a reading is converted. */
+struct convert_conf serial_convert_conf(const struct serial_conf *c, const struct serial_reading_conf *r);
 
 /* What is not said depends on the framing. */
 size_t serial_max_frame(const struct serial_conf *c);

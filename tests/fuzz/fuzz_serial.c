@@ -24,22 +24,24 @@ enum { HEAD_MAX = 120 };
 static const int64_t now_us = 1795428000000000;
 
 static const struct serial_reading_conf
-        line_readings[] = {{.tag = "a", .scale = 1}, {.tag = "b", .type = SERIAL_NUMBER, .scale = 2}},
-        sentence_readings[] = {{.tag = "a", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .scale = 1},
-                               {.tag = "b", .sentence = "GGA", .field = 4, .type = SERIAL_LONGITUDE, .scale = 1},
-                               {.tag = "c", .sentence = "GGA", .field = 1, .type = SERIAL_TIME, .scale = 1},
-                               {.tag = "d", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .scale = 1},
-                               {.tag = "e", .sentence = "GGA", .field = 9, .scale = 1},
-                               {.tag = "f", .sentence = "ZDA", .field = 1, .type = SERIAL_TIME, .scale = 1}},
-        telegram_readings[] = {{.tag = "1-0:1.8.1", .field = -1, .scale = 1},
-                               {.tag = "a", .value = "0-1:24.2.1", .field = 2, .type = SERIAL_NUMBER, .scale = 1},
-                               {.tag = "b", .value = "0-1:24.2.1", .field = 1, .type = SERIAL_TIME, .scale = 1},
-                               {.tag = "c", .value = "0-0:96.13.0", .field = -1, .type = SERIAL_TEXT, .scale = 1}},
-        frame_readings[] = {{.tag = "a", .where = 1, .type = SERIAL_FLOAT32, .scale = 1},
-                            {.tag = "b", .where = 2, .type = SERIAL_INT64, .scale = 1},
-                            {.tag = "c", .where = 3, .type = SERIAL_UINT64, .order = 1, .scale = 0.1},
-                            {.tag = "d", .where = 4, .type = SERIAL_TEXT, .length = 3, .scale = 1},
-                            {.tag = "e", .where = 0, .type = SERIAL_BIT, .bit = 7, .scale = 1}};
+        line_readings[] = {{.tag = "a", .convert.scale = 1}, {.tag = "b", .type = SERIAL_NUMBER, .convert.scale = 2}},
+        sentence_readings[] =
+                {{.tag = "a", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .convert.scale = 1},
+                 {.tag = "b", .sentence = "GGA", .field = 4, .type = SERIAL_LONGITUDE, .convert.scale = 1},
+                 {.tag = "c", .sentence = "GGA", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
+                 {.tag = "d", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
+                 {.tag = "e", .sentence = "GGA", .field = 9, .convert.scale = 1},
+                 {.tag = "f", .sentence = "ZDA", .field = 1, .type = SERIAL_TIME, .convert.scale = 1}},
+        telegram_readings[] =
+                {{.tag = "1-0:1.8.1", .field = -1, .convert.scale = 1},
+                 {.tag = "a", .value = "0-1:24.2.1", .field = 2, .type = SERIAL_NUMBER, .convert.scale = 1},
+                 {.tag = "b", .value = "0-1:24.2.1", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
+                 {.tag = "c", .value = "0-0:96.13.0", .field = -1, .type = SERIAL_TEXT, .convert.scale = 1}},
+        frame_readings[] = {{.tag = "a", .where = 1, .type = SERIAL_FLOAT32, .convert.scale = 1},
+                            {.tag = "b", .where = 2, .type = SERIAL_INT64, .convert.scale = 1},
+                            {.tag = "c", .where = 3, .type = SERIAL_UINT64, .order = 1, .convert.scale = 0.1},
+                            {.tag = "d", .where = 4, .type = SERIAL_TEXT, .length = 3, .convert.scale = 1},
+                            {.tag = "e", .where = 0, .type = SERIAL_BIT, .bit = 7, .convert.scale = 1}};
 
 #define LIST(a)                                                  \
         {                                                        \

@@ -10,27 +10,27 @@
 #include "replay.h"
 
 static const struct serial_reading_conf nmea_readings[] = {
-        {.tag = "lat", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .scale = 1},
-        {.tag = "lon", .sentence = "GGA", .field = 4, .type = SERIAL_LONGITUDE, .scale = 1},
-        {.tag = "fix", .sentence = "GGA", .field = 6, .type = SERIAL_NUMBER, .scale = 1},
-        {.tag = "satellites", .sentence = "GGA", .field = 7, .type = SERIAL_NUMBER, .scale = 1},
-        {.tag = "altitude", .sentence = "GGA", .field = 9, .type = SERIAL_NUMBER, .scale = 1},
-        {.tag = "speed", .sentence = "RMC", .field = 7, .type = SERIAL_NUMBER, .scale = 1},
-        {.tag = "clock", .sentence = "GLL", .field = 5, .type = SERIAL_TIME, .scale = 1},
-        {.tag = "time", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .scale = 1},
-        {.tag = "zda", .sentence = "ZDA", .field = 1, .type = SERIAL_TIME, .scale = 1},
-        {.tag = "pdop", .sentence = "GSA", .field = 15, .type = SERIAL_NUMBER, .scale = 1},
-        {.tag = "mode", .sentence = "GSA", .field = 1, .type = SERIAL_TEXT, .scale = 1},
-        {.tag = "note", .sentence = "TXT", .field = 4, .type = SERIAL_TEXT, .scale = 1},
+        {.tag = "lat", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .convert.scale = 1},
+        {.tag = "lon", .sentence = "GGA", .field = 4, .type = SERIAL_LONGITUDE, .convert.scale = 1},
+        {.tag = "fix", .sentence = "GGA", .field = 6, .type = SERIAL_NUMBER, .convert.scale = 1},
+        {.tag = "satellites", .sentence = "GGA", .field = 7, .type = SERIAL_NUMBER, .convert.scale = 1},
+        {.tag = "altitude", .sentence = "GGA", .field = 9, .type = SERIAL_NUMBER, .convert.scale = 1},
+        {.tag = "speed", .sentence = "RMC", .field = 7, .type = SERIAL_NUMBER, .convert.scale = 1},
+        {.tag = "clock", .sentence = "GLL", .field = 5, .type = SERIAL_TIME, .convert.scale = 1},
+        {.tag = "time", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
+        {.tag = "zda", .sentence = "ZDA", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
+        {.tag = "pdop", .sentence = "GSA", .field = 15, .type = SERIAL_NUMBER, .convert.scale = 1},
+        {.tag = "mode", .sentence = "GSA", .field = 1, .type = SERIAL_TEXT, .convert.scale = 1},
+        {.tag = "note", .sentence = "TXT", .field = 4, .type = SERIAL_TEXT, .convert.scale = 1},
 };
 static const struct serial_reading_conf sirf_readings[] = {
-        {.tag = "id", .where = 4, .type = SERIAL_UINT8, .scale = 1},
-        {.tag = "x", .where = 5, .type = SERIAL_INT32, .scale = 1},
-        {.tag = "low", .where = 17, .type = SERIAL_INT16, .order = SERIAL_LITTLE, .scale = 0.125},
+        {.tag = "id", .where = 4, .type = SERIAL_UINT8, .convert.scale = 1},
+        {.tag = "x", .where = 5, .type = SERIAL_INT32, .convert.scale = 1},
+        {.tag = "low", .where = 17, .type = SERIAL_INT16, .order = SERIAL_LITTLE, .convert.scale = 0.125},
 };
 static const struct serial_reading_conf json_readings[] = {
-        {.tag = "class", .type = SERIAL_AUTO, .scale = 1},
-        {.tag = "last", .type = SERIAL_AUTO, .scale = 1},
+        {.tag = "class", .type = SERIAL_AUTO, .convert.scale = 1},
+        {.tag = "last", .type = SERIAL_AUTO, .convert.scale = 1},
 };
 
 #define LIST(a)                                                  \

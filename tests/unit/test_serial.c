@@ -15,8 +15,8 @@
 
 enum { SECOND = 1000000 };
 
-static const struct serial_reading_conf readings[] = {{.tag = "weight", .unit = "kg", .scale = 1},
-                                                      {.tag = "stable", .scale = 1}};
+static const struct serial_reading_conf readings[] = {{.tag = "weight", .unit = "kg", .convert.scale = 1},
+                                                      {.tag = "stable", .convert.scale = 1}};
 
 static struct driver_bench b;
 static struct serial_conf conf;
@@ -103,6 +103,18 @@ static void the_scale_is_over_its_range(void **state)
         transcript_expect("");
         assert_int_equal(b.d.n_ignored, 1);
         assert_int_equal(b.d.n_malformed, 0);
+}
+
+/* Its unit says that a number is meant. */
+static void a_text_where_a_number_was_meant(void **state)
+{
+        serial_ops.start(&b.d);
+        say("ST,OVERkg\r\n");
+        transcript_expect("up kept(ST,OVERkg) weight:sensor stable=ST ");
+        say("ST,12.5 kgkg\r\n");
+        transcript_expect("weight=12.5 stable=ST ");
+        assert_int_equal(b.d.n_malformed, 1);
+        assert_string_equal(b.d.last_error, "scale-1: weight: not what its type says");
 }
 
 static void half_a_line_does_not_join_the_next(void **state)
@@ -279,6 +291,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(lines_become_readings, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(the_scale_is_over_its_range, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_text_where_a_number_was_meant, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(half_a_line_does_not_join_the_next, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(unplugged, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_thousand_times, set_up, tear_down),

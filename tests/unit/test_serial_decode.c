@@ -100,7 +100,7 @@ static void numbers(void **state)
         };
 
         for (size_t i = 0; i < LENGTH(rows); i++) {
-                struct serial_reading_conf readings[] = {{.tag = "v", .type = rows[i].type, .scale = 1}};
+                struct serial_reading_conf readings[] = {{.tag = "v", .type = rows[i].type, .convert.scale = 1}};
                 struct serial_conf conf = {
                         .match = "^(?<v>.*)$", .decimal = rows[i].decimal, .readings = LIST(readings)};
 
@@ -110,9 +110,9 @@ static void numbers(void **state)
 }
 
 static const struct serial_reading_conf scale_readings[] = {
-        {.tag = "weight", .value = "weight", .scale = 1000, .offset = 1},
-        {.tag = "stable", .scale = 1},
-        {.tag = "note", .scale = 1},
+        {.tag = "weight", .value = "weight", .convert.scale = 1000, .convert.offset = 1},
+        {.tag = "stable", .convert.scale = 1},
+        {.tag = "note", .convert.scale = 1},
 };
 static const char *const good_words[] = {"ST"}, *const bad_words[] = {"OL"};
 static const struct serial_conf scale_conf = {
@@ -139,7 +139,7 @@ static void a_scale(void **state)
 
 static void an_expression_that_never_ends(void **state)
 {
-        static const struct serial_reading_conf readings[] = {{.tag = "v", .scale = 1}};
+        static const struct serial_reading_conf readings[] = {{.tag = "v", .convert.scale = 1}};
         static const char *const wicked[] = {"^(?<v>(a+)+)$", "^(?<v>(a|aa)+)$", "^(?<v>(.*)*)[bc]$",
                                              "(?<v>(a*)*)[bc]"};
         uint8_t line[4096];
@@ -156,7 +156,7 @@ static void an_expression_that_never_ends(void **state)
 
 static void wrong_expressions(void **state)
 {
-        static const struct serial_reading_conf readings[] = {{.tag = "weight", .scale = 1}};
+        static const struct serial_reading_conf readings[] = {{.tag = "weight", .convert.scale = 1}};
         static const struct {
                 const char *match, *key, *told;
         } rows[] = {
@@ -182,10 +182,10 @@ static void wrong_expressions(void **state)
 static void sentences(void **state)
 {
         static const struct serial_reading_conf readings[] = {
-                {.tag = "lat", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .scale = 1},
-                {.tag = "altitude", .sentence = "GGA", .field = 9, .type = SERIAL_NUMBER, .scale = 1},
-                {.tag = "time", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .scale = 1},
-                {.tag = "clock", .sentence = "GGA", .field = 1, .type = SERIAL_TIME, .scale = 1},
+                {.tag = "lat", .sentence = "GGA", .field = 2, .type = SERIAL_LATITUDE, .convert.scale = 1},
+                {.tag = "altitude", .sentence = "GGA", .field = 9, .type = SERIAL_NUMBER, .convert.scale = 1},
+                {.tag = "time", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
+                {.tag = "clock", .sentence = "GGA", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
         };
         struct serial_conf conf = {.frame = SERIAL_NMEA0183, .readings = LIST(readings)};
 
@@ -249,7 +249,8 @@ static void binary(void **state)
                 {SERIAL_BIT, 0, 2, -1, 0, 1, 0, "false"},
                 {SERIAL_BIT, 0, 2, -1, 7, 1, 0, "true"},
         };
-        static const struct serial_reading_conf far[] = {{.tag = "v", .type = SERIAL_UINT16, .where = 36, .scale = 1}};
+        static const struct serial_reading_conf far[] = {
+                {.tag = "v", .type = SERIAL_UINT16, .where = 36, .convert.scale = 1}};
         const struct serial_conf short_frame = {.frame = SERIAL_BINARY, .readings = LIST(far)};
 
         for (size_t i = 0; i < LENGTH(rows); i++) {
@@ -259,8 +260,8 @@ static void binary(void **state)
                                                           .where = rows[i].at,
                                                           .length = rows[i].length,
                                                           .bit = rows[i].bit,
-                                                          .scale = rows[i].scale,
-                                                          .offset = rows[i].offset}};
+                                                          .convert.scale = rows[i].scale,
+                                                          .convert.offset = rows[i].offset}};
                 struct serial_conf conf = {.frame = SERIAL_BINARY, .readings = LIST(readings)};
 
                 assert_int_equal(decode(&conf, frame, sizeof(frame)), 0);

@@ -20,7 +20,8 @@
         }
 
 static struct serial_decoded out;
-static const struct serial_reading_conf readings[] = {{.tag = "weight", .scale = 1}, {.tag = "unit", .scale = 1}};
+static const struct serial_reading_conf readings[] = {{.tag = "weight", .convert.scale = 1},
+                                                      {.tag = "unit", .convert.scale = 1}};
 static const char *const good[] = {"ST"}, *const bad[] = {"OL", "I", "+", "-"};
 
 /* g: good, u: uncertain, one for each tag; b: bad; "": none; "malformed". */
@@ -128,7 +129,7 @@ static void no_loose_expression(void **state)
 static void lines_of_no_interest(void **state)
 {
         static const char *const ignored[] = {"^[0-9]-[0-9]:", "^$|^/|^!"}, *const wrong[] = {"("};
-        static const struct serial_reading_conf one[] = {{.tag = "power", .scale = 1}};
+        static const struct serial_reading_conf one[] = {{.tag = "power", .convert.scale = 1}};
         struct serial_conf conf = {
                 .match = "^1-0:1\\.7\\.0\\((?<power>[0-9.]+)\\*kW\\)", .ignore = LIST(ignored), .readings = LIST(one)};
         static const struct {
@@ -156,12 +157,48 @@ static void lines_of_no_interest(void **state)
         serial_decoder_fini(&d);
 }
 
+/* The conversion of all drivers, on what a line has. */
+static void meanings(void **state)
+{
+        static const char *const words[] = {"ON"}, *const none[] = {"----"}, *const range[] = {"0", "100"};
+        static const struct serial_reading_conf wanted[] = {
+                {.tag = "a", .type = SERIAL_BOOLEAN, .convert = {.scale = 1, .yes = LIST(words)}},
+                {.tag = "b", .type = SERIAL_INTEGER, .convert = {.scale = 0.1}},
+                {.tag = "c", .unit = "kg", .convert = {.scale = 1, .none = LIST(none), .range = LIST(range)}},
+                {.tag = "d", .convert = {.scale = 1}},
+        };
+        struct serial_conf conf = {
+                .match = "(?<a>.*);(?<b>.*);(?<c>.*);(?<d>.*)", .decimal = CONVERT_COMMA, .readings = LIST(wanted)};
+        struct serial_decoder d;
+        const char *key;
+        struct err e;
+
+        assert_int_equal(serial_decoder_init(&d, &conf, &key, &e), 0);
+        assert_int_equal(serial_decode(&d, (const uint8_t *)"on;125;12,5 kg;ST", 17, 0, &out), 0);
+        assert_true(out.r[0].type == READING_BOOL && out.r[0].v.b);
+        assert_true(out.r[1].type == READING_I64 && out.r[1].v.i64 == 13);
+        assert_true(out.r[2].v.f64 == 12.5);
+        assert_memory_equal(out.r[3].v.text, "ST", 2); /* a comma does not say that it is a number */
+        assert_null(out.unfit);
+        assert_int_equal(serial_decode(&d, (const uint8_t *)"off;x;----;1,5", 14, 0, &out), 0);
+        assert_true(out.r[0].type == READING_BOOL && !out.r[0].v.b);
+        assert_int_equal(out.r[1].quality, QUALITY_BAD_SENSOR);
+        assert_int_equal(out.r[2].quality, QUALITY_BAD_SENSOR);
+        assert_true(out.r[3].v.f64 == 1.5);
+        assert_string_equal(out.unfit, "b");
+        assert_int_equal(serial_decode(&d, (const uint8_t *)"0;1;100,5;1.5", 13, 0, &out), 0);
+        assert_int_equal(out.r[2].quality, QUALITY_BAD_OUT_OF_RANGE);
+        assert_int_equal(out.r[3].type, READING_TEXT);
+        serial_decoder_fini(&d);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_status_says_bad),
                 cmocka_unit_test(no_loose_expression),
                 cmocka_unit_test(lines_of_no_interest),
+                cmocka_unit_test(meanings),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,13 +103,13 @@ static int decode(const struct serial_conf *conf, const char *telegram)
 }
 
 static const struct serial_reading_conf readings[] = {
-        {.tag = "energy", .value = "1-0:1.8.1", .field = -1, .unit = "kWh", .scale = 1},
-        {.tag = "1-0:1.7.0", .field = -1, .scale = 1000},
-        {.tag = "gas", .value = "0-1:24.2.1", .field = 2, .scale = 1},
-        {.tag = "gas-at", .value = "0-1:24.2.1", .field = 1, .type = SERIAL_TIME, .scale = 1},
-        {.tag = "note", .value = "0-0:96.13.0", .field = -1, .scale = 1},
-        {.tag = "cut", .value = "1-0:99.97.0", .field = -1, .type = SERIAL_TEXT, .scale = 1},
-        {.tag = "gone", .value = "1-0:1.8.4", .field = -1, .scale = 1},
+        {.tag = "energy", .value = "1-0:1.8.1", .field = -1, .unit = "kWh", .convert.scale = 1},
+        {.tag = "1-0:1.7.0", .field = -1, .convert.scale = 1000},
+        {.tag = "gas", .value = "0-1:24.2.1", .field = 2, .convert.scale = 1},
+        {.tag = "gas-at", .value = "0-1:24.2.1", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
+        {.tag = "note", .value = "0-0:96.13.0", .field = -1, .convert.scale = 1},
+        {.tag = "cut", .value = "1-0:99.97.0", .field = -1, .type = SERIAL_TEXT, .convert.scale = 1},
+        {.tag = "gone", .value = "1-0:1.8.4", .field = -1, .convert.scale = 1},
 };
 
 static void values(void **state)
@@ -141,11 +141,11 @@ static void values(void **state)
 static void older_ones(void **state)
 {
         static const struct serial_reading_conf gas[] = {
-                {.tag = "gas", .value = "0-1:24.3.0", .field = -1, .scale = 1},
-                {.tag = "unit", .value = "0-1:24.3.0", .field = 6, .scale = 1}};
+                {.tag = "gas", .value = "0-1:24.3.0", .field = -1, .convert.scale = 1},
+                {.tag = "unit", .value = "0-1:24.3.0", .field = 6, .convert.scale = 1}};
         static const struct serial_reading_conf now[] = {
-                {.tag = "energy", .value = "1-0:1.8.0", .field = -1, .scale = 1},
-                {.tag = "power", .value = "1-0:1.7.0*255", .field = -1, .scale = 1}};
+                {.tag = "energy", .value = "1-0:1.8.0", .field = -1, .convert.scale = 1},
+                {.tag = "power", .value = "1-0:1.7.0*255", .field = -1, .convert.scale = 1}};
         struct serial_conf conf = {.frame = SERIAL_P1, .readings = LIST(gas)};
 
         assert_int_equal(decode(&conf, version_3), 0);
