@@ -89,6 +89,14 @@ static int set_line(int fd, const struct tty_conf *c, struct err *e)
         return 0;
 }
 
+int tty_set_baud(int fd, const struct tty_conf *c, int64_t baud, struct err *e)
+{
+        struct tty_conf other = *c;
+
+        other.baud = baud;
+        return set_line(fd, &other, e);
+}
+
 static int set_rs485(int fd, const struct tty_conf *c, struct err *e)
 {
         struct serial_rs485 rs;

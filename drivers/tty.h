@@ -27,6 +27,11 @@ bool tty_is_baud(int64_t baud);
 int tty_open(const struct tty_conf *c, struct err *e);
 
 /*
+ * Another speed on a port that is open; what was not sent yet is sent with it.
+ */
+int tty_set_baud(int fd, const struct tty_conf *c, int64_t baud, struct err *e);
+
+/*
  * Drops what was not sent, so that the close does not wait for a line that is
  * gone.
  */

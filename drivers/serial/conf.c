@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "drivers/port.h"
 #include "drivers/serial/conf_impl.h"
 #include "drivers/serial/decode.h"
 #include "drivers/serial/frame.h"
 #include "drivers/serial/obis.h"
-#include "drivers/tty.h"
 
 #define MS     1e3
 #define SECOND 1e6
@@ -141,13 +141,11 @@ static int check_line(void *obj, const char **key, struct err *e)
         const struct serial_conf *c = obj;
 
         *key = "port";
-        if (c->port[0] != '/')
-                return err_set(e, "\"%.80s\" is not a port; allowed: /dev/…", c->port);
+        if (port_check(c->port, 9600, e) < 0)
+                return -1;
         *key = "baud";
-        if (!tty_is_baud(c->baud))
-                return err_set(
-                        e, "%lld is no speed of a serial port; allowed: 9600, 19200, 38400, 57600, 115200 and the like",
-                        (long long)c->baud);
+        if (port_check(c->port, c->baud, e) < 0)
+                return -1;
         if (check_poll(c, key, e) < 0)
                 return -1;
         if (c->binary.at.line && c->frame != SERIAL_BINARY)
@@ -164,7 +162,7 @@ static const struct schema_key line_keys[] = {
         {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name),
          .help = "Name of this line in status, logs and metrics."},
         {"port", SCHEMA_TEXT, SCHEMA_REQUIRED, AT(port),
-         .help = "Serial device; /dev/serial/by-id/… is the one that stays."},
+         .help = "Serial device (/dev/serial/by-id/… is the one that stays), or tcp://host:port of a device server."},
         {"baud", SCHEMA_INT, 0, AT(baud), 300, 4000000, .def = "9600", .help = "Bits per second of the line."},
         {"parity", SCHEMA_CHOICE, 0, AT(parity), .choices = parities, .def = "none", .help = "Parity of the line."},
         {"data_bits", SCHEMA_INT, 0, AT(data_bits), 7, 8, .def = "8", .help = "Data bits of the line."},

@@ -66,7 +66,10 @@ static bool says_number(const struct serial_reading_conf *r)
         return (r->unit && *r->unit) || c->scale != 1 || c->offset != 0 || c->range.n || c->mask || c->shift;
 }
 
-/* A comma is the line's: with type auto it does not say that every group is a number. */
+/*
+ * A comma is the line's: with type auto it does not say that every group is a
+ * number.
+ */
 struct convert_conf serial_convert_conf(const struct serial_conf *c, const struct serial_reading_conf *r)
 {
         static const int types[] = {

@@ -28,7 +28,9 @@ void serial_decoder_fini(struct serial_decoder *d);
 
 enum { SERIAL_E_MALFORMED = 1 };
 
-/* Of a malformed line or sentence: the configuration says that it is no fault. */
+/*
+ * Of a malformed line or sentence: the configuration says that it is no fault.
+ */
 bool serial_decoder_ignores(struct serial_decoder *d, const uint8_t *bytes, size_t len);
 
 struct serial_decoded {

@@ -45,7 +45,9 @@ static enum quality line_quality(const struct serial_decoder *d, const char *lin
         return is_in(&q->bad, word, len) ? QUALITY_BAD_SENSOR : is_good ? QUALITY_GOOD : QUALITY_UNCERTAIN;
 }
 
-/* Whether a value took part in the last line that matched, beside the status. */
+/*
+ * Whether a value took part in the last line that matched, beside the status.
+ */
 static bool has_values(const struct serial_decoder *d)
 {
         size_t at, n;

@@ -3,8 +3,8 @@
  * believed.
  *
  * The table has every sentence of NMEA 0183 up to 4.11 with a status (A valid,
- * V not), a mode (since 2.3) or a quality; alarms and "arrived" flags (AAM,
- * APB 6 and 7, RMB 13, ALR, HTD) say something about the ship and are values.
+ * V not), a mode (since 2.3) or a quality; alarms and "arrived" flags (AAM, APB
+ * 6 and 7, RMB 13, ALR, HTD) say something about the ship and are values.
  * Estimated (E) and manual (M) values are uncertain, simulated ones (S) are
  * bad: nothing has measured them.  Differential, precise and RTK modes are
  * better than A.  The navigational status of RMC is V in receivers that do not

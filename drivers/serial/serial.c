@@ -9,23 +9,21 @@
  * The poll command rests meanwhile.  While an answer is awaited, no second
  * question goes out.
  *
- * Fails: a port that can't be opened or is unplugged (read says 0) ends in
- * link_down, its tags go bad/not_connected once, and the host calls start again
- * with its backoff.  An unanswered question makes them bad/comm_failure once.
- * Broken frames are counted all, and some are kept as examples.
+ * Fails: a port that can't be opened or is unplugged ends in link_down, its
+ * tags go bad/not_connected once, and the host calls start again with its
+ * backoff. A connection to a device server that is closed idly is opened again.
+ * An unanswered question makes them bad/comm_failure once. Broken frames are
+ * counted all, and some are kept as examples.
  */
 #include "drivers/serial/serial.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/base/text.h"
+#include "drivers/port.h"
 #include "drivers/serial/decode.h"
 #include "drivers/serial/frame.h"
-#include "drivers/tty.h"
 
 enum { ROUNDS_MAX = 16, PATIENCE_US = 100000 };
 
@@ -38,7 +36,11 @@ struct serial {
         uint32_t tags[SERIAL_READINGS_MAX];
         bool interned;
 
-        struct rt_watch watch; /* fd -1: none */
+        struct port port;
+        bool up;     /* the host was told so */
+        bool heard;  /* something came since it was opened */
+        bool asleep; /* the other side has closed it: opened again with the next question */
+        bool asking; /* once it is open */
         struct rt_timer idle, answer, patience;
         size_t n_held;  /* decoded.r that there is no room for yet; nothing is read meanwhile */
         bool impatient; /* until the agent goes on */
@@ -75,7 +77,7 @@ static void hand_over(struct serial *s, size_t n)
         if (n == 0 || driver_emit(s->d, s->decoded.r, n, !s->impatient) == 0)
                 return;
         s->n_held = n;
-        rt_watch_set(s->d->rt, &s->watch, 0);
+        port_watch(&s->port, 0);
         rt_timer_set(s->d->rt, &s->patience, PATIENCE_US);
 }
 
@@ -141,34 +143,50 @@ static void shut(struct serial *s)
         if (s->n_held)
                 driver_emit(s->d, s->decoded.r, s->n_held, false);
         s->n_held = 0;
-        if (s->watch.fd >= 0) {
-                rt_watch_set(s->d->rt, &s->watch, 0);
-                tty_close(s->watch.fd);
-        }
-        s->watch.fd = -1;
+        port_shut(&s->port);
         serial_framer_reset(&s->framer);
 }
 
 static void fail(struct serial *s, const char *why)
 {
         shut(s);
+        s->up = s->asleep = false;
         tell_bad(s, QUALITY_BAD_NOT_CONNECTED);
         s->d->host->link_down(s->d, why);
+}
+
+/*
+ * A device server that closes a connection on which nothing was asked, or on
+ * which something came, is no failure: it is opened again, once.
+ */
+static void lost(struct serial *s, bool closed, const char *why)
+{
+        bool awaited = rt_timer_armed(&s->answer), heard = s->heard;
+
+        if (!closed || (s->n_poll ? awaited : !heard)) {
+                fail(s, why);
+                return;
+        }
+        shut(s);
+        s->asleep = s->n_poll;
+        if (!s->asleep)
+                port_open_again(&s->port);
 }
 
 /* 1: there may be more; 0: nothing to read now; -1: it failed. */
 static int read_some(struct serial *s)
 {
+        char why[PORT_WHY_MAX];
         uint8_t *at;
         size_t room = serial_framer_room(&s->framer, &at);
-        ssize_t n = read(s->watch.fd, at, room);
+        bool closed;
+        ssize_t n = port_read(&s->port, at, room, &closed, why);
 
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
-        if (n <= 0) {
-                fail(s, n < 0 ? strerror(errno) : "the serial port is gone");
-                return -1;
-        }
+        if (n < 0)
+                lost(s, closed, why);
+        if (n <= 0)
+                return (int)n;
+        s->heard = true;
         serial_framer_push(&s->framer, (size_t)n);
         take_all(s, serial_frame_next);
         return (size_t)n == room && !s->n_held;
@@ -182,9 +200,9 @@ static void watch_idle(struct serial *s)
                 rt_timer_set(s->d->rt, &s->idle, s->conf->idle_us);
 }
 
-static void on_event(struct rt_watch *w, unsigned events)
+static void on_event(struct port *p, unsigned events)
 {
-        struct serial *s = list_entry(w, struct serial, watch);
+        struct serial *s = list_entry(p, struct serial, port);
         int r = 1;
 
         for (int i = 0; i < ROUNDS_MAX && r > 0; i++)
@@ -201,7 +219,7 @@ static void go_on(struct serial *s)
         take_all(s, serial_frame_next);
         if (s->n_held)
                 return;
-        rt_watch_set(s->d->rt, &s->watch, RT_READ);
+        port_watch(&s->port, RT_READ);
         watch_idle(s);
 }
 
@@ -226,7 +244,63 @@ static void on_unanswered(struct rt_timer *t)
         tell_bad(s, QUALITY_BAD_COMM_FAILURE);
 }
 
+static void ask(struct serial *s)
+{
+        char why[PORT_WHY_MAX];
+        bool closed;
+
+        if (port_write(&s->port, s->poll, s->n_poll, &closed, why) < 0)
+                fail(s, why);
+        else
+                rt_timer_set(s->d->rt, &s->answer, s->conf->timeout_us);
+}
+
+static void on_open(struct port *p)
+{
+        struct serial *s = list_entry(p, struct serial, port);
+
+        s->heard = false;
+        port_watch(p, RT_READ);
+        if (!s->up)
+                s->d->host->link_up(s->d);
+        s->up = true;
+        if (s->asking)
+                ask(s);
+        s->asking = false;
+}
+
+static void on_fail(struct port *p, const char *why)
+{
+        struct serial *s = list_entry(p, struct serial, port);
+
+        s->asking = false;
+        fail(s, why);
+}
+
+static void on_stopped(struct port *p)
+{
+        struct serial *s = list_entry(p, struct serial, port);
+
+        s->d->host->stopped(s->d);
+}
+
 /* ---- the driver's seven ---- */
+
+static void init_port(struct serial *s)
+{
+        const struct tty_conf c = {.path = s->conf->port,
+                                   .baud = s->conf->baud,
+                                   .data_bits = (int)s->conf->data_bits,
+                                   .stop_bits = (int)s->conf->stop_bits,
+                                   .parity = (enum tty_parity)s->conf->parity,
+                                   .rs485 = (enum tty_rs485)s->conf->rs485};
+
+        s->port.on_open = on_open;
+        s->port.on_fail = on_fail;
+        s->port.on_event = on_event;
+        s->port.on_stopped = on_stopped;
+        port_init(&s->port, s->d->rt, &c);
+}
 
 static int serial_init(struct driver *d, struct err *e)
 {
@@ -236,7 +310,6 @@ static int serial_init(struct driver *d, struct err *e)
 
         s->d = d;
         s->conf = d->conf;
-        s->watch = (struct rt_watch){.fd = -1, .on_event = on_event};
         s->idle.on_due = on_idle;
         s->answer.on_due = on_unanswered;
         s->patience.on_due = on_impatient;
@@ -248,6 +321,7 @@ static int serial_init(struct driver *d, struct err *e)
         }
         s->n_poll = (size_t)n;
         serial_framer_init(&s->framer, s->conf);
+        init_port(s);
         d->period_us = s->n_poll ? s->conf->period_us : 0;
         d->priv = s;
         return 0;
@@ -256,42 +330,25 @@ static int serial_init(struct driver *d, struct err *e)
 static void serial_start(struct driver *d)
 {
         struct serial *s = d->priv;
-        const struct tty_conf c = {.path = s->conf->port,
-                                   .baud = s->conf->baud,
-                                   .data_bits = (int)s->conf->data_bits,
-                                   .stop_bits = (int)s->conf->stop_bits,
-                                   .parity = (enum tty_parity)s->conf->parity,
-                                   .rs485 = (enum tty_rs485)s->conf->rs485};
-        struct err e;
 
         if (!s->interned)
                 intern_tags(s);
-        s->watch.fd = tty_open(&c, &e);
-        if (s->watch.fd < 0) {
-                fail(s, e.text);
-                return;
-        }
-        rt_watch_set(d->rt, &s->watch, RT_READ);
-        d->host->link_up(d);
+        port_open(&s->port);
 }
 
 static void serial_poll(struct driver *d)
 {
         struct serial *s = d->priv;
-        ssize_t n;
 
-        if (s->watch.fd < 0)
-                return;
-        if (rt_timer_armed(&s->answer)) {
+        if (s->asleep) {
+                s->asleep = false;
+                s->asking = true;
+                port_open_again(&s->port);
+        } else if (port_is_open(&s->port) && rt_timer_armed(&s->answer)) {
                 d->n_overruns++;
-                return;
+        } else if (port_is_open(&s->port)) {
+                ask(s);
         }
-        n = write(s->watch.fd, s->poll, s->n_poll);
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
-                fail(s, strerror(errno));
-                return;
-        }
-        rt_timer_set(d->rt, &s->answer, s->conf->timeout_us);
 }
 
 static void serial_pause(struct driver *d, bool on)
@@ -307,8 +364,11 @@ static void serial_pause(struct driver *d, bool on)
 
 static void serial_stop(struct driver *d)
 {
-        shut(d->priv);
-        d->host->stopped(d);
+        struct serial *s = d->priv;
+
+        shut(s);
+        if (port_stop(&s->port))
+                d->host->stopped(d);
 }
 
 static void serial_fini(struct driver *d)

@@ -42,6 +42,7 @@ struct driver_bench {
         struct rt_sim sim;
         struct rt_ops ops;
         struct rt_watch *watches[BENCH_WATCHES_MAX];
+        bool writes[BENCH_WATCHES_MAX];                          /* it waits for room */
         void (*note)(struct driver *d, const struct reading *r); /* how a reading is written down */
         char end;                                                /* behind each piece */
         size_t room;                                             /* readings the spool has room for */
@@ -158,6 +159,7 @@ static inline void bench_on_watch(struct rt *rt, struct rt_watch *w, unsigned ev
                         at = i;
         assert_true(at < BENCH_WATCHES_MAX);
         b->watches[at] = events ? w : NULL;
+        b->writes[at] = events & RT_WRITE;
 }
 
 static inline size_t bench_n_watched(const struct driver_bench *b)
@@ -169,17 +171,19 @@ static inline size_t bench_n_watched(const struct driver_bench *b)
         return n;
 }
 
-/* Tells of fds that can be read or were closed, until none has anything more to say. */
+/* Tells of fds that can be read, have the room they wait for, or were closed, until none has anything more to say. */
 static inline void bench_turn(struct driver_bench *b)
 {
         for (int n = 1, rounds = 0; n > 0 && rounds < 10000; rounds++) {
                 n = 0;
                 for (size_t i = 0; i < BENCH_WATCHES_MAX; i++) {
-                        struct pollfd p = {.fd = b->watches[i] ? b->watches[i]->fd : -1, .events = POLLIN};
+                        struct pollfd p = {.fd = b->watches[i] ? b->watches[i]->fd : -1,
+                                           .events = b->writes[i] ? POLLIN | POLLOUT : POLLIN};
 
                         if (p.fd < 0 || poll(&p, 1, 0) <= 0)
                                 continue;
-                        b->watches[i]->on_event(b->watches[i], RT_READ | (p.revents & POLLHUP ? RT_ERROR : 0));
+                        b->watches[i]->on_event(b->watches[i], RT_READ | (p.revents & POLLOUT ? RT_WRITE : 0) |
+                                                                       (p.revents & POLLHUP ? RT_ERROR : 0));
                         n++;
                 }
         }

@@ -181,12 +181,14 @@ static void a_thousand_times(void **state)
 
 static void a_port_that_never_was(void **state)
 {
+        serial_ops.fini(&b.d);
         conf.port = "/dev/null";
-        serial_ops.start(&b.d);
+        bench_start(&b);
         transcript_expect("weight:not_connected stable:not_connected down ");
+        serial_ops.fini(&b.d);
         conf.port = "/nonexistent";
-        serial_ops.start(&b.d);
-        transcript_expect("down ");
+        bench_start(&b);
+        transcript_expect("weight:not_connected stable:not_connected down ");
 }
 
 static void heard(const char *expected)
