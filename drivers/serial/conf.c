@@ -16,6 +16,7 @@
 #include "drivers/serial/conf_impl.h"
 #include "drivers/serial/decode.h"
 #include "drivers/serial/frame.h"
+#include "drivers/serial/iec.h"
 #include "drivers/serial/obis.h"
 
 #define MS     1e3
@@ -25,7 +26,7 @@
 
 static const char *const parities[] = {"none", "even", "odd", NULL};
 static const char *const rs485s[] = {"auto", "on", "off", NULL};
-static const char *const frames[] = {"line", "nmea0183", "binary", "p1", NULL};
+static const char *const frames[] = {"line", "nmea0183", "binary", "p1", "iec62056", NULL};
 static const char *const decimals[] = {"point", "comma", NULL};
 static const char *const times[] = {"arrival", "sentence", "telegram", NULL};
 
@@ -46,6 +47,22 @@ static const struct schema quality_schema = {
         .help = "What in a line tells how good its values are.",
         .keys = quality_keys,
         .size = sizeof(struct serial_quality_conf),
+        .has_at = true,
+};
+
+static const struct schema_key iec_keys[] = {
+        {"address", SCHEMA_TEXT, SCHEMA_SCALAR, offsetof(struct serial_iec_conf, address),
+         .help = "Address of the meter, where there are several; default: whoever is there."},
+        {"max_baud", SCHEMA_INT, 0, offsetof(struct serial_iec_conf, max_baud), 0, 19200, .def = "0",
+         .help = "The highest speed that is agreed on; 0: the meter's. tcp:// stays with `baud`."},
+        {NULL},
+};
+
+static const struct schema serial_iec_schema = {
+        .name = "serial iec62056",
+        .help = "A meter that is asked as IEC 62056-21 says.",
+        .keys = iec_keys,
+        .size = sizeof(struct serial_iec_conf),
         .has_at = true,
 };
 
@@ -117,6 +134,17 @@ static int check_times(const struct serial_conf *c, const char **key, struct err
         return check_zone(c, key, e);
 }
 
+static int check_iec(const struct serial_conf *c, const char **key, struct err *e)
+{
+        if (c->frame != SERIAL_IEC62056 && (c->iec.address || c->iec.max_baud))
+                return conf_fault(key, "iec62056", e, "only for frame iec62056");
+        if (c->frame == SERIAL_IEC62056 && c->poll)
+                return conf_fault(key, "poll", e, "what a meter is asked stands in IEC 62056-21");
+        if (c->iec.address && (strlen(c->iec.address) > IEC_ADDRESS_MAX || strpbrk(c->iec.address, "/?!\r\n\\ ")))
+                return conf_fault(key, "iec62056", e, "the address has at most 32 letters and digits");
+        return 0;
+}
+
 static int check_not_line(const struct serial_conf *c, const char **key, struct err *e)
 {
         const char *only = c->match ? "match" : c->delimiter ? "delimiter" : c->quality.value ? "quality" : NULL;
@@ -152,7 +180,7 @@ static int check_line(void *obj, const char **key, struct err *e)
                 return conf_fault(key, "binary", e, "only for frame binary");
         if (c->binary.at.line && c->binary.length > (int64_t)serial_max_frame(c))
                 return conf_fault(key, "max_frame", e, "smaller than binary.length");
-        if (check_times(c, key, e) < 0 || check_sum(c, key, e) < 0)
+        if (check_times(c, key, e) < 0 || check_sum(c, key, e) < 0 || check_iec(c, key, e) < 0)
                 return -1;
         return c->frame == SERIAL_LINE ? check_match(c, key, e) : check_not_line(c, key, e);
 }
@@ -172,11 +200,12 @@ static const struct schema_key line_keys[] = {
         {"source", SCHEMA_NAME, SCHEMA_REQUIRED, AT(source), .help = "Source of the readings."},
         {"frame", SCHEMA_CHOICE, 0, AT(frame), .choices = frames, .def = "line",
          .help = "Lines of text, NMEA 0183 sentences (their checksum is verified), binary frames, or p1: telegrams of "
-                 "meters (P1, DSMR; IEC 62056-21 mode D)."},
+                 "meters (P1, DSMR; IEC 62056-21 mode D); iec62056: meters that are asked every `period` (modes A, B, "
+                 "C)."},
         {"delimiter", SCHEMA_TEXT, 0, AT(delimiter),
          .help = "What ends a line, with escapes as \\x03; default: CR, LF or both. \"\": a silence of `idle`."},
         {"max_frame", SCHEMA_SIZE, 0, AT(max_frame), 8, SERIAL_FRAME_MAX,
-         .help = "A longer line or frame is refused and counted; default: 1KiB, p1 4KiB."},
+         .help = "A longer line or frame is refused and counted; default: 1KiB, p1 4KiB, iec62056 16KiB."},
         {"idle", SCHEMA_DURATION, 0, AT(idle_us), 5 * MS, HOUR, .def = "1s",
          .help = "A line or frame that is not ended after this silence is given up."},
         {"match", SCHEMA_TEXT, 0, AT(match),
@@ -184,19 +213,21 @@ static const struct schema_key line_keys[] = {
         {"ignore", SCHEMA_TEXTS, 0, AT(ignore),
          .help = "line, nmea0183: expressions; a line that can't be read and matches one is counted, and is no fault."},
         {"decimal", SCHEMA_CHOICE, 0, AT(decimal), .choices = decimals, .def = "point",
-         .help = "line, p1: what numbers have before their fraction."},
+         .help = "line, p1, iec62056: what numbers have before their fraction."},
         {"quality", SCHEMA_MAP, 0, AT(quality), .sub = &quality_schema,
          .help = "line: what in it tells how good its values are; default: they are good."},
         {"time", SCHEMA_CHOICE, 0, AT(time), .choices = times, .def = "arrival",
          .help = "arrival; nmea0183: sentence: the time that RMC and ZDA say; p1: telegram: the meter's time."},
         {"zone", SCHEMA_TEXT, 0, AT(zone), .help = "p1: zone of the meter's clock in winter; default: +01:00."},
+        {"iec62056", SCHEMA_MAP, 0, AT(iec), .sub = &serial_iec_schema, .help = "iec62056: which meter is asked."},
         {"checksum", SCHEMA_MAP, 0, AT(checksum), .sub = &serial_line_sum_schema, .help = "line: its checksum."},
         {"binary", SCHEMA_MAP, 0, AT(binary), .sub = &serial_binary_schema, .help = "binary: how a frame is built."},
         {"poll", SCHEMA_TEXT, 0, AT(poll),
          .help = "Sent every `period` to ask for a line, with escapes as \"W\\r\\n\"; default: it speaks by itself."},
         {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY, .def = "1s", .help = "How often `poll` is sent."},
         {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 10 * MS, HOUR, .def = "1s",
-         .help = "How long an answer to `poll` may take before the tags are bad."},
+         .help = "How long an answer to `poll` may take before the tags are bad; iec62056: a silence, at least 2s is "
+                 "wise."},
         {"readings", SCHEMA_LIST, 0, AT(readings), .sub = &serial_reading_schema, .help = "Its values."},
         {NULL},
 };

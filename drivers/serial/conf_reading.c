@@ -82,10 +82,9 @@ static int check_binary_reading(const struct serial_reading_conf *r, struct err 
 int conf_check_readings(const struct serial_conf *c, const char **key, struct err *e)
 {
         static int (*const checks[])(const struct serial_reading_conf *r, struct err *e) = {
-                [SERIAL_LINE] = check_line_reading,
-                [SERIAL_NMEA0183] = check_sentence_reading,
-                [SERIAL_BINARY] = check_binary_reading,
-                [SERIAL_P1] = check_telegram_reading,
+                [SERIAL_LINE] = check_line_reading,         [SERIAL_NMEA0183] = check_sentence_reading,
+                [SERIAL_BINARY] = check_binary_reading,     [SERIAL_P1] = check_telegram_reading,
+                [SERIAL_IEC62056] = check_telegram_reading,
         };
         const struct serial_reading_conf *r = c->readings.items;
 
@@ -94,7 +93,7 @@ int conf_check_readings(const struct serial_conf *c, const char **key, struct er
                 return err_set(e, "missing; which %s become which tags",
                                c->frame == SERIAL_LINE     ? "groups"
                                : c->frame == SERIAL_BINARY ? "bytes"
-                               : c->frame == SERIAL_P1     ? "addresses"
+                               : c->frame >= SERIAL_P1     ? "addresses"
                                                            : "fields");
         if (c->readings.n > SERIAL_READINGS_MAX)
                 return err_set(e, "%zu readings; allowed: %d", c->readings.n, SERIAL_READINGS_MAX);
@@ -108,7 +107,7 @@ int conf_check_readings(const struct serial_conf *c, const char **key, struct er
 static const struct schema_key reading_keys[] = {
         {"tag", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(tag), .help = "Name of the tag."},
         {"value", SCHEMA_TEXT, SCHEMA_SCALAR, AT(value),
-         .help = "line: name of the group in `match`; p1: the address, as 1-0:1.8.1; default: the tag's."},
+         .help = "line: name of the group in `match`; p1, iec62056: the address, as 1-0:1.8.1; default: the tag's."},
         {"sentence", SCHEMA_NAME, 0, AT(sentence),
          .help = "nmea0183: which sentence, of any talker (GGA) or of one (GPGGA, PGRME)."},
         {"field", SCHEMA_INT, SCHEMA_MINUS, AT(field), 1, 63,

@@ -2,7 +2,7 @@
  * decode_obis: the values of a meter's telegram -> readings.
  *
  * An address has one value or several: a gas meter behind P1 says when it
- * counted, then what.  The last is the reading's, unless it names another.  The
+ * counted, then what.  Which is the reading's, is said where it is looked for.  The
  * time is the meter's own where the configuration wants it: of the value, when
  * the first one under its address is a time, else of the telegram.
  *
@@ -28,9 +28,12 @@ struct telegram {
         bool has_time;
 };
 
-static bool is_wanted(const struct serial_reading_conf *c, const struct obis *o)
+/* Behind P1 a value comes last, in a readout first: what follows it there is when it was. */
+static bool is_wanted(const struct serial_conf *conf, const struct serial_reading_conf *c, const struct obis *o)
 {
-        return obis_is(o, c->value ? c->value : c->tag) && (c->field < 0 || c->field == (int64_t)o->number);
+        int64_t field = c->field < 0 && conf->frame == SERIAL_IEC62056 ? 1 : c->field;
+
+        return obis_is(o, c->value ? c->value : c->tag) && (field < 0 || field == (int64_t)o->number);
 }
 
 static void keep(struct telegram *t, const struct serial_conf *conf, const struct obis *o, bool has_time, int64_t us)
@@ -38,7 +41,7 @@ static void keep(struct telegram *t, const struct serial_conf *conf, const struc
         const struct serial_reading_conf *c = conf->readings.items;
 
         for (size_t i = 0; i < conf->readings.n; i++)
-                if (is_wanted(&c[i], o))
+                if (is_wanted(conf, &c[i], o))
                         t->found[i] = (struct found){*o, true, has_time, us};
 }
 
@@ -94,7 +97,7 @@ int decode_telegram(const struct serial_decoder *d, const char *text, size_t len
         struct telegram t = {.winter_us = 0};
 
         obis_zone(d->conf->zone ? d->conf->zone : "+01:00", &t.winter_us);
-        for (; len && *text != '\n' && *text != '\r'; text++) /* the identification */
+        for (; d->conf->frame == SERIAL_P1 && len && *text != '\n' && *text != '\r'; text++) /* the identification */
                 len--;
         if (!read_all(&t, d->conf, text, len))
                 return decode_malformed(out, "not the text of a meter");

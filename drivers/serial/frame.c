@@ -31,7 +31,10 @@ static size_t bytes_of(uint8_t out[SERIAL_MARK_MAX], const char *text,
 
 size_t serial_max_frame(const struct serial_conf *c)
 {
-        return c->max_frame ? (size_t)c->max_frame : c->frame == SERIAL_P1 ? 4096 : 1024;
+        return c->max_frame                  ? (size_t)c->max_frame
+               : c->frame == SERIAL_P1       ? 4096
+               : c->frame == SERIAL_IEC62056 ? SERIAL_FRAME_MAX
+                                             : 1024;
 }
 
 void serial_framer_init(struct serial_framer *f, const struct serial_conf *conf)
@@ -118,6 +121,8 @@ enum serial_found serial_frame_next(struct serial_framer *f, struct serial_frame
                 return frame_next_binary(f, out);
         case SERIAL_P1:
                 return frame_next_p1(f, out);
+        case SERIAL_IEC62056: /* its bytes go elsewhere */
+                break;
         }
         return SERIAL_MORE;
 }

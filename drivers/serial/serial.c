@@ -20,118 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/text.h"
-#include "drivers/port.h"
-#include "drivers/serial/decode.h"
-#include "drivers/serial/frame.h"
+#include "drivers/serial/intake.h"
 
-enum { ROUNDS_MAX = 16, PATIENCE_US = 100000 };
-
-struct serial {
-        struct driver *d;
-        const struct serial_conf *conf;
-        struct serial_framer framer;
-        struct serial_decoder decoder;
-        struct serial_decoded decoded;
-        uint32_t tags[SERIAL_READINGS_MAX];
-        bool interned;
-
-        struct port port;
-        bool up;     /* the host was told so */
-        bool heard;  /* something came since it was opened */
-        bool asleep; /* the other side has closed it: opened again with the next question */
-        bool asking; /* once it is open */
-        struct rt_timer idle, answer, patience;
-        size_t n_held;  /* decoded.r that there is no room for yet; nothing is read meanwhile */
-        bool impatient; /* until the agent goes on */
-        uint8_t poll[SERIAL_POLL_MAX];
-        size_t n_poll;
-        enum quality told;               /* what the tags were told last, good: they have values */
-        struct driver_examples examples; /* of broken frames */
-};
-
-/* ---- readings ---- */
-
-/* After the spool has loaded its tags, which is before the first start. */
-static void intern_tags(struct serial *s)
-{
-        const struct serial_reading_conf *c = s->conf->readings.items;
-
-        s->interned = true;
-        for (size_t i = 0; i < s->conf->readings.n; i++)
-                s->tags[i] = driver_tag(s->d, s->conf->source, c[i].tag, c[i].unit);
-}
-
-/* All at once, and only when it is news. */
-static void tell_bad(struct serial *s, enum quality quality)
-{
-        if (s->told == quality)
-                return;
-        s->told = quality;
-        driver_bad(s->d, s->tags, s->conf->readings.n, quality);
-}
-
-static void hand_over(struct serial *s, size_t n)
-{
-        s->n_held = 0;
-        if (n == 0 || driver_emit(s->d, s->decoded.r, n, !s->impatient) == 0)
-                return;
-        s->n_held = n;
-        port_watch(&s->port, 0);
-        rt_timer_set(s->d->rt, &s->patience, PATIENCE_US);
-}
-
-static void emit(struct serial *s)
-{
-        struct serial_decoded *out = &s->decoded;
-
-        s->d->n_absent += out->n_absent;
-        for (size_t i = 0; i < out->n; i++)
-                out->r[i].tag = s->tags[out->value[i]];
-        hand_over(s, driver_tagged(s->d, out->r, out->n));
-}
-
-static void broken(struct serial *s, const struct serial_frame *f, const char *reason)
-{
-        if (serial_decoder_ignores(&s->decoder, f->bytes, f->len))
-                s->d->n_ignored++;
-        else
-                driver_refuse(s->d, &s->examples, s->conf->source, reason, f->bytes, f->len);
-}
-
-static void take(struct serial *s, const struct serial_frame *f)
-{
-        struct rt_time now;
-        char why[2 * TEXT_NAME_MAX];
-
-        rt_now(s->d->rt, &now);
-        if (serial_decode(&s->decoder, f->bytes, f->len, now.wall_us, &s->decoded) == SERIAL_E_MALFORMED) {
-                broken(s, f, s->decoded.reason);
-                return;
-        }
-        if (!s->decoded.n)
-                return;
-        if (s->decoded.unfit) {
-                text_format(why, sizeof(why), "%s: not what its type says", s->decoded.unfit);
-                driver_refuse(s->d, &s->examples, s->conf->source, why, f->bytes, f->len);
-        }
-        rt_timer_cancel(s->d->rt, &s->answer);
-        s->told = QUALITY_GOOD;
-        emit(s);
-}
-
-static void take_all(struct serial *s, enum serial_found (*next)(struct serial_framer *f, struct serial_frame *out))
-{
-        struct serial_frame f;
-        enum serial_found found;
-
-        while (!s->n_held && (found = next(&s->framer, &f)) != SERIAL_MORE) {
-                if (found == SERIAL_FRAME)
-                        take(s, &f);
-                else
-                        broken(s, &f, f.reason);
-        }
-}
+enum { ROUNDS_MAX = 16 };
 
 /* ---- the port ---- */
 
@@ -145,14 +36,22 @@ static void shut(struct serial *s)
         s->n_held = 0;
         port_shut(&s->port);
         serial_framer_reset(&s->framer);
+        if (s->talks)
+                iec_talk_abort(&s->talk);
 }
 
 static void fail(struct serial *s, const char *why)
 {
         shut(s);
         s->up = s->asleep = false;
-        tell_bad(s, QUALITY_BAD_NOT_CONNECTED);
+        intake_tell_bad(s, QUALITY_BAD_NOT_CONNECTED);
         s->d->host->link_down(s->d, why);
+}
+
+/* A question is out. */
+static bool is_asking(const struct serial *s)
+{
+        return s->talks ? iec_is_busy(&s->talk.iec) : rt_timer_armed(&s->answer);
 }
 
 /*
@@ -161,14 +60,14 @@ static void fail(struct serial *s, const char *why)
  */
 static void lost(struct serial *s, bool closed, const char *why)
 {
-        bool awaited = rt_timer_armed(&s->answer), heard = s->heard;
+        bool heard = s->heard, polled = s->d->period_us;
 
-        if (!closed || (s->n_poll ? awaited : !heard)) {
+        if (!closed || (polled ? is_asking(s) : !heard)) {
                 fail(s, why);
                 return;
         }
         shut(s);
-        s->asleep = s->n_poll;
+        s->asleep = polled;
         if (!s->asleep)
                 port_open_again(&s->port);
 }
@@ -187,8 +86,12 @@ static int read_some(struct serial *s)
         if (n <= 0)
                 return (int)n;
         s->heard = true;
+        if (s->talks) {
+                iec_talk_input(&s->talk, at, (size_t)n);
+                return (size_t)n == room && port_is_open(&s->port);
+        }
         serial_framer_push(&s->framer, (size_t)n);
-        take_all(s, serial_frame_next);
+        intake_all(s, serial_frame_next);
         return (size_t)n == room && !s->n_held;
 }
 
@@ -215,8 +118,8 @@ static void on_event(struct port *p, unsigned events)
 static void go_on(struct serial *s)
 {
         rt_timer_cancel(s->d->rt, &s->patience);
-        hand_over(s, s->n_held);
-        take_all(s, serial_frame_next);
+        intake_hand_over(s, s->n_held);
+        intake_all(s, serial_frame_next);
         if (s->n_held)
                 return;
         port_watch(&s->port, RT_READ);
@@ -233,7 +136,7 @@ static void on_impatient(struct rt_timer *t)
 
 static void on_idle(struct rt_timer *t)
 {
-        take_all(list_entry(t, struct serial, idle), serial_frame_flush);
+        intake_all(list_entry(t, struct serial, idle), serial_frame_flush);
 }
 
 static void on_unanswered(struct rt_timer *t)
@@ -241,7 +144,7 @@ static void on_unanswered(struct rt_timer *t)
         struct serial *s = list_entry(t, struct serial, answer);
 
         driver_error(s->d, "%s: no answer", s->conf->source);
-        tell_bad(s, QUALITY_BAD_COMM_FAILURE);
+        intake_tell_bad(s, QUALITY_BAD_COMM_FAILURE);
 }
 
 static void ask(struct serial *s)
@@ -249,10 +152,29 @@ static void ask(struct serial *s)
         char why[PORT_WHY_MAX];
         bool closed;
 
+        if (s->talks) {
+                iec_talk_begin(&s->talk);
+                return;
+        }
         if (port_write(&s->port, s->poll, s->n_poll, &closed, why) < 0)
                 fail(s, why);
         else
                 rt_timer_set(s->d->rt, &s->answer, s->conf->timeout_us);
+}
+
+static void on_block(struct iec_talk *t, const char *text, size_t len)
+{
+        const struct serial_frame f = {(const uint8_t *)text, len, NULL};
+
+        intake_frame(list_entry(t, struct serial, talk), &f);
+}
+
+static void on_no_block(struct iec_talk *t, const char *why)
+{
+        struct serial *s = list_entry(t, struct serial, talk);
+
+        driver_error(s->d, "%s: %s", s->conf->source, why);
+        intake_tell_bad(s, QUALITY_BAD_COMM_FAILURE);
 }
 
 static void on_open(struct port *p)
@@ -302,6 +224,23 @@ static void init_port(struct serial *s)
         port_init(&s->port, s->d->rt, &c);
 }
 
+/* Over TCP the speed is the device server's: it stays. */
+static void init_talk(struct serial *s)
+{
+        const struct serial_iec_conf *c = &s->conf->iec;
+        int64_t most = c->max_baud ? c->max_baud : INT64_MAX;
+        struct iec_conf conf = {.address = c->address ? c->address : "",
+                                .baud = s->conf->baud,
+                                .max_baud = s->port.is_tcp ? s->conf->baud : most,
+                                .timeout_us = s->conf->timeout_us,
+                                .max_block = serial_max_frame(s->conf)};
+
+        s->talks = true;
+        s->talk.on_block = on_block;
+        s->talk.on_fail = on_no_block;
+        iec_talk_init(&s->talk, &s->port, &conf);
+}
+
 static int serial_init(struct driver *d, struct err *e)
 {
         struct serial *s = mem_alloc(sizeof(*s));
@@ -322,7 +261,9 @@ static int serial_init(struct driver *d, struct err *e)
         s->n_poll = (size_t)n;
         serial_framer_init(&s->framer, s->conf);
         init_port(s);
-        d->period_us = s->n_poll ? s->conf->period_us : 0;
+        if (s->conf->frame == SERIAL_IEC62056)
+                init_talk(s);
+        d->period_us = s->n_poll || s->talks ? s->conf->period_us : 0;
         d->priv = s;
         return 0;
 }
@@ -332,7 +273,7 @@ static void serial_start(struct driver *d)
         struct serial *s = d->priv;
 
         if (!s->interned)
-                intern_tags(s);
+                intake_intern(s);
         port_open(&s->port);
 }
 
@@ -344,7 +285,7 @@ static void serial_poll(struct driver *d)
                 s->asleep = false;
                 s->asking = true;
                 port_open_again(&s->port);
-        } else if (port_is_open(&s->port) && rt_timer_armed(&s->answer)) {
+        } else if (port_is_open(&s->port) && (is_asking(s) || (s->talks && s->n_held))) {
                 d->n_overruns++;
         } else if (port_is_open(&s->port)) {
                 ask(s);
@@ -376,6 +317,8 @@ static void serial_fini(struct driver *d)
         struct serial *s = d->priv;
 
         shut(s);
+        if (s->talks)
+                iec_fini(&s->talk.iec);
         serial_framer_fini(&s->framer);
         serial_decoder_fini(&s->decoder);
         free(s);

@@ -6,6 +6,7 @@
  *   serial_match  regular expressions, bounded      serial_decode   a frame -> readings
  *   nmea          sentences, fields, positions      obis            telegrams of meters
  *   loose         lines that say they are bad       checksum        sums and CRCs
+ *   iec           readouts of meters                iec_talk        their way over a port
  *   serial        the port and its bytes
  * All but the last are pure.
  */
@@ -16,7 +17,7 @@
 #include "drivers/driver.h"
 #include "drivers/serial/checksum.h"
 
-enum serial_framing { SERIAL_LINE, SERIAL_NMEA0183, SERIAL_BINARY, SERIAL_P1 };
+enum serial_framing { SERIAL_LINE, SERIAL_NMEA0183, SERIAL_BINARY, SERIAL_P1, SERIAL_IEC62056 };
 enum serial_type {
         SERIAL_AUTO, /* a number when it is one, else text */
         SERIAL_NUMBER,
@@ -79,6 +80,13 @@ struct serial_line_sum_conf {
         bool behind_end, with_start, with_end, with_mark;
 };
 
+/* A meter that is asked. */
+struct serial_iec_conf {
+        struct schema_at at;
+        const char *address;
+        int64_t max_baud; /* 0: the meter's */
+};
+
 struct serial_conf {
         struct schema_at at;
         const char *name, *port, *source, *delimiter, *match, *poll;
@@ -90,6 +98,7 @@ struct serial_conf {
         struct serial_quality_conf quality;
         struct serial_binary_conf binary;
         struct serial_line_sum_conf checksum;
+        struct serial_iec_conf iec;
         const char *zone;            /* of meters in winter: +01:00 */
         struct schema_list readings; /* struct serial_reading_conf */
 };
