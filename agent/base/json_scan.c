@@ -15,90 +15,10 @@
  */
 #include "agent/base/json_scan.h"
 
-#include <stdlib.h>
+#include <endian.h>
 #include <string.h>
 
 #include "agent/base/text.h"
-
-/* ---- pointers ---- */
-
-static int node_new(struct json_paths *p, const char *key, size_t len)
-{
-        struct json_node *n;
-        bool digits = len > 0 && len < 10 && (len == 1 || key[0] != '0');
-
-        p->node = mem_grow(p->node, (unsigned long)p->n_nodes + 1, sizeof(*p->node));
-        n = &p->node[p->n_nodes];
-        *n = (struct json_node){
-                .key = mem_alloc(len + 1), .key_len = (uint32_t)len, .slot = -1, .child = -1, .next = -1};
-        memcpy(n->key, key, len);
-        for (size_t i = 0; i < len && digits; i++)
-                digits = key[i] >= '0' && key[i] <= '9';
-        n->index = digits ? (int32_t)strtol(n->key, NULL, 10) : -1;
-        return p->n_nodes++;
-}
-
-static int child_for(struct json_paths *p, int parent, const char *key, size_t len)
-{
-        int last = -1, i;
-
-        for (i = p->node[parent].child; i >= 0; last = i, i = p->node[i].next)
-                if (p->node[i].key_len == len && !memcmp(p->node[i].key, key, len))
-                        return i;
-        i = node_new(p, key, len);
-        if (last >= 0)
-                p->node[last].next = i;
-        else
-                p->node[parent].child = i;
-        return i;
-}
-
-/*
- * One level of a pointer without its escapes; returns what is behind it, NULL
- * at a wrong escape.
- */
-static const char *level(const char *s, char *out, size_t *len)
-{
-        *len = 0;
-        for (; *s && *s != '/'; s++) {
-                if (*s == '~' && s[1] != '0' && s[1] != '1')
-                        return NULL;
-                out[(*len)++] = *s != '~' ? *s : *++s == '0' ? '~' : '/';
-        }
-        return s;
-}
-
-int json_paths_add(struct json_paths *p, const char *pointer, struct err *e)
-{
-        const char *s = pointer;
-        char key[JSON_POINTER_MAX];
-        size_t len;
-        int at = 0;
-
-        if (*s && *s != '/')
-                return err_set(e, "'%s': a JSON pointer begins with / (like /temp)", pointer);
-        if (strlen(s) >= sizeof(key) || !text_is_utf8(s, strlen(s)))
-                return err_set(e, "a JSON pointer is UTF-8 and shorter than %d bytes", JSON_POINTER_MAX);
-        if (!p->n_nodes)
-                node_new(p, "", 0);
-        while (*s) {
-                s = level(s + 1, key, &len);
-                if (!s)
-                        return err_set(e, "in a JSON pointer ~ is written ~0 and / inside a name ~1");
-                at = child_for(p, at, key, len);
-        }
-        if (p->node[at].slot < 0)
-                p->node[at].slot = p->n_slots++;
-        return p->node[at].slot;
-}
-
-void json_paths_fini(struct json_paths *p)
-{
-        for (int i = 0; i < p->n_nodes; i++)
-                free(p->node[i].key);
-        free(p->node);
-        *p = (struct json_paths){0};
-}
 
 /* ---- strings ---- */
 
@@ -207,12 +127,15 @@ struct frame {
         int node;      /* of the container; -1: nothing in it is asked for */
         int cursor;    /* where the search among its children begins */
         int32_t index; /* of the element to come */
+        bool is_walked, in_row;
+        struct json_value key; /* of the member to come, while walked */
 };
 
 struct scan {
         const struct json_paths *p;
         const char *s, *end;
         struct json_value *found;
+        struct json_rows *rows;
         const char *why;
         struct frame stack[JSON_DEPTH_MAX];
         int depth;
@@ -225,8 +148,10 @@ static bool wrong(struct scan *c, const char *why)
         return false;
 }
 
-static void skip_space(struct scan *c)
+static inline void skip_space(struct scan *c)
 {
+        if (c->s == c->end || (unsigned char)*c->s > ' ')
+                return;
         while (c->s < c->end && (*c->s == ' ' || *c->s == '\n' || *c->s == '\r' || *c->s == '\t'))
                 c->s++;
 }
@@ -251,6 +176,37 @@ static bool skip_escape(struct scan *c)
         return true;
 }
 
+/*
+ * Of eight bytes: how many stand before the first quote, backslash or control
+ * character; 8: there is none, as far as can be seen at once.
+ */
+static size_t n_plain(const char *s)
+{
+        const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+        uint64_t w, quote, slash;
+
+        memcpy(&w, s, sizeof(w));
+        w = le64toh(w);
+        quote = w ^ ones * '"';
+        slash = w ^ ones * '\\';
+        w = (((w - ones * 0x20) | (quote - ones) | (slash - ones)) & ~w) & tops;
+        return w ? (size_t)__builtin_ctzll(w) / 8 : 8; /* what borrows make up lies above one that is there */
+}
+
+static const char *skip_plain(const char *s, const char *end)
+{
+        while (end - s >= 8) {
+                size_t n = n_plain(s);
+
+                s += n;
+                if (n < 8)
+                        return s;
+        }
+        while (s < end && *s != '"' && *s != '\\' && (unsigned char)*s >= 0x20)
+                s++;
+        return s;
+}
+
 /* `s` is on the opening quote. */
 static bool take_string(struct scan *c, struct json_value *v)
 {
@@ -260,8 +216,7 @@ static bool take_string(struct scan *c, struct json_value *v)
         v->at = from;
         v->escaped = false;
         for (;;) {
-                while (c->s < c->end && *c->s != '"' && *c->s != '\\' && (unsigned char)*c->s >= 0x20)
-                        c->s++;
+                c->s = skip_plain(c->s, c->end);
                 if (c->s == c->end)
                         return wrong(c, "the text ends inside a string");
                 if (*c->s == '"')
@@ -278,11 +233,12 @@ static bool take_string(struct scan *c, struct json_value *v)
 
 static bool skip_digits(struct scan *c)
 {
-        const char *from = c->s;
+        const char *s = c->s, *from = s;
 
-        while (c->s < c->end && *c->s >= '0' && *c->s <= '9')
-                c->s++;
-        return c->s > from || wrong(c, "a digit was expected");
+        while (s < c->end && *s >= '0' && *s <= '9')
+                s++;
+        c->s = s;
+        return s > from || wrong(c, "a digit was expected");
 }
 
 static bool take_number(struct scan *c, struct json_value *v)
@@ -346,12 +302,10 @@ static void keep(struct scan *c, const struct json_value *v)
                 c->found[c->p->node[c->node].slot] = *v;
 }
 
-static bool is_key(const struct json_node *n, const struct json_value *key)
+static bool is_escaped_key(const struct json_node *n, const struct json_value *key)
 {
         char plain[6 * JSON_POINTER_MAX]; /* no longer key can be one of ours, however it is escaped */
 
-        if (!key->escaped)
-                return n->key_len == key->len && !memcmp(n->key, key->at, key->len);
         return key->len <= sizeof(plain) && json_unescape(plain, key) == n->key_len &&
                !memcmp(plain, n->key, n->key_len);
 }
@@ -361,18 +315,25 @@ static int find_child(const struct scan *c, struct frame *f, const struct json_v
 {
         int first = f->node >= 0 ? c->p->node[f->node].child : -1, i = f->cursor >= 0 ? f->cursor : first;
 
+        if (f->is_walked)
+                f->in_row = true;
         if (first < 0)
-                return -1;
+                return f->is_walked ? c->p->node[f->node].any : -1;
         for (int start = i;;) {
                 const struct json_node *n = &c->p->node[i];
 
-                if (key ? is_key(n, key) : n->index == f->index) {
+                if (!key           ? n->index == f->index
+                    : key->escaped ? is_escaped_key(n, key)
+                    : n->key_len != key->len || (key->len && *n->key != *key->at)
+                            ? false
+                            : !memcmp(n->key, key->at, key->len)) {
                         f->cursor = n->next;
+                        f->in_row = false;
                         return i;
                 }
                 i = n->next >= 0 ? n->next : first;
                 if (i == start)
-                        return -1;
+                        return f->is_walked ? c->p->node[f->node].any : -1;
         }
 }
 
@@ -389,6 +350,8 @@ static bool take_key(struct scan *c)
         if (c->s == c->end || *c->s != ':')
                 return wrong(c, "':' was expected");
         c->s++;
+        if (c->stack[c->depth - 1].is_walked)
+                c->stack[c->depth - 1].key = key;
         c->node = find_child(c, &c->stack[c->depth - 1], &key);
         return true;
 }
@@ -408,7 +371,13 @@ static int enter(struct scan *c)
                 wrong(c, "nested deeper than 64 levels");
                 return -1;
         }
-        *f = (struct frame){.is_object = *c->s == '{', .node = c->node, .cursor = -1};
+        f->is_object = *c->s == '{';
+        f->node = c->node;
+        f->cursor = -1;
+        f->index = 0;
+        f->is_walked = c->node >= 0 && c->p->node[c->node].any >= 0;
+        if (f->is_walked)
+                json_rows_begin(c->rows);
         c->depth++;
         c->s++;
         skip_space(c);
@@ -423,12 +392,25 @@ static int enter(struct scan *c)
         return 1;
 }
 
+/* A value in a container that is walked is over. */
+static bool end_row(struct scan *c, struct frame *f)
+{
+        if (!f->in_row)
+                return true;
+        f->in_row = false;
+        if (!f->is_object)
+                f->key = (struct json_value){.type = SCAN_I64, .i64 = f->index};
+        return json_rows_take(c->p, c->rows, c->found, &f->key) || wrong(c, "more elements than max_elements");
+}
+
 /* Behind a value: 1 another is next, 0 the text is over, -1 wrong. */
 static int leave(struct scan *c)
 {
         while (c->depth) {
                 struct frame *f = &c->stack[c->depth - 1];
 
+                if (f->is_walked && !end_row(c, f))
+                        return -1;
                 skip_space(c);
                 if (c->s < c->end && *c->s == ',') {
                         c->s++;
@@ -479,12 +461,19 @@ static int run(struct scan *c)
 int json_scan(const struct json_paths *p, const char *text, size_t len, struct json_value *found,
               struct json_wrong *why)
 {
+        return json_scan_rows(p, text, len, found, NULL, why);
+}
+
+int json_scan_rows(const struct json_paths *p, const char *text, size_t len, struct json_value *found,
+                   struct json_rows *rows, struct json_wrong *why)
+{
         struct scan c;
 
         c.p = p;
         c.s = text;
         c.end = text + len;
         c.found = found;
+        c.rows = rows;
         c.why = NULL;
         c.depth = 0;
         c.node = p->n_nodes ? 0 : -1;

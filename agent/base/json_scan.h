@@ -26,13 +26,20 @@ enum scan_type {
         SCAN_TEXT,   /* `at`, `len`: inside the quotes; `escaped`: json_unescape first */
         SCAN_OBJECT,
         SCAN_ARRAY,
+        SCAN_F64, /* these three: not in JSON, but in what is read by the same pointers */
+        SCAN_I64,
+        SCAN_BYTES, /* `at`, `len` */
 };
 
 struct json_value {
         enum scan_type type;
         bool escaped;
         uint32_t len;
-        const char *at;
+        union {
+                const char *at;
+                double f64;
+                int64_t i64;
+        };
 };
 
 /* A tree of what is looked for: each node one level of some pointers. */
@@ -42,11 +49,15 @@ struct json_node {
         int32_t index; /* the key as an array index; -1: can't be one */
         int slot;      /* -1: only on the way to others */
         int child, next;
+        int any; /* of a container that is walked: the node of each member that no pointer names; -1: it is not */
 };
 
 struct json_paths {
         struct json_node *node; /* node[0]: the whole text */
         int n_nodes, n_slots;
+        int walked;  /* the container that is; 0 and n_cells 0: none */
+        int *cell;   /* slots of what is looked for in each member */
+        int n_cells; /* the first is the member's own name or place */
 };
 
 /*
@@ -55,6 +66,35 @@ struct json_paths {
  */
 int json_paths_add(struct json_paths *p, const char *pointer, struct err *e);
 void json_paths_fini(struct json_paths *p);
+
+/*
+ * The array or object at the pointer is walked: pointers of json_paths_add_in
+ * begin at each element or member.  Those that another pointer names are none.
+ * Once, after all json_paths_add of what is in it. 0 or -1.
+ */
+int json_paths_walk(struct json_paths *p, const char *pointer, struct err *e);
+/* The cell of the pointer in a row, or -1. */
+int json_paths_add_in(struct json_paths *p, const char *pointer, struct err *e);
+enum { JSON_CELL_KEY = 0 }; /* a name is a text, a place SCAN_I64 */
+
+/* What was found in each member, a row for one.  Grows to `most` rows. */
+struct json_rows {
+        struct json_value *cell; /* n_cells of a row behind each other */
+        size_t n, most, cap;
+        bool entered; /* the container is there, however many it holds */
+        bool over;    /* there were more than `most` */
+};
+
+static inline const struct json_value *json_rows_at(const struct json_paths *p, const struct json_rows *rows, size_t i)
+{
+        return rows->cell + i * (size_t)p->n_cells;
+}
+
+/* For those who scan: a container that is walked begins; a member of it ends. */
+void json_rows_begin(struct json_rows *rows);
+bool json_rows_take(const struct json_paths *p, struct json_rows *rows, struct json_value *found,
+                    const struct json_value *key);
+void json_rows_fini(struct json_rows *rows);
 
 struct json_wrong {
         const char *why;
@@ -68,6 +108,9 @@ struct json_wrong {
  */
 int json_scan(const struct json_paths *p, const char *text, size_t len, struct json_value *found,
               struct json_wrong *wrong);
+/* The same, of paths of which a container is walked. */
+int json_scan_rows(const struct json_paths *p, const char *text, size_t len, struct json_value *found,
+                   struct json_rows *rows, struct json_wrong *wrong);
 
 /*
  * Members of an object without its braces, as in struct tag and in bodies of

@@ -31,7 +31,7 @@
  * No double and no midpoint of two has more than 767 digits: NUMBER_DIGITS
  * decide any rounding.
  */
-enum { DIGITS_MAX = 17, EXACT_DIGITS = 15, EXACT_POWER = 22, NUMBER_DIGITS = 780 };
+enum { DIGITS_MAX = 17, EXACT_DIGITS = 15, EXACT_POWER = 22, NUMBER_DIGITS = 780, SHORT_DIGITS = 18 };
 
 static const double power_of_ten[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -350,11 +350,44 @@ static double number_value(struct number *num)
         return strtod(num->digits, NULL);
 }
 
+/*
+ * What nearly every value is: up to 18 digits, a point or none, no exponent.
+ * False: it is to be looked at more closely.
+ */
+static bool number_short(const char *s, size_t len, double *f64, int64_t *i64, bool *is_i64)
+{
+        bool negative = len && *s == '-';
+        const char *p = s + negative, *end = s + len, *first = p, *point = NULL;
+        int64_t n = 0;
+
+        if (end - p > SHORT_DIGITS + 1)
+                return false;
+        for (; p < end; p++) {
+                if (*p >= '0' && *p <= '9')
+                        n = n * 10 + (*p - '0');
+                else if (*p == '.' && !point)
+                        point = p;
+                else
+                        return false;
+        }
+        if (p == first || point == first || point == end - 1 || end - first - !!point > SHORT_DIGITS ||
+            (*first == '0' && end - first > 1 && point != first + 1) || (point && n >= INT64_C(1) << 53))
+                return false;
+        *is_i64 = !point && (n || !negative);
+        *i64 = !*is_i64 ? 0 : negative ? -n : n;
+        *f64 = point ? (double)n / power_of_ten[end - point - 1] : (double)n;
+        if (negative)
+                *f64 = -*f64;
+        return true;
+}
+
 bool text_number(const char *s, size_t len, double *f64, int64_t *i64, bool *is_i64)
 {
         struct number num;
         double v;
 
+        if (number_short(s, len, f64, i64, is_i64))
+                return true;
         num.negative = false;
         num.plain = num.fits = true;
         num.n = 0;

@@ -24,7 +24,7 @@
 
 static const char *const protocols[] = {"5", "3.1.1", NULL};
 static const char *const payloads[] = {"number", "json", "text", "raw", "sparkplug_b", NULL};
-static const char *const time_formats[] = {"unix_s", "unix_ms", "unix_us", "iso8601", NULL};
+static const char *const time_formats[] = {"unix_s", "unix_ms", "unix_us", "iso8601", "unix_ns", NULL};
 
 static int fault(const char **key, const char *which, struct err *e, const char *what)
 {
@@ -32,16 +32,14 @@ static int fault(const char **key, const char *which, struct err *e, const char 
         return err_set(e, "%s", what);
 }
 
-static int check_pointer(const char **key, const char *which, const char *pointer, struct err *e)
+/* What the payload is asked for is mapped to a name when it comes. */
+static int check_name(const char **key, const char *which, const char *name, struct err *e)
 {
-        struct json_paths paths = {0};
-        int slot = pointer ? json_paths_add(&paths, pointer, e) : 0;
-
-        json_paths_fini(&paths);
-        if (slot >= 0)
+        if (!name || payload_name_asks(name) || text_is_name(name, strlen(name)))
                 return 0;
         *key = which;
-        return -1;
+        return err_set(e, "\"%.64s\" is no name: letters, digits, _ - . (1 to 64), or a part of the payload in braces",
+                       name);
 }
 
 static int check_reading(void *obj, const char **key, struct err *e)
@@ -50,21 +48,24 @@ static int check_reading(void *obj, const char **key, struct err *e)
 
         if (!r->tag && !r->value)
                 return fault(key, "tag", e, "a reading needs a tag, or at least a value when the topic has {tag}");
-        return check_pointer(key, "value", r->value, e);
+        return check_name(key, "tag", r->tag, e);
 }
 
 static const struct schema_key reading_keys[] = {
-        {"tag", SCHEMA_NAME, SCHEMA_UNIQUE, offsetof(struct mqtt_reading_conf, tag),
-         .help = "Name of the tag; left out when the topic has {tag}."},
+        {"tag", SCHEMA_TEXT, SCHEMA_UNIQUE | SCHEMA_SCALAR, offsetof(struct mqtt_reading_conf, tag),
+         .help = "Name of the tag; left out when the topic has {tag}. In braces stand parts of the payload: {/id} of "
+                 "the element, {$/device} of the message, {key} the element's own name."},
         {"value", SCHEMA_TEXT, 0, offsetof(struct mqtt_reading_conf, value),
-         .help = "JSON pointer (RFC 6901) to the value; default: / and the tag."},
-        {"unit", SCHEMA_TEXT, 0, offsetof(struct mqtt_reading_conf, unit), .help = "Unit, as it is to be recorded."},
+         .help = "JSON pointer (RFC 6901) to the value, from the element when there is `each`, from the message behind "
+                 "$; default: / and the tag, or the element itself when the payload names the tag."},
+        {"unit", SCHEMA_TEXT, 0, offsetof(struct mqtt_reading_conf, unit),
+         .help = "Unit, as it is to be recorded; or one part of the payload in braces, as {/u}."},
         {NULL},
 };
 
 static const struct schema reading_schema = {
         .name = "mqtt reading",
-        .help = "One value of a JSON payload.",
+        .help = "One value of a JSON payload, or of each of its elements.",
         .keys = reading_keys,
         .size = sizeof(struct mqtt_reading_conf),
         .has_at = true,
@@ -80,7 +81,7 @@ static int check_json(const struct mqtt_sub_conf *c, bool topic_has_tag, const c
                              "belongs to each of `readings` when the payload is json, not to the subscription");
         if (!c->readings.n)
                 return fault(key, "readings", e, "payload json needs `readings`: which values become which tags");
-        if (c->readings.n > MQTT_READINGS_MAX)
+        if (c->readings.n > 256)
                 return fault(key, "readings", e, "more than 256 readings in one message");
         for (size_t i = 0; i < c->readings.n; i++) {
                 if (r[i].tag && topic_has_tag)
@@ -91,7 +92,9 @@ static int check_json(const struct mqtt_sub_conf *c, bool topic_has_tag, const c
                 if (topic_has_tag && c->readings.n > 1)
                         return fault(key, "readings", e, "the topic has {tag}, so only one reading can be taken");
         }
-        return check_pointer(key, "time", c->time, e);
+        if (check_name(key, "source", c->source, e) < 0)
+                return -1;
+        return mqtt_decoder_check(c, key, e);
 }
 
 static int check_bare(const struct mqtt_sub_conf *c, bool topic_has_tag, const char **key, struct err *e)
@@ -100,6 +103,13 @@ static int check_bare(const struct mqtt_sub_conf *c, bool topic_has_tag, const c
                 return fault(key, "readings", e, "only for payload json: other payloads are one value");
         if (c->time)
                 return fault(key, "time", e, "only for payload json: other payloads carry no time");
+        if (c->each || c->quality.value)
+                return fault(key, c->each ? "each" : "quality", e,
+                             "only for payload json: other payloads are one value");
+        if (payload_name_asks(c->source))
+                return fault(key, "source", e, "only payload json can be asked for names");
+        if (check_name(key, "source", c->source, e) < 0)
+                return -1;
         if (topic_has_tag && c->tag)
                 return fault(key, "tag", e, "the topic has {tag} already");
         if (!topic_has_tag && !c->tag)
@@ -163,16 +173,30 @@ static const struct schema_key sub_keys[] = {
          .help = "What a message holds: a bare value, JSON with `readings`, UTF-8 text, bytes passed through, or "
                  "Sparkplug "
                  "B, whose births name source (device or edge node), tags and units."},
-        {"source", SCHEMA_NAME, 0, offsetof(struct mqtt_sub_conf, source),
-         .help = "Source of the readings when the topic has no {source}; default: the name of the mqtt item."},
+        {"source", SCHEMA_TEXT, SCHEMA_SCALAR, offsetof(struct mqtt_sub_conf, source),
+         .help = "Source of the readings when the topic has no {source}; default: the name of the mqtt item. May ask a "
+                 "JSON payload, as the tag of a reading does."},
         {"tag", SCHEMA_NAME, 0, offsetof(struct mqtt_sub_conf, tag),
          .help = "Tag of the reading when the topic has no {tag} (not for json)."},
         {"unit", SCHEMA_TEXT, 0, offsetof(struct mqtt_sub_conf, unit), .help = "Unit of the value (not for json)."},
+        {"each", SCHEMA_TEXT, 0, offsetof(struct mqtt_sub_conf, each),
+         .help = "JSON pointer to an array or object: `readings` are taken from each of its elements or members, whose "
+                 "pointers begin there; behind $ they begin at the message."},
+        {"max_elements", SCHEMA_INT, 0, offsetof(struct mqtt_sub_conf, max_elements), 1, MQTT_ELEMENTS_MAX,
+         .def = "256", .help = "A message with more elements goes to the quarantine as a whole."},
         {"time", SCHEMA_TEXT, 0, offsetof(struct mqtt_sub_conf, time),
-         .help = "JSON pointer to the time of the values; without it, or when it can't be trusted: the time of "
-                 "arrival."},
+         .help = "JSON pointer to the time of the values, of the element when there is `each`, of the message behind "
+                 "$; without it, or when it can't be trusted: the time of arrival."},
         {"time_format", SCHEMA_CHOICE, 0, offsetof(struct mqtt_sub_conf, time_format), .choices = time_formats,
          .def = "iso8601", .help = "How the time is written."},
+        {"time_pattern", SCHEMA_TEXT, 0, offsetof(struct mqtt_sub_conf, time_pattern),
+         .help = "How it is written when it is none of these, as strptime(3) has it, with %f for a fraction: "
+                 "\"%d.%m.%Y %H:%M:%S\". Goes before time_format."},
+        {"time_zone", SCHEMA_TEXT, 0, offsetof(struct mqtt_sub_conf, time_zone),
+         .help = "Zone of times that say none: Europe/Berlin, or an offset as +01:00. Without it they can't be "
+                 "trusted."},
+        {"quality", SCHEMA_MAP, 0, offsetof(struct mqtt_sub_conf, quality), .sub = &payload_quality_schema,
+         .help = "How good the payload says its values are."},
         {"readings", SCHEMA_LIST, 0, offsetof(struct mqtt_sub_conf, readings), .sub = &reading_schema,
          .help = "The values of a JSON payload."},
         {NULL},
@@ -334,9 +358,13 @@ static void sub_names(const struct mqtt_conf *item, const struct mqtt_sub_conf *
 {
         const struct mqtt_reading_conf *r = c->readings.items;
 
-        if (p->n_names || c->payload != MQTT_JSON)
-                to->each(to, source_of(item, c), p->n_names ? NULL : c->tag, &c->topic);
-        for (size_t i = 0; i < c->readings.n && !p->n_names; i++)
+        bool from_wire = p->n_names || mqtt_sub_asks(c);
+
+        if (payload_name_asks(c->source))
+                return;
+        if (from_wire || c->payload != MQTT_JSON)
+                to->each(to, source_of(item, c), from_wire ? NULL : c->tag, &c->topic);
+        for (size_t i = 0; i < c->readings.n && !from_wire; i++)
                 to->each(to, source_of(item, c), r[i].tag, &r[i].tag);
 }
 
@@ -363,7 +391,7 @@ size_t mqtt_share(const void *conf, size_t usual)
         bool from_wire = false;
 
         for (size_t i = 0; i < item->subscriptions.n && !from_wire; i++)
-                from_wire = c[i].payload == MQTT_SPARKPLUG_B || strchr(c[i].topic, '{');
+                from_wire = c[i].payload == MQTT_SPARKPLUG_B || strchr(c[i].topic, '{') || mqtt_sub_asks(&c[i]);
         if (!from_wire)
                 return 0;
         return item->max_tags ? (size_t)item->max_tags : usual;

@@ -24,10 +24,11 @@
 #include <string.h>
 
 #include "agent/base/log.h"
+#include "agent/base/table_hash.h"
 #include "agent/base/text.h"
 #include "drivers/changed_names.h"
 
-enum { TOPICS_MAX = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100 };
+enum { TOPICS_MAX = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100, UNIT_MAX = 64 };
 
 static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
 {
@@ -163,6 +164,37 @@ static int make_tag(struct mqtt_intake *in, struct mqtt_route *route, const char
         return r;
 }
 
+/* What the payload calls it, as a name; counted when it had to be changed. */
+static const char *name_of(struct mqtt_intake *in, const struct payload_text *t, char out[TEXT_NAME_MAX + 1])
+{
+        if (text_map_name(out, t->at, t->len))
+                in->d->n_mapped += changed_names_add(in->changed, table_hash(t->at, t->len, 0));
+        return out;
+}
+
+/* The tag of a reading whose names stand in the payload, or TAGS_E_*. */
+static int ask_for_tag(struct mqtt_intake *in, const struct mqtt_sub *s, const struct mqtt_match *match, size_t i,
+                       uint32_t *tag)
+{
+        const struct mqtt_names *names = &in->decoded->names[i];
+        const struct mqtt_reading_conf *rc = s->conf->readings.items;
+        size_t value = in->decoded->value[i];
+        char source[TEXT_NAME_MAX + 1], name[TEXT_NAME_MAX + 1], unit[UNIT_MAX + 1];
+        const char *of = names->source.at   ? name_of(in, &names->source, source)
+                         : match->source[0] ? match->source
+                         : s->conf->source  ? s->conf->source
+                                            : in->d->name;
+        const char *u = s->decoder.value[value].unit.n ? NULL : rc[value].unit ? rc[value].unit : "";
+
+        if (names->unit.at && names->unit.len <= UNIT_MAX) {
+                memcpy(unit, names->unit.at, names->unit.len);
+                unit[names->unit.len] = '\0';
+                u = unit;
+        }
+        return tags_intern(in->d->tags, of, names->tag.at ? name_of(in, &names->tag, name) : match->tag, u,
+                           match->labels, in->d->name, tag);
+}
+
 /* A tag of before may be forgotten, or its source another item's by now. */
 static bool has_tag(struct mqtt_intake *in, uint32_t tag)
 {
@@ -179,6 +211,17 @@ static bool may_speak(struct mqtt_intake *in, const struct mqtt_route *route)
                tags_may_speak(in->d->tags, tags_get(in->d->tags, route->tags[i])->source, in->d->name);
 }
 
+static void keep(struct mqtt_decoded *out, size_t to, size_t from, uint32_t tag, const struct mqtt_message *m)
+{
+        struct reading *r = &out->r[to];
+
+        *r = out->r[from];
+        r->tag = tag;
+        r->mid = m->mid;
+        if (m->retained)
+                r->flags |= READING_RETAINED;
+}
+
 /*
  * Gives every reading its tag; those that get none are taken out: no room, or
  * none of them is ours to say.
@@ -193,15 +236,24 @@ static void set_tags(struct mqtt_intake *in, struct mqtt_route *route, const str
                 uint32_t *tag = &route->tags[out->value[i]];
 
                 rc = has_tag(in, *tag) ? 0 : make_tag(in, route, m->topic, out->value[i]);
-                if (rc)
-                        continue;
-                out->r[n] = out->r[i];
-                out->r[n].tag = *tag;
-                out->r[n].mid = m->mid;
-                if (m->retained)
-                        out->r[n].flags |= READING_RETAINED;
-                n++;
+                if (!rc)
+                        keep(out, n++, i, *tag, m);
         }
+        out->n = n;
+}
+
+/* The same, where the payload names them: one that is refused leaves the others as they are. */
+static void ask_for_tags(struct mqtt_intake *in, const struct mqtt_sub *s, const struct mqtt_message *m)
+{
+        struct mqtt_decoded *out = in->decoded;
+        struct mqtt_match match;
+        size_t n = 0;
+        uint32_t tag;
+
+        mqtt_pattern_match(&s->pattern, m->topic, &match);
+        for (size_t i = 0; i < out->n; i++)
+                if (ask_for_tag(in, s, &match, i, &tag) == 0)
+                        keep(out, n++, i, tag, m);
         out->n = n;
 }
 
@@ -367,7 +419,10 @@ int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
         if (mqtt_decode(&in->subs[route->sub].decoder, m->payload, m->len, now.wall_us, out) == MQTT_E_MALFORMED)
                 return quarantine(in, m, out->reason);
         n_wanted = out->n;
-        set_tags(in, route, m);
+        if (in->subs[route->sub].decoder.asks)
+                ask_for_tags(in, &in->subs[route->sub], m);
+        else
+                set_tags(in, route, m);
         r = out->n ? hand_over(in, m) : 0;
         if (r)
                 return r;

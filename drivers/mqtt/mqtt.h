@@ -10,28 +10,42 @@
 #define MILLRACE_DRIVERS_MQTT_MQTT_H
 
 #include "drivers/driver.h"
+#include "drivers/payload/quality.h"
+#include "drivers/payload/time.h"
 
 enum mqtt_protocol { MQTT_V5, MQTT_V311 };
 enum mqtt_payload_kind { MQTT_NUMBER, MQTT_JSON, MQTT_TEXT, MQTT_RAW, MQTT_SPARKPLUG_B };
-enum mqtt_time_format { MQTT_UNIX_S, MQTT_UNIX_MS, MQTT_UNIX_US, MQTT_ISO8601 };
+enum mqtt_time_format {
+        MQTT_UNIX_S = PAYLOAD_UNIX_S,
+        MQTT_UNIX_MS = PAYLOAD_UNIX_MS,
+        MQTT_UNIX_US = PAYLOAD_UNIX_US,
+        MQTT_ISO8601 = PAYLOAD_ISO8601
+};
 
-/* One value of a JSON payload. */
+/* One value of a payload, or of each of its elements. */
 struct mqtt_reading_conf {
         struct schema_at at;
-        const char *tag;   /* NULL: the topic's {tag} */
-        const char *value; /* JSON pointer; NULL: "/" and the tag */
-        const char *unit;
+        const char *tag;   /* NULL: the topic's {tag}; may ask the payload: "{/id}" */
+        const char *value; /* JSON pointer; NULL: "/" and the tag, or the element itself */
+        const char *unit;  /* may ask the payload */
 };
 
 struct mqtt_sub_conf {
         struct schema_at at;
         const char *topic;
-        int payload; /* enum mqtt_payload_kind */
-        const char *source, *tag, *unit;
-        const char *time;            /* JSON pointer; NULL: time of arrival */
-        int time_format;             /* enum mqtt_time_format */
+        int payload;                     /* enum mqtt_payload_kind */
+        const char *source, *tag, *unit; /* source: may ask the payload */
+        const char *each;                /* JSON pointer to what is walked; NULL: the message is one element */
+        int64_t max_elements;
+        const char *time; /* JSON pointer; NULL: time of arrival */
+        int time_format;  /* enum payload_time_format */
+        const char *time_pattern, *time_zone;
+        struct payload_quality_conf quality;
         struct schema_list readings; /* struct mqtt_reading_conf */
 };
+
+/* Do names or units of the readings come from the payload? */
+bool mqtt_sub_asks(const struct mqtt_sub_conf *c);
 
 struct mqtt_conf {
         struct schema_at at;

@@ -1,9 +1,9 @@
 /*
  * payload: the bytes of a message -> readings.
  *
- * Pure; loop thread.  Text and raw of what is returned points into the payload
- * or, where JSON's escapes had to be taken out, into a buffer of ours, and is
- * valid until the next call.
+ * Pure but for init; loop thread.  Text, raw and names of what is returned
+ * point into the payload or, where escapes had to be taken out or pieces put
+ * together, into buffers of the decoder, and are valid until its next call.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_PAYLOAD_H
 #define MILLRACE_DRIVERS_MQTT_PAYLOAD_H
@@ -16,27 +16,50 @@
 #include "agent/base/json_scan.h"
 #include "agent/base/reading.h"
 #include "drivers/mqtt/mqtt.h"
+#include "drivers/payload/name.h"
 
-enum { MQTT_READINGS_MAX = 256 };
+enum { MQTT_READINGS_MAX = 1000, MQTT_ELEMENTS_MAX = 1000, MQTT_ELEMENTS_USUAL = 256 };
+
+/* How one value is read, and what it is called where the payload says so. */
+struct mqtt_value {
+        struct payload_ref ref;
+        struct payload_name tag, unit;
+};
 
 /* How the messages of one subscription are read. */
 struct mqtt_decoder {
-        int kind; /* enum mqtt_payload_kind */
-        int time_format;
-        size_t n_values; /* 1 for all but JSON */
+        int kind;        /* enum mqtt_payload_kind */
+        size_t n_values; /* 1 for all but those with `readings` */
+        bool walks;      /* elements */
+        bool asks;       /* the payload for names */
+        struct payload_name source;
+        struct mqtt_value *value;
         struct json_paths paths;
-        int time_slot; /* -1: the message carries no time */
-        int *slot;     /* of each value */
+        struct payload_ref time_ref, quality_ref; /* at -1: the message carries none */
+        struct payload_time time;
+        const struct payload_quality_conf *quality;
         struct json_value *found;
+        struct json_rows rows;
+        struct payload_texts names;
+        char *unescaped; /* texts of the last decode that had escapes */
+        size_t n_unescaped, cap_unescaped;
 };
+/* Reads a time zone. 0, or -1 with a sentence and, when it is one of them, the key. */
 int mqtt_decoder_init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, struct err *e);
+int mqtt_decoder_check(const struct mqtt_sub_conf *conf, const char **key, struct err *e);
 void mqtt_decoder_fini(struct mqtt_decoder *d);
 
 enum { MQTT_E_MALFORMED = 1 };
 
+/* What the payload calls a reading; at NULL: it does not say. */
+struct mqtt_names {
+        struct payload_text source, tag, unit;
+};
+
 struct mqtt_decoded {
         struct reading r[MQTT_READINGS_MAX];
-        uint16_t value[MQTT_READINGS_MAX]; /* which of the decoder's values r[i] is */
+        uint16_t value[MQTT_READINGS_MAX];          /* which of the decoder's values r[i] is */
+        struct mqtt_names names[MQTT_READINGS_MAX]; /* of decoders that ask */
         size_t n;
         size_t n_absent;    /* values the message did not hold */
         const char *reason; /* with MQTT_E_MALFORMED: why, a constant or until the next call */
@@ -44,9 +67,8 @@ struct mqtt_decoded {
 
 /*
  * Fills everything of the readings but `tag` and `mid`.  0 or MQTT_E_MALFORMED.
- * `now_us` is the wall time of arrival.
+ * `now_us` is the wall time of arrival.  No readings: what is walked is empty.
  */
-int mqtt_decode(const struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us,
-                struct mqtt_decoded *out);
+int mqtt_decode(struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us, struct mqtt_decoded *out);
 
 #endif

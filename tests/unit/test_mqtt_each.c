@@ -1,0 +1,265 @@
+/*
+ * mqtt_each: readings of the elements of a message, named by it; all or none.
+ */
+#include "drivers/mqtt/intake.h"
+#include "tests/lib/driver_bench.h"
+
+#define NOW_US INT64_C(1795428000000000) /* 2026-11-23T10:00:00Z */
+
+static struct driver_bench b;
+static struct mqtt_intake in;
+static char why[200];
+
+static void note(struct driver *d, const struct reading *r)
+{
+        const struct tag *t = tags_get(d->tags, r->tag);
+
+        transcript_add("%s/", t->source);
+        bench_note(d, r);
+        if (t->unit[0])
+                transcript_add("[%s]", t->unit);
+        if (r->ts_us != NOW_US)
+                transcript_add("@%+lld", (long long)(r->ts_us - NOW_US) / 1000);
+}
+
+/* What comes of the payloads, one message after the other. */
+static const char *take(const struct mqtt_sub_conf *sub, const char *topic, const char *const *payload)
+{
+        struct mqtt_conf conf = {
+                .name = "plant", .max_payload_bytes = 1 << 18, .subscriptions = {(void *)(uintptr_t)sub, 1}};
+        struct err e = {""};
+
+        bench_init(&b, &mqtt_ops, "plant", &conf);
+        b.note = note;
+        if (mqtt_intake_init(&in, &b.d, &e) < 0)
+                fail_msg("init: %s", e.text);
+        for (; *payload; payload++) {
+                size_t len = strlen(*payload);
+                char *copy = malloc(len + 1); /* so that a sanitizer sees a read behind the end */
+                struct mqtt_message m = {.topic = topic, .payload = copy, .len = len};
+
+                memcpy(copy, *payload, len);
+                assert_int_equal(mqtt_intake_take(&in, &m), 0);
+                free(copy);
+        }
+        snprintf(why, sizeof(why), "%s", b.d.last_error);
+        mqtt_intake_fini(&in);
+        bench_fini(&b);
+        return transcript;
+}
+
+#define TAKE(sub, topic, ...) take(sub, topic, (const char *const[]){__VA_ARGS__, NULL})
+
+static const char *good[] = {"true", "Good", "192"}, *uncertain[] = {"64", "Uncertain"};
+static struct mqtt_reading_conf by_id[] = {{.tag = "{/id}", .value = "/v"}};
+
+/* Ids differ from message to message, and so does their order. */
+static void test_an_array(void **state)
+{
+        const struct mqtt_sub_conf sub = {.topic = "iotgateway",
+                                          .payload = MQTT_JSON,
+                                          .each = "/values",
+                                          .source = "kep",
+                                          .time = "/t",
+                                          .time_format = MQTT_UNIX_MS,
+                                          .quality = {"/q", {good, 3}, {uncertain, 2}},
+                                          .readings = {by_id, 1}};
+
+        assert_string_equal(
+                TAKE(&sub, "iotgateway",
+                     "{\"timestamp\":1795427999000,\"values\":["
+                     "{\"id\":\"ch.dev.A\",\"v\":20.5,\"q\":true,\"t\":1795427999000},"
+                     "{\"id\":\"ch.dev.B\",\"v\":7,\"q\":true,\"t\":1795427998000}]}",
+                     "{\"values\":[{\"id\":\"ch.dev.B\",\"v\":8,\"q\":192,\"t\":1795427999500}]}",
+                     "{\"values\":[{\"id\":\"ch.dev.B\",\"v\":9,\"q\":false,\"t\":1795427999500},"
+                     "{\"id\":\"ch.dev.A\",\"v\":10,\"q\":\"good\"},{\"id\":\"ch.dev.A\",\"v\":11,\"q\":64.0},"
+                     "{\"v\":12,\"id\":\"ch.dev.A\",\"q\":\"odd\"},{\"v\":13,\"id\":\"ch.dev.A\"},"
+                     "{\"v\":14,\"id\":\"ch.dev.A\",\"q\":null}]}"),
+                "kep/ch.dev.A=20.5@-1000 kep/ch.dev.B=7@-2000 kep/ch.dev.B=8@-500 kep/ch.dev.B:bad@-500 "
+                "kep/ch.dev.A=10 kep/ch.dev.A=11? kep/ch.dev.A:bad kep/ch.dev.A=13 kep/ch.dev.A:bad ");
+}
+
+static void test_members_and_what_the_message_has_once(void **state)
+{
+        struct mqtt_reading_conf r[] = {{.tag = "{key}"}};
+        const struct mqtt_sub_conf sub = {.topic = "neuron/{line}",
+                                          .payload = MQTT_JSON,
+                                          .each = "/values",
+                                          .source = "{$/node}-{$/group}",
+                                          .time = "$/timestamp",
+                                          .time_format = MQTT_UNIX_MS,
+                                          .readings = {r, 1}};
+
+        assert_string_equal(
+                TAKE(&sub, "neuron/l1",
+                     "{\"values\":{\"tag0\":42,\"ta\\u0067\\n1\":\"a\\tb\",\"t2\":null,\"t3\":{},\"t4\":true},"
+                     "\"node\":\"mod\\u0062us\",\"group\":7,\"timestamp\":1795427999000}"),
+                "modbus-7/tag0=42@-1000 modbus-7/tag_1=a\tb@-1000 modbus-7/t2:sensor@-1000 "
+                "modbus-7/t3:config@-1000 modbus-7/t4=true@-1000 ");
+}
+
+/* Members that a pointer names by themselves are no elements. */
+static void test_members_of_the_message(void **state)
+{
+        struct mqtt_reading_conf r[] = {{.tag = "{key}.temp", .value = "/Temperature", .unit = "{$/TempUnit}"},
+                                        {.tag = "{key}.hum", .value = "/Humidity", .unit = "%"}};
+        const struct mqtt_sub_conf sub = {.topic = "tele/{source}/SENSOR",
+                                          .payload = MQTT_JSON,
+                                          .each = "",
+                                          .time = "$/Time",
+                                          .time_format = MQTT_ISO8601,
+                                          .time_zone = "Europe/Berlin",
+                                          .readings = {r, 2}};
+
+        assert_string_equal(TAKE(&sub, "tele/hall/SENSOR",
+                                 "{\"Time\":\"2026-11-23T10:59:59\",\"DS18B20-1\":{\"Temperature\":21.5},"
+                                 "\"AM2301\":{\"Temperature\":20,\"Humidity\":51},\"TempUnit\":\"C\"}"),
+                            "hall/DS18B20-1.temp=21.5[C]@-1000 hall/AM2301.temp=20[C]@-1000 "
+                            "hall/AM2301.hum=51[%]@-1000 ");
+}
+
+static void test_names_without_each(void **state)
+{
+        struct mqtt_reading_conf r[] = {{.tag = "temperature", .value = "/temperature_C", .unit = "degC"}};
+        const struct mqtt_sub_conf sub = {
+                .topic = "rtl_433/+/events", .payload = MQTT_JSON, .source = "{/model}-{/id}", .readings = {r, 1}};
+
+        assert_string_equal(
+                TAKE(&sub, "rtl_433/pi/events", "{\"model\":\"Nexus-TH\",\"id\":12,\"temperature_C\":21.4}"),
+                "Nexus-TH-12/temperature=21.4[degC] ");
+}
+
+/* An element without its name: none of the message is taken, and it is said which. */
+static void test_all_or_none(void **state)
+{
+        const struct mqtt_sub_conf sub = {
+                .topic = "a", .payload = MQTT_JSON, .each = "/values", .max_elements = 3, .readings = {by_id, 1}};
+        static const struct {
+                const char *payload, *why;
+        } rows[] = {
+                {"{\"values\":[{\"id\":\"x\",\"v\":1},{\"v\":2}]}", "element 1: a name that is not there"},
+                {"{\"values\":[{\"id\":\"x\",\"v\":1},{\"id\":{},\"v\":2}]}", "element 1: a name"},
+                {"{\"values\":[{\"id\":\"x\",\"v\":1},{\"id\":\"\",\"v\":2}]}", "element 1: a name"},
+                {"{\"values\":[{\"id\":\"x\",\"v\":1e999}]}", "element 0: a number beyond"},
+                {"{\"values\":[{\"id\":\"x\"}]}", "none of the configured values is in any element"},
+                {"{\"values\":[1,2,3,4]}", "more elements than max_elements"},
+                {"{\"value\":[1]}", "nothing stands where `each` points"},
+                {"{\"values\":7}", "nothing stands where `each` points"},
+                {"{\"values\":[{\"id\":\"x\",\"v\":1}]", "not JSON"},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                const char *got = TAKE(&sub, "a", rows[i].payload);
+
+                print_message("%s\n", why);
+                assert_int_equal(strncmp(got, "kept(", 5), 0);
+                assert_non_null(strstr(why, rows[i].why));
+        }
+        TAKE(&sub, "a", "{\"values\":[]}", "{\"values\":{}}"); /* nothing is lost by that */
+        transcript_expect("");
+        assert_string_equal(TAKE(&sub, "a", "{\"values\":[{\"id\":1,\"v\":1}],\"values\":[{\"id\":2,\"v\":2}]}"),
+                            "plant/2=2 "); /* the last one counts */
+}
+
+/* Readings of one tag that were gathered: its time is each element's. */
+static void test_a_backlog(void **state)
+{
+        struct mqtt_reading_conf r[] = {{.tag = "level", .value = "/1"}};
+        const struct mqtt_sub_conf sub = {.topic = "b",
+                                          .payload = MQTT_JSON,
+                                          .each = "",
+                                          .time = "/0",
+                                          .time_format = MQTT_UNIX_S,
+                                          .readings = {r, 1}};
+
+        assert_string_equal(TAKE(&sub, "b", "[[1795427990,1.5],[1795427995,2.5]]"),
+                            "plant/level=1.5@-10000 plant/level=2.5@-5000 ");
+}
+
+static void test_many(void **state)
+{
+        const struct mqtt_sub_conf sub = {
+                .topic = "m", .payload = MQTT_JSON, .each = "/values", .max_elements = 1000, .readings = {by_id, 1}};
+        static char text[40000];
+        char *to = text + sprintf(text, "{\"values\":[");
+
+        for (int i = 0; i < 250; i++)
+                to += sprintf(to, "%s{\"id\":\"tag%d\",\"v\":%d}", i ? "," : "", i, i);
+        strcpy(to, "]}");
+        TAKE(&sub, "m", text, text);
+        assert_int_equal(b.n_taken, 500);
+        assert_int_equal(b.n_calls, 2);
+}
+
+static const struct schema *sub_schema(void)
+{
+        const struct schema_key *k = mqtt_schema.keys;
+
+        while (strcmp(k->name, "subscriptions"))
+                k++;
+        return k->sub;
+}
+
+static void test_what_check_refuses(void **state)
+{
+        static struct mqtt_reading_conf half[] = {{.tag = "{/id"}}, topic_name[] = {{.tag = "{line}"}},
+                                        key[] = {{.tag = "{key}"}}, odd[] = {{.tag = "a b"}};
+        static const struct {
+                struct mqtt_sub_conf sub;
+                const char *key, *why;
+        } rows[] = {
+                {{.topic = "a", .payload = MQTT_JSON, .readings = {half, 1}}, "readings", "without its other half"},
+                {{.topic = "a", .payload = MQTT_JSON, .readings = {topic_name, 1}}, "readings", "begins with /"},
+                {{.topic = "a", .payload = MQTT_JSON, .readings = {key, 1}}, "readings", "only with `each`"},
+                {{.topic = "a", .payload = MQTT_JSON, .each = "x", .readings = {by_id, 1}}, "each", "begins with /"},
+                {{.topic = "a", .payload = MQTT_JSON, .quality = {.value = "q"}, .readings = {by_id, 1}},
+                 "quality",
+                 "/"},
+                {{.topic = "a", .payload = MQTT_JSON, .time = "t", .readings = {by_id, 1}}, "time", "/"},
+                {{.topic = "a", .payload = MQTT_JSON, .source = "{/x", .readings = {by_id, 1}}, "source", "half"},
+                {{.topic = "a", .payload = MQTT_JSON, .source = "a b", .readings = {by_id, 1}}, "source", "no name"},
+                {{.topic = "a", .payload = MQTT_JSON, .time_pattern = "%H:%M", .readings = {by_id, 1}},
+                 "time_pattern",
+                 "year"},
+                {{.topic = "a",
+                  .payload = MQTT_JSON,
+                  .time_format = MQTT_ISO8601,
+                  .time_zone = "Mars/Base",
+                  .readings = {by_id, 1}},
+                 "time_zone",
+                 "Mars/Base"},
+                {{.topic = "a", .payload = MQTT_JSON, .time_zone = "UTC", .readings = {by_id, 1}}, "time_zone", "1970"},
+                {{.topic = "a", .tag = "x", .each = ""}, "each", "only for"},
+                {{.topic = "a", .tag = "x", .source = "{/a}"}, "source", "json"},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct mqtt_sub_conf sub = rows[i].sub;
+                const char *which = "";
+                struct err e = {""};
+
+                assert_int_equal(sub_schema()->check(&sub, &which, &e), -1);
+                print_message("%s: %s\n", which, e.text);
+                assert_string_equal(which, rows[i].key);
+                assert_non_null(strstr(e.text, rows[i].why));
+        }
+        for (const struct schema_key *k = sub_schema()->keys; k->name; k++)
+                if (!strcmp(k->name, "readings"))
+                        assert_int_equal(k->sub->check(&odd[0], &(const char *){NULL}, &(struct err){""}), -1);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_an_array),
+                cmocka_unit_test(test_members_and_what_the_message_has_once),
+                cmocka_unit_test(test_members_of_the_message),
+                cmocka_unit_test(test_names_without_each),
+                cmocka_unit_test(test_all_or_none),
+                cmocka_unit_test(test_a_backlog),
+                cmocka_unit_test(test_many),
+                cmocka_unit_test(test_what_check_refuses),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
