@@ -26,6 +26,8 @@ static const char *const protocols[] = {"5", "3.1.1", NULL};
 static const char *const payloads[] = {"number", "json", "text", "raw", "sparkplug_b", NULL};
 static const char *const time_formats[] = {"unix_s", "unix_ms", "unix_us", "iso8601", "unix_ns", NULL};
 
+static const char *const retained[] = {"keep", "skip", NULL};
+
 static int fault(const char **key, const char *which, struct err *e, const char *what)
 {
         *key = which;
@@ -197,6 +199,8 @@ static const struct schema_key sub_keys[] = {
                  "trusted."},
         {"quality", SCHEMA_MAP, 0, offsetof(struct mqtt_sub_conf, quality), .sub = &payload_quality_schema,
          .help = "How good the payload says its values are."},
+        {"retained", SCHEMA_CHOICE, 0, offsetof(struct mqtt_sub_conf, retained), .choices = retained, .def = "keep",
+         .help = "What the broker kept and sends again at each subscription: keep, marked as retained, or skip."},
         {"readings", SCHEMA_LIST, 0, offsetof(struct mqtt_sub_conf, readings), .sub = &reading_schema,
          .help = "The values of a JSON payload."},
         {NULL},
@@ -267,6 +271,49 @@ int mqtt_url_parse(struct mqtt_url *out, const char *url, struct err *e)
         return split_host(out, s, e);
 }
 
+/*
+ * Of two topics that meet, one has to cover the other: of others a broker sends
+ * a message once or twice, as it likes, and nothing tells which.
+ */
+static int check_pair(const struct mqtt_sub_conf *a, const struct mqtt_sub_conf *b, struct err *e)
+{
+        struct mqtt_pattern p, q;
+        struct err unused;
+        int r = 0;
+
+        if (mqtt_pattern_init(&p, a->topic, &unused) < 0)
+                return 0;
+        if (mqtt_pattern_init(&q, b->topic, &unused) == 0) {
+                bool meets = mqtt_filter_meets(p.filter, q.filter);
+                bool covers = mqtt_filter_covers(p.filter, q.filter) || mqtt_filter_covers(q.filter, p.filter);
+                bool sparkplug = (a->payload == MQTT_SPARKPLUG_B) != (b->payload == MQTT_SPARKPLUG_B);
+
+                if (meets && !covers)
+                        r = err_set(
+                                e,
+                                "'%.64s' and '%.64s' have topics in common, and neither has all of the other: a broker "
+                                "may send their messages twice; make them apart, or one of them wider",
+                                a->topic, b->topic);
+                else if (meets && sparkplug)
+                        r = err_set(e, "'%.64s' and '%.64s' have topics in common: not with sparkplug_b", a->topic,
+                                    b->topic);
+                mqtt_pattern_fini(&q);
+        }
+        mqtt_pattern_fini(&p);
+        return r;
+}
+
+static int check_overlaps(const struct mqtt_conf *c, struct err *e)
+{
+        const struct mqtt_sub_conf *s = c->subscriptions.items;
+
+        for (size_t i = 0; i < c->subscriptions.n; i++)
+                for (size_t k = 0; k < i; k++)
+                        if (s[i].topic && s[k].topic && check_pair(&s[k], &s[i], e) < 0)
+                                return -1;
+        return 0;
+}
+
 static int check_item(void *obj, const char **key, struct err *e)
 {
         const struct mqtt_conf *c = obj;
@@ -290,7 +337,8 @@ static int check_item(void *obj, const char **key, struct err *e)
                              "only with mqtts://, this address is mqtt://");
         if (c->client_id && (!*c->client_id || strlen(c->client_id) > 128))
                 return fault(key, "client_id", e, "1 to 128 characters");
-        return 0;
+        *key = "subscriptions";
+        return check_overlaps(c, e);
 }
 
 static const struct schema_key item_keys[] = {

@@ -28,6 +28,8 @@ struct mqtt {
         unsigned n_broken;     /* links in a row that ended so */
         struct rt_timer hold;  /* until it is over the host's start waits */
         int64_t hold_us;       /* for how long the next one does */
+        struct rt_timer again; /* when the broker is asked again for what it refuses */
+        int64_t again_us;      /* after how long, the next time */
         struct mqtt_url url;
         char client_id[300];
         char scope[80];

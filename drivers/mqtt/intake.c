@@ -55,7 +55,6 @@ int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
         in->redelivery = mem_alloc(sizeof(*in->redelivery));
         mqtt_redelivery_init(in->redelivery);
         in->decoded = mem_alloc(sizeof(*in->decoded));
-        in->scratch = mem_alloc(sizeof(*in->scratch) + MQTT_READINGS_MAX * sizeof(uint32_t));
         for (size_t i = 0; i < conf->subscriptions.n; i++)
                 if (add_sub(in, &subs[i], e) < 0)
                         return -1;
@@ -67,6 +66,7 @@ void mqtt_intake_fini(struct mqtt_intake *in)
         for (size_t i = 0; i < in->n_subs; i++) {
                 mqtt_pattern_fini(&in->subs[i].pattern);
                 mqtt_decoder_fini(&in->subs[i].decoder);
+                free(in->subs[i].scratch);
         }
         mqtt_topics_free(in->topics);
         changed_names_free(in->changed);
@@ -74,7 +74,7 @@ void mqtt_intake_fini(struct mqtt_intake *in)
         free(in->subs);
         free(in->redelivery);
         free(in->decoded);
-        free(in->scratch);
+        free(in->gathered);
 }
 
 static void on_recent(void *ctx, const struct reading *r)
@@ -118,27 +118,41 @@ static void tell_changed(struct mqtt_intake *in, const char *topic, const struct
                    match->labels);
 }
 
+/* A route of one more subscription; of a topic the table has no room for it is kept for the next such. */
+static struct mqtt_route *add_route(struct mqtt_intake *in, struct mqtt_route *last, const char *topic, size_t i)
+{
+        uint16_t n = (uint16_t)in->subs[i].decoder.n_values;
+        struct mqtt_route *r, *scratch = in->subs[i].scratch;
+
+        r = last ? (last->is_scratch ? NULL : mqtt_route_add(last, (uint16_t)i, n))
+                 : mqtt_topics_add(in->topics, topic, strlen(topic), (uint16_t)i, n);
+        if (r)
+                return r;
+        if (!scratch)
+                scratch = in->subs[i].scratch = mqtt_route_new((uint16_t)i, n);
+        memset(scratch->tags, 0xff, n * sizeof(*scratch->tags));
+        scratch->is_scratch = true;
+        scratch->next = NULL;
+        if (last)
+                last->next = scratch;
+        return scratch;
+}
+
 /* NULL: none of our patterns. */
 static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
 {
-        size_t len = strlen(topic);
-        struct mqtt_route *r = mqtt_topics_find(in->topics, topic, len);
+        struct mqtt_route *first = mqtt_topics_find(in->topics, topic, strlen(topic)), *last = NULL;
         struct mqtt_match match;
 
-        for (size_t i = 0; i < in->n_subs && !r; i++) {
-                uint16_t n = (uint16_t)in->subs[i].decoder.n_values;
-
+        for (size_t i = 0; i < in->n_subs && (!first || last); i++) {
                 if (!mqtt_pattern_match(&in->subs[i].pattern, topic, &match))
                         continue;
                 tell_changed(in, topic, &match);
-                r = mqtt_topics_add(in->topics, topic, len, (uint16_t)i, n);
-                if (!r) {
-                        r = in->scratch;
-                        *r = (struct mqtt_route){.sub = (uint16_t)i, .n_tags = n};
-                        memset(r->tags, 0xff, n * sizeof(*r->tags));
-                }
+                last = add_route(in, last, topic, i);
+                if (!first)
+                        first = last;
         }
-        return r;
+        return first;
 }
 
 /*
@@ -257,34 +271,31 @@ static void ask_for_tags(struct mqtt_intake *in, const struct mqtt_sub *s, const
         out->n = n;
 }
 
-static void count_handed_over(struct mqtt_intake *in)
+static void count_handed_over(struct mqtt_intake *in, const struct reading *r, size_t n)
 {
-        const struct mqtt_decoded *out = in->decoded;
-
-        in->n_rows += out->n;
-        for (size_t i = 0; i < out->n; i++)
-                in->n_bytes += out->r[i].len;
+        in->n_rows += n;
+        for (size_t i = 0; i < n; i++)
+                in->n_bytes += r[i].len;
 }
 
-static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m)
+static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m, const struct reading *r, size_t n)
 {
-        struct mqtt_decoded *out = in->decoded;
         struct mqtt_print print;
 
         if (m->mid) {
                 mqtt_print_start(&print);
-                for (size_t i = 0; i < out->n; i++)
-                        mqtt_print_add(&print, &out->r[i]);
+                for (size_t i = 0; i < n; i++)
+                        mqtt_print_add(&print, &r[i]);
                 if (mqtt_redelivery_known(in->redelivery, m->mid, &print, m->dup)) {
                         in->d->n_redelivered++;
                         return 0;
                 }
         }
-        if (driver_emit(in->d, out->r, out->n, true) == DRIVER_E_WAIT)
+        if (driver_emit(in->d, r, n, true) == DRIVER_E_WAIT)
                 return DRIVER_E_WAIT;
         if (m->mid)
                 mqtt_redelivery_add(in->redelivery, m->mid, &print);
-        count_handed_over(in);
+        count_handed_over(in, r, n);
         return 0;
 }
 
@@ -398,13 +409,72 @@ static int quarantine_aside(struct mqtt_intake *in, const struct mqtt_message *m
         return quarantine(in, m, reason);
 }
 
+/* What came of a message, for all subscriptions it is of. */
+struct outcome {
+        const struct reading *r;
+        size_t n, n_absent, n_untagged;
+        const char *reason; /* one of them could not read it, or had no room for a tag */
+};
+
+/* One subscription reads it; its readings are in `decoded`. */
+static void read_as(struct mqtt_intake *in, struct mqtt_route *route, const struct mqtt_message *m, int64_t now_us,
+                    struct outcome *o)
+{
+        struct mqtt_sub *s = &in->subs[route->sub];
+        struct mqtt_decoded *out = in->decoded;
+        size_t n_wanted;
+
+        if (mqtt_decode(&s->decoder, m->payload, m->len, now_us, out) == MQTT_E_MALFORMED) {
+                o->reason = out->reason;
+                return;
+        }
+        n_wanted = out->n;
+        if (s->decoder.asks)
+                ask_for_tags(in, s, m);
+        else
+                set_tags(in, route, m);
+        o->n_absent += out->n_absent;
+        o->n_untagged += n_wanted - out->n;
+        if (out->n < n_wanted)
+                o->reason = tags_why(in->d->tags);
+}
+
+/* Those of several subscriptions, behind each other. */
+static void gather(struct mqtt_intake *in, struct outcome *o)
+{
+        size_t n = in->decoded->n;
+
+        if (o->n + n > in->cap_gathered) {
+                in->cap_gathered = o->n + n;
+                in->gathered = mem_grow(in->gathered, in->cap_gathered, sizeof(*in->gathered));
+        }
+        memcpy(in->gathered + o->n, in->decoded->r, n * sizeof(*in->gathered));
+        o->r = in->gathered;
+        o->n += n;
+}
+
+static void read_all(struct mqtt_intake *in, struct mqtt_route *first, const struct mqtt_message *m, int64_t now_us,
+                     struct outcome *o)
+{
+        for (struct mqtt_route *route = first; route; route = route->next) {
+                if (m->retained && in->subs[route->sub].conf->retained == MQTT_RETAINED_SKIP)
+                        continue;
+                in->decoded->n = 0;
+                read_as(in, route, m, now_us, o);
+                if (first->next) {
+                        gather(in, o);
+                } else {
+                        o->r = in->decoded->r;
+                        o->n = in->decoded->n;
+                }
+        }
+}
+
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
 {
-        struct mqtt_decoded *out = in->decoded;
+        struct outcome o = {0};
         struct mqtt_route *route;
         struct rt_time now;
-        size_t n_wanted;
-        int r;
 
         if (m->aside)
                 return quarantine_aside(in, m);
@@ -416,17 +486,10 @@ int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
         rt_now(in->d->rt, &now);
         if (in->subs[route->sub].conf->payload == MQTT_SPARKPLUG_B)
                 return take_sparkplug(in, m, &now);
-        if (mqtt_decode(&in->subs[route->sub].decoder, m->payload, m->len, now.wall_us, out) == MQTT_E_MALFORMED)
-                return quarantine(in, m, out->reason);
-        n_wanted = out->n;
-        if (in->subs[route->sub].decoder.asks)
-                ask_for_tags(in, &in->subs[route->sub], m);
-        else
-                set_tags(in, route, m);
-        r = out->n ? hand_over(in, m) : 0;
-        if (r)
-                return r;
-        in->d->n_absent += out->n_absent;
-        in->d->n_untagged += n_wanted - out->n;
-        return out->n < n_wanted ? quarantine(in, m, tags_why(in->d->tags)) : 0;
+        read_all(in, route, m, now.wall_us, &o);
+        if (o.n && hand_over(in, m, o.r, o.n) == DRIVER_E_WAIT)
+                return DRIVER_E_WAIT;
+        in->d->n_absent += o.n_absent;
+        in->d->n_untagged += o.n_untagged;
+        return o.reason ? quarantine(in, m, o.reason) : 0;
 }

@@ -18,6 +18,7 @@ struct mqtt_sub {
         const struct mqtt_sub_conf *conf;
         struct mqtt_pattern pattern;
         struct mqtt_decoder decoder;
+        struct mqtt_route *scratch; /* of a topic the table has no room for; NULL: there was none yet */
 };
 
 struct mqtt_intake {
@@ -29,8 +30,9 @@ struct mqtt_intake {
         struct changed_names *changed;
         struct mqtt_redelivery *redelivery;
         struct mqtt_decoded *decoded;
-        struct mqtt_route *scratch; /* of a topic the table has no room for */
-        uint64_t n_rows, n_bytes;   /* handed over since the caller last set them to 0 */
+        struct reading *gathered; /* of a message that several subscriptions read */
+        size_t cap_gathered;
+        uint64_t n_rows, n_bytes; /* handed over since the caller last set them to 0 */
         /* Sparkplug: NULL and unused when no subscription is. */
         struct sparkplug *sparkplug;
         struct sparkplug_result turn;

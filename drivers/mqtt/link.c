@@ -86,6 +86,9 @@ static void refused(struct mqtt_link *l, int code)
         if (login || right)
                 err_set(&l->why, "the broker refuses user '%s' with client id '%s': %s", user_of(l), l->conf.client_id,
                         login ? "wrong user name or password" : "not authorised");
+        else if (!l->conf.v311 &&
+                 (code == CONNACK_REFUSED_PROTOCOL_VERSION || code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION))
+                err_set(&l->why, "the broker does not speak MQTT 5: set `protocol: 3.1.1`");
         else
                 err_set(&l->why, "the broker refuses the connection: %s",
                         l->conf.v311 ? mosquitto_connack_string(code) : mosquitto_reason_string(code));
@@ -263,7 +266,11 @@ static int lost(struct mqtt_link *l, int rc)
                 err_set(&l->why, "the connection broke: %s", strerror(fault));
         else if (rc == MOSQ_ERR_CONN_LOST || rc == MOSQ_ERR_NO_CONN || rc == 0)
                 err_set(&l->why, "the broker closed the connection%s",
-                        l->accepted ? "" : " before it answered; a plain address for a TLS port, or the reverse?");
+                        l->accepted ? ""
+                        : l->conf.v311
+                                ? " before it answered; a plain address for a TLS port, or the reverse?"
+                                : " before it answered; does it speak MQTT 3.1.1 only (protocol: 3.1.1)? Or is it a "
+                                  "plain address for a TLS port, or the reverse?");
         else
                 err_set(&l->why, "%s", mosquitto_strerror(rc));
         return MQTT_LINK_E_LOST;

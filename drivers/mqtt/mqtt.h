@@ -41,8 +41,11 @@ struct mqtt_sub_conf {
         int time_format;  /* enum payload_time_format */
         const char *time_pattern, *time_zone;
         struct payload_quality_conf quality;
+        int retained;                /* enum mqtt_retained */
         struct schema_list readings; /* struct mqtt_reading_conf */
 };
+
+enum mqtt_retained { MQTT_RETAINED_KEEP, MQTT_RETAINED_SKIP };
 
 /* Do names or units of the readings come from the payload? */
 bool mqtt_sub_asks(const struct mqtt_sub_conf *c);

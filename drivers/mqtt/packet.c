@@ -79,7 +79,7 @@ static int check_connack(const unsigned char *body, size_t len, bool v311, struc
         if (v311 || (!cursor_left(&c) && code)) /* a broker of 3.1.1 refuses in its own way */
                 return 0;
         if (!cursor_left(&c))
-                return err_set(e, "the broker answers in MQTT 3.1.1 (protocol: 3.1.1?)");
+                return err_set(e, "the broker answers in MQTT 3.1.1: set `protocol: 3.1.1`");
         if (mqtt_properties_check(&c, MQTT_CONNACK, "CONNACK", &out->max_packet, e) < 0)
                 return -1;
         return cursor_left(&c) ? cut_short(MQTT_CONNACK << 4, len, e) : 0;

@@ -16,7 +16,14 @@
 #include "agent/base/log.h"
 #include "drivers/mqtt/impl.h"
 
-enum { BATCH_MESSAGES = 2000, ACK_DELAY_MAX_US = 5000000, HOLD_S = 2, HOLD_MAX_S = 256 };
+enum {
+        BATCH_MESSAGES = 2000,
+        ACK_DELAY_MAX_US = 5000000,
+        HOLD_S = 2,
+        HOLD_MAX_S = 256,
+        AGAIN_US = 10000000,
+        AGAIN_MAX_US = 300000000
+};
 
 /*
  * For how long acknowledgements are held now: never so long that the broker
@@ -113,7 +120,20 @@ static void on_subscribed(void *ctx, int n, const int *granted)
 {
         struct mqtt *m = ctx;
 
-        mqtt_session_granted(&m->session, n, granted);
+        if (!mqtt_session_granted(&m->session, n, granted))
+                return;
+        rt_timer_set(m->d->rt, &m->again, m->again_us);
+        m->again_us = 2 * m->again_us < AGAIN_MAX_US ? 2 * m->again_us : AGAIN_MAX_US;
+}
+
+static void on_again(struct rt_timer *t)
+{
+        struct mqtt *m = list_entry(t, struct mqtt, again);
+
+        if (m->machine.state != MQTT_UP)
+                return;
+        mqtt_session_ask_again(&m->session, m->link);
+        mqtt_round_run(m);
 }
 
 static void open_link(struct mqtt *m)
@@ -128,6 +148,7 @@ static void open_link(struct mqtt *m)
                                        .ctx = m};
 
         m->broke = false;
+        m->again_us = AGAIN_US;
         lc.holds = true;
         lc.keepalive_s = (int)(c->keepalive_us / 1000000);
         lc.session_expiry_s = (uint32_t)(c->session_expiry_us / 1000000);
@@ -140,6 +161,7 @@ void mqtt_round_fini(struct mqtt *m)
         rt_watch_set(m->d->rt, &m->watch, 0);
         rt_timer_cancel(m->d->rt, &m->timer);
         rt_timer_cancel(m->d->rt, &m->hold);
+        rt_timer_cancel(m->d->rt, &m->again);
         if (m->link)
                 mqtt_link_close(m->link);
         m->link = NULL;
@@ -152,7 +174,8 @@ void mqtt_round_fini(struct mqtt *m)
 static void say_why(const struct mqtt *m, const struct mqtt_next *next, char *out, size_t size)
 {
         static const char *const words[] = {
-                [MQTT_END_NO_ANSWER] = "the broker does not answer the CONNECT",
+                [MQTT_END_NO_ANSWER] =
+                        "the broker does not answer the CONNECT ; does it speak MQTT 3.1.1 only (protocol: 3.1.1)?",
                 [MQTT_END_PAUSE] = "paused for longer than the keepalive allows: disconnecting",
                 [MQTT_END_PAUSE_DISK] = "paused for longer than the keepalive allows, and the disk does not answer: "
                                         "closing",
@@ -369,4 +392,5 @@ void mqtt_round_init(struct mqtt *m)
         m->watch = (struct rt_watch){.fd = -1, .on_event = on_ready};
         m->timer.on_due = on_timer;
         m->hold.on_due = on_hold_over;
+        m->again.on_due = on_again;
 }

@@ -15,6 +15,9 @@ struct mqtt_session {
         int n_filters;
         char **left; /* filters of the driver before this one, which the session at the broker still has */
         int n_left;
+        char **asked; /* of them, what the broker was asked for last; after its answer: what it refuses */
+        int n_asked;
+        bool again;      /* it was refused before */
         bool subscribed; /* the session at the broker has all of `filters`, as far as anybody knows */
 };
 
@@ -30,7 +33,10 @@ bool mqtt_session_same_filters(const struct mqtt_session *s, const struct mqtt_s
 
 /* The broker has accepted us; queues what is to be asked of it. */
 void mqtt_session_accepted(struct mqtt_session *s, struct mqtt_link *l, bool session_present);
-void mqtt_session_granted(struct mqtt_session *s, int n, const int *granted);
+/* How many are refused. */
+int mqtt_session_granted(struct mqtt_session *s, int n, const int *granted);
+/* What is refused is asked for once more. */
+void mqtt_session_ask_again(struct mqtt_session *s, struct mqtt_link *l);
 /* We asked to be accepted and do not know whether we were. */
 void mqtt_session_doubt(struct mqtt_session *s);
 

@@ -176,6 +176,8 @@ bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct 
 
         m->source[0] = m->tag[0] = m->labels[0] = '\0';
         m->n_mapped = 0;
+        if (*topic == '$' && p->level[0].kind != MQTT_LEVEL_TEXT) /* 4.7.2: a wildcard is not for the broker's own */
+                return false;
         for (int i = 0; i < p->n_levels; i++) {
                 const struct mqtt_level *l = &p->level[i];
                 size_t len;
@@ -192,6 +194,58 @@ bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct 
                 s = s[len] ? s + len + 1 : NULL;
         }
         return !s;
+}
+
+/* ---- filters beside each other ---- */
+
+/* A first level that is a wildcard, and one of the broker's own topics ($SYS). */
+static bool is_apart(const char *wild, const char *own)
+{
+        return (*wild == '+' || *wild == '#') && *own == '$';
+}
+
+static bool is_rest(const char *s)
+{
+        return s[0] == '#' && !s[1];
+}
+
+bool mqtt_filter_covers(const char *a, const char *b)
+{
+        if (is_apart(a, b))
+                return false;
+        for (;;) {
+                size_t na = strcspn(a, "/"), nb = strcspn(b, "/");
+
+                if (is_rest(a))
+                        return true;
+                if (is_rest(b) || (!(na == 1 && *a == '+') && (na != nb || strncmp(a, b, na) != 0)))
+                        return false;
+                if (!a[na])
+                        return !b[nb];
+                if (!b[nb])
+                        return is_rest(a + na + 1); /* a/# is for a as well */
+                a += na + 1;
+                b += nb + 1;
+        }
+}
+
+bool mqtt_filter_meets(const char *a, const char *b)
+{
+        if (is_apart(a, b) || is_apart(b, a))
+                return false;
+        for (;;) {
+                size_t na = strcspn(a, "/"), nb = strcspn(b, "/");
+                bool any = (na == 1 && *a == '+') || (nb == 1 && *b == '+');
+
+                if (is_rest(a) || is_rest(b))
+                        return true;
+                if (!any && (na != nb || strncmp(a, b, na) != 0))
+                        return false;
+                if (!a[na] || !b[nb])
+                        return (!a[na] && !b[nb]) || is_rest(a[na] ? a + na + 1 : b + nb + 1);
+                a += na + 1;
+                b += nb + 1;
+        }
 }
 
 unsigned mqtt_mapped_add(struct changed_names *changed, const struct mqtt_match *match)
@@ -236,8 +290,15 @@ void mqtt_topics_free(struct mqtt_topics *t)
 {
         if (!t)
                 return;
-        for (size_t i = 0; i < t->n_slots; i++)
+        for (size_t i = 0; i < t->n_slots; i++) {
+                struct mqtt_route *next = t->slots[i].known ? t->slots[i].known->route.next : NULL;
+
+                for (struct mqtt_route *r = next; r; r = next) {
+                        next = r->next;
+                        free(r);
+                }
                 free(t->slots[i].known);
+        }
         free(t->slots);
         free(t);
 }
@@ -296,4 +357,20 @@ struct mqtt_route *mqtt_topics_add(struct mqtt_topics *t, const char *topic, siz
         *find_slot(t, hash, topic, len) = (struct slot){hash, k};
         t->n++;
         return &k->route;
+}
+
+struct mqtt_route *mqtt_route_new(uint16_t sub, uint16_t n_tags)
+{
+        struct mqtt_route *r = mem_alloc(sizeof(*r) + n_tags * sizeof(uint32_t));
+
+        r->sub = sub;
+        r->n_tags = n_tags;
+        memset(r->tags, 0xff, n_tags * sizeof(uint32_t));
+        return r;
+}
+
+struct mqtt_route *mqtt_route_add(struct mqtt_route *last, uint16_t sub, uint16_t n_tags)
+{
+        last->next = mqtt_route_new(sub, n_tags);
+        return last->next;
 }

@@ -50,6 +50,11 @@ struct mqtt_match {
 };
 bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct mqtt_match *m);
 
+/* Of filters, as the broker has them: is all that `b` matches matched by `a`? */
+bool mqtt_filter_covers(const char *a, const char *b);
+/* Is there a topic that both match? */
+bool mqtt_filter_meets(const char *a, const char *b);
+
 /* How many of the match's changed names are new. */
 struct changed_names;
 unsigned mqtt_mapped_add(struct changed_names *changed, const struct mqtt_match *match);
@@ -63,8 +68,10 @@ struct mqtt_topics;
 enum { MQTT_NO_TAG = UINT32_MAX };
 
 struct mqtt_route {
+        struct mqtt_route *next; /* of another subscription that the topic is of as well */
         uint16_t sub;
         uint16_t n_tags;
+        bool is_scratch; /* not in the table */
         uint32_t tags[]; /* one for each value of the subscription; MQTT_NO_TAG until it is first seen */
 };
 
@@ -74,5 +81,9 @@ void mqtt_topics_free(struct mqtt_topics *t);
 struct mqtt_route *mqtt_topics_find(const struct mqtt_topics *t, const char *topic, size_t len);
 /* A route without tags; NULL when there is no room. The topic must be new. */
 struct mqtt_route *mqtt_topics_add(struct mqtt_topics *t, const char *topic, size_t len, uint16_t sub, uint16_t n_tags);
+/* A further one of the same topic, behind `last`. */
+struct mqtt_route *mqtt_route_add(struct mqtt_route *last, uint16_t sub, uint16_t n_tags);
+/* One of its own, freed by free(): for topics the table has no room for. */
+struct mqtt_route *mqtt_route_new(uint16_t sub, uint16_t n_tags);
 
 #endif

@@ -232,6 +232,33 @@ static void test_known_topics(void **state)
         mqtt_topics_free(t);
 }
 
+static void test_filters_beside_each_other(void **state)
+{
+        static const struct {
+                const char *a, *b;
+                bool a_covers, b_covers, meet;
+        } rows[] = {
+                {"z/+", "z/special", true, false, true}, {"z/#", "z", true, false, true},
+                {"z/#", "z/+/x", true, false, true},     {"#", "z/#", true, false, true},
+                {"#", "$SYS/x", false, false, false},    {"+/x", "$SYS/x", false, false, false},
+                {"$SYS/#", "$SYS/x", true, false, true}, {"a/+/c", "a/b/+", false, false, true},
+                {"a/+/c", "a/b/d", false, false, false}, {"a/+", "a/+", true, true, true},
+                {"a/+", "a/#", false, true, true},       {"a/+", "a", false, false, false},
+                {"a/+/#", "a/b", true, false, true},     {"a/+/#", "a", false, false, false},
+                {"a/+/#", "+/b", false, false, true},    {"a", "ab", false, false, false},
+                {"a/b", "a/b/c", false, false, false},   {"+", "a/b", false, false, false},
+                {"/a", "+/a", false, true, true},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                print_message("%s %s\n", rows[i].a, rows[i].b);
+                assert_int_equal(mqtt_filter_covers(rows[i].a, rows[i].b), rows[i].a_covers);
+                assert_int_equal(mqtt_filter_covers(rows[i].b, rows[i].a), rows[i].b_covers);
+                assert_int_equal(mqtt_filter_meets(rows[i].a, rows[i].b), rows[i].meet);
+                assert_int_equal(mqtt_filter_meets(rows[i].b, rows[i].a), rows[i].meet);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -240,6 +267,7 @@ int main(void)
                 cmocka_unit_test(test_members_of_a_record_are_no_labels),
                 cmocka_unit_test(test_changed_names_are_new_once),
                 cmocka_unit_test(test_longest_labels),
+                cmocka_unit_test(test_filters_beside_each_other),
                 cmocka_unit_test(test_known_topics),
         };
 
