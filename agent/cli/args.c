@@ -65,11 +65,29 @@ static const struct option options[CLI_OPTIONS] = {
                                 "only those whose last reading is older: 30d, 12h"},
         [CLI_OPT_DRY_RUN] = {"dry-run", 0, VALUE_NONE, NULL, 0, "only say what would be done"},
         [CLI_OPT_YES] = {"yes", 'y', VALUE_NONE, NULL, 0, "do it"},
+        [CLI_OPT_UNITS] = {"units", 0, VALUE_TEXT, "LIST", IN(units),
+                           "these unit ids, as 1-247 or 1,3,10-20 (default: 1-247)"},
+        [CLI_OPT_REGISTERS] =
+                {"registers", 0, VALUE_TEXT, "LIST", IN(registers),
+                 "ask each of these registers, as 0-199 or 0-99,1000-1099 (default: 0-127, then samples)"},
+        [CLI_OPT_TIMEOUT] = {"timeout", 0, VALUE_TEXT, "TIME", IN(timeout),
+                             "how long an answer may take (default: the bus's, or 300ms)"},
+        [CLI_OPT_AS] = {"as", 0, VALUE_TEXT, "TYPE", IN(as), "int16, float32 and so on, or all of them side by side"},
+        [CLI_OPT_USERNAME] = {"username", 0, VALUE_TEXT, "NAME", IN(username), "user at the broker"},
+        [CLI_OPT_PASSWORD_FILE] = {"password-file", 0, VALUE_TEXT, "FILE", IN(password_file),
+                                   "a file with the password"},
+        [CLI_OPT_CA_FILE] = {"ca-file", 0, VALUE_TEXT, "FILE", IN(ca_file),
+                             "PEM of the authority that signed the broker (default: those of the system)"},
+        [CLI_OPT_CERT_FILE] = {"cert-file", 0, VALUE_TEXT, "FILE", IN(cert_file), "PEM of our certificate"},
+        [CLI_OPT_KEY_FILE] = {"key-file", 0, VALUE_TEXT, "FILE", IN(key_file), "PEM of the key to it"},
+        [CLI_OPT_BUS] = {"bus", 0, VALUE_TEXT, "NAME", IN(bus), "the modbus item that the devices hang on"},
+        [CLI_OPT_NAME] = {"name", 0, VALUE_TEXT, "NAME", IN(name), "the profile's, where the file names none"},
+        [CLI_OPT_LEARN] = {"learn", 0, VALUE_NONE, NULL, 0, "propose devices and profiles of what was heard"},
         [CLI_OPT_HELP] = {"help", 'h', VALUE_NONE, NULL, 0, "this text"},
         [CLI_OPT_VERSION] = {"version", 'V', VALUE_NONE, NULL, 0, "the version"},
 };
 
-enum { ALWAYS = CLI_BIT(CONFIG) | CLI_BIT(HELP) };
+#define ALWAYS (CLI_BIT(CONFIG) | CLI_BIT(HELP))
 
 struct scan {
         struct cli *c;
@@ -143,7 +161,7 @@ static int take_option(struct scan *s, int id, const char *value, struct err *e)
 {
         const struct option *o = &options[id];
 
-        s->c->given |= 1u << id;
+        s->c->given |= UINT64_C(1) << id;
         if (o->kind == VALUE_NONE) {
                 if (!value)
                         return 0;
@@ -186,7 +204,7 @@ static bool first_word_is(const struct cli_command *k, const char *word)
 static bool is_taken_here(const struct scan *s, int id)
 {
         for (const struct cli_command *k = cli_commands; k->name && s->n_words; k++)
-                if (k->options & 1u << id && first_word_is(k, s->words[0]))
+                if (k->options & UINT64_C(1) << id && first_word_is(k, s->words[0]))
                         return true;
         return false;
 }
@@ -333,10 +351,10 @@ static int find_command(struct scan *s, int *n_words, struct err *e)
 
 static int check_options(const struct cli *c, struct err *e)
 {
-        unsigned excess = c->given & ~(c->command->options | ALWAYS);
+        uint64_t excess = c->given & ~(c->command->options | ALWAYS);
 
         for (int i = 0; i < CLI_OPTIONS; i++) {
-                if (excess & (1u << i)) {
+                if (excess & (UINT64_C(1) << i)) {
                         err_set(e, "'%s' takes no --%s; 'millrace help %s' lists what it takes", c->command->name,
                                 options[i].name, c->command->name);
                         return CLI_USAGE;

@@ -52,11 +52,23 @@ enum cli_option_id {
         CLI_OPT_UNUSED_FOR,
         CLI_OPT_DRY_RUN,
         CLI_OPT_YES,
+        CLI_OPT_UNITS,
+        CLI_OPT_REGISTERS,
+        CLI_OPT_TIMEOUT,
+        CLI_OPT_AS,
+        CLI_OPT_USERNAME,
+        CLI_OPT_PASSWORD_FILE,
+        CLI_OPT_CA_FILE,
+        CLI_OPT_CERT_FILE,
+        CLI_OPT_KEY_FILE,
+        CLI_OPT_BUS,
+        CLI_OPT_NAME,
+        CLI_OPT_LEARN,
         CLI_OPT_HELP,
         CLI_OPT_VERSION,
         CLI_OPTIONS
 };
-#define CLI_BIT(option) (1u << CLI_OPT_##option)
+#define CLI_BIT(option) (UINT64_C(1) << CLI_OPT_##option)
 
 enum { CLI_ARGS_MAX = 4 };
 
@@ -66,7 +78,7 @@ struct cli_command {
         const char *name; /* "spool ls": one or two words */
         const char *args; /* as in the usage line */
         int least, most;  /* positional arguments */
-        unsigned options; /* CLI_BIT()s; --help and --config are always taken */
+        uint64_t options; /* CLI_BIT()s; --help and --config are always taken */
         int (*run)(struct cli *c);
         const char *summary; /* one line */
         const char *detail;
@@ -77,10 +89,12 @@ extern const struct cli_command cli_commands[]; /* ended by a NULL name */
 
 struct cli {
         const struct cli_command *command; /* NULL: none given (--help, --version) */
-        unsigned given;                    /* CLI_BIT()s of the options on the command line */
+        uint64_t given;                    /* CLI_BIT()s of the options on the command line */
         const char *config, *spool, *tag, *unit, *mqtt, *kafka, *rules, *input, *source, *explain;
         const char *by, *comment, *span, *unused; /* --operator, --comment, --for, --unused-for */
-        int64_t since_us, until_us;               /* when given */
+        const char *units, *registers, *timeout, *as, *username, *password_file, *ca_file, *cert_file, *key_file;
+        const char *bus, *name;
+        int64_t since_us, until_us; /* when given */
         uint64_t lines, seconds;
         const char *args[CLI_ARGS_MAX];
         int n_args;
@@ -88,7 +102,7 @@ struct cli {
         struct out out;
 };
 
-static inline bool cli_has(const struct cli *c, unsigned bits)
+static inline bool cli_has(const struct cli *c, uint64_t bits)
 {
         return (c->given & bits) != 0;
 }
@@ -125,6 +139,12 @@ int cmd_tags_forget(struct cli *c);
 int cmd_tail(struct cli *c);
 int cmd_send(struct cli *c);
 int cmd_demo(struct cli *c);
+int cmd_modbus_scan(struct cli *c);
+int cmd_modbus_read(struct cli *c);
+int cmd_modbus_listen(struct cli *c);
+int cmd_serial_sniff(struct cli *c);
+int cmd_mqtt_watch(struct cli *c);
+int cmd_tags_import(struct cli *c);
 int cmd_help(struct cli *c);
 int cmd_version(struct cli *c);
 int cmd_alarms_ls(struct cli *c);

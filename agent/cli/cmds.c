@@ -5,15 +5,17 @@
  */
 #include "agent/cli/cli.h"
 
-enum {
-        SPOOL = CLI_BIT(SPOOL) | CLI_BIT(JSON),
-        WORD = SPOOL | CLI_BIT(OPERATOR) | CLI_BIT(COMMENT),
-        PICK = CLI_BIT(TAG) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(ALL),
-};
+#define SPOOL (CLI_BIT(SPOOL) | CLI_BIT(JSON))
+#define WORD  (SPOOL | CLI_BIT(OPERATOR) | CLI_BIT(COMMENT))
+#define PICK  (CLI_BIT(TAG) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(ALL))
 
 #define ALARM_NAME                                                                                      \
         "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several\n" \
         "limits (SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them."
+
+#define BUS_NAME                                                                                         \
+        "BUS is a modbus item of the configuration, or a port: /dev/ttyUSB0:9600,8E1, tcp://HOST:502,\n" \
+        "rtu+tcp://HOST:PORT. A serial port that the daemon has open is refused.\n"
 
 const struct cli_command cli_commands[] = {
         {.name = "status",
@@ -286,6 +288,27 @@ const struct cli_command cli_commands[] = {
                    "events stay, and what is on its way to Kafka. Works with the daemon and without.",
          .no = "some could not be purged",
          .example = "millrace spool purge --until 2026-11-23T06:00:00Z --dry-run"},
+        {.name = "modbus scan",
+         .args = "BUS",
+         .least = 1,
+         .most = 1,
+         .options = CLI_BIT(JSON) | CLI_BIT(UNITS) | CLI_BIT(REGISTERS) | CLI_BIT(TIMEOUT) | CLI_BIT(FOR),
+         .run = cmd_modbus_scan,
+         .summary = "who is on a bus, which functions and registers answer; proposes profiles and devices",
+         .detail = BUS_NAME "Only reads: function codes 1 to 4, and 43/14 for a name. Ends after --for (10m), or\n"
+                            "at ^C, with what is known then. Prints a part of a configuration.",
+         .no = "nobody answers",
+         .example = "millrace modbus scan /dev/ttyUSB0:9600,8N1 --units 1-32 > conf.d/line1.yaml"},
+        {.name = "modbus read",
+         .args = "BUS UNIT REGISTER[/COUNT]",
+         .least = 3,
+         .most = 3,
+         .options = CLI_BIT(JSON) | CLI_BIT(AS) | CLI_BIT(TIMEOUT),
+         .run = cmd_modbus_read,
+         .summary = "registers of a slave in all types and word orders, to see which is right",
+         .detail = BUS_NAME "REGISTER is as in a profile: holding:0, input:0x10, 40001. Only reads.",
+         .no = "the slave refuses, or does not answer",
+         .example = "millrace modbus read tcp://10.0.0.5:502 1 holding:0/10 --as all"},
         {.name = "help",
          .args = "[COMMAND]",
          .most = 2,

@@ -8,12 +8,12 @@
 
 #include "agent/cli/cli.h"
 
-static void print_options(unsigned options, FILE *f)
+static void print_options(uint64_t options, FILE *f)
 {
         char left[64];
 
         for (int i = 0; i < CLI_OPTIONS; i++) {
-                if (options & (1u << i)) {
+                if (options & (UINT64_C(1) << i)) {
                         const char *help = cli_option_help((enum cli_option_id)i, left, sizeof(left));
 
                         fprintf(f, "  %-22s  %s\n", left, help);

@@ -26,14 +26,14 @@ static void put(const char *s)
         }
 }
 
-static void put_options(unsigned options)
+static void put_options(uint64_t options)
 {
         char left[64];
 
         for (int i = 0; i < CLI_OPTIONS; i++) {
                 const char *help;
 
-                if (!(options & (1u << i)))
+                if (!(options & (UINT64_C(1) << i)))
                         continue;
                 help = cli_option_help((enum cli_option_id)i, left, sizeof(left));
                 fputs("*", stdout);

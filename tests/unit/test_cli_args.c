@@ -35,7 +35,7 @@ static void test_right(void **state)
         static const struct {
                 const char *words[WORDS];
                 const char *command; /* NULL: none */
-                unsigned given;
+                uint64_t given;
                 int n_args;
                 const char *arg;
         } cases[] = {

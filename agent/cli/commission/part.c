@@ -1,0 +1,134 @@
+/*
+ * part: see part.h.
+ *
+ * What is a name, the schema's own check says, character by character; so a
+ * name that may be written stays as it is, and the rest becomes _.  Names are
+ * kept in a table with places next to each other, which is cheap enough for
+ * tens of thousands of lines.
+ *
+ * Fails: never.
+ */
+#include "agent/cli/commission/part.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/err.h"
+#include "agent/base/table_hash.h"
+#include "agent/cli/commission/port.h"
+
+void part_head(FILE *f, const char *what)
+{
+        fprintf(f, "# ");
+        for (; *what; what++)
+                fputc((unsigned char)*what < ' ' || *what == 0x7f ? '?' : *what, f);
+        fprintf(f, "\n# A part of a configuration: review it, put it into conf.d/ beside millrace.yaml, then: millrace "
+                   "check\n");
+}
+
+void part_text(FILE *f, const char *s, size_t len)
+{
+        char *escaped = mem_alloc(6 * len + 1);
+
+        escaped[text_put_json(escaped, s, len)] = '\0';
+        fprintf(f, "\"%s\"", escaped);
+        free(escaped);
+}
+
+static size_t char_len(const char *s, size_t len)
+{
+        size_t n = 1;
+
+        while (n < len && ((unsigned char)s[n] & 0xc0) == 0x80)
+                n++;
+        return n;
+}
+
+bool part_name(char out[PART_NAME_ROOM], const char *s, size_t len, const char *other)
+{
+        size_t n = 0, chars = 0;
+        bool changed = false, gap = false;
+
+        while (len && chars < TEXT_NAME_MAX - 6) { /* room for -99999 */
+                size_t k = char_len(s, len);
+                bool good = k <= 4 && text_is_name(s, k) && n + k < TEXT_NAME_MAX - 6;
+
+                if (good) {
+                        memcpy(out + n, s, k);
+                        n += k;
+                        chars++;
+                } else if (n && !gap) {
+                        out[n++] = '_';
+                        chars++;
+                }
+                changed |= !good;
+                gap = !good;
+                s += k;
+                len -= k;
+        }
+        if (gap && n)
+                n--;
+        out[n] = '\0';
+        if (n && text_is_name(out, n))
+                return changed || len;
+        strcpy(out, other);
+        return true;
+}
+
+static size_t place(const struct part_names *p, const char *name)
+{
+        size_t i = table_hash(name, strlen(name), 0) & (p->cap - 1);
+
+        while (p->items[i] && strcmp(p->items[i], name) != 0)
+                i = (i + 1) & (p->cap - 1);
+        return i;
+}
+
+static void grow(struct part_names *p)
+{
+        struct part_names old = *p;
+
+        p->cap = old.cap ? 2 * old.cap : 64;
+        p->items = mem_alloc(p->cap * sizeof(*p->items));
+        for (size_t i = 0; i < old.cap; i++)
+                if (old.items[i])
+                        p->items[place(p, old.items[i])] = old.items[i];
+        free(old.items);
+}
+
+bool part_names_add(struct part_names *p, char name[PART_NAME_ROOM])
+{
+        size_t len = strlen(name);
+        unsigned k = 1;
+
+        if (2 * (p->n + 1) > p->cap)
+                grow(p);
+        while (p->items[place(p, name)])
+                snprintf(name + len, PART_NAME_ROOM - len, "-%u", ++k);
+        p->items[place(p, name)] = mem_strdup(name);
+        p->n++;
+        return k > 1;
+}
+
+void part_names_fini(struct part_names *p)
+{
+        for (size_t i = 0; i < p->cap; i++)
+                free(p->items[i]);
+        free(p->items);
+        *p = (struct part_names){0};
+}
+
+const char *part_bus(FILE *f, const struct port *p)
+{
+        static const char *const parities[] = {"none", "even", "odd"};
+
+        if (p->item)
+                return p->item;
+        fprintf(f, "modbus:\n  - name: bus1\n    port: ");
+        part_text(f, p->text, strlen(p->text));
+        fputc('\n', f);
+        if (p->wire == PORT_RTU)
+                fprintf(f, "    baud: %lld\n    parity: %s\n    stop_bits: %d\n", (long long)p->line.baud,
+                        parities[p->line.parity], p->line.stop_bits);
+        return "bus1";
+}

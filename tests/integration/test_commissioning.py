@@ -1,0 +1,224 @@
+"""The commissioning commands against devices of this file: what they print is right, `check` accepts it, nothing is written."""
+
+import contextlib
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+import tty
+
+import pytest
+
+from rig import agent as agents
+from rig import wait
+from rig.agent import tool
+
+BASE = "gateway: gw\nspool: {path: %s/spool.db}\nkafka: {brokers: [\"127.0.0.1:9092\"]}\n"
+
+
+def crc(data):
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return struct.pack("<H", value)
+
+
+def check(folder, part, more=""):
+    """Puts the part into conf.d/ and lets `check` judge it; returns the effective configuration."""
+    os.makedirs(folder / "conf.d", exist_ok=True)
+    (folder / "millrace.yaml").write_text(BASE % folder + more)
+    (folder / "conf.d" / "part.yaml").write_text(part)
+    tool("check", folder / "millrace.yaml", code=0)
+    return tool("check", "--dump", folder / "millrace.yaml", code=0).stdout
+
+
+class Slaves:
+    """Strict slaves behind TCP or one end of a pseudo terminal: {unit: {function: {address: value}}}."""
+
+    def __init__(self, maps, name=None):
+        self.maps, self.name, self.asked, self.over = maps, name, [], False
+
+    def answer(self, unit, pdu):
+        self.asked.append(pdu[0])
+        if unit not in self.maps:
+            return None
+        tables = self.maps[unit]
+        if pdu[0] == 43 and self.name:
+            body = b"".join(bytes([i, len(t)]) + t for i, t in enumerate(self.name))
+            return bytes([43, 14, 1, 1, 0, 0, len(self.name)]) + body
+        if pdu[0] not in tables:
+            return bytes([pdu[0] | 0x80, 1])
+        first, count = struct.unpack(">HH", pdu[1:5])
+        values = [tables[pdu[0]].get(a) for a in range(first, first + count)]
+        if None in values:
+            return bytes([pdu[0] | 0x80, 2])
+        if pdu[0] <= 2:
+            data = sum(bool(v) << i for i, v in enumerate(values)).to_bytes((count + 7) // 8, "little")
+        else:
+            data = struct.pack(f">{count}H", *values)
+        return bytes([pdu[0], len(data)]) + data
+
+    def serve_rtu(self, fd):
+        have = b""
+        while not self.over:
+            if not select.select([fd], [], [], 0.05)[0]:
+                have = b""
+                continue
+            have += os.read(fd, 256)
+            for n in (8, 7):
+                if len(have) >= n and crc(have[:n - 2]) == have[n - 2:n]:
+                    reply = self.answer(have[0], have[1:n - 2])
+                    if reply:
+                        frame = have[:1] + reply
+                        os.write(fd, frame + crc(frame))
+                    have = b""
+                    break
+
+    def serve_tcp(self, listener):
+        while not self.over:
+            with contextlib.suppress(OSError):
+                peer = listener.accept()[0]
+                with peer:
+                    while head := peer.recv(7, socket.MSG_WAITALL):
+                        pdu = peer.recv(struct.unpack(">H", head[4:6])[0] - 1, socket.MSG_WAITALL)
+                        reply = self.answer(head[6], pdu)
+                        if reply:
+                            peer.sendall(head[:4] + struct.pack(">HB", len(reply) + 1, head[6]) + reply)
+
+    @contextlib.contextmanager
+    def on_tcp(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            threading.Thread(target=self.serve_tcp, args=(listener,), daemon=True).start()
+            yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+            self.over = True
+            listener.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def on_line(self):
+        ours, theirs = pty.openpty()
+        tty.setraw(ours)
+        tty.setraw(theirs)
+        thread = threading.Thread(target=self.serve_rtu, args=(ours,), daemon=True)
+        thread.start()
+        path = os.ttyname(theirs)
+        yield path
+        self.over = True
+        thread.join()
+        os.close(ours)
+        os.close(theirs)
+
+
+PI = struct.unpack(">HH", struct.pack(">f", 3.14159274))
+MAP = {
+    3: {3: {**dict(enumerate(range(100, 110))), 20: PI[0], 21: PI[1], 40000: 0x5375, 40001: 0x6E53}, 4: {7: 1}},
+    17: {4: dict.fromkeys(range(60, 70), 5), 1: {0: 1, 1: 0, 2: 1}},
+}
+
+
+@pytest.mark.parametrize("medium", ["tcp", "rtu"])
+def test_scan(tmp_path, medium):
+    slaves = Slaves(MAP, [b"Acme", b"M-12", b"1.0"])
+    with slaves.on_tcp() if medium == "tcp" else slaves.on_line() as port:
+        bus = port if medium == "tcp" else port + ":115200,8N1"
+        args = ("modbus", "scan", bus, "--units", "1-20", "--timeout", "30ms")
+        done = tool(*args, seconds=120)
+        lines = [json.loads(l) for l in tool(*args, "--json", seconds=120).stdout.splitlines()]
+    assert set(slaves.asked) <= {1, 2, 3, 4, 43}, "nothing else was asked"
+    assert [l["unit"] for l in lines] == [3, 17] and lines[0]["vendor"] == "Acme", lines
+    assert lines[0]["holding"] == {"state": "done", "ranges": [[0, 9], [20, 21], [40000, 40001]]}
+    assert lines[0]["input"] == {"state": "done", "ranges": [[7, 7]]}
+    assert lines[0]["coil"]["state"] == "unknown_function"
+    assert lines[1]["input"]["ranges"] == [[60, 69]] and lines[1]["coil"]["ranges"] == [[0, 2]]
+    assert "# unit 3, function 3 (holding): 0-9, 20-21, 40000-40001" in done.stdout
+    assert "Acme M-12 1.0" in done.stdout
+    dump = check(tmp_path, done.stdout)
+    assert "unit-17" in dump and "holding:40001" in dump and "input:69" in dump
+
+
+def test_scan_of_silence_is_1(tmp_path):
+    with Slaves({}).on_tcp() as port:
+        done = tool("modbus", "scan", port, "--units", "1-3", "--timeout", "10ms", code=1)
+    assert "nobody answers" in done.stderr
+    check(tmp_path, done.stdout)
+
+
+def test_a_device_that_answers_to_any_unit(tmp_path):
+    with Slaves(dict.fromkeys(range(256), {3: {0: 1}})).on_tcp() as port:
+        done = tool("modbus", "scan", port, "--registers", "0-10", "--timeout", "50ms", seconds=60)
+    assert "whatever the unit id" in done.stdout
+    assert check(tmp_path, done.stdout).count("source:") == 1
+
+
+def test_scan_ends_in_time_and_at_interrupt():
+    with Slaves({}).on_line() as port:
+        done = tool("modbus", "scan", port, "--for", "300ms", "--timeout", "50ms", code=1)
+        assert "not finished" in done.stdout
+        child = subprocess.Popen([agents.program("millrace"), "modbus", "scan", port], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=10)
+    assert child.returncode == 1 and "not finished" in out, (child.returncode, out, err)
+
+
+def test_read(tmp_path):
+    with Slaves(MAP).on_line() as port:
+        done = tool("modbus", "read", port + ":9600,8N1", 3, "holding:20/2", "--as", "all")
+        typed = tool("modbus", "read", port + ":9600,8N1", 3, "holding:20/2", "--as", "float32")
+        bits = tool("modbus", "read", port + ":9600,8N1", 17, "coil:0/3")
+        refused = tool("modbus", "read", port + ":9600,8N1", 3, "holding:50/2", code=1)
+        line = json.loads(tool("modbus", "read", port, 3, "40021/2", "--json").stdout.splitlines()[0])
+    assert "3.141593" in done.stdout and "4049" in done.stdout
+    assert "type: float32" in check(tmp_path, typed.stdout) and check(tmp_path, done.stdout) and check(tmp_path, bits.stdout)
+    assert "illegal data address" in refused.stderr
+    assert line["float32"]["ABCD"] == pytest.approx(3.14159274) and line["uint16"] == PI[0] and line["float64"]["ABCD"] is None
+
+
+def test_a_bus_of_the_configuration(tmp_path):
+    with Slaves(MAP).on_tcp() as port:
+        part = ("modbus: [{name: line, port: \"%s\", timeout: 50ms}]\nprofiles: [{name: p, registers: [{tag: a, at: \"holding:0\"}]}]\n"
+                "devices: [{source: press, bus: line, unit: 3, profile: p}]\n" % port)
+        check(tmp_path, part)
+        done = tool("--config", tmp_path / "millrace.yaml", "modbus", "scan", "line", "--units", "3,17", "--registers", "0-69",
+                    seconds=60)
+        tool("--config", tmp_path / "millrace.yaml", "modbus", "scan", "lime", code=2)
+    assert "unit 3 is press of the configuration" in done.stdout
+    (tmp_path / "conf.d" / "new.yaml").write_text(done.stdout)
+    dump = tool("check", "--dump", tmp_path / "millrace.yaml").stdout
+    assert "line-unit-17" in dump and "press" in dump
+
+
+def test_a_line_that_the_daemon_has_is_refused(tmp_path):
+    with Slaves(MAP).on_line() as port:
+        agent = agents.Agent(tmp_path, "127.0.0.1:1", "mqtt://127.0.0.1:1", "gw", {
+            "modbus": [{"name": "line", "port": port, "baud": 9600, "parity": "none"}],
+            "profiles": [{"name": "p", "registers": [{"tag": "a", "at": "holding:0"}]}],
+            "devices": [{"source": "press", "bus": "line", "unit": 3, "profile": "p"}]})
+        del agent.conf["mqtt"]
+        agent.write()
+        agent.start(links=False)
+        agent.wait("a reading", lambda s: s["accepted"] > 0)
+        for command in (["modbus", "scan", "line"], ["modbus", "read", port, "3", "holding:0"]):
+            done = agent.tool(*command, code=69)
+            assert "in use" in done.stderr and "systemctl stop millrace" in done.stderr
+        agent.stop()
+
+
+@pytest.mark.parametrize("args", [["modbus", "scan", "tcp://x"], ["modbus", "scan", "/dev/null:9601"], ["modbus", "read", "tcp://h:1", "300", "holding:0"],
+                                  ["modbus", "scan", "tcp://127.0.0.1:1", "--units", "1-300"], ["modbus", "read", "tcp://h:1", "1", "holding:0/126"],
+                                  ["modbus", "read", "tcp://h:1", "1", "holding:65535/2"], ["modbus", "read", "tcp://h:1", "1", "holding:0", "--as", "x"]])
+def test_wrong_usage_is_2(args):
+    assert tool(*args, code=2).stderr
+
+
+def test_a_port_that_is_not_there_is_69():
+    tool("modbus", "scan", "/dev/not-there", code=69)
+    tool("modbus", "read", f"tcp://127.0.0.1:{wait.free_port()}", 1, "holding:0", code=69)
