@@ -79,6 +79,20 @@ const struct cli_command cli_commands[] = {
                  "that is not normal. Works with the daemon and without.",
          .no = "there are no such tags, or some of them stay",
          .example = "millrace tags forget 'test-*' --unused-for 30d --dry-run"},
+        {.name = "tags import",
+         .args = "FILE.csv",
+         .least = 1,
+         .most = 1,
+         .options = CLI_BIT(BUS) | CLI_BIT(NAME),
+         .run = cmd_tags_import,
+         .summary = "a tag list of a PLC or meter (CSV) as profiles and devices",
+         .detail =
+                 "The first line names the columns: name, address, type, unit, scale, offset, function, device, unit\n"
+                 "id and the like, in the usual spellings. Addresses are 40001, 400001, holding:0, HR0, %MW0, or a\n"
+                 "number from 0 beside a column for the function. Lines that can't be used are told on standard\n"
+                 "error: the first 20, and how many more. At most 16 MiB, 50,000 tags and 500 devices.",
+         .no = "no line could be used",
+         .example = "millrace tags import meters.csv --bus line1 > conf.d/meters.yaml"},
         {.name = "tags",
          .args = "",
          .options = SPOOL | CLI_BIT(TAG),

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import random
 import select
 import signal
 import socket
@@ -222,3 +223,58 @@ def test_wrong_usage_is_2(args):
 def test_a_port_that_is_not_there_is_69():
     tool("modbus", "scan", "/dev/not-there", code=69)
     tool("modbus", "read", f"tcp://127.0.0.1:{wait.free_port()}", 1, "holding:0", code=69)
+
+
+LIST = """Device;Unit ID;Tag Name;Address;Data Type;Eng Units;Faktor;Description;Bit
+press 3;17;Spannung L1;40001;REAL;V;0,1;x;
+press 3;17;Spannung L1;40003;float;V;;;
+press 3;17;Öltemperatur;30010;INT;°C;1/10;;
+oven;18;Pumpe;40020.3;BOOL;;;;
+oven;18;last;465536;REAL;;;;
+oven;18;nowhere;DB5.DBW2;INT;;;;
+"""
+
+
+def test_import(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(LIST, encoding="cp1252")
+    done = tool("tags", "import", path)
+    dump = check(tmp_path, done.stdout)
+    assert "list.csv:7: not used: address" in done.stderr and "list.csv:1: column not used: Description" in done.stderr
+    assert "list.csv:6: not used" in done.stderr and "65535" in done.stderr, "check's own word about the last register"
+    assert dump.count("tag:") == 4 and "°C" in dump and "scale: 0.1" in dump and "unit: 18" in dump
+    named = tool("tags", "import", path, "--bus", "line7").stdout
+    assert "modbus:" not in named
+    check(tmp_path, named, "modbus: [{name: line7, port: /dev/ttyS1}]\n")
+
+
+def test_import_of_nothing_is_1(tmp_path):
+    path = tmp_path / "list.csv"
+    for text in ("", "name,type\nx,int\n", "name,address\n" + "x,nowhere\n" * 100):
+        path.write_text(text)
+        done = tool("tags", "import", path, code=1)
+        assert not done.stdout and len(done.stderr.splitlines()) <= 23
+    tool("tags", "import", tmp_path / "none.csv", code=69)
+    tool("tags", "import", tmp_path, code=69)
+
+
+def test_what_is_imported_is_accepted(tmp_path):
+    """Whatever a list holds, `check` accepts what comes of it."""
+    chance = random.Random(13)
+    cells = ["", "x", "Öl °C", "a\"b", "#", ": -", "40001", "HR65535", "465536", "400001.7", "%MW5", "0x1F", "30001", "17", "float", "double",
+             "string", "bool", "BIT", "int64", "0.1", "1/3", "1e300", "-5", "1e-320", "nan", "CDAB", "x" * 300, "\t", "\x01", "{a: b}", "[", "3", "255"]
+    header = "name,address,type,unit,scale,offset,fc,device,unit id,bit,length,order,scan rate\n"
+    path, n = tmp_path / "list.csv", 0
+    for _ in range(40):
+        rows = [[chance.choice(cells) for _ in range(13)] for _ in range(60)]
+        for row in rows:
+            if chance.random() < 0.7:
+                row[1], row[6], row[4], row[5] = f"{chance.randrange(40001, 49999)}", "", "0.1", ""
+                row[8], row[9], row[10], row[11] = "1", "", "4", ""
+        path.write_text(header + "".join(",".join('"%s"' % c.replace('"', '""') for c in row) + "\n" for row in rows))
+        done = tool("tags", "import", path, code=None)
+        assert done.returncode in (0, 1), done.stderr
+        if done.returncode == 0:
+            check(tmp_path, done.stdout)
+            n += done.stdout.count("tag:")
+    assert n > 200

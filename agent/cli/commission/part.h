@@ -17,12 +17,18 @@ struct port;
 /* Two lines: what this is, and what to do with it. */
 void part_head(FILE *f, const char *what);
 
-/* A text as a YAML scalar in quotes; control characters and invalid UTF-8 are escaped. */
+/*
+ * A text as a YAML scalar in quotes; control characters and invalid UTF-8 are
+ * escaped.
+ */
 void part_text(FILE *f, const char *s, size_t len);
 
 enum { PART_NAME_ROOM = 4 * TEXT_NAME_MAX + 1 };
 
-/* The nearest text that is a name; "" becomes `other`. True when it had to be changed. */
+/*
+ * The nearest text that is a name; "" becomes `other`. True when it had to be
+ * changed.
+ */
 bool part_name(char out[PART_NAME_ROOM], const char *s, size_t len, const char *other);
 
 /* Names that are there already. */
@@ -30,11 +36,17 @@ struct part_names {
         char **items;
         size_t n, cap; /* cap: a power of two */
 };
-/* Makes `name` one that is not there, by -2, -3 … behind it, and adds it. True when it had to. */
+/*
+ * Makes `name` one that is not there, by -2, -3 … behind it, and adds it. True
+ * when it had to.
+ */
 bool part_names_add(struct part_names *p, char name[PART_NAME_ROOM]);
 void part_names_fini(struct part_names *p);
 
-/* `modbus:` with one item, unless the configuration has it. Returns the bus's name. */
+/*
+ * `modbus:` with one item, unless the configuration has it. Returns the bus's
+ * name.
+ */
 const char *part_bus(FILE *f, const struct port *p);
 
 #endif

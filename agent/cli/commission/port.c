@@ -313,7 +313,10 @@ long port_listen(struct port *p, uint8_t *bytes, size_t cap, int64_t within_us)
         return n > 0 ? n : -1;
 }
 
-/* What of a read's answer, or of an identification, is a whole PDU of this function; 0: it is not. */
+/*
+ * What of a read's answer, or of an identification, is a whole PDU of this
+ * function; 0: it is not.
+ */
 static size_t pdu_len(const uint8_t *want, const uint8_t *pdu, size_t have)
 {
         size_t len = 6;
@@ -400,7 +403,10 @@ static enum port_answer receive(struct port *p, const uint8_t *sent, struct port
         return PORT_SILENT;
 }
 
-/* Silence between frames: 3.5 characters of eleven bits, and what an answer that came late brought is dropped. */
+/*
+ * Silence between frames: 3.5 characters of eleven bits, and what an answer
+ * that came late brought is dropped.
+ */
 static void rest(struct port *p)
 {
         int64_t quiet_us = p->wire == PORT_RTU && p->line.baud <= 19200 ? 38500000 / p->line.baud : 1750;

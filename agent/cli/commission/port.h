@@ -29,7 +29,10 @@ struct port {
         uint16_t transaction;
 };
 
-/* 0 or a sentence: "/dev/ttyUSB0", "/dev/ttyUSB0:9600,8E1", "tcp://host:port", "rtu+tcp://host:port". */
+/*
+ * 0 or a sentence: "/dev/ttyUSB0", "/dev/ttyUSB0:9600,8E1", "tcp://host:port",
+ * "rtu+tcp://host:port".
+ */
 int port_parse(struct port *p, const char *text, struct err *e);
 
 /*
@@ -53,7 +56,10 @@ enum port_answer port_read(struct port *p, unsigned unit, unsigned function, uns
 /* Function 43/14, objects of the basic category. */
 enum port_answer port_identify(struct port *p, unsigned unit, struct port_reply *out);
 
-/* Bytes as they come; the count, 0: none in that time or ^C, -1 the port is gone. */
+/*
+ * Bytes as they come; the count, 0: none in that time or ^C, -1 the port is
+ * gone.
+ */
 long port_listen(struct port *p, uint8_t *bytes, size_t cap, int64_t within_us);
 
 /* ^C and SIGTERM set a mark instead of ending the program. */

@@ -1,7 +1,7 @@
 /*
  * ranges: which registers of one table of a slave answer, found with few
- * questions.  A pure state machine: ask what ranges_next says, tell
- * ranges_told what came of it, until there is nothing more to ask.
+ * questions.  A pure state machine: ask what ranges_next says, tell ranges_told
+ * what came of it, until there is nothing more to ask.
  */
 #ifndef MILLRACE_CLI_COMMISSION_RANGES_H
 #define MILLRACE_CLI_COMMISSION_RANGES_H
@@ -45,7 +45,10 @@ void ranges_want(struct ranges *r, unsigned first, unsigned last, bool only);
 bool ranges_next(struct ranges *r, unsigned *at, unsigned *n);
 void ranges_told(struct ranges *r, enum ranges_answer answer);
 
-/* The run of registers that are there from *at on; false: no more. Then *at += *n for the next one. */
+/*
+ * The run of registers that are there from *at on; false: no more. Then *at +=
+ * *n for the next one.
+ */
 bool ranges_run(const struct ranges *r, unsigned *at, unsigned *n);
 
 /* "1-247", "0,3,10-20" -> one bit each. False: it is not that. */
