@@ -328,7 +328,7 @@ static int unknown_command(const char *group, const char *word, struct err *e)
 
 static int find_command(struct scan *s, int *n_words, struct err *e)
 {
-        const char *group = NULL;
+        const char *group = NULL, *first = NULL;
 
         for (const struct cli_command *k = cli_commands; k->name; k++) {
                 const char *second = second_word(k);
@@ -341,9 +341,10 @@ static int find_command(struct scan *s, int *n_words, struct err *e)
                         return 0;
                 }
                 group = s->words[0];
+                first = first ? first : k->name;
         }
         if (group && s->n_words == 1) {
-                err_set(e, "'%s' needs one more word, as in '%s ls'; 'millrace help' lists them", group, group);
+                err_set(e, "'%s' needs one more word, as in '%s'; 'millrace help' lists them", group, first);
                 return CLI_USAGE;
         }
         return group ? unknown_command(group, s->words[1], e) : unknown_command(NULL, s->words[0], e);

@@ -323,6 +323,20 @@ const struct cli_command cli_commands[] = {
          .detail = BUS_NAME "REGISTER is as in a profile: holding:0, input:0x10, 40001. Only reads.",
          .no = "the slave refuses, or does not answer",
          .example = "millrace modbus read tcp://10.0.0.5:502 1 holding:0/10 --as all"},
+        {.name = "mqtt watch",
+         .args = "URL [FILTER]",
+         .least = 1,
+         .most = 2,
+         .options = CLI_BIT(JSON) | CLI_BIT(FOR) | CLI_BIT(USERNAME) | CLI_BIT(PASSWORD_FILE) | CLI_BIT(CA_FILE) |
+                    CLI_BIT(CERT_FILE) | CLI_BIT(KEY_FILE),
+         .run = cmd_mqtt_watch,
+         .summary = "what a broker sends; proposes subscriptions for it",
+         .detail =
+                 "URL is mqtt://HOST:PORT or mqtts://HOST:PORT, FILTER as in MQTT (default: #). Listens for --for\n"
+                 "(30s), or until ^C, with a session of its own; publishes nothing. The first three messages of each\n"
+                 "topic are shown as comments, the rest is a part of a configuration; --json: every message, no part.",
+         .no = "nothing came that could be proposed",
+         .example = "millrace mqtt watch mqtt://10.0.0.2 'tele/#' --for 2m > conf.d/plant.yaml"},
         {.name = "help",
          .args = "[COMMAND]",
          .most = 2,

@@ -19,6 +19,7 @@ import pytest
 from rig import agent as agents
 from rig import wait
 from rig.agent import tool
+from rig.mosquitto import Mosquitto, make_certificates
 
 BASE = "gateway: gw\nspool: {path: %s/spool.db}\nkafka: {brokers: [\"127.0.0.1:9092\"]}\n"
 
@@ -278,3 +279,64 @@ def test_what_is_imported_is_accepted(tmp_path):
             check(tmp_path, done.stdout)
             n += done.stdout.count("tag:")
     assert n > 200
+
+
+@pytest.fixture
+def broker(tmp_path, request):
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    lines = []
+    if getattr(request, "param", "") == "guarded":
+        made = make_certificates(folder)
+        users = folder / "users"
+        subprocess.run(["mosquitto_passwd", "-b", "-c", users, "eye", "right one"], check=True, capture_output=True, timeout=20)
+        lines = [f"cafile {made}/ca.pem", f"certfile {made}/server.pem", f"keyfile {made}/server.key", f"password_file {users}"]
+    started = Mosquitto(folder, lines=lines, anonymous=not lines).start()
+    yield started
+    started.stop()
+
+
+def publish(broker, messages):
+    for topic, payload in messages.items():
+        subprocess.run(["mosquitto_pub", "-p", str(broker.port), "-r", "-t", topic, "-m", payload], check=True, timeout=20)
+
+
+def test_watch(tmp_path, broker):
+    publish(broker, {"factory/l1/press/temp": "21.5", "factory/l2/press/temp": "22", "zigbee2mqtt/hall": '{"temperature": 20.5, "battery": 97}',
+                     "factory/l1/press/state": "running"})
+    done = tool("mqtt", "watch", broker.url, "--for", "1s")
+    assert "# factory/l1/press/temp (retained): 21.5" in done.stdout
+    dump = check(tmp_path, done.stdout)
+    for topic in ("factory/{level2}/{source}/temp", "factory/l1/{source}/state", "zigbee2mqtt/{source}"):
+        assert topic in dump
+    lines = [json.loads(l) for l in tool("mqtt", "watch", broker.url, "factory/#", "--for", "1s", "--json").stdout.splitlines()]
+    assert {l["topic"] for l in lines} == {"factory/l1/press/temp", "factory/l2/press/temp", "factory/l1/press/state"}
+    done = tool("mqtt", "watch", broker.url, "nothing/here", "--for", "300ms", code=1)
+    check(tmp_path, done.stdout)
+
+
+def test_watch_ends_at_interrupt(broker):
+    publish(broker, {"factory/press/temp": "21.5"})
+    child = subprocess.Popen([agents.program("millrace"), "mqtt", "watch", broker.url], stdout=subprocess.PIPE, text=True)
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
+    out = child.communicate(timeout=10)[0]
+    assert child.returncode == 0 and "{topic: \"factory/{source}/{tag}\", payload: number}" in out
+
+
+@pytest.mark.parametrize("broker", ["guarded"], indirect=True)
+def test_watch_with_tls_and_password(tmp_path, broker):
+    url, ca, password = f"mqtts://127.0.0.1:{broker.port}", tmp_path / "broker" / "ca.pem", tmp_path / "password"
+    password.write_text("right one\n")
+    login = ["--username", "eye", "--password-file", password, "--ca-file", ca]
+    subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "--cafile", ca, "-u", "eye", "-P", "right one", "-r", "-t",
+                    "a/press/temp", "-m", "1"], check=True, timeout=20)
+    done = tool("mqtt", "watch", url, "--for", "1s", *login)
+    assert "right one" not in done.stdout
+    check(tmp_path, done.stdout)
+    tool("mqtt", "watch", url, "--for", "1s", "--ca-file", ca, code=69)
+    password.write_text("wrong one\n")
+    tool("mqtt", "watch", url, "--for", "1s", *login, code=69)
+    tool("mqtt", "watch", f"mqtt://127.0.0.1:{wait.free_port()}", "--for", "1s", code=69)
+    tool("mqtt", "watch", "http://x", code=2)
+    tool("mqtt", "watch", "mqtt://x", "--password-file", password, code=2)

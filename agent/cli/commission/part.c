@@ -16,23 +16,65 @@
 #include "agent/base/err.h"
 #include "agent/base/table_hash.h"
 #include "agent/cli/commission/port.h"
+#include "agent/config/config.h"
 
-void part_head(FILE *f, const char *what)
+/*
+ * What YAML does not take as it stands, or takes for the end of a line: C1
+ * controls, U+2028 and U+2029, byte order marks and what is no character.
+ */
+static bool is_unsafe(unsigned c)
 {
-        fprintf(f, "# ");
-        for (; *what; what++)
-                fputc((unsigned char)*what < ' ' || *what == 0x7f ? '?' : *what, f);
-        fprintf(f, "\n# A part of a configuration: review it, put it into conf.d/ beside millrace.yaml, then: millrace "
-                   "check\n");
+        return (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff;
+}
+
+/* The code point that begins there, up to U+FFFF; `s` is UTF-8. */
+static unsigned code_point(const char *s)
+{
+        unsigned a = (unsigned char)s[0];
+
+        if (a >= 0xe0 && a < 0xf0)
+                return (a & 0x0f) << 12 | ((unsigned)s[1] & 0x3f) << 6 | ((unsigned)s[2] & 0x3f);
+        return a >= 0xc0 && a < 0xe0 ? (a & 0x1f) << 6 | ((unsigned)s[1] & 0x3f) : a;
+}
+
+static size_t char_len(const char *s, size_t len);
+
+/* In a comment a quote needs no escape. */
+static void put_escaped(FILE *f, const char *s, size_t len, bool in_quotes)
+{
+        char *escaped = mem_alloc(6 * len + 1);
+        size_t n = text_put_json(escaped, s, len), k;
+
+        for (size_t i = 0; i < n; i += k) {
+                if (!in_quotes && escaped[i] == '\\' && strchr("\"\\", escaped[i + 1]))
+                        i++;
+                k = char_len(escaped + i, n - i);
+                if (is_unsafe(code_point(escaped + i)))
+                        fprintf(f, "\\u%04x", code_point(escaped + i));
+                else
+                        fwrite(escaped + i, 1, k, f);
+        }
+        free(escaped);
 }
 
 void part_text(FILE *f, const char *s, size_t len)
 {
-        char *escaped = mem_alloc(6 * len + 1);
+        fputc('"', f);
+        put_escaped(f, s, len, true);
+        fputc('"', f);
+}
 
-        escaped[text_put_json(escaped, s, len)] = '\0';
-        fprintf(f, "\"%s\"", escaped);
-        free(escaped);
+void part_remark(FILE *f, const char *s, size_t len)
+{
+        put_escaped(f, s, len, false);
+}
+
+void part_head(FILE *f, const char *what)
+{
+        fputs("# ", f);
+        put_escaped(f, what, strlen(what), false);
+        fprintf(f, "\n# A part of a configuration: review it, put it into conf.d/ beside millrace.yaml, then: millrace "
+                   "check\n");
 }
 
 static size_t char_len(const char *s, size_t len)
@@ -42,6 +84,24 @@ static size_t char_len(const char *s, size_t len)
         while (n < len && ((unsigned char)s[n] & 0xc0) == 0x80)
                 n++;
         return n;
+}
+
+bool part_accepted(const char *text)
+{
+        static const char head[] = "gateway: g\nkafka: {brokers: [\"127.0.0.1:9092\"]}\n";
+        struct faults faults = {0};
+        struct config *conf;
+        char *whole = mem_alloc(sizeof(head) + strlen(text));
+        bool good;
+
+        strcpy(whole, head);
+        strcat(whole, text);
+        good = config_load_text("part", whole, strlen(whole), &conf, &faults) == 0;
+        if (good)
+                config_free(conf);
+        faults_fini(&faults);
+        free(whole);
+        return good;
 }
 
 bool part_name(char out[PART_NAME_ROOM], const char *s, size_t len, const char *other)

@@ -23,6 +23,12 @@ void part_head(FILE *f, const char *what);
  */
 void part_text(FILE *f, const char *s, size_t len);
 
+/* The same without the quotes, for a comment: no line ends in it. */
+void part_remark(FILE *f, const char *s, size_t len);
+
+/* The configuration's tables take this, beside a gateway and Kafka. */
+bool part_accepted(const char *text);
+
 enum { PART_NAME_ROOM = 4 * TEXT_NAME_MAX + 1 };
 
 /*

@@ -1,0 +1,50 @@
+/*
+ * samples: messages that were seen, by topic: what kind their payload is, and
+ * which values a JSON text has.  Pure.
+ */
+#ifndef MILLRACE_CLI_COMMISSION_SAMPLES_H
+#define MILLRACE_CLI_COMMISSION_SAMPLES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+        SAMPLES_TOPICS_MAX = 2000,
+        SAMPLES_LEVELS_MAX = 32,
+        SAMPLES_LEAVES_MAX = 64, /* values of one topic's JSON */
+        SAMPLES_POINTER_ROOM = 200
+};
+
+enum sample_kind { SAMPLE_NUMBER, SAMPLE_TEXT, SAMPLE_JSON, SAMPLE_ARRAY, SAMPLE_RAW, SAMPLE_SPARKPLUG };
+enum leaf_type { LEAF_NUMBER, LEAF_BOOL, LEAF_TEXT };
+enum leaf_time { TIME_NONE, TIME_UNIX_S, TIME_UNIX_MS, TIME_UNIX_US, TIME_ISO8601, TIME_UNCLEAR };
+
+struct leaf {
+        char pointer[SAMPLES_POINTER_ROOM]; /* RFC 6901 */
+        enum leaf_type type;
+        enum leaf_time time; /* what its name and value say */
+};
+
+struct sample {
+        char *topic; /* as it came */
+        char *text;  /* the same, cut into levels */
+        const char *level[SAMPLES_LEVELS_MAX];
+        size_t n_levels;
+        enum sample_kind kind;
+        struct leaf *leaves;
+        size_t n_leaves;
+        char array[SAMPLES_POINTER_ROOM]; /* an array of objects in it; "": none, "/": the whole */
+        uint64_t n_messages;
+};
+
+struct samples {
+        struct sample *items;
+        size_t n;
+        uint64_t n_left_out; /* messages of topics for which there was no room */
+};
+
+void samples_add(struct samples *s, const char *topic, const void *payload, size_t len);
+void samples_fini(struct samples *s);
+
+#endif
