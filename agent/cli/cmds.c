@@ -323,6 +323,18 @@ const struct cli_command cli_commands[] = {
          .detail = BUS_NAME "REGISTER is as in a profile: holding:0, input:0x10, 40001. Only reads.",
          .no = "the slave refuses, or does not answer",
          .example = "millrace modbus read tcp://10.0.0.5:502 1 holding:0/10 --as all"},
+        {.name = "serial sniff",
+         .args = "PORT",
+         .least = 1,
+         .most = 1,
+         .options = CLI_BIT(JSON) | CLI_BIT(FOR),
+         .run = cmd_serial_sniff,
+         .summary = "what comes on a serial line, with guessed speed and parity; only listens",
+         .detail = "PORT is /dev/ttyUSB0, or /dev/ttyUSB0:9600,8E1 when speed and parity are known. Without them half\n"
+                   "of the time (--for, 30s) goes into trying the usual ones. Shows bursts of bytes as hex and text\n"
+                   "with the silence before each, as comments of a part of a configuration.",
+         .no = "nothing came",
+         .example = "millrace serial sniff /dev/ttyUSB0 --for 1m"},
         {.name = "mqtt watch",
          .args = "URL [FILTER]",
          .least = 1,

@@ -340,3 +340,59 @@ def test_watch_with_tls_and_password(tmp_path, broker):
     tool("mqtt", "watch", f"mqtt://127.0.0.1:{wait.free_port()}", "--for", "1s", code=69)
     tool("mqtt", "watch", "http://x", code=2)
     tool("mqtt", "watch", "mqtt://x", "--password-file", password, code=2)
+
+
+@contextlib.contextmanager
+def speaking(lines, every=0.1):
+    """The instrument's end of a line that says these one after the other, again and again."""
+    ours, theirs = pty.openpty()
+    tty.setraw(ours)
+    tty.setraw(theirs)
+    over = threading.Event()
+
+    def speak():
+        while not over.is_set():
+            for line in lines:
+                os.write(ours, line)
+                over.wait(every)
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+    yield os.ttyname(theirs), ours
+    over.set()
+    thread.join()
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("lines,words", [
+    ([b"ST,GS,+  12.5kg\r\n", b"US,GS,-   3.0kg\r\n"], ["frame: line", "(?<v1>", "tag: v1"]),
+    ([b"N 12,5 kg\r"], ["decimal: comma"]),
+    ([b"$WIMWV,214.8,R,0.1,K,A*28\r\n"], ["nmea0183", "sentence: WIMWV", "tag: WIMWV-3"]),
+    ([bytes([17, 3, 0, 0, 0, 1]) + crc(bytes([17, 3, 0, 0, 0, 1])), bytes([17, 3, 2, 0, 5]) + crc(bytes([17, 3, 2, 0, 5]))], ["modbus:", "bus1"]),
+    ([bytes(range(128, 160))], ["nothing is proposed"]),
+])
+def test_sniff(tmp_path, lines, words):
+    with speaking(lines) as (port, ours):
+        done = tool("serial", "sniff", port + ":9600,8N1", "--for", "1s")
+        said = [json.loads(l) for l in tool("serial", "sniff", port + ":9600,8N1", "--for", "1s", "--json").stdout.splitlines()]
+        assert not select.select([ours], [], [], 0)[0], "nothing was sent"
+    for word in words:
+        assert word in done.stdout, done.stdout
+    check(tmp_path, done.stdout)
+    assert lines[0].hex() in [b.get("hex") for b in said] and said[-1]["score"] > 0
+
+
+def test_sniff_guesses(tmp_path):
+    """A pseudo terminal is right at any speed: the first one tried is taken."""
+    with speaking([b"T=21.5\r\n"], 0.05) as (port, _):
+        done = tool("serial", "sniff", port, "--for", "3s")
+    assert "115200" in done.stdout and "lines of text, ended by \\r\\n" in done.stdout
+    assert "baud: 9600" in check(tmp_path, done.stdout)
+
+
+def test_sniff_of_silence_is_1(tmp_path):
+    with speaking([b""]) as (port, _):
+        check(tmp_path, tool("serial", "sniff", port, "--for", "300ms", code=1).stdout)
+    tool("serial", "sniff", "/dev/not-there", code=69)
+    tool("serial", "sniff", "tcp://x:1", code=2)

@@ -44,7 +44,10 @@ struct work {
  * Words of protocols and gateways, which say nothing about whose values these
  * are.
  */
-/* Words of protocols and gateways, which say nothing about whose values these are. */
+/*
+ * Words of protocols and gateways, which say nothing about whose values these
+ * are.
+ */
 static const char *const protocol_words[] = {"tele",
                                              "stat",
                                              "cmnd",
