@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 #include "agent/cli/commission/part.h"
-#include "agent/cli/commission/port.h"
+#include "agent/cli/commission/site.h"
 #include "agent/cli/commission/tag_row.h"
 #include "agent/config/config.h"
 
@@ -40,7 +40,7 @@ struct import {
         struct cli *c;
         const char *path;
         char *text;
-        struct port port;
+        struct site port;
         struct entry *tags;
         struct device *devices;
         size_t n_tags, n_devices, n_refused, n_guessed;
@@ -347,7 +347,7 @@ static int find_bus(struct import *m)
                 m->port.item = bus;
                 return CLI_OK;
         }
-        return port_parse(&m->port, bus, &e) < 0 ? cli_fail(CLI_USAGE, "%s", e.text) : CLI_OK;
+        return site_parse(&m->port, bus, &e) < 0 ? cli_fail(CLI_USAGE, "%s", e.text) : CLI_OK;
 }
 
 int cmd_tags_import(struct cli *c)

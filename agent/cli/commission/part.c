@@ -15,7 +15,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/table_hash.h"
-#include "agent/cli/commission/port.h"
+#include "agent/cli/commission/site.h"
 #include "agent/config/config.h"
 
 /*
@@ -178,7 +178,7 @@ void part_names_fini(struct part_names *p)
         *p = (struct part_names){0};
 }
 
-const char *part_bus(FILE *f, const struct port *p)
+const char *part_bus(FILE *f, const struct site *p)
 {
         static const char *const parities[] = {"none", "even", "odd"};
 
@@ -187,7 +187,7 @@ const char *part_bus(FILE *f, const struct port *p)
         fprintf(f, "modbus:\n  - name: bus1\n    port: ");
         part_text(f, p->text, strlen(p->text));
         fputc('\n', f);
-        if (p->wire == PORT_RTU)
+        if (p->wire == SITE_RTU)
                 fprintf(f, "    baud: %lld\n    parity: %s\n    stop_bits: %d\n", (long long)p->line.baud,
                         parities[p->line.parity], p->line.stop_bits);
         return "bus1";

@@ -12,7 +12,7 @@
 
 #include "agent/base/text.h"
 
-struct port;
+struct site;
 
 /* Two lines: what this is, and what to do with it. */
 void part_head(FILE *f, const char *what);
@@ -53,6 +53,6 @@ void part_names_fini(struct part_names *p);
  * `modbus:` with one item, unless the configuration has it. Returns the bus's
  * name.
  */
-const char *part_bus(FILE *f, const struct port *p);
+const char *part_bus(FILE *f, const struct site *p);
 
 #endif

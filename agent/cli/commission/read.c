@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "agent/cli/commission/part.h"
-#include "agent/cli/commission/port.h"
+#include "agent/cli/commission/site.h"
 #include "agent/cli/commission/views.h"
 
 static const char *const tables[] = {"coil", "discrete", "holding", "input"};
@@ -38,7 +38,7 @@ static int parse_where(const char *text, struct views *v, struct err *e)
         return 0;
 }
 
-static void print_part(FILE *f, const struct port *p, unsigned unit, const struct views *v, int as)
+static void print_part(FILE *f, const struct site *p, unsigned unit, const struct views *v, int as)
 {
         static const struct {
                 const char *name;
@@ -56,14 +56,14 @@ static void print_part(FILE *f, const struct port *p, unsigned unit, const struc
         for (unsigned i = 0; i + width <= v->count; i += width)
                 fprintf(f, "      - {tag: %s-%u, at: \"%s:%u\", type: %s}\n", tables[v->table], v->address + i,
                         tables[v->table], v->address + i, bits ? "bool" : types[as].name);
-        if (port_source(p, unit))
-                fprintf(f, "# unit %u is %s of the configuration\n", unit, port_source(p, unit));
+        if (site_source(p, unit))
+                fprintf(f, "# unit %u is %s of the configuration\n", unit, site_source(p, unit));
         else
                 fprintf(f, "devices:\n  - {source: unit-%u, bus: %s, unit: %u, profile: read-%u}\n", unit, bus, unit,
                         unit);
 }
 
-static int print(struct cli *c, struct port *p, unsigned unit, struct views *v, int as)
+static int print(struct cli *c, struct site *p, unsigned unit, struct views *v, int as)
 {
         char what[256];
 
@@ -81,25 +81,25 @@ static int print(struct cli *c, struct port *p, unsigned unit, struct views *v, 
         return CLI_OK;
 }
 
-static int ask(struct cli *c, struct port *p, unsigned unit, struct views *v, int as)
+static int ask(struct cli *c, struct site *p, unsigned unit, struct views *v, int as)
 {
-        struct port_reply reply;
-        enum port_answer a = PORT_SILENT;
+        struct site_reply reply;
+        enum site_answer a = SITE_SILENT;
 
-        for (int i = 0; i < 2 && a == PORT_SILENT; i++)
-                a = port_read(p, unit, (unsigned)v->table + 1, v->address, v->count, &reply);
+        for (int i = 0; i < 2 && a == SITE_SILENT; i++)
+                a = site_read(p, unit, (unsigned)v->table + 1, v->address, v->count, &reply);
         switch (a) {
-        case PORT_DATA:
+        case SITE_DATA:
                 v->data = reply.pdu + 2;
                 return print(c, p, unit, v, as);
-        case PORT_EXCEPTION:
+        case SITE_EXCEPTION:
                 return cli_fail(CLI_NO, "unit %u refuses %s: exception %u, %s", unit, c->args[2], reply.exception,
                                 modbus_exception(reply.exception));
-        case PORT_SILENT:
+        case SITE_SILENT:
                 return cli_fail(CLI_NO, "unit %u does not answer", unit);
-        case PORT_STOPPED:
+        case SITE_STOPPED:
                 return cli_fail(CLI_NO, "interrupted");
-        case PORT_BROKEN:
+        case SITE_BROKEN:
                 break;
         }
         return cli_fail(CLI_AWAY, "%s is gone", p->text);
@@ -108,7 +108,7 @@ static int ask(struct cli *c, struct port *p, unsigned unit, struct views *v, in
 int cmd_modbus_read(struct cli *c)
 {
         struct views v = {0};
-        struct port port;
+        struct site port;
         struct err e;
         char *end;
         unsigned long unit = strtoul(c->args[1], &end, 10);
@@ -118,10 +118,10 @@ int cmd_modbus_read(struct cli *c)
                 return cli_fail(CLI_USAGE, "%s is no unit id: 0 to 255", c->args[1]);
         if (as < 0 || parse_where(c->args[2], &v, &e) < 0)
                 return cli_fail(CLI_USAGE, "%s", e.text);
-        r = port_open(&port, c, c->args[0]);
+        r = site_open(&port, c, c->args[0]);
         if (r)
                 return r;
         r = ask(c, &port, (unsigned)unit, &v, as);
-        port_close(&port);
+        site_close(&port);
         return r;
 }

@@ -18,8 +18,8 @@
 
 #include "agent/base/text.h"
 #include "agent/cli/commission/part.h"
-#include "agent/cli/commission/port.h"
 #include "agent/cli/commission/ranges.h"
+#include "agent/cli/commission/site.h"
 #include "agent/cli/commission/slave.h"
 #include "agent/cli/progress.h"
 
@@ -27,7 +27,7 @@ enum { UNITS = 256, ANSWERS_FOR_ALL = 32, BUSY_TRIES = 3 };
 
 struct search {
         struct cli *c;
-        struct port port;
+        struct site port;
         struct slave *slaves;
         size_t n_slaves, n_units;
         uint8_t wanted[UNITS / 8];
@@ -45,33 +45,33 @@ static bool go_on(struct search *s)
 }
 
 /* Busy is asked again, a gateway's "did not answer" is silence. */
-static enum port_answer ask(struct search *s, unsigned unit, unsigned function, unsigned at, unsigned n,
-                            struct port_reply *reply)
+static enum site_answer ask(struct search *s, unsigned unit, unsigned function, unsigned at, unsigned n,
+                            struct site_reply *reply)
 {
-        enum port_answer a = PORT_SILENT;
+        enum site_answer a = SITE_SILENT;
 
         for (int i = 0; i < BUSY_TRIES; i++) {
-                a = port_read(&s->port, unit, function, at, n, reply);
-                if (a != PORT_EXCEPTION || (reply->exception != 5 && reply->exception != 6))
+                a = site_read(&s->port, unit, function, at, n, reply);
+                if (a != SITE_EXCEPTION || (reply->exception != 5 && reply->exception != 6))
                         break;
         }
-        s->broken |= a == PORT_BROKEN;
-        return a == PORT_EXCEPTION && (reply->exception == 10 || reply->exception == 11) ? PORT_SILENT : a;
+        s->broken |= a == SITE_BROKEN;
+        return a == SITE_EXCEPTION && (reply->exception == 10 || reply->exception == 11) ? SITE_SILENT : a;
 }
 
 static void find_units(struct search *s, unsigned function, bool found[UNITS])
 {
-        struct port_reply reply;
+        struct site_reply reply;
 
         for (unsigned u = 0; u < UNITS && go_on(s); u++) {
-                enum port_answer a;
+                enum site_answer a;
 
                 if (!ranges_bit(s->wanted, u) || found[u])
                         continue;
                 a = ask(s, u, function, 0, 1, &reply);
-                found[u] = a == PORT_DATA || a == PORT_EXCEPTION;
+                found[u] = a == SITE_DATA || a == SITE_EXCEPTION;
                 s->n_slaves += found[u];
-                if (s->port.wire == PORT_TCP && s->n_slaves > ANSWERS_FOR_ALL) {
+                if (s->port.wire == SITE_TCP && s->n_slaves > ANSWERS_FOR_ALL) {
                         s->for_all = true;
                         return;
                 }
@@ -82,15 +82,15 @@ static void find_units(struct search *s, unsigned function, bool found[UNITS])
 static void search_table(struct search *s, struct slave *slave, unsigned function)
 {
         struct ranges *r = slave->tables[function - 1];
-        struct port_reply reply;
+        struct site_reply reply;
         unsigned at, n;
 
         while (go_on(s) && ranges_next(r, &at, &n)) {
                 switch (ask(s, slave->unit, function, at, n, &reply)) {
-                case PORT_DATA:
+                case SITE_DATA:
                         ranges_told(r, RANGES_THERE);
                         break;
-                case PORT_EXCEPTION:
+                case SITE_EXCEPTION:
                         ranges_told(r, reply.exception == 1 ? RANGES_NO_FUNCTION : RANGES_REFUSED);
                         break;
                 default:
@@ -114,12 +114,12 @@ static void want_registers(const struct search *s, struct ranges *r)
 static void search_slaves(struct search *s)
 {
         static const unsigned order[] = {3, 4, 1, 2};
-        struct port_reply reply;
+        struct site_reply reply;
 
         for (size_t i = 0; i < s->n_slaves && go_on(s); i++) {
                 struct slave *slave = &s->slaves[i];
 
-                if (port_identify(&s->port, slave->unit, &reply) == PORT_DATA)
+                if (site_identify(&s->port, slave->unit, &reply) == SITE_DATA)
                         slave_identify(slave, reply.pdu, reply.len);
                 for (size_t k = 0; k < 4; k++) {
                         struct ranges *r = mem_alloc(sizeof(*r));
@@ -198,7 +198,7 @@ int cmd_modbus_scan(struct cli *c)
         s->c = c;
         r = read_lists(s);
         if (!r)
-                r = port_open(&s->port, c, c->args[0]);
+                r = site_open(&s->port, c, c->args[0]);
         if (!r) {
                 s->until_us = mono_us() + span_us;
                 search(s);
@@ -207,8 +207,8 @@ int cmd_modbus_scan(struct cli *c)
                         r = cli_fail(CLI_AWAY, "%s is gone", s->port.text);
                 else if (!s->n_slaves)
                         r = cli_fail(CLI_NO, "nobody answers on %s%s", s->port.text,
-                                     s->port.wire == PORT_RTU ? "; are baud, parity and the two wires right?" : "");
-                port_close(&s->port);
+                                     s->port.wire == SITE_RTU ? "; are baud, parity and the two wires right?" : "");
+                site_close(&s->port);
         }
         for (size_t i = 0; s->slaves && i < s->n_slaves; i++)
                 for (int k = 0; k < 4; k++)

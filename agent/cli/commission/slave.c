@@ -13,7 +13,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "agent/cli/commission/port.h"
+#include "agent/cli/commission/site.h"
 
 static const char *const tables[] = {"coil", "discrete", "holding", "input"};
 
@@ -91,21 +91,21 @@ static size_t print_registers(FILE *f, const struct slave *s, unsigned table, si
 }
 
 /* What can be proposed: nothing for one that the configuration has already. */
-static size_t count(const struct port *port, const struct slave *s)
+static size_t count(const struct site *port, const struct slave *s)
 {
         size_t n = 0;
 
         for (int k = 0; k < 4; k++)
                 n += s->tables[k] ? s->tables[k]->n_there : 0;
-        return port_source(port, s->unit) ? 0 : n;
+        return site_source(port, s->unit) ? 0 : n;
 }
 
-static void put_name(FILE *f, const struct port *port, const struct slave *s)
+static void put_name(FILE *f, const struct site *port, const struct slave *s)
 {
         fprintf(f, "%s%sunit-%u", port->item ? port->item : "", port->item ? "-" : "", s->unit);
 }
 
-static void print_profile(FILE *f, const struct port *port, const struct slave *s)
+static void print_profile(FILE *f, const struct site *port, const struct slave *s)
 {
         static const unsigned order[] = {MODBUS_HOLDING, MODBUS_INPUT, MODBUS_COIL, MODBUS_DISCRETE};
         size_t n = 0;
@@ -114,8 +114,8 @@ static void print_profile(FILE *f, const struct port *port, const struct slave *
                 fprintf(f, "  # unit %u says it is: %s %s %s\n", s->unit, s->vendor, s->product, s->revision);
         for (unsigned i = 0; i < 4; i++)
                 print_table(f, s, order[i]);
-        if (port_source(port, s->unit))
-                fprintf(f, "  # unit %u is %s of the configuration\n", s->unit, port_source(port, s->unit));
+        if (site_source(port, s->unit))
+                fprintf(f, "  # unit %u is %s of the configuration\n", s->unit, site_source(port, s->unit));
         if (!count(port, s))
                 return;
         fprintf(f, "  - name: ");
@@ -130,7 +130,7 @@ static void print_profile(FILE *f, const struct port *port, const struct slave *
                 fprintf(f, "      # %zu more are there\n", count(port, s) - n);
 }
 
-static void print_device(FILE *f, const struct port *port, const struct slave *s, const char *bus)
+static void print_device(FILE *f, const struct site *port, const struct slave *s, const char *bus)
 {
         fprintf(f, "  - {source: ");
         put_name(f, port, s);
@@ -139,7 +139,7 @@ static void print_device(FILE *f, const struct port *port, const struct slave *s
         fprintf(f, "}\n");
 }
 
-void slaves_print(FILE *f, const struct port *port, const struct slave *slaves, size_t n)
+void slaves_print(FILE *f, const struct site *port, const struct slave *slaves, size_t n)
 {
         const char *bus = part_bus(f, port);
         size_t n_mapped = 0;

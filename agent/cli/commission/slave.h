@@ -21,7 +21,7 @@ struct slave {
 void slave_identify(struct slave *s, const uint8_t *pdu, size_t len);
 
 /* modbus:, profiles:, devices: */
-void slaves_print(FILE *f, const struct port *port, const struct slave *slaves, size_t n);
+void slaves_print(FILE *f, const struct site *port, const struct slave *slaves, size_t n);
 void slave_json(FILE *f, const struct slave *s);
 
 #endif

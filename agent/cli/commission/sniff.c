@@ -22,7 +22,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/commission/part.h"
-#include "agent/cli/commission/port.h"
+#include "agent/cli/commission/site.h"
 #include "agent/cli/progress.h"
 
 enum { BYTES_MAX = 64 << 10, TRY_BYTES = 400, TRIES_MAX = 16, BURSTS_MAX = 200, BURST_SHOWN = 32, GAP_US = 20000 };
@@ -41,7 +41,7 @@ struct burst {
 
 struct sniff {
         struct cli *c;
-        struct port port;
+        struct site port;
         struct attempt tries[TRIES_MAX];
         size_t n_tries;
         struct sniff_marks marks;
@@ -109,7 +109,7 @@ static void listen_for(struct sniff *s, int64_t span_us, size_t enough)
 
                 if (left_us <= 0)
                         return;
-                n = port_listen(&s->port, raw, sizeof(raw), left_us < 100000 ? left_us : 100000);
+                n = site_listen(&s->port, raw, sizeof(raw), left_us < 100000 ? left_us : 100000);
                 s->gone = n < 0;
                 if (n <= 0)
                         continue;
@@ -283,11 +283,11 @@ int cmd_serial_sniff(struct cli *c)
                 return cli_fail(CLI_USAGE, "%s is no port: /dev/ttyUSB0, or /dev/ttyUSB0:9600,8N1", c->args[0]);
         s = mem_alloc(sizeof(*s));
         s->c = c;
-        r = port_open(&s->port, c, c->args[0]);
+        r = site_open(&s->port, c, c->args[0]);
         if (!r) {
                 guess = !colon || strcmp(s->port.text, c->args[0]) == 0;
                 r = sniff(s, guess, span_us);
-                port_close(&s->port);
+                site_close(&s->port);
         }
         free(s);
         return r;

@@ -8,9 +8,9 @@
 
 #include "agent/cli/commission/sniff_guess.h"
 
-struct port;
+struct site;
 
 /* False: nothing can be proposed for it. */
-bool sniff_print_part(FILE *f, const struct port *p, const struct sniff_guess *g, const uint8_t *bytes, size_t n);
+bool sniff_print_part(FILE *f, const struct site *p, const struct sniff_guess *g, const uint8_t *bytes, size_t n);
 
 #endif

@@ -10,13 +10,13 @@
 
 #include "agent/base/err.h"
 #include "agent/cli/commission/part.h"
-#include "agent/cli/commission/port.h"
+#include "agent/cli/commission/site.h"
 #include "agent/cli/commission/sniff.h"
 #include "drivers/serial/nmea.h"
 
 enum { READINGS_MAX = 60 };
 
-static void put_line(FILE *f, const struct port *p, const char *section, const char *name)
+static void put_line(FILE *f, const struct site *p, const char *section, const char *name)
 {
         static const char *const parities[] = {"none", "even", "odd"};
 
@@ -28,7 +28,7 @@ static void put_line(FILE *f, const struct port *p, const char *section, const c
         fprintf(f, "    stop_bits: %d\n", p->line.stop_bits);
 }
 
-static bool put_text_lines(FILE *f, const struct port *p, const struct sniff_guess *g, const uint8_t *bytes, size_t n)
+static bool put_text_lines(FILE *f, const struct site *p, const struct sniff_guess *g, const uint8_t *bytes, size_t n)
 {
         char match[SNIFF_MATCH_ROOM];
         bool comma = false;
@@ -101,7 +101,7 @@ static size_t put_sentence(FILE *f, const struct nmea *s, struct part_names *see
         return n;
 }
 
-static bool put_nmea(FILE *f, const struct port *p, const uint8_t *bytes, size_t n)
+static bool put_nmea(FILE *f, const struct site *p, const uint8_t *bytes, size_t n)
 {
         struct part_names seen = {0};
         size_t at = 0, len, k = 0;
@@ -121,7 +121,7 @@ static bool put_nmea(FILE *f, const struct port *p, const uint8_t *bytes, size_t
         return k > 0;
 }
 
-bool sniff_print_part(FILE *f, const struct port *p, const struct sniff_guess *g, const uint8_t *bytes, size_t n)
+bool sniff_print_part(FILE *f, const struct site *p, const struct sniff_guess *g, const uint8_t *bytes, size_t n)
 {
         char *text;
         size_t len;

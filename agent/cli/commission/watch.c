@@ -21,8 +21,8 @@
 
 #include "agent/cli/cli.h"
 #include "agent/cli/commission/part.h"
-#include "agent/cli/commission/port.h"
 #include "agent/cli/commission/propose.h"
+#include "agent/cli/commission/site.h"
 #include "agent/rt_uv.h"
 #include "drivers/mqtt/link.h"
 #include "drivers/mqtt/mqtt.h"

@@ -1,5 +1,5 @@
 /*
- * port: see port.h.
+ * site: see site.h.
  *
  * Why not the driver's own bus: that machine keeps periods, retries and dead
  * slaves; a search asks once and goes on.  The frames are the driver's, so are
@@ -12,7 +12,7 @@
  *
  * Fails with a sentence; an answer that does not come is no failure.
  */
-#include "agent/cli/commission/port.h"
+#include "agent/cli/commission/site.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -107,11 +107,11 @@ static bool parse_line(struct tty_conf *line, const char *s)
         return *end == '\0' || ((*end == '1' || *end == '2') && end[1] == '\0');
 }
 
-static int parse_serial(struct port *p, const char *text, struct err *e)
+static int parse_serial(struct site *p, const char *text, struct err *e)
 {
         const char *colon = strrchr(text, ':');
 
-        p->wire = PORT_RTU;
+        p->wire = SITE_RTU;
         p->line = (struct tty_conf){
                 .path = p->text, .baud = 19200, .data_bits = 8, .stop_bits = 1, .parity = TTY_PARITY_EVEN};
         if (strlen(text) >= sizeof(p->text))
@@ -123,16 +123,16 @@ static int parse_serial(struct port *p, const char *text, struct err *e)
         return parse_line(&p->line, colon + 1) ? 0 : fault_port(text, e);
 }
 
-int port_parse(struct port *p, const char *text, struct err *e)
+int site_parse(struct site *p, const char *text, struct err *e)
 {
         const char *address = text;
 
-        *p = (struct port){.fd = -1, .timeout_us = 300000};
+        *p = (struct site){.fd = -1, .timeout_us = 300000};
         if (text[0] == '/')
                 return parse_serial(p, text, e);
-        p->wire = PORT_TCP;
+        p->wire = SITE_TCP;
         if (strncmp(text, "rtu+", 4) == 0) {
-                p->wire = PORT_RTU_TCP;
+                p->wire = SITE_RTU_TCP;
                 address += 4;
         }
         if (strlen(text) >= sizeof(p->text) || modbus_address_parse(&p->address, address, e) < 0 || !p->address.tcp)
@@ -141,12 +141,12 @@ int port_parse(struct port *p, const char *text, struct err *e)
         return 0;
 }
 
-static void fill_from_item(struct port *p, const struct modbus_conf *bus)
+static void fill_from_item(struct site *p, const struct modbus_conf *bus)
 {
         p->item = bus->name;
         p->bus = bus;
         p->timeout_us = bus->timeout_us;
-        if (p->wire != PORT_RTU)
+        if (p->wire != SITE_RTU)
                 return;
         p->line.baud = bus->baud;
         p->line.data_bits = (int)bus->data_bits;
@@ -155,7 +155,7 @@ static void fill_from_item(struct port *p, const struct modbus_conf *bus)
         p->line.rs485 = (enum tty_rs485)bus->rs485;
 }
 
-static int find_item(struct port *p, const struct cli *c, const char *name)
+static int find_item(struct site *p, const struct cli *c, const char *name)
 {
         struct faults faults = {0};
         struct config *conf;
@@ -172,7 +172,7 @@ static int find_item(struct port *p, const struct cli *c, const char *name)
 
                 if (conf->drivers[i].ops != &modbus_ops || strcmp(bus->name, name) != 0)
                         continue;
-                code = port_parse(p, bus->port, &e) < 0 ? cli_fail(CLI_CONFIG, "%s", e.text) : CLI_OK;
+                code = site_parse(p, bus->port, &e) < 0 ? cli_fail(CLI_CONFIG, "%s", e.text) : CLI_OK;
                 if (code == CLI_OK)
                         fill_from_item(p, bus);
                 p->config = conf;
@@ -187,12 +187,12 @@ static int find_item(struct port *p, const struct cli *c, const char *name)
 /* ---- opening ---- */
 
 /* The daemon that has this bus in its configuration and answers. */
-static void tell_daemon(const struct port *p)
+static void tell_daemon(const struct site *p)
 {
         json_t *reply = NULL, *ask;
         struct err e;
 
-        if (!p->config || p->wire == PORT_RTU)
+        if (!p->config || p->wire == SITE_RTU)
                 return;
         ask = json_pack("{s:s}", "cmd", "status");
         if (ctl_ask(p->config->control_socket, ask, &reply, &e) == 0)
@@ -226,7 +226,7 @@ static int connect_one(const struct addrinfo *a, struct err *e, const char *text
         return err_errno(e, "%s", text);
 }
 
-static int open_tcp(const struct port *p, struct err *e)
+static int open_tcp(const struct site *p, struct err *e)
 {
         struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *all;
         int r = getaddrinfo(p->address.host, p->address.service, &hints, &all), fd = -1;
@@ -239,13 +239,13 @@ static int open_tcp(const struct port *p, struct err *e)
         return fd;
 }
 
-int port_open(struct port *p, const struct cli *c, const char *bus)
+int site_open(struct site *p, const struct cli *c, const char *bus)
 {
         struct err e;
         int r = CLI_OK;
 
         if (bus[0] == '/' || strstr(bus, "://")) {
-                if (port_parse(p, bus, &e) < 0)
+                if (site_parse(p, bus, &e) < 0)
                         return cli_fail(CLI_USAGE, "%s", e.text);
         } else {
                 r = find_item(p, c, bus);
@@ -254,25 +254,25 @@ int port_open(struct port *p, const struct cli *c, const char *bus)
                 return r;
         if (c->timeout &&
             (!text_duration(c->timeout, &p->timeout_us) || p->timeout_us < 1000 || p->timeout_us > 60000000)) {
-                port_close(p);
+                site_close(p);
                 return cli_fail(CLI_USAGE, "--timeout %s: 1ms to 60s is needed, as 300ms", c->timeout);
         }
         stop_arm();
         tell_daemon(p);
-        p->fd = p->wire == PORT_RTU ? tty_open(&p->line, &e) : open_tcp(p, &e);
+        p->fd = p->wire == SITE_RTU ? tty_open(&p->line, &e) : open_tcp(p, &e);
         if (p->fd >= 0)
                 return CLI_OK;
         r = cli_fail(CLI_AWAY, "%s%s", e.text,
                      strstr(e.text, "in use") ? "; when it is millraced: stop it meanwhile (systemctl stop millrace), "
                                                 "or take the item out of its configuration and reload"
                                               : "");
-        port_close(p);
+        site_close(p);
         return r;
 }
 
-void port_close(struct port *p)
+void site_close(struct site *p)
 {
-        if (p->fd >= 0 && p->wire == PORT_RTU)
+        if (p->fd >= 0 && p->wire == SITE_RTU)
                 tty_close(p->fd);
         else if (p->fd >= 0)
                 close(p->fd);
@@ -281,7 +281,7 @@ void port_close(struct port *p)
         p->config = NULL;
 }
 
-const char *port_source(const struct port *p, unsigned unit)
+const char *site_source(const struct site *p, unsigned unit)
 {
         for (const struct modbus_device_conf *d = p->bus ? p->bus->devices : NULL; d; d = d->next)
                 if (d->unit == unit)
@@ -291,7 +291,7 @@ const char *port_source(const struct port *p, unsigned unit)
 
 /* ---- bytes ---- */
 
-long port_listen(struct port *p, uint8_t *bytes, size_t cap, int64_t within_us)
+long site_listen(struct site *p, uint8_t *bytes, size_t cap, int64_t within_us)
 {
         struct pollfd wait = {.fd = p->fd, .events = POLLIN};
         int64_t until_us = mono_us() + within_us;
@@ -339,7 +339,7 @@ static size_t pdu_len(const uint8_t *want, const uint8_t *pdu, size_t have)
         return len + 1;
 }
 
-static bool find_rtu(const uint8_t *sent, const uint8_t *buf, size_t n, struct port_reply *out)
+static bool find_rtu(const uint8_t *sent, const uint8_t *buf, size_t n, struct site_reply *out)
 {
         for (size_t at = 0; at + 5 <= n; at++) {
                 size_t len = buf[at] == sent[0] ? pdu_len(sent + 1, buf + at + 1, n - at - 1) : 0;
@@ -357,7 +357,7 @@ static bool find_rtu(const uint8_t *sent, const uint8_t *buf, size_t n, struct p
         return false;
 }
 
-static bool find_tcp(const uint8_t *sent, const uint8_t *buf, size_t n, struct port_reply *out)
+static bool find_tcp(const uint8_t *sent, const uint8_t *buf, size_t n, struct site_reply *out)
 {
         size_t at = 0;
 
@@ -376,7 +376,7 @@ static bool find_tcp(const uint8_t *sent, const uint8_t *buf, size_t n, struct p
         return false;
 }
 
-static enum port_answer receive(struct port *p, const uint8_t *sent, struct port_reply *out)
+static enum site_answer receive(struct site *p, const uint8_t *sent, struct site_reply *out)
 {
         uint8_t buf[1024];
         size_t n = 0;
@@ -384,50 +384,50 @@ static enum port_answer receive(struct port *p, const uint8_t *sent, struct port
 
         while (n < sizeof(buf)) {
                 int64_t left_us = until_us - mono_us();
-                long got = left_us > 0 ? port_listen(p, buf + n, sizeof(buf) - n, left_us) : 0;
+                long got = left_us > 0 ? site_listen(p, buf + n, sizeof(buf) - n, left_us) : 0;
 
                 if (stop_asked())
-                        return PORT_STOPPED;
+                        return SITE_STOPPED;
                 if (got < 0)
-                        return PORT_BROKEN;
+                        return SITE_BROKEN;
                 if (got == 0 && mono_us() >= until_us)
-                        return PORT_SILENT;
+                        return SITE_SILENT;
                 n += (size_t)got;
                 if (got)
                         until_us = mono_us() + p->timeout_us;
-                if (!(p->wire == PORT_TCP ? find_tcp(sent, buf, n, out) : find_rtu(sent, buf, n, out)))
+                if (!(p->wire == SITE_TCP ? find_tcp(sent, buf, n, out) : find_rtu(sent, buf, n, out)))
                         continue;
                 out->exception = out->pdu[0] & 0x80 ? out->pdu[1] : 0;
-                return out->exception ? PORT_EXCEPTION : PORT_DATA;
+                return out->exception ? SITE_EXCEPTION : SITE_DATA;
         }
-        return PORT_SILENT;
+        return SITE_SILENT;
 }
 
 /*
  * Silence between frames: 3.5 characters of eleven bits, and what an answer
  * that came late brought is dropped.
  */
-static void rest(struct port *p)
+static void rest(struct site *p)
 {
-        int64_t quiet_us = p->wire == PORT_RTU && p->line.baud <= 19200 ? 38500000 / p->line.baud : 1750;
+        int64_t quiet_us = p->wire == SITE_RTU && p->line.baud <= 19200 ? 38500000 / p->line.baud : 1750;
         uint8_t late[256];
 
-        if (p->wire == PORT_TCP)
+        if (p->wire == SITE_TCP)
                 quiet_us = 0;
-        while (port_listen(p, late, sizeof(late), quiet_us) > 0)
+        while (site_listen(p, late, sizeof(late), quiet_us) > 0)
                 ;
 }
 
 /* A connection that was closed while it was idle is made anew once. */
-static bool send_all(struct port *p, const uint8_t *bytes, size_t len)
+static bool send_all(struct site *p, const uint8_t *bytes, size_t len)
 {
         struct err e;
 
         for (int i = 0; i < 2; i++) {
-                if (p->fd >= 0 && (p->wire == PORT_RTU ? write(p->fd, bytes, len)
+                if (p->fd >= 0 && (p->wire == SITE_RTU ? write(p->fd, bytes, len)
                                                        : send(p->fd, bytes, len, MSG_NOSIGNAL)) == (ssize_t)len)
                         return true;
-                if (p->wire == PORT_RTU)
+                if (p->wire == SITE_RTU)
                         return false;
                 if (p->fd >= 0)
                         close(p->fd);
@@ -436,21 +436,21 @@ static bool send_all(struct port *p, const uint8_t *bytes, size_t len)
         return false;
 }
 
-static enum port_answer ask(struct port *p, unsigned unit, const uint8_t *pdu, size_t len, struct port_reply *out)
+static enum site_answer ask(struct site *p, unsigned unit, const uint8_t *pdu, size_t len, struct site_reply *out)
 {
         uint8_t bytes[MODBUS_TCP_MAX];
-        enum port_answer answer = PORT_BROKEN;
+        enum site_answer answer = SITE_BROKEN;
 
-        for (int i = 0; i < 2 && answer == PORT_BROKEN; i++) {
-                size_t n = p->wire == PORT_TCP ? modbus_put_tcp(bytes, ++p->transaction, (uint8_t)unit, pdu, len)
+        for (int i = 0; i < 2 && answer == SITE_BROKEN; i++) {
+                size_t n = p->wire == SITE_TCP ? modbus_put_tcp(bytes, ++p->transaction, (uint8_t)unit, pdu, len)
                                                : modbus_put_rtu(bytes, (uint8_t)unit, pdu, len);
 
                 if (p->fd >= 0)
                         rest(p);
                 if (!send_all(p, bytes, n))
-                        return PORT_BROKEN;
+                        return SITE_BROKEN;
                 answer = receive(p, bytes, out);
-                if (answer != PORT_BROKEN || p->wire == PORT_RTU)
+                if (answer != SITE_BROKEN || p->wire == SITE_RTU)
                         break;
                 close(p->fd);
                 p->fd = -1;
@@ -458,8 +458,8 @@ static enum port_answer ask(struct port *p, unsigned unit, const uint8_t *pdu, s
         return answer;
 }
 
-enum port_answer port_read(struct port *p, unsigned unit, unsigned function, unsigned address, unsigned count,
-                           struct port_reply *out)
+enum site_answer site_read(struct site *p, unsigned unit, unsigned function, unsigned address, unsigned count,
+                           struct site_reply *out)
 {
         uint8_t pdu[5] = {(uint8_t)function, (uint8_t)(address >> 8), (uint8_t)address, (uint8_t)(count >> 8),
                           (uint8_t)count};
@@ -468,7 +468,7 @@ enum port_answer port_read(struct port *p, unsigned unit, unsigned function, uns
         return ask(p, unit, pdu, sizeof(pdu), out);
 }
 
-enum port_answer port_identify(struct port *p, unsigned unit, struct port_reply *out)
+enum site_answer site_identify(struct site *p, unsigned unit, struct site_reply *out)
 {
         static const uint8_t pdu[4] = {IDENTIFY, READ_DEVICE, 1, 0};
 

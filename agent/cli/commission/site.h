@@ -1,11 +1,11 @@
 /*
- * port: the bus that a commissioning command works on: where it is, and a
+ * site: the bus that a commissioning command works on: where it is, and a
  * question with its answer.  Blocking, for the tool only; ^C ends each wait.
  *
  * Only what reads can be asked: function codes 1 to 4, and 43/14.
  */
-#ifndef MILLRACE_CLI_COMMISSION_PORT_H
-#define MILLRACE_CLI_COMMISSION_PORT_H
+#ifndef MILLRACE_CLI_COMMISSION_SITE_H
+#define MILLRACE_CLI_COMMISSION_SITE_H
 
 #include "agent/cli/cli.h"
 #include "drivers/modbus/frame.h"
@@ -14,12 +14,12 @@
 
 struct config;
 
-enum port_wire { PORT_RTU, PORT_TCP, PORT_RTU_TCP };
+enum site_wire { SITE_RTU, SITE_TCP, SITE_RTU_TCP };
 
-struct port {
+struct site {
         char text[MODBUS_HOST_MAX + 32]; /* as a configuration's `port:` */
         const char *item;                /* name of the modbus item; NULL: a port was named */
-        enum port_wire wire;
+        enum site_wire wire;
         struct tty_conf line; /* of a serial one; path is `text` */
         struct modbus_address address;
         int64_t timeout_us;
@@ -33,34 +33,34 @@ struct port {
  * 0 or a sentence: "/dev/ttyUSB0", "/dev/ttyUSB0:9600,8E1", "tcp://host:port",
  * "rtu+tcp://host:port".
  */
-int port_parse(struct port *p, const char *text, struct err *e);
+int site_parse(struct site *p, const char *text, struct err *e);
 
 /*
  * What the command names, a bus of the configuration or a port; then opens it.
  * CLI_OK, or the exit status, having told why.
  */
-int port_open(struct port *p, const struct cli *c, const char *bus);
-void port_close(struct port *p);
+int site_open(struct site *p, const struct cli *c, const char *bus);
+void site_close(struct site *p);
 /* The source that the configuration makes of this unit, or NULL. */
-const char *port_source(const struct port *p, unsigned unit);
+const char *site_source(const struct site *p, unsigned unit);
 
-enum port_answer { PORT_DATA, PORT_EXCEPTION, PORT_SILENT, PORT_BROKEN, PORT_STOPPED };
+enum site_answer { SITE_DATA, SITE_EXCEPTION, SITE_SILENT, SITE_BROKEN, SITE_STOPPED };
 
-struct port_reply {
+struct site_reply {
         uint8_t exception;
         uint8_t pdu[MODBUS_PDU_MAX];
         size_t len;
 };
-enum port_answer port_read(struct port *p, unsigned unit, unsigned function, unsigned address, unsigned count,
-                           struct port_reply *out);
+enum site_answer site_read(struct site *p, unsigned unit, unsigned function, unsigned address, unsigned count,
+                           struct site_reply *out);
 /* Function 43/14, objects of the basic category. */
-enum port_answer port_identify(struct port *p, unsigned unit, struct port_reply *out);
+enum site_answer site_identify(struct site *p, unsigned unit, struct site_reply *out);
 
 /*
  * Bytes as they come; the count, 0: none in that time or ^C, -1 the port is
  * gone.
  */
-long port_listen(struct port *p, uint8_t *bytes, size_t cap, int64_t within_us);
+long site_listen(struct site *p, uint8_t *bytes, size_t cap, int64_t within_us);
 
 /* ^C and SIGTERM set a mark instead of ending the program. */
 void stop_arm(void);
