@@ -23,9 +23,11 @@
 #define DAY    86400e6
 
 static const char *const protocols[] = {"5", "3.1.1", NULL};
-static const char *const payloads[] = {"number", "json", "text", "raw", "sparkplug_b", NULL};
+static const char *const payloads[] = {"number", "json",    "text",  "raw", "sparkplug_b", "ndjson",
+                                       "cbor",   "msgpack", "senml", "csv", "influx",      NULL};
 static const char *const time_formats[] = {"unix_s", "unix_ms", "unix_us", "iso8601", "unix_ns", NULL};
 
+static const char *const compressed[] = {"no", "gzip", NULL};
 static const char *const retained[] = {"keep", "skip", NULL};
 
 static int fault(const char **key, const char *which, struct err *e, const char *what)
@@ -80,9 +82,9 @@ static int check_json(const struct mqtt_sub_conf *c, bool topic_has_tag, const c
 
         if (c->tag || c->unit)
                 return fault(key, c->tag ? "tag" : "unit", e,
-                             "belongs to each of `readings` when the payload is json, not to the subscription");
-        if (!c->readings.n)
-                return fault(key, "readings", e, "payload json needs `readings`: which values become which tags");
+                             "belongs to each of `readings` with this payload, not to the subscription");
+        if (!mqtt_sub_usual(c).n_readings)
+                return fault(key, "readings", e, "this payload needs `readings`: which values become which tags");
         if (c->readings.n > 256)
                 return fault(key, "readings", e, "more than 256 readings in one message");
         for (size_t i = 0; i < c->readings.n; i++) {
@@ -156,7 +158,7 @@ static int check_sub(void *obj, const char **key, struct err *e)
         has_tag = p.tag_level >= 0;
         if (c->source && p.source_level >= 0)
                 r = fault(key, "source", e, "the topic has {source} already");
-        else if (c->payload == MQTT_JSON)
+        else if (mqtt_has_readings(c->payload))
                 r = check_json(c, has_tag, key, e);
         else if (c->payload == MQTT_SPARKPLUG_B)
                 r = check_sparkplug(c, &p, key, e);
@@ -172,9 +174,12 @@ static const struct schema_key sub_keys[] = {
                  "# "
                  "match as in MQTT."},
         {"payload", SCHEMA_CHOICE, 0, offsetof(struct mqtt_sub_conf, payload), .choices = payloads, .def = "number",
-         .help = "What a message holds: a bare value, JSON with `readings`, UTF-8 text, bytes passed through, or "
+         .help = "What a message holds: a bare value, JSON with `readings`, UTF-8 text, bytes passed through, "
                  "Sparkplug "
-                 "B, whose births name source (device or edge node), tags and units."},
+                 "B, whose births name source (device or edge node), tags and units; or with `readings` as JSON: lines "
+                 "of JSON, CBOR, MessagePack, SenML (JSON or CBOR), CSV with a header, line protocol of InfluxDB."},
+        {"compressed", SCHEMA_CHOICE, 0, offsetof(struct mqtt_sub_conf, compressed), .choices = compressed, .def = "no",
+         .help = "gzip (or zlib): unpacked first, to at most max_payload."},
         {"source", SCHEMA_TEXT, SCHEMA_SCALAR, offsetof(struct mqtt_sub_conf, source),
          .help = "Source of the readings when the topic has no {source}; default: the name of the mqtt item. May ask a "
                  "JSON payload, as the tag of a reading does."},
@@ -408,9 +413,9 @@ static void sub_names(const struct mqtt_conf *item, const struct mqtt_sub_conf *
 
         bool from_wire = p->n_names || mqtt_sub_asks(c);
 
-        if (payload_name_asks(c->source))
+        if (payload_name_asks(mqtt_sub_usual(c).source))
                 return;
-        if (from_wire || c->payload != MQTT_JSON)
+        if (from_wire || !mqtt_has_readings(c->payload))
                 to->each(to, source_of(item, c), from_wire ? NULL : c->tag, &c->topic);
         for (size_t i = 0; i < c->readings.n && !from_wire; i++)
                 to->each(to, source_of(item, c), r[i].tag, &r[i].tag);

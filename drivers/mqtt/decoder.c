@@ -13,12 +13,43 @@
 
 #include "drivers/mqtt/payload.h"
 
+struct mqtt_sub_usual mqtt_sub_usual(const struct mqtt_sub_conf *c)
+{
+        static const struct mqtt_reading_conf senml[] = {{.tag = "{/n}", .value = "/v", .unit = "{/u}"},
+                                                         {.tag = "{/n}.sum", .value = "/s"}};
+        static const struct mqtt_reading_conf influx[] = {{.tag = "{key}"}};
+        bool is_influx = c->payload == MQTT_INFLUX, is_senml = c->payload == MQTT_SENML;
+        struct mqtt_sub_usual u = {.source = c->source,
+                                   .each = c->each,
+                                   .time = c->time,
+                                   .time_format = c->time_format,
+                                   .readings = c->readings.items,
+                                   .n_readings = c->readings.n};
+
+        if (is_influx && !u.source && !strstr(c->topic, "{source}"))
+                u.source = "{$/measurement}";
+        if (is_influx && !u.each && !u.n_readings)
+                u.each = "/fields";
+        if ((is_influx || is_senml) && !u.n_readings) {
+                u.readings = is_influx ? influx : senml;
+                u.n_readings = is_influx ? 1 : 2;
+        }
+        if (is_senml)
+                u.time_format = PAYLOAD_UNIX_US;
+        if (is_influx && !u.time) {
+                u.time = "$/time";
+                u.time_format = PAYLOAD_UNIX_NS;
+        }
+        return u;
+}
+
 bool mqtt_sub_asks(const struct mqtt_sub_conf *c)
 {
-        const struct mqtt_reading_conf *r = c->readings.items;
-        bool asks = payload_name_asks(c->source);
+        const struct mqtt_sub_usual u = mqtt_sub_usual(c);
+        const struct mqtt_reading_conf *r = u.readings;
+        bool asks = payload_name_asks(u.source) || c->payload == MQTT_INFLUX; /* its tags are labels */
 
-        for (size_t i = 0; i < c->readings.n; i++)
+        for (size_t i = 0; i < u.n_readings; i++)
                 asks = asks || payload_name_asks(r[i].tag) || payload_unit_asks(r[i].unit);
         return asks;
 }
@@ -43,19 +74,18 @@ static int init_value(struct mqtt_decoder *d, struct mqtt_value *v, const struct
         return payload_unit_asks(r->unit) ? payload_name_init(&v->unit, &d->paths, r->unit, e) : 0;
 }
 
-static int init_values(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, const char **key, struct err *e)
+static int init_values(struct mqtt_decoder *d, const struct mqtt_sub_usual *u, const char **key, struct err *e)
 {
-        const struct mqtt_reading_conf *r = conf->readings.items;
+        const struct mqtt_reading_conf *r = u->readings;
 
-        d->asks = mqtt_sub_asks(conf);
-        d->n_values = conf->readings.n;
+        d->n_values = u->n_readings;
         BUG_ON(d->n_values > MQTT_READINGS_MAX);
         d->value = mem_alloc((d->n_values + 1) * sizeof(*d->value));
         for (size_t i = 0; i < d->n_values; i++)
                 if (init_value(d, &d->value[i], &r[i], key, e) < 0)
                         return -1;
         *key = "source";
-        return payload_name_asks(conf->source) ? payload_name_init(&d->source, &d->paths, conf->source, e) : 0;
+        return payload_name_asks(u->source) ? payload_name_init(&d->source, &d->paths, u->source, e) : 0;
 }
 
 static int init_ref(struct mqtt_decoder *d, struct payload_ref *ref, const char *pointer, const char *which,
@@ -65,28 +95,52 @@ static int init_ref(struct mqtt_decoder *d, struct payload_ref *ref, const char 
         return pointer ? payload_ref_init(ref, &d->paths, pointer, e) : 0;
 }
 
-static int init_walk(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, const char **key, struct err *e)
+static int init_walk(struct mqtt_decoder *d, const struct mqtt_sub_usual *u, const char **key, struct err *e)
 {
         *key = "each";
-        d->walks = conf->each != NULL;
-        d->rows.most = conf->max_elements ? (size_t)conf->max_elements : MQTT_ELEMENTS_USUAL;
-        return d->walks ? json_paths_walk(&d->paths, conf->each, e) : 0;
+        d->walks = u->each || d->kind == MQTT_SENML;
+        if (d->kind == MQTT_SENML && u->each)
+                return err_set(e, "not with senml: its records are walked by themselves");
+        if (d->kind == MQTT_SENML)
+                return payload_senml_paths(&d->paths, e);
+        return d->walks ? json_paths_walk(&d->paths, u->each, e) : 0;
+}
+
+static int init_time(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, const struct mqtt_sub_usual *u,
+                     const char **key, struct err *e)
+{
+        if (d->kind == MQTT_SENML && conf->time) {
+                *key = "time";
+                return err_set(e, "not with senml: its records say it");
+        }
+        if (init_ref(d, &d->time_ref, u->time, "time", key, e) < 0)
+                return -1;
+        if (d->kind == MQTT_SENML)
+                d->time_ref = (struct payload_ref){SENML_T, true};
+        return payload_time_init(&d->time, u->time_format, conf->time_pattern, conf->time_zone, key, e);
 }
 
 static int init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, const char **key, struct err *e)
 {
+        const struct mqtt_sub_usual u = mqtt_sub_usual(conf);
+
         *d = (struct mqtt_decoder){.kind = conf->payload,
                                    .n_values = 1,
                                    .time_ref = {.at = -1},
                                    .quality_ref = {.at = -1},
                                    .quality = &conf->quality};
-        if (conf->payload != MQTT_JSON)
+        d->is_packed = conf->compressed == MQTT_GZIP;
+        d->rows.most = conf->max_elements ? (size_t)conf->max_elements : MQTT_ELEMENTS_USUAL;
+        d->max_bytes = MQTT_UNPACKED_USUAL;
+        if (!mqtt_has_readings(conf->payload))
                 return 0;
-        if (init_walk(d, conf, key, e) < 0 || init_values(d, conf, key, e) < 0 ||
-            init_ref(d, &d->time_ref, conf->time, "time", key, e) < 0 ||
-            init_ref(d, &d->quality_ref, conf->quality.value, "quality", key, e) < 0 ||
-            payload_time_init(&d->time, conf->time_format, conf->time_pattern, conf->time_zone, key, e) < 0)
+        d->asks = mqtt_sub_asks(conf);
+        if (init_walk(d, &u, key, e) < 0 || init_values(d, &u, key, e) < 0 || init_time(d, conf, &u, key, e) < 0 ||
+            init_ref(d, &d->quality_ref, conf->quality.value, "quality", key, e) < 0)
                 return -1;
+        *key = "readings";
+        if (d->paths.n_slots > MQTT_SLOTS_MAX)
+                return err_set(e, "more than %d different pointers", MQTT_SLOTS_MAX);
         d->found = mem_alloc((size_t)d->paths.n_slots * sizeof(*d->found) + 1);
         return 0;
 }
@@ -116,6 +170,12 @@ void mqtt_decoder_fini(struct mqtt_decoder *d)
         free(d->value);
         free(d->found);
         free(d->unescaped);
+        free(d->lines);
+        payload_senml_free(d->senml);
+        payload_gzip_free(d->gzip);
+        d->lines = NULL;
+        d->senml = NULL;
+        d->gzip = NULL;
         d->value = NULL;
         d->found = NULL;
         d->unescaped = NULL;

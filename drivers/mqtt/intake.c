@@ -40,7 +40,11 @@ static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, str
         s->conf = conf;
         if (mqtt_pattern_init(&s->pattern, conf->topic, e) < 0)
                 return -1;
-        return mqtt_decoder_init(&s->decoder, conf, e);
+        s->usual = mqtt_sub_usual(conf);
+        if (mqtt_decoder_init(&s->decoder, conf, e) < 0)
+                return -1;
+        s->decoder.max_bytes = in->max_payload_bytes;
+        return 0;
 }
 
 int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
@@ -162,7 +166,7 @@ static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
 static int make_tag(struct mqtt_intake *in, struct mqtt_route *route, const char *topic, size_t value)
 {
         const struct mqtt_sub *s = &in->subs[route->sub];
-        const struct mqtt_reading_conf *rc = s->conf->readings.items;
+        const struct mqtt_reading_conf *rc = s->usual.readings;
         const char *source, *name, *unit;
         struct mqtt_match match;
         uint32_t tag;
@@ -170,8 +174,8 @@ static int make_tag(struct mqtt_intake *in, struct mqtt_route *route, const char
 
         mqtt_pattern_match(&s->pattern, topic, &match);
         source = match.source[0] ? match.source : s->conf->source ? s->conf->source : in->d->name;
-        name = s->decoder.kind == MQTT_JSON ? rc[value].tag : s->conf->tag;
-        unit = s->decoder.kind == MQTT_JSON ? rc[value].unit : s->conf->unit;
+        name = s->decoder.value ? rc[value].tag : s->conf->tag;
+        unit = s->decoder.value ? rc[value].unit : s->conf->unit;
         r = (s->pattern.n_names ? tags_intern : tags_configure)(in->d->tags, source, name ? name : match.tag,
                                                                 unit ? unit : "", match.labels, in->d->name, &tag);
         route->tags[value] = r ? MQTT_NO_TAG : tag;
@@ -186,14 +190,24 @@ static const char *name_of(struct mqtt_intake *in, const struct payload_text *t,
         return out;
 }
 
+/* Those of the topic, and of the payload behind them. */
+static const char *labels_of(const struct mqtt_names *names, const struct mqtt_match *match, char *room)
+{
+        if (!names->labels.len || names->labels.len >= MQTT_LABELS_BYTES)
+                return match->labels;
+        snprintf(room, 2 * MQTT_LABELS_BYTES, "%s%s%.*s", match->labels, match->labels[0] ? "," : "",
+                 (int)names->labels.len, names->labels.at);
+        return room;
+}
+
 /* The tag of a reading whose names stand in the payload, or TAGS_E_*. */
 static int ask_for_tag(struct mqtt_intake *in, const struct mqtt_sub *s, const struct mqtt_match *match, size_t i,
                        uint32_t *tag)
 {
         const struct mqtt_names *names = &in->decoded->names[i];
-        const struct mqtt_reading_conf *rc = s->conf->readings.items;
+        const struct mqtt_reading_conf *rc = s->usual.readings;
         size_t value = in->decoded->value[i];
-        char source[TEXT_NAME_MAX + 1], name[TEXT_NAME_MAX + 1], unit[UNIT_MAX + 1];
+        char source[TEXT_NAME_MAX + 1], name[TEXT_NAME_MAX + 1], unit[UNIT_MAX + 1], labels[2 * MQTT_LABELS_BYTES];
         const char *of = names->source.at   ? name_of(in, &names->source, source)
                          : match->source[0] ? match->source
                          : s->conf->source  ? s->conf->source
@@ -206,7 +220,7 @@ static int ask_for_tag(struct mqtt_intake *in, const struct mqtt_sub *s, const s
                 u = unit;
         }
         return tags_intern(in->d->tags, of, names->tag.at ? name_of(in, &names->tag, name) : match->tag, u,
-                           match->labels, in->d->name, tag);
+                           labels_of(names, match, labels), in->d->name, tag);
 }
 
 /* A tag of before may be forgotten, or its source another item's by now. */

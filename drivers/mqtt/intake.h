@@ -16,6 +16,7 @@
 
 struct mqtt_sub {
         const struct mqtt_sub_conf *conf;
+        struct mqtt_sub_usual usual;
         struct mqtt_pattern pattern;
         struct mqtt_decoder decoder;
         struct mqtt_route *scratch; /* of a topic the table has no room for; NULL: there was none yet */

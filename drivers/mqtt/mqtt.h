@@ -14,7 +14,25 @@
 #include "drivers/payload/time.h"
 
 enum mqtt_protocol { MQTT_V5, MQTT_V311 };
-enum mqtt_payload_kind { MQTT_NUMBER, MQTT_JSON, MQTT_TEXT, MQTT_RAW, MQTT_SPARKPLUG_B };
+enum mqtt_payload_kind {
+        MQTT_NUMBER,
+        MQTT_JSON,
+        MQTT_TEXT,
+        MQTT_RAW,
+        MQTT_SPARKPLUG_B,
+        MQTT_NDJSON,
+        MQTT_CBOR,
+        MQTT_MSGPACK,
+        MQTT_SENML,
+        MQTT_CSV,
+        MQTT_INFLUX
+};
+
+/* Has it `readings`, by pointers? */
+static inline bool mqtt_has_readings(int kind)
+{
+        return kind == MQTT_JSON || kind >= MQTT_NDJSON;
+}
 enum mqtt_time_format {
         MQTT_UNIX_S = PAYLOAD_UNIX_S,
         MQTT_UNIX_MS = PAYLOAD_UNIX_MS,
@@ -42,10 +60,24 @@ struct mqtt_sub_conf {
         const char *time_pattern, *time_zone;
         struct payload_quality_conf quality;
         int retained;                /* enum mqtt_retained */
+        int compressed;              /* enum mqtt_compressed */
         struct schema_list readings; /* struct mqtt_reading_conf */
 };
 
+enum mqtt_compressed { MQTT_PLAIN, MQTT_GZIP };
 enum mqtt_retained { MQTT_RETAINED_KEEP, MQTT_RETAINED_SKIP };
+
+/*
+ * What a subscription says, or what its payload means when it says nothing.
+ * `source` at NULL: the topic's, or the item's name.
+ */
+struct mqtt_sub_usual {
+        const char *source, *each, *time;
+        int time_format;
+        const struct mqtt_reading_conf *readings;
+        size_t n_readings;
+};
+struct mqtt_sub_usual mqtt_sub_usual(const struct mqtt_sub_conf *c);
 
 /* Do names or units of the readings come from the payload? */
 bool mqtt_sub_asks(const struct mqtt_sub_conf *c);

@@ -23,6 +23,7 @@
 #include <strings.h>
 
 #include "agent/base/text.h"
+#include "drivers/mqtt/labels.h"
 #include "drivers/payload/value.h"
 
 static char reason_text[160];
@@ -150,7 +151,7 @@ static const char *add_names(struct mqtt_decoder *d, const struct mqtt_value *v,
 {
         const char *why = NULL;
 
-        *to = (struct mqtt_names){0};
+        *to = (struct mqtt_names){.labels = d->labels};
         if (d->source.n)
                 why = payload_name_make(&d->source, d->found, row, &d->names, &to->source);
         if (!why && v->tag.n)
@@ -202,9 +203,12 @@ static void set_model(const struct mqtt_decoder *d, const struct json_value *row
         payload_time_set(&d->time, payload_ref_value(&d->time_ref, d->found, row), model);
 }
 
-static const char *in_element(size_t i, const char *why)
+static const char *in_element(const struct mqtt_decoder *d, size_t i, const char *why)
 {
-        snprintf(reason_text, sizeof(reason_text), "element %zu: %s", i, why);
+        if (d->kind == MQTT_JSON || d->kind == MQTT_CBOR || d->kind == MQTT_MSGPACK || d->kind == MQTT_SENML)
+                snprintf(reason_text, sizeof(reason_text), "element %zu: %s", i, why);
+        else
+                snprintf(reason_text, sizeof(reason_text), "record %zu, element %zu: %s", d->n_records, i, why);
         return reason_text;
 }
 
@@ -215,25 +219,37 @@ static const char *take_rows(struct mqtt_decoder *d, int64_t now_us, struct mqtt
 
         if (!d->rows.entered)
                 return "nothing stands where `each` points";
+        d->n_elements += d->rows.n;
+        if (d->n_elements > d->rows.most)
+                return "more elements than max_elements";
         for (size_t i = 0; i < d->rows.n && !why; i++) {
                 const struct json_value *row = json_rows_at(&d->paths, &d->rows, i);
 
                 set_model(d, row, now_us, &model);
                 why = take_element(d, row, &model, out);
                 if (why)
-                        why = in_element(i, why);
+                        why = in_element(d, i, why);
         }
-        return why || out->n || !d->rows.n ? why : "none of the configured values is in any element";
+        return why;
 }
 
-static const char *take_message(struct mqtt_decoder *d, int64_t now_us, struct mqtt_decoded *out)
+static const char *take_once(struct mqtt_decoder *d, int64_t now_us, struct mqtt_decoded *out)
 {
         struct reading model;
-        const char *why;
 
+        if (d->n_elements++ == d->rows.most)
+                return "more elements than max_elements";
         set_model(d, NULL, now_us, &model);
-        why = take_element(d, NULL, &model, out);
-        return why || out->n ? why : "none of the configured values is in the message";
+        return take_element(d, NULL, &model, out);
+}
+
+/* What a scan has found becomes readings, behind those that are there.  NULL, or why the message is none. */
+static const char *take_found(struct mqtt_decoder *d, size_t len, int64_t now_us, struct mqtt_decoded *out)
+{
+        unescape_found(d, d->found, (size_t)d->paths.n_slots, len);
+        if (d->walks)
+                unescape_found(d, d->rows.cell, d->rows.n * (size_t)d->paths.n_cells, len);
+        return d->walks ? take_rows(d, now_us, out) : take_once(d, now_us, out);
 }
 
 static void settle_names(const struct mqtt_decoder *d, struct mqtt_decoded *out)
@@ -242,62 +258,194 @@ static void settle_names(const struct mqtt_decoder *d, struct mqtt_decoded *out)
                 payload_text_settle(&out->names[i].source, &d->names);
                 payload_text_settle(&out->names[i].tag, &d->names);
                 payload_text_settle(&out->names[i].unit, &d->names);
+                payload_text_settle(&out->names[i].labels, &d->names);
         }
 }
 
-/* What a scan has found becomes readings. */
-static int take_found(struct mqtt_decoder *d, size_t len, int64_t now_us, struct mqtt_decoded *out)
+static void begin_record(struct mqtt_decoder *d)
 {
-        const char *why;
-
-        unescape_found(d, d->found, (size_t)d->paths.n_slots, len);
-        if (d->walks)
-                unescape_found(d, d->rows.cell, d->rows.n * (size_t)d->paths.n_cells, len);
-        why = d->walks ? take_rows(d, now_us, out) : take_message(d, now_us, out);
-        if (d->asks && !why)
-                settle_names(d, out);
-        return why ? malformed(out, why) : 0;
+        d->rows.n = 0;
+        d->rows.entered = d->rows.over = false;
+        d->n_records++;
 }
 
 /* ---- formats ---- */
 
-static int decode_json(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us, struct mqtt_decoded *out)
+static const char *not_right(const struct mqtt_decoder *d, const char *what, const struct json_wrong *wrong)
+{
+        if (d->rows.over)
+                return "more elements than max_elements";
+        snprintf(reason_text, sizeof(reason_text), "not %s: %s (byte %zu)", what, wrong->why, wrong->byte);
+        return reason_text;
+}
+
+static const char *read_json(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
+                             struct mqtt_decoded *out)
 {
         struct json_wrong wrong;
 
-        if (!len)
-                return malformed(out, "empty");
-        if (json_scan_rows(&d->paths, s, len, d->found, &d->rows, &wrong) < 0) {
-                if (d->rows.over)
-                        return malformed(out, "more elements than max_elements");
-                snprintf(reason_text, sizeof(reason_text), "not JSON: %s (byte %zu)", wrong.why, wrong.byte);
-                return malformed(out, reason_text);
-        }
+        begin_record(d);
+        if (json_scan_rows(&d->paths, s, len, d->found, &d->rows, &wrong) < 0)
+                return not_right(d, "JSON", &wrong);
         return take_found(d, len, now_us, out);
 }
 
-int mqtt_decode(struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us, struct mqtt_decoded *out)
+static const char *read_binary(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
+                               struct mqtt_decoded *out)
 {
-        d->n_unescaped = 0;
-        out->n = 0;
-        out->n_absent = 0;
-        out->reason = NULL;
-        if (!payload)
-                payload = "";
-        if (d->kind == MQTT_JSON) {
-                d->names.n = d->rows.n = 0;
-                d->rows.entered = d->rows.over = false;
-                return decode_json(d, payload, len, now_us, out);
+        bool is_cbor = d->kind == MQTT_CBOR;
+        struct json_wrong wrong;
+
+        begin_record(d);
+        if (payload_binary_scan(&d->paths, is_cbor ? payload_cbor_token : payload_msgpack_token, s, len, d->found,
+                                &d->rows, &wrong) < 0)
+                return not_right(d, is_cbor ? "CBOR" : "MessagePack", &wrong);
+        return take_found(d, len, now_us, out);
+}
+
+static const char *read_senml(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
+                              struct mqtt_decoded *out)
+{
+        const char *why;
+
+        if (!d->senml)
+                d->senml = payload_senml_new(d->rows.most);
+        begin_record(d);
+        why = payload_senml_read(d->senml, s, len, now_us, &d->paths, &d->rows);
+        return why ? why : take_rows(d, now_us, out);
+}
+
+static const char *in_record(const struct mqtt_decoder *d, const char *why)
+{
+        static char text[200];
+
+        if (why == reason_text)
+                return why;
+        snprintf(text, sizeof(text), "record %zu: %s", d->n_records, why);
+        return text;
+}
+
+static const char *read_ndjson(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
+                               struct mqtt_decoded *out)
+{
+        struct payload_lines lines = {s, s + len, NULL};
+        struct json_wrong wrong;
+        const char *why = NULL, *line;
+        size_t n;
+
+        while (!why && payload_lines_next(&lines, &line, &n)) {
+                begin_record(d);
+                if (json_scan_rows(&d->paths, line, n, d->found, &d->rows, &wrong) < 0)
+                        why = d->rows.over ? "more elements than max_elements" : wrong.why;
+                else
+                        why = take_found(d, len, now_us, out);
         }
+        return why ? in_record(d, why) : NULL;
+}
+
+/* Room for the texts of all records without their escapes. */
+static char *room_for(struct mqtt_decoder *d, size_t len)
+{
+        if (len > d->cap_unescaped) {
+                d->cap_unescaped = len;
+                d->unescaped = mem_grow(d->unescaped, d->cap_unescaped, 1);
+        }
+        if (!d->lines)
+                d->lines = mem_alloc(sizeof(*d->lines));
+        return d->unescaped;
+}
+
+static const char *read_csv(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us, struct mqtt_decoded *out)
+{
+        char *room = room_for(d, len);
+        struct payload_csv *c = &d->lines->csv;
+        const char *why = payload_csv_begin(c, s, len, room);
+        struct payload_walk w;
+        int r = 1;
+
+        while (!why && r > 0) {
+                begin_record(d);
+                payload_walk_begin(&w, &d->paths, d->found, &d->rows);
+                r = payload_csv_record(c, &w);
+                why = r < 0 ? w.why : r ? take_found(d, len, now_us, out) : NULL;
+        }
+        return why ? in_record(d, why) : NULL;
+}
+
+static const char *read_influx(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
+                               struct mqtt_decoded *out)
+{
+        char *room = room_for(d, len);
+        struct payload_influx *c = &d->lines->influx;
+        const char *why = NULL;
+        struct payload_walk w;
+        int r = 1;
+
+        c->lines = (struct payload_lines){s, s + len, room};
+        while (!why && r > 0) {
+                begin_record(d);
+                payload_walk_begin(&w, &d->paths, d->found, &d->rows);
+                r = payload_influx_record(c, &w);
+                if (r > 0)
+                        mqtt_labels_make(c, &d->names, &d->labels);
+                why = r < 0 ? w.why : r ? take_found(d, len, now_us, out) : NULL;
+        }
+        return why ? in_record(d, why) : NULL;
+}
+
+static int decode_records(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us, struct mqtt_decoded *out)
+{
+        static const char *(*const read[])(struct mqtt_decoder *, const char *, size_t, int64_t,
+                                           struct mqtt_decoded *) = {
+                [MQTT_JSON] = read_json,      [MQTT_NDJSON] = read_ndjson, [MQTT_CBOR] = read_binary,
+                [MQTT_MSGPACK] = read_binary, [MQTT_SENML] = read_senml,   [MQTT_CSV] = read_csv,
+                [MQTT_INFLUX] = read_influx,
+        };
+        const char *why;
+
+        d->names.n = d->n_records = d->n_elements = 0;
+        d->labels = (struct payload_text){0};
+        why = len ? read[d->kind](d, s, len, now_us, out) : "empty";
+        if (!why && !out->n && d->n_elements)
+                why = d->walks ? "none of the configured values is in any element"
+                               : "none of the configured values is in the message";
+        if (why)
+                return malformed(out, why);
+        if (d->asks)
+                settle_names(d, out);
+        return 0;
+}
+
+static int decode_bare(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us, struct mqtt_decoded *out)
+{
         out->n = 1;
         out->value[0] = 0;
         out->r[0] = (struct reading){.ts_us = now_us, .arrival_us = now_us};
         if (d->kind == MQTT_NUMBER)
-                return decode_number(d, payload, len, out);
+                return decode_number(d, s, len, out);
         if (d->kind == MQTT_TEXT)
-                return decode_text(payload, len, out);
+                return decode_text(s, len, out);
         out->r[0].type = READING_RAW;
-        out->r[0].v.text = payload;
+        out->r[0].v.text = s;
         out->r[0].len = (uint32_t)len;
         return 0;
+}
+
+int mqtt_decode(struct mqtt_decoder *d, const void *payload, size_t len, int64_t now_us, struct mqtt_decoded *out)
+{
+        const char *s = payload ? payload : "", *why;
+
+        d->n_unescaped = 0;
+        out->n = 0;
+        out->n_absent = 0;
+        out->reason = NULL;
+        if (d->is_packed) {
+                if (!d->gzip)
+                        d->gzip = payload_gzip_new(d->max_bytes);
+                why = payload_gzip_unpack(d->gzip, s, len, &s, &len);
+                if (why)
+                        return malformed(out, why);
+        }
+        return mqtt_has_readings(d->kind) ? decode_records(d, s, len, now_us, out)
+                                          : decode_bare(d, s, len, now_us, out);
 }

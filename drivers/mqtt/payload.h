@@ -16,9 +16,23 @@
 #include "agent/base/json_scan.h"
 #include "agent/base/reading.h"
 #include "drivers/mqtt/mqtt.h"
+#include "drivers/payload/gzip.h"
+#include "drivers/payload/lines.h"
 #include "drivers/payload/name.h"
+#include "drivers/payload/senml.h"
 
-enum { MQTT_READINGS_MAX = 1000, MQTT_ELEMENTS_MAX = 1000, MQTT_ELEMENTS_USUAL = 256 };
+enum {
+        MQTT_READINGS_MAX = 1000,
+        MQTT_ELEMENTS_MAX = 1000,
+        MQTT_ELEMENTS_USUAL = 256,
+        MQTT_SLOTS_MAX = 1000,
+        MQTT_UNPACKED_USUAL = 256 * 1024
+};
+
+union mqtt_lines {
+        struct payload_csv csv;
+        struct payload_influx influx;
+};
 
 /* How one value is read, and what it is called where the payload says so. */
 struct mqtt_value {
@@ -41,7 +55,14 @@ struct mqtt_decoder {
         struct json_value *found;
         struct json_rows rows;
         struct payload_texts names;
-        char *unescaped; /* texts of the last decode that had escapes */
+        struct payload_text labels;   /* of the record, as in struct tag */
+        size_t n_records, n_elements; /* of the message */
+        union mqtt_lines *lines;      /* made when the first such message comes, as are the next two */
+        struct payload_senml *senml;
+        struct payload_gzip *gzip;
+        bool is_packed;
+        size_t max_bytes; /* unpacked */
+        char *unescaped;  /* texts of the last decode that had escapes */
         size_t n_unescaped, cap_unescaped;
 };
 /* Reads a time zone. 0, or -1 with a sentence and, when it is one of them, the key. */
@@ -53,7 +74,7 @@ enum { MQTT_E_MALFORMED = 1 };
 
 /* What the payload calls a reading; at NULL: it does not say. */
 struct mqtt_names {
-        struct payload_text source, tag, unit;
+        struct payload_text source, tag, unit, labels;
 };
 
 struct mqtt_decoded {

@@ -33,6 +33,14 @@ static const char *const taken[] = {
         "event_id",   "n",         "min",  "max",     "test",
 };
 
+bool mqtt_label_is_taken(const char *name)
+{
+        for (size_t k = 0; k < sizeof(taken) / sizeof(*taken); k++)
+                if (strcmp(name, taken[k]) == 0)
+                        return true;
+        return false;
+}
+
 static int name_level(struct mqtt_pattern *p, char *s, size_t len, struct err *e)
 {
         int i = p->n_levels;
@@ -47,9 +55,8 @@ static int name_level(struct mqtt_pattern *p, char *s, size_t len, struct err *e
                 p->source_level = i;
         else if (strcmp(s, "tag") == 0)
                 p->tag_level = i;
-        for (size_t k = 0; k < sizeof(taken) / sizeof(*taken); k++)
-                if (strcmp(s, taken[k]) == 0)
-                        return err_set(e, "{%s}: the record has a member of that name already; choose another", s);
+        if (mqtt_label_is_taken(s))
+                return err_set(e, "{%s}: the record has a member of that name already; choose another", s);
         for (int k = 0; k < i; k++)
                 if (p->level[k].kind == MQTT_LEVEL_NAME && strcmp(p->level[k].text, s) == 0)
                         return err_set(e, "{%s} stands in the pattern twice", s);

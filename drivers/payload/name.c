@@ -102,7 +102,7 @@ static const char *text_of(const struct json_value *v, char room[TEXT_DOUBLE_MAX
         return room;
 }
 
-static void put(struct payload_texts *b, const char *s, size_t len)
+void payload_texts_put(struct payload_texts *b, const char *s, size_t len)
 {
         if (b->size - b->n < len) {
                 b->size = 2 * b->size + len + 1024;
@@ -125,7 +125,7 @@ static const char *put_piece(const struct payload_piece *piece, const struct jso
                 return "a name that is not there, or no text or number";
         if (len > PAYLOAD_NAME_MAX)
                 return "a name of more than 1024 bytes";
-        put(b, s, len);
+        payload_texts_put(b, s, len);
         return NULL;
 }
 

@@ -60,6 +60,7 @@ struct payload_texts {
         char *at;
         size_t n, size;
 };
+void payload_texts_put(struct payload_texts *b, const char *s, size_t len);
 void payload_texts_fini(struct payload_texts *b);
 
 /* NULL, or why it is no name. */

@@ -1,54 +1,7 @@
 /*
  * mqtt_each: readings of the elements of a message, named by it; all or none.
  */
-#include "drivers/mqtt/intake.h"
-#include "tests/lib/driver_bench.h"
-
-#define NOW_US INT64_C(1795428000000000) /* 2026-11-23T10:00:00Z */
-
-static struct driver_bench b;
-static struct mqtt_intake in;
-static char why[200];
-
-static void note(struct driver *d, const struct reading *r)
-{
-        const struct tag *t = tags_get(d->tags, r->tag);
-
-        transcript_add("%s/", t->source);
-        bench_note(d, r);
-        if (t->unit[0])
-                transcript_add("[%s]", t->unit);
-        if (r->ts_us != NOW_US)
-                transcript_add("@%+lld", (long long)(r->ts_us - NOW_US) / 1000);
-}
-
-/* What comes of the payloads, one message after the other. */
-static const char *take(const struct mqtt_sub_conf *sub, const char *topic, const char *const *payload)
-{
-        struct mqtt_conf conf = {
-                .name = "plant", .max_payload_bytes = 1 << 18, .subscriptions = {(void *)(uintptr_t)sub, 1}};
-        struct err e = {""};
-
-        bench_init(&b, &mqtt_ops, "plant", &conf);
-        b.note = note;
-        if (mqtt_intake_init(&in, &b.d, &e) < 0)
-                fail_msg("init: %s", e.text);
-        for (; *payload; payload++) {
-                size_t len = strlen(*payload);
-                char *copy = malloc(len + 1); /* so that a sanitizer sees a read behind the end */
-                struct mqtt_message m = {.topic = topic, .payload = copy, .len = len};
-
-                memcpy(copy, *payload, len);
-                assert_int_equal(mqtt_intake_take(&in, &m), 0);
-                free(copy);
-        }
-        snprintf(why, sizeof(why), "%s", b.d.last_error);
-        mqtt_intake_fini(&in);
-        bench_fini(&b);
-        return transcript;
-}
-
-#define TAKE(sub, topic, ...) take(sub, topic, (const char *const[]){__VA_ARGS__, NULL})
+#include "tests/lib/mqtt_take.h"
 
 static const char *good[] = {"true", "Good", "192"}, *uncertain[] = {"64", "Uncertain"};
 static struct mqtt_reading_conf by_id[] = {{.tag = "{/id}", .value = "/v"}};
