@@ -47,7 +47,7 @@ static void test_members_and_what_the_message_has_once(void **state)
                 TAKE(&sub, "neuron/l1",
                      "{\"values\":{\"tag0\":42,\"ta\\u0067\\n1\":\"a\\tb\",\"t2\":null,\"t3\":{},\"t4\":true},"
                      "\"node\":\"mod\\u0062us\",\"group\":7,\"timestamp\":1795427999000}"),
-                "modbus-7/tag0=42@-1000 modbus-7/tag_1=a\tb@-1000 modbus-7/t2:sensor@-1000 "
+                "modbus-7/tag0=42@-1000 modbus-7/tag_1~0a=a\tb@-1000 modbus-7/t2:sensor@-1000 "
                 "modbus-7/t3:config@-1000 modbus-7/t4=true@-1000 ");
 }
 
