@@ -173,7 +173,7 @@ static void test_senml_of_the_rfc(void **state)
                 .topic = "s", .payload = MQTT_SENML, .source = "{/device}", .readings = {split, 1}};
 
         assert_string_equal(TAKE(&by_device, "s", "[{\"n\":\"urn:dev:ow:10e2073a01080063\",\"u\":\"Cel\",\"v\":23.1}]"),
-                            "urn_dev_ow/10e2073a01080063=23.1[Cel] ");
+                            "urn_dev_ow~3a3a/10e2073a01080063=23.1[Cel] ");
         assert_string_equal(
                 TAKE(&by_device, "s",
                      "[{\"bn\":\"dev-1/"
@@ -255,7 +255,7 @@ static void test_influx(void **state)
                             "weather/text=a \"b\\@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/n=7@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/temperature=83{\"location\":\"us-midwest\",\"season\":\"summer\"} "
-                            "my_meas/field_k=-1500{\"tag_id\":\"1\",\"tag_k\":\"v_w\"} ");
+                            "my_meas~20/field_k~20=-1500{\"tag_id\":\"1\",\"tag_k~2c\":\"v_w~3d\"} ");
         mqtt_take_note = note;
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
                 assert_int_equal(strncmp(TAKE(&sub, "i", wrong[i]), "kept(", 5), 0);
