@@ -106,10 +106,13 @@ void thinning_reconfigure(struct thinning *t, const struct schema_list *conf)
 
 static bool find_conf(const struct thinning *t, const struct tag *tag, struct swinging_door_conf *out)
 {
+        char ident[TAGS_IDENT_MAX + 1];
+
+        tags_put_ident(ident, tag->name, tag->labels);
         for (size_t i = 0; i < t->n_conf; i++) {
                 const struct thinning_conf *c = &t->conf[i];
 
-                if (!rule_matches(c->match, tag->source, tag->name))
+                if (!rule_matches(c->match, tag->source, ident))
                         continue;
                 *out = (struct swinging_door_conf){.mode = c->method ? THIN_SWINGING_DOOR : THIN_EXCEPTION,
                                                    .band = c->deadband,

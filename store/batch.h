@@ -13,7 +13,7 @@ enum {
         PAGE_BYTES = 4096,
         ROW_BYTES = 48,    /* what a reading without text is counted as */
         KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 8,  /* user_version */
+        FILE_VERSION = 9,  /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,

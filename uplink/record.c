@@ -21,6 +21,7 @@
 #include "agent/base/text.h"
 
 enum {
+        EVENT_LABELS_FACTOR = 3, /* room for labels, and once more with label_ in front of each */
         US_PER_S = 1000000,
         SECOND_TEXT = 20, /* 2026-11-23T10:00:00. */
         FIXED_MAX = 640,  /* all keys, numbers and words of a record; its longest combination is tested */
@@ -33,7 +34,7 @@ static const int64_t SET_MS = INT64_C(1577836800000); /* 2020: a clock before th
 /* One tag's pieces, one behind the other in `text`. */
 struct record_tag {
         char *text;
-        uint32_t mid_len, unit_len, labels_len, key_len;
+        uint32_t mid_len, unit_len, labels_len, event_len, key_len;
 };
 
 #define PUT(p, literal) (memcpy(p, literal, sizeof(literal) - 1), (p) + sizeof(literal) - 1)
@@ -123,8 +124,8 @@ static void make_tag(const struct record_encoder *enc, struct record_tag *g, con
         static const char ts[] = "\",\"ts\":\"";
         size_t n_ts = sizeof(ts) - 1, gateway_len = enc->mid_len - n_ts;
         size_t n_names = strlen(tag->source) + strlen(tag->name) + strlen(tag->unit);
-        char *text =
-                mem_alloc(6 * n_names + strlen(tag->labels) + strlen(tag->source) + enc->mid_len + enc->key_len + 64);
+        char *text = mem_alloc(6 * n_names + EVENT_LABELS_FACTOR * (strlen(tag->labels) + 2) + strlen(tag->source) +
+                               enc->mid_len + enc->key_len + 64);
         char *p = put(text, mid_part(enc), gateway_len), *from;
 
         p = put_json(PUT(p, "\",\"source\":\""), tag->source);
@@ -143,6 +144,9 @@ static void make_tag(const struct record_encoder *enc, struct record_tag *g, con
                 p = put(p, tag->labels, strlen(tag->labels));
         }
         g->labels_len = (uint32_t)(p - from);
+        g->event_len =
+                (uint32_t)tags_put_event_labels(p, (EVENT_LABELS_FACTOR - 1) * (strlen(tag->labels) + 2), tag->labels);
+        p += g->event_len;
         from = p;
         p = put(p, gateway_part(enc), enc->key_len);
         *p++ = '/';
@@ -175,7 +179,7 @@ const char *record_key(struct record_encoder *enc, const struct tag *tag_or_null
         }
         g = tag_of(enc, tag_or_null, index);
         *len = g->key_len;
-        return g->text + g->mid_len + g->unit_len + g->labels_len;
+        return g->text + g->mid_len + g->unit_len + g->labels_len + g->event_len;
 }
 
 static size_t bound_of(struct record_encoder *enc, const struct tag *tag, uint32_t index)
@@ -183,7 +187,7 @@ static size_t bound_of(struct record_encoder *enc, const struct tag *tag, uint32
         const struct record_tag *g = tag ? tag_of(enc, tag, index) : NULL;
         size_t n = FIXED_MAX + enc->head_len + enc->event_len + enc->mid_len + enc->tail_len;
 
-        return g ? n + g->mid_len + g->unit_len + g->labels_len : n;
+        return g ? n + g->mid_len + g->unit_len + g->labels_len + g->event_len : n;
 }
 
 size_t record_bound(struct record_encoder *enc, const struct tag *tag, const struct spool_row *row)
@@ -391,6 +395,8 @@ size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, co
                 p = put_u64(put(p, event_part(enc), enc->event_len), row->seq);
         p = g ? put(p, g->text, g->mid_len) : put(p, mid_part(enc), enc->mid_len);
         p = put_time(enc, p, r->ts_us);
+        if (g)
+                p = put(p, g->text + g->mid_len + g->unit_len + g->labels_len, g->event_len);
         if (r->len) {
                 *p++ = ',';
                 p = put(p, r->v.text, r->len);

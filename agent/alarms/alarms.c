@@ -99,6 +99,7 @@ static void tell_moved(struct alarms *a)
                 }
                 notice.len = alarm_put_notice(text, a->conf.gateway, t, &a->said);
                 notice.several = alarms_has_several(a, &t->row);
+                notice.only = rules_is_only(a->rules, t->row.source, t->row.tag);
                 tell(a, &notice);
         }
 }
@@ -241,9 +242,16 @@ static void on_due(struct rt_timer *t)
 
 /* ---- tags ---- */
 
+static void tell_renamed(struct alarms *a)
+{
+        for (struct alarm_notifier *n = a->notifiers; n; n = n->next)
+                if (n->renamed)
+                        n->renamed(n);
+}
+
 void alarms_bind(struct alarms *a, uint32_t tag, const struct rt_time *now)
 {
-        const struct tag *t = tags_get(a->tags, tag);
+        const char *source = tags_get(a->tags, tag)->source, *ident = tags_ident(a->tags, tag);
 
         if (tag >= a->n_bound) {
                 size_t n = tags_count(a->tags) > 2 * a->n_bound ? tags_count(a->tags) : 2 * a->n_bound;
@@ -253,9 +261,11 @@ void alarms_bind(struct alarms *a, uint32_t tag, const struct rt_time *now)
                 a->n_bound = n;
         }
         a->bound[tag] = true;
-        rules_bind(a->rules, tag, t->source, t->name, now);
+        rules_bind(a->rules, tag, source, ident, now);
+        if (!rules_is_only(a->rules, source, ident))
+                tell_renamed(a);
         if (a->n_kept)
-                alarms_recall(a, t->source, t->name, now);
+                alarms_recall(a, source, ident, now);
 }
 
 void alarms_bind_configured(struct alarms *a, const struct rt_time *now)

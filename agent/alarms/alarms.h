@@ -37,6 +37,7 @@ struct alarm_notice {
         const char *json;                 /* an object */
         size_t len;
         bool several; /* its rule has several alarms there: the limit's name belongs to its name */
+        bool only;    /* no other tag of the source has its tag's name: it needs no labels */
         int severity;
 };
 
@@ -46,6 +47,8 @@ struct alarm_notifier {
         void (*show)(struct alarm_notifier *n, const struct alarm_notice *notice);
         /* Something it was told is not out yet: a crash now would lose it, so it is told again then. NULL: never. */
         bool (*busy)(const struct alarm_notifier *n);
+        /* A tag's name is not the only one any more: alarms are called otherwise. NULL. */
+        void (*renamed)(struct alarm_notifier *n);
         struct alarm_notifier *next; /* ours */
 };
 
@@ -101,9 +104,12 @@ void alarms_link(struct alarms *a, const char *driver, bool down);
 
 /* ---- for people ---- */
 
+enum { ALARMS_E_SEVERAL = 5 }; /* beside RULES_E_* */
+
 struct alarm_key {
-        const char *source, *tag, *rule; /* tag ""; the rule with .limit behind it where it has several */
-        const char *event_id;            /* instead of all others; NULL */
+        const char *source, *tag,
+                *rule;        /* tag "", or with labels; the rule with .limit behind it where it has several */
+        const char *event_id; /* instead of all others; NULL */
 };
 
 /*
@@ -112,17 +118,21 @@ struct alarm_key {
  */
 bool alarm_key_cut(char *name, struct alarm_key *key);
 
-/* The alarm as it is now. 0 or RULES_E_UNKNOWN. */
+/* The alarm as it is now. 0, RULES_E_UNKNOWN or ALARMS_E_SEVERAL. */
 int alarms_row(struct alarms *a, const struct alarm_key *key, struct rules_row *out);
 /* It is not normal, or was not once. */
 bool alarm_ever_was(const struct rules_row *row);
 
 /*
- * An operator's word. 0 (stored; durable after a spool_sync), or RULES_E_*.
- * `by`, `comment`: UTF-8.
+ * An operator's word. 0 (stored; durable after a spool_sync), or RULES_E_*; a
+ * tag's labels may be left out, or some of them, as long as one alarm is meant:
+ * else ALARMS_E_SEVERAL.  `by`, `comment`: UTF-8.
  */
 int alarms_command(struct alarms *a, const struct alarm_key *key, enum alarm_input in, int64_t until_wall_us,
                    const char *by, const char *comment);
+
+/* The names of those that the last command could have meant. */
+const char *alarms_several(const struct alarms *a);
 
 /* All states that are not normal; with `all` every alarm that ever was. */
 void alarms_each(struct alarms *a, bool all, void (*each)(void *ctx, const struct rules_row *row), void *ctx);

@@ -28,6 +28,7 @@ struct alarms {
         struct alarms_conf conf;
         struct tags *tags;
         struct spool *spool;
+        char several[1024];                /* what the last command could have meant */
         char identity[TEXT_NAME_MAX + 32]; /* gateway:epoch: a new spool counts activations from 1 again */
         struct rules *rules;
         struct alarm_notifier *notifiers;

@@ -93,11 +93,15 @@ static void put_transition(struct text *x, const struct rules_transition *t, con
 
 static void put_identity(struct text *x, const char *gateway, const struct rules_row *row, int64_t ts_us)
 {
+        char labels[2 * TAGS_IDENT_MAX], members[4 * TAGS_IDENT_MAX];
+
         put(x, "{\"gateway\":\"%s\",\"source\":\"%s\"", gateway, row->source);
         if (*row->tag)
-                put(x, ",\"tag\":\"%s\"", row->tag);
+                put(x, ",\"tag\":\"%.*s\"", (int)strcspn(row->tag, "{"), row->tag);
         put_time(x, "ts", ts_us);
-        put(x, ",\"ts_us\":%" PRId64 ",", ts_us);
+        put(x, ",\"ts_us\":%" PRId64, ts_us);
+        tags_put_labels(labels, sizeof(labels), row->tag);
+        put(x, "%.*s,", (int)tags_put_event_labels(members, sizeof(members), labels), members);
 }
 
 size_t alarm_put_event(char *buf, const struct rules_transition *t, const struct alarm_operator *operator,
@@ -163,8 +167,8 @@ static void put_group(struct text *x, const struct rules_group *g)
         put_time(x, "until_ts", g->to_us);
         if (!g->n_activated)
                 return;
-        put(x, ",\"worst_source\":\"%s\",\"worst_tag\":\"%s\",\"worst_rule\":\"%s\",\"worst_event_id\":\"%s\"",
-            g->worst.source, g->worst.tag, g->worst.rule, g->worst.event_id);
+        put(x, ",\"worst_source\":\"%s\",\"worst_tag\":\"%.*s\",\"worst_rule\":\"%s\",\"worst_event_id\":\"%s\"",
+            g->worst.source, (int)strcspn(g->worst.tag, "{"), g->worst.tag, g->worst.rule, g->worst.event_id);
 }
 
 size_t alarm_put_group(char *buf, const struct rules_group *g)

@@ -31,9 +31,9 @@ static void tell_journal(struct alarm_notifier *n, const struct alarm_notice *no
                 snprintf(value, sizeof(value), " value=%g", t->value);
         if (isfinite(t->limit))
                 snprintf(limit, sizeof(limit), " limit=%g", t->limit);
-        log_line(level, "alarm", "%s%s%s %s %s: %s%s%s severity=%d event_id=%s", t->row.source, *t->row.tag ? "/" : "",
-                 t->row.tag, t->row.rule, t->row.limit_kind, alarm_change_name(t->change), value, limit,
-                 t->row.severity, t->row.event_id);
+        log_line(level, "alarm", "%s%s%.*s %s %s: %s%s%s severity=%d event_id=%s", t->row.source,
+                 *t->row.tag ? "/" : "", (int)strcspn(t->row.tag, notice->only ? "{" : ""), t->row.tag, t->row.rule,
+                 t->row.limit_kind, alarm_change_name(t->change), value, limit, t->row.severity, t->row.event_id);
 }
 
 static const struct mqtt_conf *find_connection(const struct config *conf, const char *name)

@@ -27,7 +27,7 @@
 
 enum { SLICE = 100, SLICE_US = 50000, RIGHTED_MAX = 5000 /* per connection: more than that is not of our making */ };
 
-enum { WAITING_MAX = 64, TOPIC_MAX = 512 };
+enum { WAITING_MAX = 64, TOPIC_MAX = 640, RENAMED_US = 1000000 };
 
 struct message {
         char *topic, *json;
@@ -40,7 +40,7 @@ struct notify_mqtt {
         struct alarms *alarms;
         struct mqtt_publisher *publisher;
         const char *gateway;
-        struct rt_timer timer;
+        struct rt_timer timer, renamed;
         bool behind;
         size_t next, at, sent; /* of the walk: where it goes on, where it is, in this slice */
         size_t righted;        /* of this connection */
@@ -56,9 +56,9 @@ static void put_topic(const struct notify_mqtt *n, const struct alarm_notice *no
         if (!row)
                 snprintf(topic, TOPIC_MAX, "millrace/%s/alarm", n->gateway);
         else
-                snprintf(topic, TOPIC_MAX, "millrace/%s/alarm/%s/%s/%s%s%s", n->gateway, row->source,
-                         *row->tag ? row->tag : "-", row->rule, notice->several ? "." : "",
-                         notice->several ? row->limit_kind : "");
+                snprintf(topic, TOPIC_MAX, "millrace/%s/alarm/%s/%.*s/%s%s%s", n->gateway, row->source,
+                         *row->tag ? (int)strcspn(row->tag, notice->only ? "{" : "") : 1, *row->tag ? row->tag : "-",
+                         row->rule, notice->several ? "." : "", notice->several ? row->limit_kind : "");
 }
 
 /* ---- while there is no connection ---- */
@@ -150,16 +150,40 @@ static void on_slice(struct rt_timer *t)
                 rt_timer_set(n->rt, t, SLICE_US);
 }
 
-static void on_up(void *ctx)
+/* All that is kept comes again, and what is not called so any more goes. */
+static void look(struct notify_mqtt *n)
 {
-        struct notify_mqtt *n = ctx;
         char filter[TOPIC_MAX];
 
         n->righted = 0;
         snprintf(filter, sizeof(filter), "millrace/%s/alarm/+/+/+", n->gateway);
-        send_waiting(n);
         mqtt_publisher_look(n->publisher, filter);
         tell_again(n);
+}
+
+static void on_up(void *ctx)
+{
+        struct notify_mqtt *n = ctx;
+
+        send_waiting(n);
+        look(n);
+}
+
+/* Many tags may come at once, and each look costs the broker all it keeps. */
+static void on_renamed(struct rt_timer *t)
+{
+        struct notify_mqtt *n = list_entry(t, struct notify_mqtt, renamed);
+
+        if (mqtt_publisher_is_up(n->publisher))
+                look(n);
+}
+
+static void renamed(struct alarm_notifier *notifier)
+{
+        struct notify_mqtt *n = (struct notify_mqtt *)(void *)notifier;
+
+        if (!rt_timer_armed(&n->renamed))
+                rt_timer_set(n->rt, &n->renamed, RENAMED_US);
 }
 
 /* ---- what the broker still has ---- */
@@ -224,10 +248,12 @@ struct notify_mqtt *notify_mqtt_new(struct rt *rt, const struct mqtt_conf *conf,
 
         n->notifier.tell = tell;
         n->notifier.show = show;
+        n->notifier.renamed = renamed;
         n->rt = rt;
         n->alarms = alarms;
         n->gateway = gateway;
         n->timer.on_due = on_slice;
+        n->renamed.on_due = on_renamed;
         n->publisher = mqtt_publisher_new(rt, &pc, e);
         if (n->publisher)
                 return n;
@@ -245,6 +271,7 @@ void notify_mqtt_free(struct notify_mqtt *n)
         if (!n)
                 return;
         rt_timer_cancel(n->rt, &n->timer);
+        rt_timer_cancel(n->rt, &n->renamed);
         mqtt_publisher_free(n->publisher);
         while (n->n_waiting)
                 release(take(n));

@@ -16,6 +16,7 @@ void alarms_notice_of(struct alarms *a, const struct rules_row *row, struct alar
         *out = (struct alarm_notice){.row = row, .json = buf, .severity = row->severity};
         out->len = alarm_put_state(buf, a->conf.gateway, row);
         out->several = alarms_has_several(a, row);
+        out->only = rules_is_only(a->rules, row->source, row->tag);
 }
 
 bool alarm_key_cut(char *name, struct alarm_key *key)
@@ -29,20 +30,67 @@ bool alarm_key_cut(char *name, struct alarm_key *key)
         return true;
 }
 
-/* A rule's name may have a dot in it as well. */
-static int find(const struct alarms *a, const struct alarm_key *key, struct rules_ref *out)
-{
-        const char *dot = key->event_id ? NULL : strrchr(key->rule, '.');
-        char rule[TEXT_NAME_MAX + 1];
-        int rc;
+enum { NAMED_MAX = 8 };
 
-        if (key->event_id)
-                return rules_find_event(a->rules, key->event_id, out);
-        rc = rules_find(a->rules, key->source, key->tag, key->rule, NULL, out);
+static size_t find_meant(const struct alarms *a, const struct alarm_key *key, const char *tag, struct rules_ref *out)
+{
+        const char *dot = strrchr(key->rule, '.');
+        char rule[TEXT_NAME_MAX + 1];
+        size_t n = rules_find_meant(a->rules, key->source, tag, key->rule, NULL, out, NAMED_MAX);
+
+        if (n || !dot || (size_t)(dot - key->rule) >= sizeof(rule))
+                return n;
+        snprintf(rule, sizeof(rule), "%.*s", (int)(dot - key->rule), key->rule); /* its name may have a dot as well */
+        return rules_find_meant(a->rules, key->source, tag, rule, dot + 1, out, NAMED_MAX);
+}
+
+static int find_exactly(const struct alarms *a, const struct alarm_key *key, struct rules_ref *out)
+{
+        const char *dot = strrchr(key->rule, '.');
+        char rule[TEXT_NAME_MAX + 1];
+        int rc = rules_find(a->rules, key->source, key->tag, key->rule, NULL, out);
+
         if (rc != RULES_E_UNKNOWN || !dot || (size_t)(dot - key->rule) >= sizeof(rule))
                 return rc;
         snprintf(rule, sizeof(rule), "%.*s", (int)(dot - key->rule), key->rule);
         return rules_find(a->rules, key->source, key->tag, rule, dot + 1, out);
+}
+
+static void name_all(struct alarms *a, const struct alarm_key *key, const struct rules_ref *refs, size_t n)
+{
+        size_t len = (size_t)snprintf(a->several, sizeof(a->several), "several are meant, name one:");
+
+        for (size_t i = 0; i < n && i < NAMED_MAX && len < sizeof(a->several); i++) {
+                struct rules_row row;
+
+                rules_row_of(a->rules, refs[i], &row);
+                len += (size_t)snprintf(a->several + len, sizeof(a->several) - len, " %s/%s/%s", row.source, row.tag,
+                                        key->rule);
+        }
+}
+
+/* The alarm that is meant: of the tag without labels, or the only one. */
+static int find(struct alarms *a, const struct alarm_key *key, struct rules_ref *out)
+{
+        struct rules_ref refs[NAMED_MAX];
+        size_t n;
+        int rc;
+
+        if (key->event_id)
+                return rules_find_event(a->rules, key->event_id, out);
+        rc = find_exactly(a, key, out);
+        if (rc == 0)
+                return 0;
+        n = find_meant(a, key, *key->tag ? key->tag : "-", refs); /* a tag may be called so */
+        if (n > 1)
+                name_all(a, key, refs, n);
+        *out = refs[0];
+        return n == 0 ? rc : n == 1 ? 0 : ALARMS_E_SEVERAL;
+}
+
+const char *alarms_several(const struct alarms *a)
+{
+        return a->several;
 }
 
 int alarms_row(struct alarms *a, const struct alarm_key *key, struct rules_row *out)

@@ -31,7 +31,7 @@ struct again {
                 int severity;
         } one[ONE_BY_ONE];
         struct rules_group group;
-        char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1], rule[TEXT_NAME_MAX + 1]; /* of the worst */
+        char source[TEXT_NAME_MAX + 1], tag[TAGS_IDENT_MAX + 1], rule[TEXT_NAME_MAX + 1]; /* of the worst */
 };
 
 static void note_worst(struct again *g, const struct spool_alarm_note *n)

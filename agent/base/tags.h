@@ -34,9 +34,12 @@ enum {
         TAGS_E_FULL = 1,
         TAGS_E_NONE = 2,
         TAGS_E_OWNED = 3,        /* the source belongs to another item */
+        TAGS_E_SEVERAL = 4,      /* several are meant */
         TAGS_ROWS_MAX = 1000000, /* of the table, whatever the configuration names: an id has 20 bits in the file */
         TAGS_WIRE_MAX = 900000,  /* rows above are for what it names */
         TAGS_WHY_MAX = 256,
+        TAGS_IDENT_MAX = 256,
+        TAGS_NAMED_MAX = 8, /* in a list of several */
 };
 
 struct tag {
@@ -44,6 +47,7 @@ struct tag {
         const char *name;
         const char *unit;     /* "" when there is none */
         const char *labels;   /* further names as JSON members: "line":"l1","cell":"3"; "" when there are none */
+        const char *ident;    /* as tags_ident says; NULL: nobody asked */
         const char *driver;   /* name of the driver that brought it first, or whose configuration names it */
         int64_t last_ts_us;   /* of the last reading appended (of another unit's row: with it) */
         uint32_t tied_us;     /* of a tag: that much of it was added to keep equal times apart */
@@ -97,6 +101,33 @@ int tags_configure(struct tags *t, const char *source, const char *name, const c
                    const char *driver, uint32_t *out);
 /* 0 and the index, or TAGS_E_NONE. */
 int tags_find(const struct tags *t, const char *source, const char *name, const char *labels, uint32_t *out);
+
+/* ---- as people write it ---- */
+
+/*
+ * name, or name{line=l2,cell=3}: with the source all that makes a tag. Lives as
+ * long as the table.
+ */
+const char *tags_ident(struct tags *t, uint32_t tag);
+void tags_put_ident(char out[TAGS_IDENT_MAX + 1], const char *name, const char *labels);
+bool tags_is_ident(const char *s, size_t len);
+/* `wanted` is its name, without labels, with some or with all of them, in any order. */
+bool tags_ident_means(const char *ident, const char *wanted);
+/* Has the tag these labels, written as line=l2,cell=3 with or without the }? */
+bool tags_labels_have(const char *labels, const char *wanted);
+/*
+ * The tag that is meant: the one without labels of that name, else the only
+ * one.  0, TAGS_E_NONE, or TAGS_E_SEVERAL with their names in `several`. Walks
+ * the table.
+ */
+int tags_find_meant(struct tags *t, const char *source, const char *wanted, uint32_t *out, char *several, size_t cap);
+/* The labels of an ident as in struct tag. The length; 0: none, or no room. */
+size_t tags_put_labels(char *out, size_t cap, const char *ident);
+/*
+ * Labels of struct tag as further members of an event, each behind a comma; one
+ * that an event has a word for gets label_ in front. Likewise.
+ */
+size_t tags_put_event_labels(char *out, size_t cap, const char *labels);
 
 /* ---- items of the configuration ---- */
 

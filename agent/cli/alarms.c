@@ -28,7 +28,13 @@ struct listing {
 
 static bool picked(const struct spool_filter *pick, const char *source, const char *tag)
 {
-        return (!pick->source || strcmp(pick->source, source) == 0) && (!pick->name || strcmp(pick->name, tag) == 0);
+        char wanted[SPLIT_MAX];
+
+        if (pick->source && strcmp(pick->source, source) != 0)
+                return false;
+        snprintf(wanted, sizeof(wanted), "%s%s%s", pick->name ? pick->name : "", pick->labels ? "{" : "",
+                 pick->labels ? pick->labels : "");
+        return !pick->name || tags_ident_means(tag, wanted);
 }
 
 static bool on_alarm(void *ctx, const struct spool_alarm *a)
@@ -87,9 +93,10 @@ static void take_reply(struct listing *l, const json_t *reply)
 
         json_array_foreach(json_object_get(reply, "alarms"), i, o)
         {
+                char ident[TAGS_IDENT_MAX + 1];
                 struct spool_alarm a = {
                         .source = text_at(o, "source"),
-                        .tag = text_at(o, "tag"),
+                        .tag = ident,
                         .rule = text_at(o, "rule"),
                         .limit_kind = text_at(o, "limit_kind"),
                         .state = text_at(o, "state"),
@@ -101,6 +108,7 @@ static void take_reply(struct listing *l, const json_t *reply)
                         .shelved_until_us = time_at(o, "shelved_until"),
                 };
 
+                tags_put_ident(ident, text_at(o, "tag"), text_at(o, "labels"));
                 snprintf(a.event_id, sizeof(a.event_id), "%s", text_at(o, "event_id"));
                 on_alarm(l, &a);
         }
@@ -118,14 +126,33 @@ static int by_need(const void *a, const void *b)
         return x->since_us > y->since_us ? -1 : x->since_us < y->since_us;
 }
 
+struct named {
+        char name[TEXT_NAME_MAX + 1], labels[2 * TAGS_IDENT_MAX];
+};
+
+static struct named named_of(const char *ident)
+{
+        struct named n;
+
+        snprintf(n.name, sizeof(n.name), "%.*s", (int)strcspn(ident, "{"), ident);
+        tags_put_labels(n.labels, sizeof(n.labels), ident);
+        return n;
+}
+
 static void print(struct cli *c, struct listing *l)
 {
         static const struct out_column columns[] = {
-                {"state", "STATE", OUT_TEXT},        {"severity", "SEVERITY", OUT_COUNT},
-                {"source", "SOURCE", OUT_TEXT},      {"tag", "TAG", OUT_TEXT},
-                {"rule", "RULE", OUT_TEXT},          {"limit_kind", "LIMIT", OUT_TEXT},
-                {"since", "SINCE", OUT_TIME},        {"shelved_until", "SHELVED UNTIL", OUT_TIME},
-                {"activations", "TIMES", OUT_COUNT}, {"event_id", "EVENT", OUT_TEXT},
+                {"state", "STATE", OUT_TEXT},
+                {"severity", "SEVERITY", OUT_COUNT},
+                {"source", "SOURCE", OUT_TEXT},
+                {"tag", "TAG", OUT_TEXT},
+                {"labels", "LABELS", OUT_MEMBERS},
+                {"rule", "RULE", OUT_TEXT},
+                {"limit_kind", "LIMIT", OUT_TEXT},
+                {"since", "SINCE", OUT_TIME},
+                {"shelved_until", "SHELVED UNTIL", OUT_TIME},
+                {"activations", "TIMES", OUT_COUNT},
+                {"event_id", "EVENT", OUT_TEXT},
         };
 
         if (l->n)
@@ -133,11 +160,13 @@ static void print(struct cli *c, struct listing *l)
         out_table(&c->out, columns, sizeof(columns) / sizeof(*columns));
         for (size_t i = 0; i < l->n && !out_broken(&c->out); i++) {
                 const struct spool_alarm *a = &l->rows[i];
+                struct named tag = named_of(a->tag);
                 struct out_cell cells[] = {
                         {.text = a->state},
                         {.n = (uint64_t)a->severity},
                         {.text = a->source},
-                        {.text = a->tag, .absent = !*a->tag},
+                        {.text = tag.name, .absent = !*a->tag},
+                        {.text = tag.labels},
                         {.text = a->rule},
                         {.text = a->limit_kind},
                         {.us = a->since_us, .absent = !a->since_us},
@@ -204,12 +233,14 @@ static bool on_note(void *ctx, const struct spool_query_alarm_note *note)
 {
         const struct history *h = ctx;
         const struct spool_alarm_note *n = &note->n;
+        struct named tag = named_of(n->tag);
         struct out_cell cells[] = {
                 {.us = n->at_us},
                 {.text = n->change},
                 {.n = (uint64_t)n->severity},
                 {.text = n->source},
-                {.text = n->tag, .absent = !*n->tag},
+                {.text = tag.name, .absent = !*n->tag},
+                {.text = tag.labels},
                 {.text = n->rule},
                 {.text = n->limit_kind},
                 {.real = n->value, .absent = n->value != n->value},
@@ -232,6 +263,7 @@ int cmd_alarms_history(struct cli *c)
                 {"severity", "SEVERITY", OUT_COUNT},
                 {"source", "SOURCE", OUT_TEXT},
                 {"tag", "TAG", OUT_TEXT},
+                {"labels", "LABELS", OUT_MEMBERS},
                 {"rule", "RULE", OUT_TEXT},
                 {"limit_kind", "LIMIT", OUT_TEXT},
                 {"value", "VALUE", OUT_REAL},

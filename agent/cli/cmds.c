@@ -9,9 +9,10 @@
 #define WORD  (SPOOL | CLI_BIT(OPERATOR) | CLI_BIT(COMMENT))
 #define PICK  (CLI_BIT(TAG) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(ALL))
 
-#define ALARM_NAME                                                                                      \
-        "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several\n" \
-        "limits (SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them."
+#define ALARM_NAME                                                                                            \
+        "ALARM is an event id, or SOURCE/TAG/RULE, or SOURCE/TAG/RULE.LIMIT where a rule has several\n"       \
+        "limits (SOURCE/-/RULE: of a source as a whole), as 'millrace alarms ls' shows them. Where several\n" \
+        "tags have the name, labels stand behind it: 'SOURCE/TAG{line=l2}/RULE'."
 
 #define BUS_NAME                                                                                         \
         "BUS is a modbus item of the configuration, or a port: /dev/ttyUSB0:9600,8E1, tcp://HOST:502,\n" \
@@ -46,7 +47,7 @@ const struct cli_command cli_commands[] = {
                    "signs of the axis tell the quality: - good, ~ uncertain, x bad, . nothing came. In a terminal\n"
                    "without UTF-8, and on a VT100, it is plain ASCII. With -f: q leaves, space holds the screen.\n"
                    "Into a pipe, with --json, and for a tag of texts it prints lines as 'millrace spool tail' does.",
-         .no = "there is no such tag, or a pattern means several where one is needed",
+         .no = "there is no such tag, or several are meant where one is needed: 'SOURCE/TAG{line=l2}' is one",
          .example = "millrace tail -f press-3/temp"},
         {.name = "metrics",
          .args = "",
@@ -107,7 +108,8 @@ const struct cli_command cli_commands[] = {
          .run = cmd_send,
          .summary = "one test reading through the daemon, on disk before it answers",
          .detail = "VALUE is a number, true, false, or else a text; \"71.3\" with the quotes is the text. Prints the\n"
-                   "reading's id, which Kafka's record carries too.",
+                   "reading's id, which Kafka's record carries too. Where several tags have the name, labels stand\n"
+                   "behind it: 'SOURCE/TAG{line=l2}'.",
          .no = "the daemon refused it",
          .example = "millrace send test/temp 71.3 --unit degC"},
         {.name = "demo",

@@ -111,7 +111,7 @@ int open_spool(const struct cli *c, struct spool_query **q)
 
 void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f)
 {
-        char *slash;
+        char *slash, *brace;
 
         if (!tag)
                 return;
@@ -119,8 +119,12 @@ void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f)
         slash = strchr(buf, '/');
         if (slash)
                 *slash = '\0';
+        brace = slash ? strchr(slash + 1, '{') : NULL;
+        if (brace)
+                *brace = '\0';
         f->source = buf[0] ? buf : NULL;
         f->name = slash && slash[1] ? slash + 1 : NULL;
+        f->labels = brace ? brace + 1 : NULL;
 }
 
 /* Shell-like: * any run, ? one character. */
@@ -147,7 +151,8 @@ static bool matches(const char *pattern, const char *s)
         return *pattern == '\0';
 }
 
-bool pick_matches(const struct spool_filter *f, const char *source, const char *name)
+bool pick_matches(const struct spool_filter *f, const char *source, const char *name, const char *labels)
 {
-        return (!f->source || matches(f->source, source)) && (!f->name || matches(f->name, name));
+        return (!f->source || matches(f->source, source)) && (!f->name || matches(f->name, name)) &&
+               (!f->labels || tags_labels_have(labels, f->labels));
 }

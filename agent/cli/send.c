@@ -4,7 +4,8 @@
  *
  * What the value is, is decided by how it is written: JSON's number, true or
  * false; a text in double quotes; else the text as it stands.  So `send s/t
- * 71.3` is a number, and `send s/t '"71.3"'` the text.
+ * 71.3` is a number, and `send s/t '"71.3"'` the text.  Labels of the tag stand
+ * behind it, `send 's/t{line=l2}' 71.3`, where several have its name.
  */
 #include <jansson.h>
 #include <string.h>
@@ -33,8 +34,12 @@ static json_t *request_of(const struct cli *c, struct err *e)
         size_t source_len = slash ? (size_t)(slash - c->args[0]) : 0;
         json_t *value, *o;
 
-        if (!slash || !text_is_name(c->args[0], source_len) || !text_is_name(slash + 1, strlen(slash + 1))) {
-                err_set(e, "'%s': SOURCE/TAG is needed, each 1 to 64 letters, digits, _ - .", c->args[0]);
+        if (!slash || !text_is_name(c->args[0], source_len) || !tags_is_ident(slash + 1, strlen(slash + 1))) {
+                err_set(e,
+                        "'%s': SOURCE/TAG is needed, each 1 to 64 letters, digits, _ - . and labels, where it has "
+                        "some, "
+                        "as SOURCE/TAG{line=l2}",
+                        c->args[0]);
                 return NULL;
         }
         value = value_of(c->args[1]);

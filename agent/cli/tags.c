@@ -40,7 +40,7 @@ static bool on_tag(void *ctx, const struct spool_query_tag *t)
                 {.us = last_us, .absent = !last_us},
                 {.text = value, .absent = !value[0]},
         };
-        if (!t->forgotten && pick_matches(list->pick, t->source, t->name))
+        if (!t->forgotten && pick_matches(list->pick, t->source, t->name, t->labels))
                 out_row(list->out, cells);
         return !out_broken(list->out);
 }
@@ -69,7 +69,7 @@ static bool on_tag_stats(void *ctx, const struct spool_query_tag *t)
                 {.us = t->newest_ts_us, .absent = none},
         };
 
-        if (pick_matches(list->pick, t->source, t->name))
+        if (pick_matches(list->pick, t->source, t->name, t->labels))
                 out_row(list->out, cells);
         return !out_broken(list->out);
 }

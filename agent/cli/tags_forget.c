@@ -47,7 +47,7 @@ static bool on_tag(void *ctx, const struct spool_query_tag *t)
         struct forgetting *g = ctx;
         int64_t last_us = t->newest_ts_us > t->last_ts_us ? t->newest_ts_us : t->last_ts_us;
 
-        if (t->forgotten || !pick_matches(g->pick, t->source, t->name) ||
+        if (t->forgotten || !pick_matches(g->pick, t->source, t->name, t->labels) ||
             (g->unused_before_us && last_us >= g->unused_before_us))
                 return true;
         if (g->n == g->cap) {
@@ -70,18 +70,24 @@ static int by_name(const void *x, const void *y)
         return order ? order : strcmp(a->name, b->name);
 }
 
-/* All of this name, whatever their labels are. */
-static void set_stays(struct forgetting *g, const char *source, const char *name, enum stays why)
+/* All that are meant: with these labels, or whatever they are. */
+static void set_stays(struct forgetting *g, const char *source, const char *ident, enum stays why)
 {
-        struct found_tag key = {.source = (char *)source, .name = (char *)name};
-        struct found_tag *at = g->n ? bsearch(&key, g->v, g->n, sizeof(*g->v), by_name) : NULL;
+        char name[TEXT_NAME_MAX + 1], its[TAGS_IDENT_MAX + 1];
+        struct found_tag key = {.source = (char *)source, .name = name};
+        struct found_tag *at;
 
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(ident, "{"), ident);
+        at = g->n ? bsearch(&key, g->v, g->n, sizeof(*g->v), by_name) : NULL;
         if (!at)
                 return;
         while (at > g->v && by_name(at - 1, &key) == 0)
                 at--;
-        for (; at < g->v + g->n && by_name(at, &key) == 0; at++)
-                at->stays = at->stays ? at->stays : why;
+        for (; at < g->v + g->n && by_name(at, &key) == 0; at++) {
+                tags_put_ident(its, at->name, at->labels);
+                if (tags_ident_means(its, ident))
+                        at->stays = at->stays ? at->stays : why;
+        }
 }
 
 static bool on_alarm(void *ctx, const struct spool_alarm *a)

@@ -25,7 +25,13 @@
 #include "agent/cli/screen.h"
 #include "agent/cli/tail_view.h"
 
-enum { EVERY_MS = 500, NAMED_MAX = 5, NEAR_MAX = 10000, NAME_BYTES = 2 * TEXT_NAME_MAX + 2, PRINTED_ROWS = 24 };
+enum {
+        EVERY_MS = 500,
+        NAMED_MAX = 5,
+        NEAR_MAX = 10000,
+        NAME_BYTES = TEXT_NAME_MAX + 1 + TAGS_IDENT_MAX + 1,
+        PRINTED_ROWS = 24
+};
 
 /* ---- which tag ---- */
 
@@ -33,8 +39,10 @@ struct search {
         const char *wanted;
         struct spool_filter parts;
         char halves[SPLIT_MAX];
-        char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1], unit[64]; /* of the last one found */
+        char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1], ident[TAGS_IDENT_MAX + 1],
+                unit[64]; /* of the last found */
         unsigned n;
+        bool exact;
         char found[NAMED_MAX * NAME_BYTES]; /* their names, for the message */
         char **others;                      /* that are not it, for did-you-mean */
         size_t n_others;
@@ -45,22 +53,30 @@ static bool is_wanted(const struct search *s, const struct spool_query_tag *t)
         if (!strchr(s->wanted, '/'))
                 return fnmatch(s->wanted, t->source, 0) == 0 || fnmatch(s->wanted, t->name, 0) == 0;
         return (!s->parts.source || fnmatch(s->parts.source, t->source, 0) == 0) &&
-               (!s->parts.name || fnmatch(s->parts.name, t->name, 0) == 0);
+               (!s->parts.name || fnmatch(s->parts.name, t->name, 0) == 0) &&
+               (!s->parts.labels || tags_labels_have(t->labels, s->parts.labels));
 }
 
 static bool on_tag(void *ctx, const struct spool_query_tag *t)
 {
         struct search *s = ctx;
-        char name[NAME_BYTES];
+        char name[NAME_BYTES], ident[TAGS_IDENT_MAX + 1];
 
-        snprintf(name, sizeof(name), "%s/%s", t->source, t->name);
+        tags_put_ident(ident, t->name, t->labels);
+        snprintf(name, sizeof(name), "%.*s/%s", TEXT_NAME_MAX, t->source, ident);
         if (is_wanted(s, t)) {
                 size_t len = strlen(s->found);
 
+                if (s->exact)
+                        return true;
+                s->exact = !*t->labels && !strcmp(name, s->wanted); /* nothing else has this name alone */
+                if (s->exact)
+                        s->n = 0;
                 if (s->n++ < NAMED_MAX)
                         snprintf(s->found + len, sizeof(s->found) - len, "%s%s", len ? ", " : "", name);
                 text_copy(s->source, sizeof(s->source), t->source);
                 text_copy(s->tag, sizeof(s->tag), t->name);
+                text_copy(s->ident, sizeof(s->ident), ident);
                 text_copy(s->unit, sizeof(s->unit), t->unit);
         } else if (s->n_others < NEAR_MAX) {
                 s->others[s->n_others++] = mem_strdup(name);
@@ -134,10 +150,14 @@ static bool on_extent(void *ctx, const struct spool_query_row *row)
 static bool on_row(void *ctx, const struct spool_query_row *row)
 {
         struct tail *t = ctx;
+        char ident[TAGS_IDENT_MAX + 1];
 
         t->last_seq = row->seq;
-        if (strcmp(row->source, t->tag.source) == 0 && strcmp(row->name, t->tag.tag) == 0)
-                plot_add(&t->plot, &row->r);
+        if (strcmp(row->source, t->tag.source) == 0 && strcmp(row->name, t->tag.tag) == 0) {
+                tags_put_ident(ident, row->name, row->labels);
+                if (strcmp(ident, t->tag.ident) == 0)
+                        plot_add(&t->plot, &row->r);
+        }
         return true;
 }
 
@@ -157,11 +177,13 @@ static int look_back(struct tail *t, uint64_t lines, unsigned *type, struct err 
 {
         struct spool_filter tags = {
                 .lane = SPOOL_SAMPLES, .source = t->tag.source, .name = t->tag.tag, .newest = lines};
+        const char *brace = strchr(t->tag.ident, '{');
         struct spool_filter rows = {.lane = SPOOL_SAMPLES};
         struct spool_counts counts;
         struct extent x = {0};
         int columns = tail_columns(t->screen.cols, t->screen.braille);
 
+        tags.labels = brace ? brace + 1 : NULL;
         if (spool_query_counts(t->q, &counts, e) < 0 || (lines && spool_query_rows(t->q, &tags, on_extent, &x, e) < 0))
                 return -1;
         plot_init(&t->plot, plot_span_us(x.from_us, x.to_us, x.n, columns));
@@ -268,7 +290,7 @@ static int show(struct cli *c, struct tail *t)
 
         if (r)
                 return r;
-        snprintf(name, sizeof(name), "%s/%s", t->tag.source, t->tag.tag);
+        snprintf(name, sizeof(name), "%s/%s", t->tag.source, t->tag.ident);
         c->tag = t->tag.n == 1 ? name : c->args[0];
         measure(&t->screen);
         if (drawn) {
@@ -281,7 +303,7 @@ static int show(struct cli *c, struct tail *t)
         if (!drawn || type == READING_TEXT || type == READING_RAW)
                 return cmd_spool_tail(c);
         t->screen.source = t->tag.source;
-        t->screen.tag = t->tag.tag;
+        t->screen.tag = t->tag.ident;
         t->screen.unit = t->tag.unit;
         t->screen.live = live;
         if (!live) {

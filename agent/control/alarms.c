@@ -3,8 +3,8 @@
  *
  * An alarm is named by its event_id, or as in its MQTT topic: source/tag/rule,
  * source/tag/rule.limit where a rule has several, source/-/rule for a source as
- * a whole.  Who may speak is decided by the socket's mode; the operator's name
- * is what the caller says, for the journal.
+ * a whole; source/tag{line=l2}/rule where several tags have the name.  Who may speak is decided by the socket's mode;
+ * the operator's name is what the caller says, for the journal.
  */
 #include "agent/control/alarms.h"
 
@@ -24,12 +24,15 @@ static void put_time(json_t *o, const char *key, int64_t us)
 
 static void put_row(void *ctx, const struct rules_row *row)
 {
-        json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:s}", "source", row->source, "tag",
-                              row->tag, "rule", row->rule, "limit_kind", row->limit_kind, "state",
-                              alarm_state_name(row->state), "active", row->active, "unacked", row->unacked, "latched",
-                              row->latched, "severity", row->severity, "activations", (json_int_t)row->seq, "event_id",
-                              row->event_id);
+        char labels[2 * TAGS_IDENT_MAX];
+        json_t *o = json_pack("{s:s, s:s%, s:s, s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:s}", "source", row->source, "tag",
+                              row->tag, strcspn(row->tag, "{"), "rule", row->rule, "limit_kind", row->limit_kind,
+                              "state", alarm_state_name(row->state), "active", row->active, "unacked", row->unacked,
+                              "latched", row->latched, "severity", row->severity, "activations", (json_int_t)row->seq,
+                              "event_id", row->event_id);
 
+        tags_put_labels(labels, sizeof(labels), row->tag);
+        json_object_set_new(o, "labels", json_string(labels));
         put_time(o, "since", row->since_us);
         put_time(o, "shelved_until", row->shelved_until_us);
         json_array_append_new(ctx, o);
@@ -96,11 +99,13 @@ static int command(struct alarms *a, char *name, enum alarm_input in, int64_t un
         return alarms_command(a, &key, in, until_us, operator->by, operator->comment);
 }
 
-static const char *words_of(int rc, enum alarm_input in)
+static const char *words_of(const struct alarms *a, int rc, enum alarm_input in)
 {
+        if (rc == ALARMS_E_SEVERAL)
+                return alarms_several(a);
         if (rc == RULES_E_UNKNOWN)
                 return "no such alarm; as `millrace alarms ls` shows it: an event id, or source/tag/rule or "
-                       "source/tag/rule.limit";
+                       "source/tag/rule.limit, labels behind the tag: source/tag{line=l2}/rule";
         if (rc == RULES_E_ACTIVE)
                 return "its condition is still there: a latch can be reset when it is gone";
         if (rc == RULES_E_FULL)
@@ -117,13 +122,13 @@ const char *alarms_ctl_command(struct alarms *a, const json_t *request, int64_t 
         const char *by = json_string_value(json_object_get(request, "operator"));
         const char *comment = json_string_value(json_object_get(request, "comment"));
         json_int_t for_s = json_integer_value(json_object_get(request, "for_s"));
-        char name[4 * TEXT_NAME_MAX];
+        char name[2 * TAGS_IDENT_MAX];
         struct alarm_operator operator= {by, comment ? comment : ""};
 
         if (!action)
                 return "action: ack, reset, shelve, unshelve, out-of-service or in-service";
         if (!alarm || strlen(alarm) >= sizeof(name))
-                return words_of(RULES_E_UNKNOWN, action->in);
+                return words_of(a, RULES_E_UNKNOWN, action->in);
         if (!by || !*by || strlen(by) > TEXT_NAME_MAX)
                 return "operator: who says so, 1 to 64 bytes";
         if (strlen(operator.comment) > ALARM_OPERATOR_MAX)
@@ -131,5 +136,5 @@ const char *alarms_ctl_command(struct alarms *a, const json_t *request, int64_t 
         if (action->in == ALARM_SHELVE && (for_s < 1 || for_s > 365 * 86400))
                 return "for: how long it is shelved, 1 s to 365 days";
         snprintf(name, sizeof(name), "%s", alarm);
-        return words_of(command(a, name, action->in, now_wall_us + for_s * 1000000, &operator), action->in);
+        return words_of(a, command(a, name, action->in, now_wall_us + for_s * 1000000, &operator), action->in);
 }

@@ -20,7 +20,7 @@
 
 enum { TAGS_AT_ONCE = 1000, SETTLE_US = 2000000 };
 
-/* Alarms that are not normal, by the hash of source and tag. */
+/* Alarms that are not normal, by the hash of source and tag with its labels. */
 struct standing {
         uint64_t *v;
         size_t n, cap;
@@ -52,7 +52,11 @@ static int by_hash(const void *x, const void *y)
 /* Two names with one hash: one of them stays for the other's alarm. */
 static bool stands(const struct standing *s, const struct tag *t)
 {
-        uint64_t hash = hash_of(t->source, t->name);
+        char ident[TAGS_IDENT_MAX + 1];
+        uint64_t hash;
+
+        tags_put_ident(ident, t->name, t->labels);
+        hash = hash_of(t->source, ident);
 
         return s->n && bsearch(&hash, s->v, s->n, sizeof(hash), by_hash);
 }

@@ -23,6 +23,7 @@ struct daemon {
         struct agent *agent;
         struct control *control;
         struct list pending; /* struct pending */
+        char several[1024];  /* what the last send could have meant */
 };
 
 /* An answer that waits for the disk. */
@@ -86,23 +87,40 @@ static const char *take_value(struct reading *r, const json_t *value)
         return NULL;
 }
 
+/* The tag that is meant; when there is none, it is made. NULL, or what is wrong. */
+static const char *find_tag(struct daemon *d, const char *source, const char *ident, const char *unit, uint32_t *tag)
+{
+        static const char before[] = "several are meant, name one: ";
+        struct tags *tags = d->agent->tags;
+        char name[TEXT_NAME_MAX + 1], labels[2 * TAGS_IDENT_MAX];
+        int rc = tags_find_meant(tags, source, ident, tag, d->several + sizeof(before) - 1,
+                                 sizeof(d->several) - sizeof(before));
+
+        if (rc == 0)
+                return unit && strcmp(unit, tags_unit(tags, *tag)) != 0 ? "unit: the tag has another one; leave it out"
+                                                                        : NULL;
+        if (rc == TAGS_E_SEVERAL)
+                return memcpy(d->several, before, sizeof(before) - 1);
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(ident, "{"), ident);
+        tags_put_labels(labels, sizeof(labels), ident);
+        return tags_intern_any(tags, source, name, unit, labels, "send", tag) ? tags_why(tags) : NULL;
+}
+
 static const char *take_reading(struct daemon *d, struct reading *r, const json_t *o)
 {
         const char *source = json_string_value(json_object_get(o, "source"));
         const char *tag = json_string_value(json_object_get(o, "tag"));
         const char *unit = json_string_value(json_object_get(o, "unit"));
+        const char *wrong;
         struct rt_time now;
 
-        if (!source || !text_is_name(source, strlen(source)) || !tag || !text_is_name(tag, strlen(tag)))
-                return "source, tag: 1 to 64 letters, digits, _ - .";
+        if (!source || !text_is_name(source, strlen(source)) || !tag || !tags_is_ident(tag, strlen(tag)))
+                return "source, tag: 1 to 64 letters, digits, _ - . and labels as temp{line=l2}";
         if (unit && (strlen(unit) > TEXT_NAME_MAX || !text_is_utf8(unit, strlen(unit))))
                 return "unit: at most 64 bytes";
-        if (tags_find(d->agent->tags, source, tag, "", &r->tag) == 0) {
-                if (unit && strcmp(unit, tags_unit(d->agent->tags, r->tag)) != 0)
-                        return "unit: the tag has another one; leave it out";
-        } else if (tags_intern_any(d->agent->tags, source, tag, unit, "", "send", &r->tag) != 0) {
-                return tags_why(d->agent->tags);
-        }
+        wrong = find_tag(d, source, tag, unit, &r->tag);
+        if (wrong)
+                return wrong;
         rt_now(d->agent->rt, &now);
         r->ts_us = r->arrival_us = now.wall_us;
         r->flags = READING_TEST;

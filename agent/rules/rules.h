@@ -59,7 +59,7 @@ const char *rules_limit_name(enum rules_limit limit, enum rule_kind kind);
  * key.
  */
 struct rules_row {
-        const char *source, *tag; /* tag "": of the source as a whole */
+        const char *source, *tag; /* tag "": of the source as a whole; with its labels, as rules_bind had it */
         const char *rule;
         const char *limit_kind;
         enum alarm_state state; /* as shown */
@@ -104,8 +104,9 @@ struct rules *rules_new(const struct rule_conf *conf, size_t n, const char *gate
 void rules_free(struct rules *r);
 
 /*
- * Matches the patterns against a tag; once per index, again is fine. Returns
- * how many rules watch it.
+ * Matches the patterns against a tag; once per index, again is fine. `name`
+ * with its labels behind it, temp{line=l2}, so that no two tags of a source have
+ * one.  Returns how many rules watch it.
  */
 size_t rules_bind(struct rules *r, uint32_t tag, const char *source, const char *name, const struct rt_time *now);
 
@@ -144,6 +145,14 @@ struct rules_ref {
  */
 int rules_find(const struct rules *r, const char *source, const char *tag, const char *rule, const char *limit_kind,
                struct rules_ref *out);
+/*
+ * The same for all tags that `tag` means: without labels, with some or with all
+ * of them.  How many; the first `most` of them in *out.
+ */
+size_t rules_find_meant(const struct rules *r, const char *source, const char *tag, const char *rule,
+                        const char *limit_kind, struct rules_ref *out, size_t most);
+/* No other tag of the source has this name with other labels, or without. */
+bool rules_is_only(const struct rules *r, const char *source, const char *tag);
 /* By the event_id of its latest activation. Walks all alarms. */
 int rules_find_event(const struct rules *r, const char *event_id, struct rules_ref *out);
 

@@ -74,6 +74,7 @@ const char *rule_kind_name(enum rule_kind kind);
 
 /*
  * `pattern` is source/tag, each with * and ?; without a / it is about sources.
+ * `tag` may have its labels behind it, which count when the pattern has some.
  * NULL tag: only the source counts.
  */
 bool rule_matches(const char *pattern, const char *source, const char *tag);

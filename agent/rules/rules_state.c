@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/tags.h"
 #include "agent/rules/rules_engine.h"
 
 enum { STALE_S = 24 * 3600 };
@@ -79,6 +80,38 @@ int rules_find(const struct rules *r, const char *source, const char *tag, const
                         return find_among(r, r->tags[i - 1].first, r->tags[i - 1].n_slots, rule, limit_kind, out);
         }
         return RULES_E_UNKNOWN;
+}
+
+size_t rules_find_meant(const struct rules *r, const char *source, const char *tag, const char *rule,
+                        const char *limit_kind, struct rules_ref *out, size_t most)
+{
+        uint32_t place = engine_find_source(r, source);
+        struct rules_ref ref;
+        size_t n = 0;
+
+        for (uint32_t i = place ? r->sources[place - 1].first_tag : 0; i; i = r->tags[i - 1].next) {
+                const struct tag_state *b = &r->tags[i - 1];
+
+                if (!tags_ident_means(b->name, tag) || find_among(r, b->first, b->n_slots, rule, limit_kind, &ref) != 0)
+                        continue;
+                if (n < most)
+                        out[n] = ref;
+                n++;
+        }
+        return n;
+}
+
+bool rules_is_only(const struct rules *r, const char *source, const char *tag)
+{
+        uint32_t place = engine_find_source(r, source);
+        size_t len = strcspn(tag, "{"), n = 0;
+
+        for (uint32_t i = place ? r->sources[place - 1].first_tag : 0; i && n < 2; i = r->tags[i - 1].next) {
+                const char *other = r->tags[i - 1].name;
+
+                n += strncmp(other, tag, len) == 0 && (!other[len] || other[len] == '{');
+        }
+        return n < 2;
 }
 
 int rules_find_event(const struct rules *r, const char *event_id, struct rules_ref *out)

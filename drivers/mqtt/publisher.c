@@ -38,7 +38,7 @@ struct mqtt_publisher {
         struct rt_timer timer; /* the next try, or the next tick */
         struct backoff backoff;
         int ticks; /* of this link */
-        bool open, up, told_down, told_blind;
+        bool open, up, told_down, told_blind, looked;
         char client_id[300], scope[96];
 };
 
@@ -54,7 +54,7 @@ static void lose(struct mqtt_publisher *p, const char *why)
         rt_watch_set(p->rt, &p->watch, 0);
         mqtt_link_close(p->link);
         p->link = NULL;
-        p->open = p->up = false;
+        p->open = p->up = p->looked = false;
         rt_timer_set(p->rt, &p->timer, pause_us);
 }
 
@@ -227,6 +227,9 @@ void mqtt_publisher_look(struct mqtt_publisher *p, const char *filter)
 {
         char *filters[] = {(char *)(uintptr_t)filter};
 
+        if (p->looked) /* to a subscription that is there a broker sends nothing it keeps */
+                mqtt_link_unsubscribe(p->link, 1, filters);
+        p->looked = true;
         mqtt_link_subscribe(p->link, 1, filters, 0);
         write_soon(p);
 }

@@ -45,7 +45,7 @@ int mqtt_publisher_send(struct mqtt_publisher *p, const char *topic, const void 
 
 /*
  * Asks the broker for the retained messages under `filter`; for as long as this
- * connection lasts. When up.
+ * connection lasts. Again is fine: they come again.  When up.
  */
 void mqtt_publisher_look(struct mqtt_publisher *p, const char *filter);
 

@@ -72,6 +72,7 @@ struct spool_filter {
         uint64_t first_seq, last_seq; /* 0: open */
         int64_t from_us, to_us;       /* by ts_us, to_us exclusive; 0: open */
         const char *source, *name;    /* with * and ?; NULL: any */
+        const char *labels;           /* that it has among others: line=l2,cell=3; NULL: any */
         uint64_t newest;              /* only the newest so many of what matches (still in seq order); 0: all */
         uint64_t limit;               /* stop after so many; 0: all */
 };

@@ -88,6 +88,8 @@ static bool matches(const struct spool_query *q, const struct spool_filter *f, c
                 return false;
         if (f->source && fnmatch(f->source, t->source, 0) != 0)
                 return false;
+        if (f->labels && !tags_labels_have(t->labels, f->labels))
+                return false;
         return !f->name || fnmatch(f->name, t->name, 0) == 0;
 }
 

@@ -137,6 +137,8 @@ void salvage_small(struct salvage *s)
                  s->has_notified ? (long long)s->notified_alarms : INT64_MAX);
         if (s->rc == SQLITE_OK)
                 s->rc = sqlite3_exec(s->db->conn, told, NULL, NULL, NULL);
+        if (s->rc == SQLITE_OK)
+                s->rc = sqlite3_exec(s->db->conn, spool_label_alarms, NULL, NULL, NULL);
 }
 
 void salvage_move_aggregate(struct salvage *s, uint64_t from, uint64_t to)

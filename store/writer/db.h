@@ -189,6 +189,8 @@ void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for 
 int spool_sync_directory(const char *path);                /* of the file */
 
 int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e);
+/* SQL: alarms of before format 9, kept without their tags' labels, get them; again is fine. */
+extern const char spool_label_alarms[];
 /*
  * The readings of a file that format 5 found in an older one, as far as they
  * are not moved yet. Bounded at a time.

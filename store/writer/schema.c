@@ -32,6 +32,30 @@
         "  AS value, delay_us, bits >> 27 & 65535 AS mid FROM sample"
 
 /*
+ * Alarms were kept by source and name; since format 9 a tag's labels stand
+ * behind its name (tags_ident.c).  What was one row for several tags is one for
+ * each of them: as it was shelved or acknowledged it stays, and whether it is
+ * active each tag's next reading says.  With a tag of the name that has no
+ * labels nothing says whose the row is: it stays that one's.
+ */
+#define KNOWN "id NOT IN (SELECT tag FROM forgotten)"
+#define IDENTS                                                                                                     \
+        "(SELECT DISTINCT source AS s, name AS n, name || '{' || replace(replace(labels, '\":\"', '='), '\"', '')" \
+        " || '}' AS ident FROM tag g WHERE labels <> '' AND " KNOWN                                                \
+        " AND NOT EXISTS (SELECT 1 FROM tag WHERE source = g.source AND name = g.name AND labels = '' AND " KNOWN "))"
+#define WITH_LABELS(table, columns, values)                                                           \
+        "INSERT OR IGNORE INTO " table " (" columns ") SELECT " values " FROM " table " JOIN " IDENTS \
+        " ON source = s AND tag = n WHERE length(ident) <= 256;"                                      \
+        "DELETE FROM " table " WHERE EXISTS (SELECT 1 FROM " IDENTS " WHERE source = s AND tag = n);"
+#define ALARM_REST                                                                                                \
+        "rule, limit_kind, state, active, unacked, latched, visibility, activations, since_us, shelved_until_us," \
+        " severity, event_id"
+#define LEARNED_REST "at_us, rule, limit_kind, form, memory"
+
+const char spool_label_alarms[] = WITH_LABELS("alarm", "source, tag, " ALARM_REST, "source, ident, " ALARM_REST)
+        WITH_LABELS("learned", "source, tag, " LEARNED_REST, "source, ident, " LEARNED_REST);
+
+/*
  * reading.tag is a tag.id without a foreign key: the check would cost a third
  * of an insert, and the writer puts the tag first.  Zero and NULL take no bytes
  * in a row, so the common reading (good, live, float) has zeros in what it
@@ -76,6 +100,7 @@ static const char *const steps[] = {
         "CREATE TABLE ahead (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) WITHOUT ROWID;" READINGS_VIEW,
         "ALTER TABLE tag ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
         "CREATE TABLE forgotten (tag INTEGER PRIMARY KEY, seq INTEGER NOT NULL, event_seq INTEGER NOT NULL);",
+        spool_label_alarms,
 };
 static const char forget_old[] = "DROP VIEW readings; DROP VIEW reading; DROP TABLE reading_old;"
                                  "CREATE VIEW reading AS " AS_READINGS ";" READINGS_VIEW;

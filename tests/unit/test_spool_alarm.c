@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sqlite3.h>
+
 #include "agent/base/log.h"
 #include "store/inspect/query.h"
 #include "tests/fault/old_format.h"
@@ -322,6 +324,58 @@ static void test_what_is_learned_is_bounded(void **state)
         fixture_close(&T);
 }
 
+/*
+ * Before format 9 an alarm was kept by source and name: what was one row of
+ * several tags is one for each, and nothing of what an operator did is lost.
+ */
+static void test_an_old_file_gets_labels(void **state)
+{
+        static const char *const rows[] = {
+                "level 1",             /* a tag without labels */
+                "mixed 1",             /* one with and one without: nobody can say whose it is */
+                "none 1",              /* a tag that is not known any more */
+                "pressure{line=l1} 4", /* its only tag */
+                "temp{line=l1,cell=3} 7",
+                "temp{line=l2,cell=3} 7",
+        };
+        sqlite3_stmt *st;
+        sqlite3 *db;
+        int n = 0;
+
+        fixture_open(&T);
+        fixture_close(&T);
+        db_run(T.path, "DELETE FROM tag;"
+                       "INSERT INTO tag (id, source, name, unit, labels, driver) VALUES"
+                       " (0, 'press-1', 'level', '', '', 'm'), (1, 'press-1', 'mixed', '', '', 'm'),"
+                       " (2, 'press-1', 'mixed', '', '\"line\":\"l1\"', 'm'),"
+                       " (3, 'press-1', 'pressure', 'bar', '\"line\":\"l1\"', 'm'),"
+                       " (4, 'press-1', 'temp', '', '\"line\":\"l1\",\"cell\":\"3\"', 'm'),"
+                       " (5, 'press-1', 'temp', 'K', '\"line\":\"l1\",\"cell\":\"3\"', 'm'),"
+                       " (6, 'press-1', 'temp', '', '\"line\":\"l2\",\"cell\":\"3\"', 'm'),"
+                       " (7, 'press-1', 'pressure', '', '\"line\":\"gone\"', 'm');"
+                       "INSERT INTO forgotten VALUES (7, 0, 0);"
+                       "INSERT INTO alarm SELECT 'press-1', value, 'hot', 'hi', 'shelved', 1, 1, 0, 1,"
+                       " CASE value WHEN 'temp' THEN 7 WHEN 'pressure' THEN 4 ELSE 1 END, 5, 6, 700, '0123456789abcdef'"
+                       " FROM json_each('[\"level\",\"mixed\",\"none\",\"pressure\",\"temp\"]');"
+                       "INSERT INTO learned (at_us, source, tag, rule, limit_kind, form, memory) VALUES"
+                       " (1, 'press-1', 'temp', 'odd', 'deviation', 1, x'00');"
+                       "PRAGMA user_version = 8");
+        for (int again = 0; again < 2; again++) {
+                fixture_open(&T);
+                fixture_close(&T);
+        }
+        assert_int_equal(sqlite3_open(T.path, &db), SQLITE_OK);
+        sqlite3_prepare_v2(db, "SELECT tag || ' ' || activations FROM alarm WHERE visibility = 1 ORDER BY tag", -1, &st,
+                           NULL);
+        while (sqlite3_step(st) == SQLITE_ROW && n < (int)(sizeof(rows) / sizeof(*rows)))
+                assert_string_equal(sqlite3_column_text(st, 0), rows[n++]);
+        assert_int_equal(n, sizeof(rows) / sizeof(*rows));
+        sqlite3_finalize(st);
+        sqlite3_close(db);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM alarm"), n);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM learned WHERE tag LIKE 'temp{line=%,cell=3}'"), 2);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -329,6 +383,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_with_its_reading_or_not_at_all, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_journal_is_bounded, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_an_old_file_gets_the_tables, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_an_old_file_gets_labels, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_was_heard_is_marked, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_is_learned_waits_for_a_commit, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_is_learned_is_bounded, set_up, tear_down),

@@ -266,7 +266,7 @@ static void make_old_file(void)
 
 static void check_moved(void)
 {
-        assert_int_equal(db_ask(T.path, "PRAGMA user_version"), db_ask(T.path, "SELECT 8"));
+        assert_int_equal(db_ask(T.path, "PRAGMA user_version"), db_ask(T.path, "SELECT 9"));
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM sqlite_master WHERE name = 'reading_old'"), 0);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM reading"), OLD_ROWS);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM (SELECT * FROM reading EXCEPT SELECT * FROM before)"), 0);

@@ -50,6 +50,83 @@ static void a_tag_is_its_source_name_and_labels(void **state)
         tags_free(t);
 }
 
+static void a_tag_as_people_write_it(void **state)
+{
+        static const struct {
+                const char *ident, *wanted;
+                bool means;
+        } cases[] = {
+                {"temp", "temp", true},
+                {"temp{line=l2}", "temp", true},
+                {"temp{line=l2}", "temp{line=l2}", true},
+                {"temp{line=l2}", "temp{line=l1}", false},
+                {"temp{line=l2}", "temp{line=l22}", false},
+                {"temp{line=l2,cell=3}", "temp{cell=3}", true},
+                {"temp{line=l2,cell=3}", "temp{cell=3,line=l2}", true},
+                {"temp{line=l2,cell=3}", "temp{cell=3,line=l1}", false},
+                {"temp", "temp{line=l2}", false},
+                {"temp2{line=l2}", "temp", false},
+                {"온도{라인=l2}", "온도{라인=l2}", true},
+        };
+        static const char *const idents[] = {"temp", "temp{line=l2}", "temp{line=l2,cell=3}", "온도{라인=둘}",
+                                             "a_b~20"};
+        static const char *const none[] = {"",
+                                           "temp{",
+                                           "temp{}",
+                                           "temp{line}",
+                                           "temp{line=}",
+                                           "temp{=l2}",
+                                           "temp{line=l2",
+                                           "temp{line=l2,}",
+                                           "temp{line=l2}x",
+                                           "{line=l2}",
+                                           "te mp{line=l2}"};
+        char ident[TAGS_IDENT_MAX + 1], labels[2 * TAGS_IDENT_MAX], other[TAGS_IDENT_MAX + 1], many[900] = "";
+
+        tags_put_ident(ident, "temp", "\"line\":\"l2\",\"cell\":\"3\"");
+        assert_string_equal(ident, "temp{line=l2,cell=3}");
+        assert_int_equal(tags_put_labels(labels, sizeof(labels), ident), 22);
+        assert_string_equal(labels, "\"line\":\"l2\",\"cell\":\"3\"");
+        tags_put_event_labels(labels, sizeof(labels), "\"line\":\"l2\",\"rule\":\"3\"");
+        assert_string_equal(labels, ",\"line\":\"l2\",\"label_rule\":\"3\"");
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+                assert_int_equal(tags_ident_means(cases[i].ident, cases[i].wanted), cases[i].means);
+        for (size_t i = 0; i < sizeof(idents) / sizeof(*idents); i++)
+                assert_true(tags_is_ident(idents[i], strlen(idents[i])));
+        for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+                assert_false(tags_is_ident(none[i], strlen(none[i])));
+        for (int i = 0; i < 16; i++)
+                sprintf(many + strlen(many), "%s\"label%d\":\"a-value-of-some-length\"", i ? "," : "", i);
+        tags_put_ident(ident, "temp", many);
+        many[strlen(many) - 2] = 'x';
+        tags_put_ident(other, "temp", many);
+        assert_true(strlen(ident) <= TAGS_IDENT_MAX && tags_is_ident(ident, strlen(ident)));
+        assert_string_not_equal(ident, other);
+        assert_true(tags_ident_means(ident, ident) && !tags_ident_means(ident, other));
+        tags_put_ident(ident, "temp", "no labels of ours");
+        assert_string_equal(ident, "temp");
+}
+
+static void which_tag_is_meant(void **state)
+{
+        struct tags *t = tags_new(10);
+        uint32_t l1 = intern(t, "press", "", "\"line\":\"l1\""), found = 99, l2, none;
+        char several[200];
+
+        assert_int_equal(tags_find_meant(t, "press", "temp", &found, several, sizeof(several)), 0);
+        assert_int_equal(found, l1);
+        l2 = intern(t, "press", "", "\"line\":\"l2\"");
+        assert_int_equal(tags_find_meant(t, "press", "temp", &found, several, sizeof(several)), TAGS_E_SEVERAL);
+        assert_string_equal(several, "press/temp{line=l1}, press/temp{line=l2}");
+        assert_int_equal(tags_find_meant(t, "press", "temp{line=l2}", &found, several, sizeof(several)), 0);
+        assert_int_equal(found, l2);
+        assert_int_equal(tags_find_meant(t, "press", "temp{line=l3}", &found, several, sizeof(several)), TAGS_E_NONE);
+        none = intern(t, "press", "", "");
+        assert_int_equal(tags_find_meant(t, "press", "temp", &found, several, sizeof(several)), 0);
+        assert_int_equal(found, none);
+        tags_free(t);
+}
+
 static void a_unit_changes_and_the_tag_stays(void **state)
 {
         struct tags *t = tags_new(10);
@@ -372,6 +449,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_tag_is_its_source_name_and_labels),
+                cmocka_unit_test(a_tag_as_people_write_it),
+                cmocka_unit_test(which_tag_is_meant),
                 cmocka_unit_test(a_unit_changes_and_the_tag_stays),
                 cmocka_unit_test(a_full_table_leaves_the_unit_as_it_was),
                 cmocka_unit_test(any_file_can_be_loaded),
