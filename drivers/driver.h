@@ -132,6 +132,8 @@ struct driver {
         /* Of a bus, by the driver: how long it was busy; by the host: its share of the last seconds. */
         bool is_bus;
         int64_t busy_us, busy_seen_us;
+        /* Of a bus, by the driver: what came that was not the answer. */
+        uint64_t n_late, n_mismatched, n_crc, n_garbage;
         double load;
         char last_error[200];  /* what stands now; "": nothing */
         int64_t last_error_us; /* by the host: wall clock, when it was seen last; 0: not yet, or nothing stands */

@@ -8,6 +8,7 @@
  */
 #include "agent/cli/status_field.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "agent/base/text.h"
@@ -79,4 +80,20 @@ struct field field_rate(const json_t *object, const char *key)
         if (field_is_number(object, key))
                 snprintf(f.s, sizeof(f.s), "%.1f/s", field_number(object, key));
         return f;
+}
+
+struct field field_odd(const json_t *bus)
+{
+        static const char *const keys[] = {"late", "mismatched", "crc", "garbage"};
+        struct field out = {""};
+        size_t len = 0;
+
+        for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+                uint64_t n = field_n(bus, keys[i]);
+
+                if (n)
+                        len += (size_t)snprintf(out.s + len, sizeof(out.s) - len, "%s%s %" PRIu64, len ? ", " : "",
+                                                keys[i], n);
+        }
+        return out;
 }

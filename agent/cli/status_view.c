@@ -191,6 +191,19 @@ static void print_rest(struct out *o, const json_t *status)
         fputc('\n', o->f);
 }
 
+/* What came over a bus that was not the answer. */
+static void print_odd(struct out *o, const json_t *drivers)
+{
+        for (size_t i = 0; i < json_array_size(drivers); i++) {
+                const json_t *d = json_array_get(drivers, i);
+                struct field odd = field_odd(d);
+
+                if (odd.s[0])
+                        fprintf(o->f, "  %s: %s%s\n", field_clean(d, "name").s, odd.s,
+                                field_n(d, "garbage") ? " bytes" : "");
+        }
+}
+
 static void print_drivers(struct out *o, const json_t *drivers)
 {
         static const struct out_column columns[] = {
@@ -226,6 +239,7 @@ static void print_drivers(struct out *o, const json_t *drivers)
                 out_row(o, cells);
         }
         out_table_end(o);
+        print_odd(o, drivers);
 }
 
 void status_print(struct out *o, const json_t *status)

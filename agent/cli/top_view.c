@@ -178,15 +178,17 @@ static int put_driver(struct top_screen *s, int row, const json_t *d)
         struct field told = field_clean(d, "state");
         const char *state = paused ? "paused" : told.s;
         bool is_up = !strcmp(state, "up");
+        struct field odd = field_odd(d);
         char shown[16];
 
         snprintf(shown, sizeof(shown), "%.10s", state);
         if (is_up && field_is_number(d, "load"))
                 snprintf(shown, sizeof(shown), "up %6.0f%%", 100 * field_number(d, "load"));
         return put(s, row, !is_up || field_number(d, "load") > BUSY ? LINE_WARN : LINE_PLAIN,
-                   " %-14.14s %-7.7s %-10.10s %13s %8s %9s  %.80s", field_clean(d, "name").s, field_clean(d, "kind").s,
-                   shown, field_count(d, "readings", true).s, field_count(d, "errors", true).s,
-                   field_count(d, "malformed", true).s, field_clean(d, "last_error").s);
+                   " %-14.14s %-7.7s %-10.10s %13s %8s %9s  %s%s%.80s", field_clean(d, "name").s,
+                   field_clean(d, "kind").s, shown, field_count(d, "readings", true).s,
+                   field_count(d, "errors", true).s, field_count(d, "malformed", true).s, odd.s, odd.s[0] ? "  " : "",
+                   field_clean(d, "last_error").s);
 }
 
 /* ---- the list below: drivers, or alarms ---- */

@@ -109,6 +109,11 @@ static const struct family driver_families[] = {
          "overruns"},
         {"millrace_bus_busy_seconds_total", "counter", "Time a bus could not have carried more; its rate is the load.",
          NULL, "busy_s"},
+        {"millrace_bus_late_total", "counter", "Answers that came when nobody waited for them any more.", NULL, "late"},
+        {"millrace_bus_mismatched_total", "counter", "Answers to what was not asked, and questions of other masters.",
+         NULL, "mismatched"},
+        {"millrace_bus_crc_errors_total", "counter", "Answers whose checksum is wrong.", NULL, "crc"},
+        {"millrace_bus_garbage_bytes_total", "counter", "Bytes that are no Modbus.", NULL, "garbage"},
         {0},
 };
 

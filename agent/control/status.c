@@ -158,6 +158,10 @@ static json_t *driver_json(const struct driver *d)
         if (d->is_bus) {
                 json_object_set_new(o, "busy_s", json_real((double)d->busy_us / 1e6));
                 json_object_set_new(o, "load", json_real(d->load < 1 ? d->load : 1));
+                json_object_set_new(o, "late", json_integer((json_int_t)d->n_late));
+                json_object_set_new(o, "mismatched", json_integer((json_int_t)d->n_mismatched));
+                json_object_set_new(o, "crc", json_integer((json_int_t)d->n_crc));
+                json_object_set_new(o, "garbage", json_integer((json_int_t)d->n_garbage));
         }
         json_object_set_new(o, "last_error", words_json(d->last_error));
         json_object_set_new(o, "last_error_at", time_json(*d->last_error ? d->last_error_us : 0));

@@ -16,11 +16,23 @@ static bool is_unreachable(unsigned quality)
         return quality == QUALITY_BAD_COMM_FAILURE || quality == QUALITY_BAD_NOT_CONNECTED;
 }
 
+/* What is told when the tags are not: they were told before, or it is asked again. */
+void modbus_bus_tell_odd(struct modbus_bus *b, size_t read, const char *why)
+{
+        if (why == b->odd.text && b->outcome.on_odd)
+                b->outcome.on_odd(b->outcome.ctx, b->plan->reads[read].device, why);
+}
+
 void modbus_bus_tell_bad(struct modbus_bus *b, size_t read, enum quality quality, const char *why)
 {
-        if (!b->plan->reads[read].n || b->said[read].quality == quality ||
-            (is_unreachable(b->said[read].quality) && is_unreachable(quality)))
+        unsigned told = b->said[read].quality;
+
+        if (!b->plan->reads[read].n)
                 return;
+        if (told == quality || (is_unreachable(told) && is_unreachable(quality))) {
+                modbus_bus_tell_odd(b, read, why);
+                return;
+        }
         b->said[read].quality = (uint8_t)quality;
         b->outcome.on_bad(b->outcome.ctx, read, quality, why);
 }
@@ -77,6 +89,8 @@ static void put_off(struct modbus_bus *b, struct modbus_slot *s, enum modbus_ans
 
         if (modbus_bus_finish(b, s, answer, now_us, why))
                 modbus_parts_failed(b, read, how, QUALITY_BAD_COMM_FAILURE, why, now_us);
+        else
+                modbus_bus_tell_odd(b, read, why);
 }
 
 static void on_exception(struct modbus_bus *b, struct modbus_slot *s, unsigned code, int64_t now_us)
@@ -118,24 +132,34 @@ static void on_answer(struct modbus_bus *b, struct modbus_slot *s, const struct 
                 modbus_bus_finish(b, s, MODBUS_ANSWERED, now_us, NULL);
                 b->outcome.on_data(b->outcome.ctx, read, f->pdu + 2);
         } else {
-                b->counts.mismatched++;
-                put_off(b, s, MODBUS_BUSY, MODBUS_REFUSED, "an answer that does not fit the request", now_us);
+                modbus_odd_mismatch(b, s, s->unit, f->pdu, f->len, now_us);
+                put_off(b, s, MODBUS_BUSY, MODBUS_REFUSED, b->odd.text, now_us);
         }
 }
 
 /* ---- bytes that came ---- */
 
+static void count_overflow(struct modbus_bus *b, size_t n)
+{
+        if (b->rtu.len + n > sizeof(b->rtu.buf))
+                b->counts.garbage_bytes += b->rtu.len + n - sizeof(b->rtu.buf);
+}
+
 static void input_serial(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
 {
         struct modbus_slot *s = &b->slots[0];
+        struct modbus_want want = {s->unit, s->function, s->n_bytes, b->conf->accept_unit == MODBUS_ANY_UNIT};
         struct modbus_frame f;
+        size_t before;
 
         b->quiet_us = now_us + b->silence_us;
+        count_overflow(b, n);
         modbus_rtu_push(&b->rtu, p, n);
-        if (!s->used)
+        if (!s->used || !modbus_rtu_find(&b->rtu, &want, &f, &before))
                 return;
-        if (modbus_rtu_find(&b->rtu, &(struct modbus_want){s->unit, s->function, s->n_bytes}, &f))
-                on_answer(b, s, &f, now_us);
+        modbus_odd_serial(b, s, b->rtu.buf, before, now_us);
+        modbus_odd_answer(b, true);
+        on_answer(b, s, &f, now_us);
 }
 
 static void on_tcp_frame(struct modbus_bus *b, const struct modbus_frame *f, int64_t now_us)
@@ -145,13 +169,26 @@ static void on_tcp_frame(struct modbus_bus *b, const struct modbus_frame *f, int
 
                 if (!s->used || s->transaction != f->transaction)
                         continue;
-                if (s->unit == f->unit)
+                if (s->unit == f->unit || b->conf->accept_unit == MODBUS_ANY_UNIT)
                         on_answer(b, s, f, now_us);
                 else
-                        b->counts.mismatched++;
+                        modbus_odd_mismatch(b, s, f->unit, f->pdu, f->len, now_us);
                 return;
         }
-        b->counts.late++;
+        modbus_odd_transaction(b, f, now_us);
+}
+
+/* The stream can't be read on; it may be a serial server that only passes bytes on. */
+static int no_tcp(struct modbus_bus *b)
+{
+        const struct modbus_tcp *m = &b->mbap;
+        const uint8_t *p = m->buf + m->taken;
+        size_t n = m->len - m->taken;
+
+        b->counts.garbage_bytes += n;
+        b->why = modbus_rtu_frame(MODBUS_REPLY, p, n) ? "what comes back is not Modbus TCP but RTU: port: rtu+tcp://…"
+                                                      : "what comes back is not Modbus TCP";
+        return -1;
 }
 
 static int input_tcp(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
@@ -168,10 +205,8 @@ static int input_tcp(struct modbus_bus *b, int64_t now_us, const uint8_t *p, siz
                 n -= part;
                 while ((r = modbus_tcp_next(&b->mbap, &f)) > 0)
                         on_tcp_frame(b, &f, now_us);
-                if (r < 0) {
-                        b->why = "what comes back is not Modbus TCP";
-                        return -1;
-                }
+                if (r < 0)
+                        return no_tcp(b);
         }
         return 0;
 }

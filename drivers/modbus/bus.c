@@ -90,6 +90,8 @@ static void give_up(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us,
 
         if (modbus_bus_finish(b, s, MODBUS_SILENT, now_us, why))
                 modbus_parts_failed(b, read, MODBUS_MUTE, QUALITY_BAD_COMM_FAILURE, why, now_us);
+        else
+                modbus_bus_tell_odd(b, read, why);
 }
 
 static void on_timeout(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us)
@@ -104,9 +106,10 @@ static void on_timeout(struct modbus_bus *b, struct modbus_slot *s, int64_t now_
         b->counts.timeouts++;
         if (!b->tcp) {
                 b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_MIN_US ? late_us : LATE_MIN_US);
-                modbus_rtu_flush(&b->rtu);
+                modbus_odd_serial(b, s, b->rtu.buf, b->rtu.len, now_us);
+                b->rtu.len = 0;
         }
-        give_up(b, s, now_us, "no answer");
+        give_up(b, s, now_us, modbus_odd_why(b, s));
 }
 
 static struct modbus_slot *free_slot(struct modbus_bus *b)
@@ -148,12 +151,10 @@ static struct modbus_slot *take_slot(struct modbus_bus *b, size_t read, int64_t 
 }
 
 /* What came while nothing was asked: late answers, or noise. */
-static void throw_away(struct modbus_bus *b)
+static void throw_away(struct modbus_bus *b, int64_t now_us)
 {
-        struct modbus_frame f;
-
-        while (b->rtu.len && modbus_rtu_next(&b->rtu, MODBUS_REPLY, true, &f))
-                b->counts.late++;
+        modbus_odd_serial(b, NULL, b->rtu.buf, b->rtu.len, now_us);
+        b->rtu.len = 0;
 }
 
 static enum modbus_next send_read(struct modbus_bus *b, size_t read, int64_t now_us, struct modbus_action *out)
@@ -173,7 +174,9 @@ static enum modbus_next send_read(struct modbus_bus *b, size_t read, int64_t now
                 sending_us = (int64_t)out->len * b->char_ns / 1000;
                 s->deadline_us += sending_us + (int64_t)(s->n_bytes + 5) * b->char_ns / 1000;
                 b->quiet_us = now_us + sending_us;
-                throw_away(b);
+                throw_away(b, now_us);
+                memcpy(b->asked, out->bytes, out->len);
+                b->n_asked = out->len;
         }
         b->noisy_since_us = 0;
         if (b->asked_us <= b->heard_us)
@@ -342,6 +345,5 @@ const char *modbus_bus_why(const struct modbus_bus *b)
 const struct modbus_counts *modbus_bus_counts(struct modbus_bus *b)
 {
         b->counts.overruns = b->schedule.n_overruns;
-        b->counts.garbage_bytes = b->rtu.n_garbage;
         return &b->counts;
 }

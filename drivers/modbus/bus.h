@@ -34,14 +34,17 @@ struct modbus_outcome {
         void (*on_bad)(void *ctx, size_t read, enum quality quality, const char *why);
         /* A slave is given up, or is back. */
         void (*on_device)(void *ctx, size_t device, bool up, const char *why);
+        /* Something came that is not the answer; nothing else is told of it. NULL: not of interest. */
+        void (*on_odd)(void *ctx, size_t device, const char *why);
         void *ctx;
 };
 
 struct modbus_counts {
         uint64_t requests, replies, timeouts, retries, exceptions, overruns;
         uint64_t late;          /* answers nobody waited for any more, discarded */
-        uint64_t mismatched;    /* answers of another unit, function or length than was asked */
-        uint64_t garbage_bytes; /* serial line: bytes that were no part of an answer */
+        uint64_t mismatched;    /* of another transaction, unit, function or length than was asked; others' questions */
+        uint64_t crc;           /* answers whose checksum is wrong */
+        uint64_t garbage_bytes; /* what is no Modbus */
         int64_t busy_us;        /* a request was out, or the rest after it; on TCP summed over those in flight */
         int64_t dead_us;        /* of it: for slaves that are given up */
 };

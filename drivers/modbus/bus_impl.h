@@ -4,6 +4,8 @@
 #ifndef MILLRACE_DRIVERS_MODBUS_BUS_IMPL_H
 #define MILLRACE_DRIVERS_MODBUS_BUS_IMPL_H
 
+#include <stdarg.h>
+
 #include "drivers/modbus/bus.h"
 #include "drivers/modbus/schedule.h"
 
@@ -52,13 +54,33 @@ struct modbus_bus {
         struct modbus_rtu rtu;
         struct modbus_tcp mbap;
         struct modbus_counts counts;
+        uint8_t asked[MODBUS_RTU_MAX]; /* serial: the last request, which may come back as an echo */
+        size_t n_asked;
+        struct {
+                char text[200]; /* what came last that is not the answer, and what it may mean */
+                int64_t at_us;
+                unsigned answers, wrong; /* lately; of them with a wrong checksum */
+        } odd;
         const char *why;
 };
 
 /* Ends a request; `why` when it was not answered. true: it will not be repeated. */
 bool modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_answer answer, int64_t now_us,
                        const char *why);
+void modbus_bus_tell_odd(struct modbus_bus *b, size_t read, const char *why);
 void modbus_bus_tell_bad(struct modbus_bus *b, size_t read, enum quality quality, const char *why);
+
+/* ---- odd.c: what came that is not the answer ---- */
+
+void modbus_odd_say(struct modbus_bus *b, int64_t now_us, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+const char *modbus_odd_why(const struct modbus_bus *b, const struct modbus_slot *s);
+void modbus_odd_answer(struct modbus_bus *b, bool crc_right);
+/* `s`: the request it came for; NULL: there is none. */
+void modbus_odd_mismatch(struct modbus_bus *b, const struct modbus_slot *s, unsigned unit, const uint8_t *pdu,
+                         size_t len, int64_t now_us);
+void modbus_odd_transaction(struct modbus_bus *b, const struct modbus_frame *f, int64_t now_us);
+/* All that came on a serial line but the answer. */
+void modbus_odd_serial(struct modbus_bus *b, const struct modbus_slot *s, const uint8_t *p, size_t n, int64_t now_us);
 
 /* What a read that failed says about the registers in it. */
 enum modbus_refusal {

@@ -29,6 +29,7 @@
 
 static const char *const parities[] = {"none", "even", "odd", NULL};
 static const char *const rs485s[] = {"auto", "on", "off", NULL};
+static const char *const accepts[] = {"same", "any", NULL};
 static const char *const word_orders[] = {"ABCD", "CDAB", "BADC", "DCBA", NULL};
 static const char *const own_word_orders[] = {"profile", "ABCD", "CDAB", "BADC", "DCBA", NULL};
 static const char *const types[] = {"int16",   "uint16",  "int32", "uint32", "int64",  "uint64",
@@ -123,6 +124,8 @@ static const struct schema_key bus_keys[] = {
         {"max_registers", SCHEMA_INT, 0, AT(max_registers), 1, MODBUS_REGISTERS_MAX, .def = "125",
          .help = "Most registers in one request, for slaves that take less than the protocol allows."},
         {"function", SCHEMA_INT, SCHEMA_MINUS, AT(function), 3, 4, .help = FUNCTION_HELP},
+        {"accept_unit", SCHEMA_CHOICE, 0, AT(accept_unit), .choices = accepts, .def = "same",
+         .help = "Whose answers count: those of the unit that was asked, or any, for devices that answer as another."},
         {NULL},
 };
 #undef AT

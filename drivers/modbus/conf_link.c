@@ -113,6 +113,15 @@ static void check_groups(struct link *l, const struct modbus_conf *bus, const st
 
 /* ---- devices ---- */
 
+/* On a serial line the unit is all that tells late answers of others apart. */
+static void check_accept(const struct link *l, const struct modbus_conf *bus)
+{
+        if (bus->port[0] == '/' && bus->accept_unit == MODBUS_ANY_UNIT && bus->devices && bus->devices->next)
+                l->fault(l->ctx, &bus->accept_unit,
+                         "any, on a line with several devices: a late answer of one would be taken for another's; "
+                         "allowed: same");
+}
+
 static void check_unit(const struct link *l, const struct modbus_conf *bus, const struct modbus_device_conf *d)
 {
         if (bus->port[0] == '/' && (d->unit < 1 || d->unit > 247))
@@ -137,6 +146,8 @@ void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_
                 devices[i].next = bus->devices;
                 bus->devices = &devices[i];
         }
+        for (size_t i = 0; i < n_buses; i++)
+                check_accept(&l, &buses[i]);
 }
 
 void modbus_names(const void *conf, struct driver_names *to)

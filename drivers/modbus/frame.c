@@ -141,7 +141,7 @@ static bool is_frame(const uint8_t *p, size_t len)
 
 static size_t wanted_len(const struct modbus_want *want, const uint8_t *p, size_t have)
 {
-        if (have < 5 || p[0] != want->unit)
+        if (have < 5 || (p[0] != want->unit && !want->any_unit))
                 return 0;
         if (p[1] == (want->function | 0x80))
                 return 5;
@@ -153,7 +153,7 @@ static void set_rtu(struct modbus_frame *out, const uint8_t *p, size_t len)
         *out = (struct modbus_frame){.unit = p[0], .pdu = p + 1, .len = len - 3};
 }
 
-bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struct modbus_frame *out)
+bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struct modbus_frame *out, size_t *before)
 {
         for (size_t at = 0; at + 5 <= f->len; at++) {
                 size_t len = wanted_len(want, f->buf + at, f->len - at);
@@ -162,6 +162,7 @@ bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struc
                         continue;
                 f->n_garbage += f->len - len;
                 f->len = 0;
+                *before = at;
                 set_rtu(out, f->buf + at, len);
                 return true;
         }
@@ -179,6 +180,13 @@ static size_t listened_len(enum modbus_role role, const uint8_t *p, size_t have)
         if (pdu < 0)
                 return 0;
         return pdu == 0 ? have + 1 : (size_t)pdu + 3;
+}
+
+size_t modbus_rtu_frame(enum modbus_role role, const uint8_t *p, size_t n)
+{
+        size_t len = listened_len(role, p, n);
+
+        return len && len <= n && is_frame(p, len) ? len : 0;
 }
 
 bool modbus_rtu_next(struct modbus_rtu *f, enum modbus_role role, bool quiet, struct modbus_frame *out)

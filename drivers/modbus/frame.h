@@ -55,7 +55,11 @@ struct modbus_rtu {
 struct modbus_want {
         uint8_t unit, function;
         size_t n_bytes;
+        bool any_unit;
 };
+
+/* The length of the frame that begins at `p`, unit and CRC with it; 0: none does, or not all of it is there. */
+size_t modbus_rtu_frame(enum modbus_role role, const uint8_t *p, size_t n);
 
 void modbus_rtu_push(struct modbus_rtu *f, const uint8_t *p, size_t n);
 /*
@@ -66,9 +70,9 @@ size_t modbus_rtu_flush(struct modbus_rtu *f);
 
 /*
  * The wanted frame anywhere in what came: echoes, noise and others' frames
- * before it are skipped.
+ * before it are skipped.  They are still in `buf`, `before` bytes of them.
  */
-bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struct modbus_frame *out);
+bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struct modbus_frame *out, size_t *before);
 
 /*
  * The next frame of somebody's talk, for one who only listens. `quiet`: no more

@@ -135,6 +135,14 @@ static void on_device(void *ctx, size_t device, bool up, const char *why)
         m->d->host->device_event(m->d, m->plan->devices[device]->source, up ? "up" : "down", why);
 }
 
+/* No error by itself, but what stands in the way. */
+static void on_odd(void *ctx, size_t device, const char *why)
+{
+        struct modbus *m = ctx;
+
+        text_format(m->d->last_error, sizeof(m->d->last_error), "%s: %s", m->plan->devices[device]->source, why);
+}
+
 /* After the spool has loaded its tags, which is before the first start. */
 static void intern_tags(struct modbus *m)
 {
@@ -170,9 +178,22 @@ static void shut(struct modbus *m)
         m->port_state = SHUT;
 }
 
+static void take_counts(struct modbus *m)
+{
+        const struct modbus_counts *c = modbus_bus_counts(m->bus);
+
+        m->d->n_overruns = c->overruns;
+        m->d->busy_us = c->busy_us / m->conf->in_flight;
+        m->d->n_late = c->late;
+        m->d->n_mismatched = c->mismatched;
+        m->d->n_crc = c->crc;
+        m->d->n_garbage = c->garbage_bytes;
+}
+
 static void fail(struct modbus *m, const char *why)
 {
         shut(m);
+        take_counts(m);
         m->up = false;
         modbus_bus_close(m->bus, rt_mono_us(m->d->rt), why);
         m->d->host->link_down(m->d, why);
@@ -418,8 +439,7 @@ static void run(struct modbus *m)
                                 return;
                         break;
                 case MODBUS_WAIT:
-                        m->d->n_overruns = modbus_bus_counts(m->bus)->overruns;
-                        m->d->busy_us = modbus_bus_counts(m->bus)->busy_us / m->conf->in_flight;
+                        take_counts(m);
                         wait_until(m, now_us);
                         return;
                 case MODBUS_CONNECT:
@@ -472,7 +492,8 @@ static int modbus_init(struct driver *d, struct err *e)
         m->plan = modbus_plan_new(m->conf);
         m->bus = modbus_bus_new(
                 m->conf, m->plan,
-                &(struct modbus_outcome){.on_data = on_data, .on_bad = on_bad, .on_device = on_device, .ctx = m});
+                &(struct modbus_outcome){
+                        .on_data = on_data, .on_bad = on_bad, .on_device = on_device, .on_odd = on_odd, .ctx = m});
         m->readings = mem_alloc((modbus_plan_points_most(m->plan) + 1) * sizeof(*m->readings));
         m->text = mem_alloc(modbus_plan_text_room(m->plan) + 1);
         m->watch = (struct rt_watch){.fd = -1, .on_event = on_event};

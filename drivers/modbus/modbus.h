@@ -59,6 +59,8 @@ struct modbus_device_conf {
 
 enum modbus_parity { MODBUS_PARITY_NONE, MODBUS_PARITY_EVEN, MODBUS_PARITY_ODD };
 
+enum modbus_accept { MODBUS_SAME_UNIT, MODBUS_ANY_UNIT };
+
 struct modbus_conf {
         struct schema_at at;
         const char *name, *port;
@@ -67,6 +69,7 @@ struct modbus_conf {
         int rs485;                                /* enum tty_rs485 */
         int64_t timeout_us, pause_us, silence_us; /* silence -1: 3.5 characters */
         int64_t retries, in_flight, hole_limit, max_registers;
+        int accept_unit;                          /* enum modbus_accept */
         int64_t function;                         /* 0: that of the table */
         const struct modbus_device_conf *devices; /* by modbus_link */
 };

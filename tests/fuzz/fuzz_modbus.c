@@ -53,6 +53,11 @@ static void on_device(void *ctx, size_t device, bool up, const char *why)
         BUG_ON(device >= plan->n_devices || !why);
 }
 
+static void on_odd(void *ctx, size_t device, const char *why)
+{
+        BUG_ON(device >= plan->n_devices || !text_is_utf8(why, strlen(why)));
+}
+
 static struct modbus_action last;
 
 static void ask(struct modbus_bus *b, int64_t now_us)
@@ -178,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         fill(registers, 30);
         plan = modbus_plan_new(&conf);
-        bus = modbus_bus_new(&conf, plan, &(struct modbus_outcome){on_data, on_bad, on_device, NULL});
+        bus = modbus_bus_new(&conf, plan, &(struct modbus_outcome){on_data, on_bad, on_device, on_odd, NULL});
         last.len = 0;
         if (size)
                 drive(bus, tcp, data + 1, size - 1);

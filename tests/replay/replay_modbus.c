@@ -62,6 +62,7 @@ static void check_rtu(const struct modbus_frame *f, enum modbus_role role)
         struct modbus_want want = {f->unit, f->pdu[0] & 0x7f, f->len > 1 ? f->pdu[1] : 0};
         struct modbus_rtu rtu = {.len = 0}, asked = {.len = 0};
         struct modbus_frame got;
+        size_t before;
         bool found;
 
         if (modbus_pdu_len(role, f->pdu, f->len) != (int)f->len)
@@ -77,7 +78,8 @@ static void check_rtu(const struct modbus_frame *f, enum modbus_role role)
         if (role == MODBUS_REQUEST || (f->pdu[0] > 4 && !(f->pdu[0] & 0x80)))
                 return;
         modbus_rtu_push(&asked, line, n);
-        replay_check(modbus_rtu_find(&asked, &want, &got) && got.len == f->len && !memcmp(got.pdu, f->pdu, f->len),
+        replay_check(modbus_rtu_find(&asked, &want, &got, &before) && got.len == f->len &&
+                             !memcmp(got.pdu, f->pdu, f->len),
                      "RTU: not found by the one who asked");
 }
 

@@ -54,6 +54,8 @@ struct world {
         void (*on_values)(struct world *w, size_t read, const uint8_t *data);
         uint64_t rng;
 
+        long n_odd;
+        char why[300]; /* of the last on_bad or on_odd */
         long n_data, n_wrong, n_bad, n_down, n_up, n_requests;
         long data_of[READS_MAX], bad_of[READS_MAX];
         unsigned quality_of[READS_MAX];
@@ -98,7 +100,16 @@ static inline void on_bad(void *ctx, size_t read, enum quality quality, const ch
         w->n_bad++;
         w->bad_of[read]++;
         w->quality_of[read] = quality;
-        assert_non_null(why);
+        snprintf(w->why, sizeof(w->why), "%s", why);
+}
+
+static inline void on_odd(void *ctx, size_t device, const char *why)
+{
+        struct world *w = ctx;
+
+        assert_true(device < w->n_devices);
+        w->n_odd++;
+        snprintf(w->why, sizeof(w->why), "%s", why);
 }
 
 static inline void on_device(void *ctx, size_t device, bool up, const char *why)
@@ -167,7 +178,7 @@ static inline void start(struct world *w)
                 w->conf.devices = &w->devices[i];
         }
         w->plan = modbus_plan_new(&w->conf);
-        w->bus = modbus_bus_new(&w->conf, w->plan, &(struct modbus_outcome){on_data, on_bad, on_device, w});
+        w->bus = modbus_bus_new(&w->conf, w->plan, &(struct modbus_outcome){on_data, on_bad, on_device, on_odd, w});
         modbus_bus_open(w->bus, w->now_us);
 }
 

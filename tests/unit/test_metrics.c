@@ -28,7 +28,8 @@ static const char status[] = "{\"health\":\"degraded\",\"gateway\":\"gw-7\",\"si
                              "\"names_mapped\":6,\"untagged\":8,\"absent\":9,\"overruns\":0,\"paused\":false},"
                              "{\"name\":\"bus1\",\"kind\":\"modbus\",\"state\":\"down\",\"readings\":12,\"errors\":3,"
                              "\"malformed\":0,\"redelivered\":"
-                             "0,\"overruns\":7,\"busy_s\":12.5,\"load\":0.3,\"paused\":true}],\"uplink\":{\"state\":"
+                             "0,\"overruns\":7,\"busy_s\":12.5,\"late\":3,\"mismatched\":4,\"crc\":5,\"garbage\":6,"
+                             "\"load\":0.3,\"paused\":true}],\"uplink\":{\"state\":"
                              "\"up\",\"in_flight\":4096,"
                              "\"paused\":false,\"retried\":1,"
                              "\"poisoned\":0,\"bytes_sent\":99},\"events\":{\"accepted\":9,\"delivered\":8,\"held\":1,"
@@ -80,6 +81,10 @@ static void test_samples(void **state)
                 "millrace_driver_up{gateway=\"gw-7\",driver=\"plant\",kind=\"mqtt\"} 1",
                 "millrace_driver_up{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 0",
                 "millrace_bus_busy_seconds_total{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 12.5",
+                "millrace_bus_late_total{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 3",
+                "millrace_bus_mismatched_total{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 4",
+                "millrace_bus_crc_errors_total{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 5",
+                "millrace_bus_garbage_bytes_total{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 6",
                 "millrace_driver_paused{gateway=\"gw-7\",driver=\"bus1\",kind=\"modbus\"} 1",
                 "millrace_driver_names_mapped_total{gateway=\"gw-7\",driver=\"plant\",kind=\"mqtt\"} 6",
                 "millrace_driver_untagged_total{gateway=\"gw-7\",driver=\"plant\",kind=\"mqtt\"} 8",

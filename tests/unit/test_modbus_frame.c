@@ -89,19 +89,20 @@ static void an_answer_is_found_behind_anything(void **state)
                         struct modbus_rtu f = {.len = 0};
                         struct modbus_frame out = {0};
                         uint8_t line[64];
-                        size_t before = put_before(kind, line);
+                        size_t before = put_before(kind, line), skipped;
                         size_t n = before + modbus_put_rtu(line + before, 17, reply, sizeof(reply));
                         bool found = false;
 
                         for (size_t at = 0; at < n; at += step) {
                                 assert_false(found);
                                 modbus_rtu_push(&f, line + at, n - at < step ? n - at : step);
-                                found = modbus_rtu_find(&f, &want, &out);
+                                found = modbus_rtu_find(&f, &want, &out, &skipped);
                         }
                         assert_true(found);
                         assert_int_equal(out.unit, 17);
                         assert_int_equal(out.len, sizeof(reply));
                         assert_memory_equal(out.pdu, reply, sizeof(reply));
+                        assert_int_equal(skipped, before);
                         assert_int_equal(f.n_garbage, before);
                 }
         }
@@ -112,9 +113,10 @@ static void an_exception_is_an_answer(void **state)
         struct modbus_rtu f = {.len = 0};
         struct modbus_frame out;
         uint8_t line[MODBUS_RTU_MAX];
+        size_t before;
 
         modbus_rtu_push(&f, line, modbus_put_rtu(line, 17, (const uint8_t[]){0x83, 2}, 2));
-        assert_true(modbus_rtu_find(&f, &want, &out));
+        assert_true(modbus_rtu_find(&f, &want, &out, &before));
         assert_int_equal(out.len, 2);
         assert_string_equal(modbus_exception(out.pdu[1]), "illegal data address");
         for (unsigned code = 0; code < 256; code++)
@@ -126,14 +128,15 @@ static void noise_never_fills_the_buffer(void **state)
         struct modbus_rtu f = {.len = 0};
         struct modbus_frame out;
         uint8_t noise[700], line[MODBUS_RTU_MAX];
+        size_t before;
 
         memset(noise, 0x11, sizeof(noise));
         for (int i = 0; i < 10; i++) {
                 modbus_rtu_push(&f, noise, sizeof(noise));
-                assert_false(modbus_rtu_find(&f, &want, &out));
+                assert_false(modbus_rtu_find(&f, &want, &out, &before));
         }
         modbus_rtu_push(&f, line, modbus_put_rtu(line, 17, reply, sizeof(reply)));
-        assert_true(modbus_rtu_find(&f, &want, &out));
+        assert_true(modbus_rtu_find(&f, &want, &out, &before));
         assert_int_equal(f.n_garbage, 10 * sizeof(noise));
 }
 
