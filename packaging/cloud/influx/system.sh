@@ -7,11 +7,13 @@ influx_how=fields
 influx_floats=value,min,max
 influx_only=id,gateway,source,tag,ts_us,value,value_int,value_bool,value_str,unit,quality,reason,clock,time,line,arrival_us,epoch,seq,agg,n,min,max
 influx_telegraf=v1.38.3
+# shellcheck source=packaging/cloud/influx/telegraf.sh
+. "$cloud/influx/telegraf.sh"
 
-# Out of the package without installing it: its service would start. Telegraf's plugins are named, or none is built in.
+# Out of the package without installing it: its service would start.
 influx_fetch()
 {
-        local go new=$cache/influx.new
+        local new=$cache/influx.new
         influx_server=$cache/influx/usr/bin/influxd
         influx_carrier=$cache/bin/telegraf-$influx_telegraf
         if [ ! -x "$influx_server" ]; then
@@ -19,14 +21,7 @@ influx_fetch()
                 (cd "$new" && apt-get download -q influxdb >/dev/null 2>&1 && dpkg -x influxdb_*.deb .) || die "Debian's influxdb can't be had"
                 mv "$new" "$cache/influx"
         fi
-        if [ ! -x "$influx_carrier" ]; then
-                go=$(command -v "${GO:-go}" || command -v /usr/local/go/bin/go) || die "Go 1.24 or newer is missing (GO=...); or put a telegraf $influx_telegraf at $influx_carrier"
-                say "building telegraf $influx_telegraf with go, once (some minutes)"
-                GOBIN=$cache/bin/new GOFLAGS=-p=2 nice "$go" install -tags custom,inputs.kafka_consumer,outputs.influxdb,parsers.json_v2,serializers.influx \
-                        -ldflags "-s -w -X github.com/influxdata/telegraf/internal.Version=${influx_telegraf#v}" \
-                        "github.com/influxdata/telegraf/cmd/telegraf@$influx_telegraf" || die "telegraf can't be built"
-                mv "$cache/bin/new/telegraf" "$influx_carrier"
-        fi
+        [ -x "$influx_carrier" ] || telegraf_build || exit 1
 }
 
 # influx_member KIND NAME [TYPE]
@@ -60,7 +55,7 @@ influx_start()
         mkdir -p "$DATA"
         fill "$cloud/influx/influxdb.conf" >"$run/influx/influxdb.conf"
         service influx "$influx_server" run -config "$run/influx/influxdb.conf"
-        await influx 30 http "$INFLUX_URL/ping"
+        await influx 120 http "$INFLUX_URL/ping"
         http -o /dev/null -X POST "$INFLUX_URL/query" --data-urlencode "q=CREATE DATABASE \"$INFLUX_DATABASE\""
         influx_start_carrier
 }
@@ -76,7 +71,7 @@ influx_start_carrier()
 
 influx_ready()
 {
-        await telegraf 30 http "$INFLUX_URL/ping"
+        await telegraf 120 http "$INFLUX_URL/ping"
 }
 
 influx_stop()
