@@ -21,7 +21,7 @@ carrier()
         service "$1" "$(java_of 17)" -Xms32m -Xmx192m "${java_small[@]}" -Dorg.slf4j.simpleLogger.defaultLogLevel=info \
                 -Dorg.slf4j.simpleLogger.log.org.apache.kafka=warn -Daws.requestChecksumCalculation=when_required \
                 -cp "$conf:$carrier_classes:$carrier_jars/*" org.apache.camel.main.Main
-        await "$1" 60 grep -q ') started in' "$run/$1/log"
+        await "$1" 180 grep -q ') started in' "$run/$1/log"
 }
 
 # Camel has names of its own for what a Kafka client is told.

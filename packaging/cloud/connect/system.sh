@@ -36,9 +36,9 @@ connect_mend()
 connect_ready()
 {
         local FILE=$connect_file
-        await connect 120 http "127.0.0.1:$CONNECT_PORT/connectors"
+        await connect 300 http "127.0.0.1:$CONNECT_PORT/connectors"
         fill "$cloud/connect/file-sink.json" |
-                await connect 60 http -X PUT -H 'content-type: application/json' "127.0.0.1:$CONNECT_PORT/connectors/file$GROUP_SUFFIX/config" --data-binary @-
+                await connect 120 http -X PUT -H 'content-type: application/json' "127.0.0.1:$CONNECT_PORT/connectors/file$GROUP_SUFFIX/config" --data-binary @-
 }
 
 connect_stop()

@@ -44,7 +44,7 @@ elasticsearch_start_index()
 # Not before the templates are there: a document would make an index without them.
 elasticsearch_start_carrier()
 {
-        await elasticsearch 120 http "$ELASTICSEARCH_URL/_cluster/health?wait_for_status=yellow&timeout=20s"
+        await elasticsearch 300 http "$ELASTICSEARCH_URL/_cluster/health?wait_for_status=yellow&timeout=20s"
         elasticsearch_templates
         if [ "$CARRIER" = camel ]; then
                 carrier to-elasticsearch elasticsearch
@@ -77,7 +77,7 @@ elasticsearch_templates()
 
 elasticsearch_ready()
 {
-        await to-elasticsearch 60 elasticsearch_count
+        await to-elasticsearch 180 elasticsearch_count
 }
 
 elasticsearch_stop()
@@ -97,7 +97,7 @@ elasticsearch_crash()
         crash elasticsearch
         sleep 2
         elasticsearch_start_index
-        await elasticsearch 120 http "$ELASTICSEARCH_URL/_cluster/health/$SAMPLES_TOPIC?wait_for_status=yellow&timeout=20s"
+        await elasticsearch 300 http "$ELASTICSEARCH_URL/_cluster/health/$SAMPLES_TOPIC?wait_for_status=yellow&timeout=20s"
         [ "$CARRIER" = camel ] || return 0
         crash to-elasticsearch
         elasticsearch_start_carrier

@@ -24,7 +24,7 @@ gateway_start()
         fill "$cloud/gateway/${gateway_config:-factory.yaml}" >"$config"
         "$build/agent/millrace" check "$config" >"$DATA/check" || { cat "$DATA/check" >&2; die "$config has faults"; }
         service mosquitto mosquitto -c "$run/mosquitto/conf"
-        await mosquitto 10 port_answers "$MQTT_PORT"
+        await mosquitto 60 port_answers "$MQTT_PORT"
         service "$gateway_name" "$build/agent/millraced" --config "$config"
 }
 
@@ -48,7 +48,7 @@ gateway_empty()
 
 gateway_ready()
 {
-        await "$gateway_name" 30 gateway_linked
+        await "$gateway_name" 120 gateway_linked
 }
 
 gateway_linked()

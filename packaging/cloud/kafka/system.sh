@@ -22,7 +22,7 @@ kafka_start()
 
 kafka_ready()
 {
-        await kafka 90 "$cloud/topics/topics" --brokers-only && "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet
+        await kafka 180 "$cloud/topics/topics" --brokers-only && "$cloud/topics/topics" --partitions 3 --replicas 1 --quiet
 }
 
 kafka_stop()

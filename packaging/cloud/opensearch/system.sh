@@ -25,7 +25,7 @@ opensearch_start()
 
 opensearch_ready()
 {
-        await opensearch 120 http "$OPENSEARCH_URL/_cluster/health?wait_for_status=yellow&timeout=20s"
+        await opensearch 300 http "$OPENSEARCH_URL/_cluster/health?wait_for_status=yellow&timeout=20s"
         "$cloud/opensearch/indexes"
 }
 
@@ -43,7 +43,7 @@ opensearch_crash()
 {
         crash opensearch
         opensearch_start
-        await opensearch 120 http "$OPENSEARCH_URL/_cluster/health/$SAMPLES_TOPIC?wait_for_status=yellow&timeout=20s"
+        await opensearch 300 http "$OPENSEARCH_URL/_cluster/health/$SAMPLES_TOPIC?wait_for_status=yellow&timeout=20s"
 }
 
 opensearch_dump()

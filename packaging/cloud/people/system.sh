@@ -15,7 +15,7 @@ people_start()
         mkdir -p "$run/people"
         if [ -z "$WEBHOOK_URL$SMTP_SERVER" ]; then
                 service inbox "$cloud/people/inbox" "$WEBHOOK_PORT" "$MAIL_PORT" "$run/people/inbox.jsonl"
-                await inbox 10 port_answers "$WEBHOOK_PORT"
+                await inbox 60 port_answers "$WEBHOOK_PORT"
                 WEBHOOK_URL=http://127.0.0.1:$WEBHOOK_PORT/ SMTP_SERVER=127.0.0.1:$MAIL_PORT people_start_teller
         else
                 people_start_teller
@@ -32,7 +32,7 @@ people_start_teller()
 
 people_ready()
 {
-        await people 20 grep -q '^listening' "$run/people/log"
+        await people 60 grep -q '^listening' "$run/people/log"
 }
 
 people_stop()

@@ -29,7 +29,7 @@ s3_start()
         (umask 077 && fill "$cloud/s3/s3proxy.conf" >"$run/s3/s3proxy.conf")
         service s3 "$(java_of 17)" -Xms32m -Xmx128m "${java_small[@]}" "-Dlogback.configurationFile=$cloud/s3/logback.xml" \
                 -cp "$s3_jars/*" org.gaul.s3proxy.Main --properties "$run/s3/s3proxy.conf"
-        await s3 40 port_answers "$S3_PORT"
+        await s3 120 port_answers "$S3_PORT"
         s3_start_carrier
 }
 
@@ -42,7 +42,7 @@ s3_start_carrier()
 
 s3_ready()
 {
-        await to-s3 10 port_answers "$S3_PORT"
+        await to-s3 60 port_answers "$S3_PORT"
 }
 
 s3_stop()

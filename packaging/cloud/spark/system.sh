@@ -30,7 +30,7 @@ spark_start()
 
 spark_ready()
 {
-        await spark 180 grep -q '^started' "$run/spark/log"
+        await spark 300 grep -q '^started' "$run/spark/log"
 }
 
 # The driver is a Java process under the Python one: both, and all that they started.

@@ -75,22 +75,19 @@ told_by()
         [ "$(lines_with "\"webhook\".*\"id\": \"$1" "$run/people/inbox.jsonl")" -ge "$2" ]
 }
 
-# quiet FILE SECONDS MOST: until the file has not grown for so long; not longer than MOST.
-quiet()
-{
-        local size=-1 now still=0 left=$3
-        while [ $still -lt "$2" ] && [ "$left" -gt 0 ]; do
-                now=$(stat -c %s "$1")
-                [ "$now" = "$size" ] && still=$((still + 1)) || still=0
-                size=$now left=$((left - 1))
-                sleep 1
-        done
-}
-
 # spark_caught_up TOPIC: the query that writes TOPIC has all readings behind it.
 spark_caught_up()
 {
         [ "$(spark_count "$1")" -ge "$("$cloud/kafka/dump" "$SAMPLES_TOPIC" "$BACKFILL_TOPIC" | wc -l)" ]
+}
+
+# people_caught_up TOPIC: they were told of all that is in TOPIC, and of the gateways' events.
+people_caught_up()
+{
+        local topic
+        for topic in "$EVENTS_TOPIC" "$1"; do
+                [ "$("$cloud/kafka/behind" "people$GROUP_SUFFIX" "$topic")" -ge "$("$cloud/kafka/dump" "$topic" | wc -l)" ] || return
+        done
 }
 
 # collect TOPIC: what the verdict is about, once nothing more comes.
