@@ -38,7 +38,6 @@ fetch_go()
         [ -n "$release" ] || return
         (cd "$folder" && telegraf_apt "$folder" apt-get download "golang-$release-go" "golang-$release-src" >&2) || return
         for name in "$folder"/*.deb; do dpkg -x "$name" "$folder/root" || return; done
-        du -cb "$folder"/lists/* "$folder"/*.deb | sed -n 's/^\([0-9]*\)[0-9]\{6\}\ttotal$/Debian'\''s Go '"$release"': \1 MB/p' >&2
 }
 
 # go_of FOLDER: prints a go that is new enough: GO, the PATH's, one that lies where they mostly do, or Debian's, fetched into FOLDER.
