@@ -190,7 +190,8 @@ static void test_senml_of_the_rfc(void **state)
                      "[{\"bn\":\"2001:db8::2\",\"bt\":1.320078429e+09,\"n\":\":temperature\",\"u\":\"Cel\",\"v\":25.2},"
                      "{\"n\":\":lock\",\"vb\":true},{\"n\":\":s\",\"vs\":\"Machine "
                      "Room\"},{\"n\":\":d\",\"vd\":\"aGkg\"}]"),
-                "2001_db8__2~3a3a3a/temperature=25.2?[Cel] 2001_db8__2~3a3a3a/lock=true? 2001_db8__2~3a3a3a/s=Machine Room? "
+                "2001_db8__2~3a3a3a/temperature=25.2?[Cel] 2001_db8__2~3a3a3a/lock=true? 2001_db8__2~3a3a3a/s=Machine "
+                "Room? "
                 "2001_db8__2~3a3a3a/d=hi ? ");
 }
 
