@@ -82,6 +82,7 @@ enum driver_state { DRIVER_IDLE, DRIVER_CONNECTING, DRIVER_UP, DRIVER_DOWN, DRIV
  */
 struct driver_names {
         void (*each)(struct driver_names *to, const char *source, const char *tag, const void *field);
+        int64_t period_us; /* set by the item before: how often it asks for them; 0: they come by themselves */
 };
 
 struct driver_ops {

@@ -25,6 +25,8 @@
 #include "agent/base/text.h"
 #include "agent/config/file.h"
 #include "agent/config/library.h"
+#include "agent/config/ports.h"
+#include "agent/config/silences.h"
 #include "agent/config/sources.h"
 #include "agent/config/walk.h"
 #include "agent/config/yaml.h"
@@ -260,12 +262,20 @@ static void fit_payloads(struct walk *w, struct config *c)
         }
 }
 
+/* Devices hang on their buses now. */
+static void check_linked(struct walk *w, struct config *c)
+{
+        sources_check(w, c);
+        ports_check(w, c);
+        silences_check(w, c);
+}
+
 static void check_across(struct walk *w, struct library *library, struct config *c)
 {
         fit_payloads(w, c);
         check_names(w, c);
         link_slaves(w, library, c);
-        sources_check(w, c);
+        check_linked(w, c);
         if (c->alarm_sections.notify.mqtt.connection)
                 check_exists(w, c, &c->alarm_sections.notify.mqtt.connection, "mqtt");
 }
@@ -422,8 +432,10 @@ static int finish(struct loading *l, const char *path, struct config **out)
         if (l->faults->n == 0) {
                 derive(c);
                 notice_sections(c);
-                if (path)
+                if (path) {
                         notice_files(c, l->walk);
+                        ports_notice(l->walk, c);
+                }
                 faults_sort(&c->notices);
                 *out = c;
         }

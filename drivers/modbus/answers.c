@@ -145,14 +145,13 @@ static void count_overflow(struct modbus_bus *b, size_t n)
                 b->counts.garbage_bytes += b->rtu.len + n - sizeof(b->rtu.buf);
 }
 
-static void input_serial(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
+static void input_rtu(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
 {
         struct modbus_slot *s = &b->slots[0];
         struct modbus_want want = {s->unit, s->function, s->n_bytes, b->conf->accept_unit == MODBUS_ANY_UNIT};
         struct modbus_frame f;
         size_t before;
 
-        b->quiet_us = now_us + b->silence_us;
         count_overflow(b, n);
         modbus_rtu_push(&b->rtu, p, n);
         if (!s->used || !modbus_rtu_find(&b->rtu, &want, &f, &before))
@@ -160,6 +159,26 @@ static void input_serial(struct modbus_bus *b, int64_t now_us, const uint8_t *p,
         modbus_odd_serial(b, s, b->rtu.buf, before, now_us);
         modbus_odd_answer(b, true);
         on_answer(b, s, &f, now_us);
+}
+
+static void input_ascii(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
+{
+        uint64_t before = b->ascii.n_garbage;
+
+        for (size_t i = 0; i < n; i++) {
+                if (modbus_ascii_take(&b->ascii, p[i])) {
+                        input_rtu(b, now_us, b->ascii.frame, b->ascii.len);
+                        b->ascii.len = 0;
+                }
+        }
+        if (b->ascii.n_garbage == before)
+                return;
+        b->counts.garbage_bytes += b->ascii.n_garbage - before;
+        if (b->slots[0].used)
+                modbus_odd_say(b, now_us,
+                               "%lu characters came that are no Modbus ASCII: baud, parity, or another protocol on the "
+                               "line",
+                               (unsigned long)(b->ascii.n_garbage - before));
 }
 
 static void on_tcp_frame(struct modbus_bus *b, const struct modbus_frame *f, int64_t now_us)
@@ -216,6 +235,10 @@ int modbus_bus_input(struct modbus_bus *b, int64_t now_us, const uint8_t *p, siz
         b->heard_us = now_us;
         if (b->tcp)
                 return input_tcp(b, now_us, p, n);
-        input_serial(b, now_us, p, n);
+        b->quiet_us = now_us + b->silence_us;
+        if (b->in_ascii)
+                input_ascii(b, now_us, p, n);
+        else
+                input_rtu(b, now_us, p, n);
         return 0;
 }

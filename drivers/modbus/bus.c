@@ -42,7 +42,9 @@ struct modbus_bus *modbus_bus_new(const struct modbus_conf *conf, struct modbus_
         b->conf = conf;
         b->plan = plan;
         b->outcome = *outcome;
-        b->tcp = b->socket = conf->port[0] != '/';
+        b->tcp = modbus_framing_of(conf) == MODBUS_TCP;
+        b->in_ascii = modbus_framing_of(conf) == MODBUS_ASCII;
+        b->socket = modbus_is_socket(conf);
         b->char_ns = modbus_char_ns(conf);
         b->silence_us = modbus_silence_us(conf);
         b->said = mem_alloc((plan->n_points + 1) * sizeof(*b->said));
@@ -106,8 +108,7 @@ static void on_timeout(struct modbus_bus *b, struct modbus_slot *s, int64_t now_
         b->counts.timeouts++;
         if (!b->tcp) {
                 b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_MIN_US ? late_us : LATE_MIN_US);
-                modbus_odd_serial(b, s, b->rtu.buf, b->rtu.len, now_us);
-                b->rtu.len = 0;
+                modbus_odd_rest(b, s, now_us);
         }
         give_up(b, s, now_us, modbus_odd_why(b, s));
 }
@@ -153,8 +154,27 @@ static struct modbus_slot *take_slot(struct modbus_bus *b, size_t read, int64_t 
 /* What came while nothing was asked: late answers, or noise. */
 static void throw_away(struct modbus_bus *b, int64_t now_us)
 {
-        modbus_odd_serial(b, NULL, b->rtu.buf, b->rtu.len, now_us);
-        b->rtu.len = 0;
+        modbus_odd_rest(b, NULL, now_us);
+}
+
+static void send_serial(struct modbus_bus *b, struct modbus_slot *s, const uint8_t *pdu, size_t len, int64_t now_us,
+                        struct modbus_action *out)
+{
+        size_t reply = s->n_bytes + 5;
+        int64_t sending_us;
+
+        throw_away(b, now_us);
+        b->n_asked = modbus_put_rtu(b->asked, s->unit, pdu, len);
+        if (b->in_ascii) {
+                out->len = modbus_put_ascii(out->bytes, s->unit, pdu, len);
+                reply = 2 * reply + 1;
+        } else {
+                out->len = b->n_asked;
+                memcpy(out->bytes, b->asked, b->n_asked);
+        }
+        sending_us = (int64_t)out->len * b->char_ns / 1000;
+        s->deadline_us += sending_us + (int64_t)reply * b->char_ns / 1000;
+        b->quiet_us = now_us + sending_us;
 }
 
 static enum modbus_next send_read(struct modbus_bus *b, size_t read, int64_t now_us, struct modbus_action *out)
@@ -168,15 +188,7 @@ static enum modbus_next send_read(struct modbus_bus *b, size_t read, int64_t now
         if (b->tcp) {
                 out->len = modbus_put_tcp(out->bytes, s->transaction, s->unit, pdu, sizeof(pdu));
         } else {
-                int64_t sending_us;
-
-                out->len = modbus_put_rtu(out->bytes, s->unit, pdu, sizeof(pdu));
-                sending_us = (int64_t)out->len * b->char_ns / 1000;
-                s->deadline_us += sending_us + (int64_t)(s->n_bytes + 5) * b->char_ns / 1000;
-                b->quiet_us = now_us + sending_us;
-                throw_away(b, now_us);
-                memcpy(b->asked, out->bytes, out->len);
-                b->n_asked = out->len;
+                send_serial(b, s, pdu, sizeof(pdu), now_us, out);
         }
         b->noisy_since_us = 0;
         if (b->asked_us <= b->heard_us)
@@ -253,7 +265,7 @@ enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct mo
         if (b->paused || b->schedule.n_busy == (unsigned)b->conf->in_flight)
                 return MODBUS_WAIT;
         if (now_us < ready_us) {
-                if (b->rtu.len > 0)
+                if (b->rtu.len > 0 || b->ascii.open)
                         give_way_to_noise(b, now_us);
                 out->until_us = earliest(first_us, ready_us);
                 return MODBUS_WAIT;
@@ -276,6 +288,7 @@ static void begin(struct modbus_bus *b, int64_t now_us)
         b->quiet_us = now_us + b->silence_us;
         b->noisy_since_us = 0;
         b->rtu.len = b->mbap.len = b->mbap.taken = 0;
+        b->ascii = (struct modbus_ascii){.len = 0};
 }
 
 void modbus_bus_open(struct modbus_bus *b, int64_t now_us)

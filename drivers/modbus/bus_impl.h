@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 
+#include "drivers/modbus/ascii.h"
 #include "drivers/modbus/bus.h"
 #include "drivers/modbus/schedule.h"
 
@@ -41,7 +42,8 @@ struct modbus_bus {
         struct modbus_said *said;   /* by read */
         struct modbus_parts *parts; /* by family */
         bool tcp;                   /* the framing */
-        bool socket;                /* the port */
+        bool in_ascii;
+        bool socket; /* the port */
         bool open, paused;
         bool connected;  /* false while open: the other side has closed, nobody has asked since */
         unsigned n_lost; /* connections that were closed on a request, in a row, without an answer between */
@@ -52,6 +54,7 @@ struct modbus_bus {
         int64_t noisy_since_us;     /* serial: something is due, but the line is not quiet; 0: no */
         int64_t heard_us, asked_us; /* the last bytes; the first request since */
         struct modbus_rtu rtu;
+        struct modbus_ascii ascii;
         struct modbus_tcp mbap;
         struct modbus_counts counts;
         uint8_t asked[MODBUS_RTU_MAX]; /* serial: the last request, which may come back as an echo */
@@ -79,6 +82,8 @@ void modbus_odd_answer(struct modbus_bus *b, bool crc_right);
 void modbus_odd_mismatch(struct modbus_bus *b, const struct modbus_slot *s, unsigned unit, const uint8_t *pdu,
                          size_t len, int64_t now_us);
 void modbus_odd_transaction(struct modbus_bus *b, const struct modbus_frame *f, int64_t now_us);
+/* All that is still there when its time is over; it is thrown away. */
+void modbus_odd_rest(struct modbus_bus *b, const struct modbus_slot *s, int64_t now_us);
 /* All that came on a serial line but the answer. */
 void modbus_odd_serial(struct modbus_bus *b, const struct modbus_slot *s, const uint8_t *p, size_t n, int64_t now_us);
 

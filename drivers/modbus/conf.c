@@ -29,6 +29,7 @@
 
 static const char *const parities[] = {"none", "even", "odd", NULL};
 static const char *const rs485s[] = {"auto", "on", "off", NULL};
+static const char *const framings[] = {"auto", "rtu", "ascii", NULL};
 static const char *const accepts[] = {"same", "any", NULL};
 static const char *const word_orders[] = {"ABCD", "CDAB", "BADC", "DCBA", NULL};
 static const char *const own_word_orders[] = {"profile", "ABCD", "CDAB", "BADC", "DCBA", NULL};
@@ -45,31 +46,65 @@ static int fault(const char **key, const char *which, struct err *e, const char 
 
 static int fault_port(const char *port, struct err *e)
 {
-        return err_set(e, "\"%.80s\" is not a port; allowed: /dev/… or tcp://host:port, as tcp://10.0.0.5:502", port);
+        return err_set(e,
+                       "\"%.80s\" is not a port; allowed: /dev/…, or tcp://host:port, as tcp://10.0.0.5:502 or "
+                       "tcp://[fd00::5]; rtu+tcp:// and ascii+tcp:// for serial servers that pass bytes on",
+                       port);
 }
 
-int modbus_address_parse(struct modbus_address *out, const char *port, struct err *e)
+static const char *scheme_of(const char *port, enum modbus_framing *framing)
 {
-        const char *host = port + 6, *end, *service;
-        size_t digits;
+        static const char *const schemes[] = {
+                [MODBUS_TCP] = "tcp://", [MODBUS_RTU] = "rtu+tcp://", [MODBUS_ASCII] = "ascii+tcp://"};
 
-        *out = (struct modbus_address){.tcp = false};
+        for (int i = MODBUS_TCP; i <= MODBUS_ASCII; i++) {
+                *framing = (enum modbus_framing)i;
+                if (strncmp(port, schemes[i], strlen(schemes[i])) == 0)
+                        return port + strlen(schemes[i]);
+        }
+        return NULL;
+}
+
+static bool is_service(const char *s)
+{
+        size_t digits = strspn(s, "0123456789");
+
+        return digits > 0 && digits <= 5 && !s[digits] && atoi(s) >= 1 && atoi(s) <= 65535;
+}
+
+int modbus_address_parse(struct modbus_address *out, const char *port, int framing, struct err *e)
+{
+        const char *host, *end, *service;
+
+        *out = (struct modbus_address){.framing = framing == MODBUS_FRAMING_ASCII ? MODBUS_ASCII : MODBUS_RTU};
         if (port[0] == '/')
                 return 0;
-        if (strncmp(port, "tcp://", 6) != 0)
+        host = scheme_of(port, &out->framing);
+        if (!host)
                 return fault_port(port, e);
-        end = host + strcspn(host, host[0] == '[' ? "]" : ":");
-        service = end + (*end == ']');
+        end = host + strcspn(host, host[0] == '[' ? "]" : ":/");
+        service = end + (host[0] == '[' && *end == ']');
+        if (host[0] == '[' && *end != ']')
+                return fault_port(port, e);
         host += host[0] == '[';
-        if (*service != ':' || end <= host || (size_t)(end - host) >= sizeof(out->host))
+        if (end <= host || (size_t)(end - host) >= sizeof(out->host))
                 return fault_port(port, e);
-        service++;
-        digits = strspn(service, "0123456789");
-        if (digits == 0 || digits > 5 || service[digits] || atoi(service) < 1 || atoi(service) > 65535)
+        if (*service && (*service != ':' || !is_service(service + 1)))
                 return fault_port(port, e);
         out->tcp = true;
         memcpy(out->host, host, (size_t)(end - host));
-        memcpy(out->service, service, digits);
+        strcpy(out->service, *service ? service + 1 : "502");
+        return 0;
+}
+
+static int check_framing(const struct modbus_conf *c, const struct modbus_address *a, const char **key, struct err *e)
+{
+        if (a->tcp && c->framing != MODBUS_FRAMING_AUTO)
+                return fault(key, "framing", e,
+                             "for serial ports; over TCP the port says it: rtu+tcp://, ascii+tcp://");
+        if (a->framing != MODBUS_TCP && c->in_flight != 1)
+                return fault(key, "in_flight", e,
+                             "a serial line has one request at a time, also behind a serial server; only for tcp://");
         return 0;
 }
 
@@ -79,10 +114,10 @@ static int check_bus(void *obj, const char **key, struct err *e)
         struct modbus_address address;
 
         *key = "port";
-        if (modbus_address_parse(&address, c->port, e) < 0)
+        if (modbus_address_parse(&address, c->port, c->framing, e) < 0)
                 return -1;
-        if (!address.tcp && c->in_flight != 1)
-                return fault(key, "in_flight", e, "a serial line has one request at a time; only for tcp://");
+        if (check_framing(c, &address, key, e) < 0)
+                return -1;
         if (address.tcp)
                 return 0;
         if (!tty_is_baud(c->baud)) {
@@ -91,7 +126,7 @@ static int check_bus(void *obj, const char **key, struct err *e)
                         e, "%lld is no speed of a serial port; allowed: 9600, 19200, 38400, 57600, 115200 and the like",
                         (long long)c->baud);
         }
-        if (c->data_bits != 8)
+        if (c->data_bits != 8 && address.framing != MODBUS_ASCII)
                 return fault(key, "data_bits", e, "7 is for Modbus ASCII; Modbus RTU needs 8");
         return 0;
 }
@@ -101,10 +136,14 @@ static const struct schema_key bus_keys[] = {
         {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name),
          .help = "Name of this bus in devices, status and logs."},
         {"port", SCHEMA_TEXT, SCHEMA_REQUIRED, AT(port),
-         .help = "Serial device (/dev/serial/by-id/… is the one that stays), or tcp://host:port."},
+         .help = "Serial device (/dev/serial/by-id/… is the one that stays), or tcp://host:port; rtu+tcp:// and "
+                 "ascii+tcp:// for serial servers that pass bytes on. Without :port it is 502."},
+        {"framing", SCHEMA_CHOICE, 0, AT(framing), .choices = framings, .def = "auto",
+         .help = "Of a serial port: rtu or ascii; auto: rtu."},
         {"baud", SCHEMA_INT, 0, AT(baud), 300, 4000000, .def = "19200", .help = "Bits per second of the line."},
         {"parity", SCHEMA_CHOICE, 0, AT(parity), .choices = parities, .def = "even", .help = "Parity of the line."},
-        {"data_bits", SCHEMA_INT, 0, AT(data_bits), 7, 8, .def = "8", .help = "Data bits of the line; RTU needs 8."},
+        {"data_bits", SCHEMA_INT, 0, AT(data_bits), 7, 8, .def = "8",
+         .help = "Data bits of the line; RTU needs 8, ASCII often has 7."},
         {"stop_bits", SCHEMA_INT, 0, AT(stop_bits), 1, 2, .def = "1", .help = "Stop bits of the line."},
         {"rs485", SCHEMA_CHOICE, 0, AT(rs485), .choices = rs485s, .def = "auto",
          .help = "Direction of an RS-485 line by the kernel: on, off, or auto: as the port is set up."},
@@ -132,7 +171,7 @@ static const struct schema_key bus_keys[] = {
 
 const struct schema modbus_schema = {
         .name = "modbus",
-        .help = "Buses with Modbus slaves: serial lines (RTU) and TCP.",
+        .help = "Buses with Modbus slaves: serial lines (RTU, ASCII) and TCP.",
         .keys = bus_keys,
         .size = sizeof(struct modbus_conf),
         .has_at = true,

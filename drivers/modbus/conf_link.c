@@ -116,7 +116,8 @@ static void check_groups(struct link *l, const struct modbus_conf *bus, const st
 /* On a serial line the unit is all that tells late answers of others apart. */
 static void check_accept(const struct link *l, const struct modbus_conf *bus)
 {
-        if (bus->port[0] == '/' && bus->accept_unit == MODBUS_ANY_UNIT && bus->devices && bus->devices->next)
+        if (modbus_framing_of(bus) != MODBUS_TCP && bus->accept_unit == MODBUS_ANY_UNIT && bus->devices &&
+            bus->devices->next)
                 l->fault(l->ctx, &bus->accept_unit,
                          "any, on a line with several devices: a late answer of one would be taken for another's; "
                          "allowed: same");
@@ -124,7 +125,7 @@ static void check_accept(const struct link *l, const struct modbus_conf *bus)
 
 static void check_unit(const struct link *l, const struct modbus_conf *bus, const struct modbus_device_conf *d)
 {
-        if (bus->port[0] == '/' && (d->unit < 1 || d->unit > 247))
+        if (modbus_framing_of(bus) != MODBUS_TCP && (d->unit < 1 || d->unit > 247))
                 l->fault(l->ctx, &d->unit,
                          "a slave on a serial line has a unit from 1 to 247 (0 is for all at once, nobody answers)");
 }
@@ -157,7 +158,9 @@ void modbus_names(const void *conf, struct driver_names *to)
         for (const struct modbus_device_conf *d = bus->devices; d; d = d->next) {
                 const struct modbus_register_conf *r = d->map->registers.items;
 
-                for (size_t i = 0; i < d->map->registers.n; i++)
+                for (size_t i = 0; i < d->map->registers.n; i++) {
+                        to->period_us = modbus_period_us(d, &r[i]);
                         to->each(to, d->source, r[i].tag, &d->source);
+                }
         }
 }

@@ -430,7 +430,7 @@ static void run(struct modbus *m)
                         rt_timer_set(m->d->rt, &m->timer, 0);
                         return;
                 }
-                if (!m->address.tcp && read_all(m) < 0)
+                if (m->address.framing != MODBUS_TCP && m->port_state == OPEN && read_all(m) < 0)
                         return;
                 now_us = rt_mono_us(m->d->rt);
                 switch (modbus_bus_next(m->bus, now_us, &m->out)) {
@@ -485,7 +485,7 @@ static int modbus_init(struct driver *d, struct err *e)
 
         m->d = d;
         m->conf = d->conf;
-        if (modbus_address_parse(&m->address, m->conf->port, e) < 0) {
+        if (modbus_address_parse(&m->address, m->conf->port, m->conf->framing, e) < 0) {
                 free(m);
                 return -1;
         }

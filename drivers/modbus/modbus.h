@@ -1,5 +1,5 @@
 /*
- * modbus: values read from Modbus slaves, over a serial line (RTU) or TCP.
+ * modbus: values read from Modbus slaves, over a serial line (RTU, ASCII) or TCP.
  *
  * A driver instance is one bus.  Its slaves are the `devices:` that name it,
  * what is in them the `profiles:`; the three sections are bound together by
@@ -59,6 +59,7 @@ struct modbus_device_conf {
 
 enum modbus_parity { MODBUS_PARITY_NONE, MODBUS_PARITY_EVEN, MODBUS_PARITY_ODD };
 
+enum modbus_framing_conf { MODBUS_FRAMING_AUTO, MODBUS_FRAMING_RTU, MODBUS_FRAMING_ASCII };
 enum modbus_accept { MODBUS_SAME_UNIT, MODBUS_ANY_UNIT };
 
 struct modbus_conf {
@@ -69,6 +70,7 @@ struct modbus_conf {
         int rs485;                                /* enum tty_rs485 */
         int64_t timeout_us, pause_us, silence_us; /* silence -1: 3.5 characters */
         int64_t retries, in_flight, hole_limit, max_registers;
+        int framing;                              /* enum modbus_framing_conf */
         int accept_unit;                          /* enum modbus_accept */
         int64_t function;                         /* 0: that of the table */
         const struct modbus_device_conf *devices; /* by modbus_link */
@@ -76,15 +78,33 @@ struct modbus_conf {
 
 enum { MODBUS_HOST_MAX = 256, MODBUS_IN_FLIGHT_MAX = 16 };
 
+/* How requests and answers are wrapped up, whatever the port is. */
+enum modbus_framing { MODBUS_TCP, MODBUS_RTU, MODBUS_ASCII };
+
 struct modbus_address {
-        bool tcp;
+        bool tcp; /* a socket; else a serial port */
+        enum modbus_framing framing;
         char host[MODBUS_HOST_MAX], service[8]; /* of tcp */
 };
 
 /*
- * "/dev/…" or "tcp://host:port", also tcp://[v6]:port. 0 or -1 with a sentence.
+ * "/dev/…", or "tcp://host:port", "rtu+tcp://…", "ascii+tcp://…"; a host may be
+ * [v6], a port that is not written is 502. `framing` is the configuration's.  0
+ * or -1 with a sentence.
  */
-int modbus_address_parse(struct modbus_address *out, const char *port, struct err *e);
+int modbus_address_parse(struct modbus_address *out, const char *port, int framing, struct err *e);
+
+static inline bool modbus_is_socket(const struct modbus_conf *bus)
+{
+        return bus->port[0] != '/';
+}
+
+static inline enum modbus_framing modbus_framing_of(const struct modbus_conf *bus)
+{
+        if (bus->port[0] == '/')
+                return bus->framing == MODBUS_FRAMING_ASCII ? MODBUS_ASCII : MODBUS_RTU;
+        return bus->port[0] == 'r' ? MODBUS_RTU : bus->port[0] == 'a' ? MODBUS_ASCII : MODBUS_TCP;
+}
 
 /*
  * Binds devices to buses and profiles, and says what no single section can: a

@@ -152,8 +152,8 @@ static size_t on_no_frame(struct modbus_bus *b, const struct modbus_slot *s, con
                 return len;
         }
         modbus_odd_answer(b, false);
-        modbus_odd_say(b, now_us, "CRC wrong in %u of %u answers: termination, baud or parity", b->odd.wrong,
-                       b->odd.answers);
+        modbus_odd_say(b, now_us, "%s wrong in %u of %u answers: termination, baud or parity",
+                       b->in_ascii ? "LRC" : "CRC", b->odd.wrong, b->odd.answers);
         return len;
 }
 
@@ -173,4 +173,15 @@ void modbus_odd_serial(struct modbus_bus *b, const struct modbus_slot *s, const 
                         len = on_no_frame(b, s, p + at, n - at, now_us);
                 }
         }
+}
+
+void modbus_odd_rest(struct modbus_bus *b, const struct modbus_slot *s, int64_t now_us)
+{
+        size_t n = modbus_ascii_flush(&b->ascii);
+
+        modbus_odd_serial(b, s, b->rtu.buf, b->rtu.len, now_us);
+        b->rtu.len = 0;
+        b->counts.garbage_bytes += n;
+        if (n && s)
+                modbus_odd_say(b, now_us, "the answer breaks off after %zu characters", n);
 }

@@ -17,13 +17,6 @@
 
 /* ---- points ---- */
 
-static int64_t period_of(const struct modbus_device_conf *d, const struct modbus_register_conf *r)
-{
-        if (r->period_us)
-                return r->period_us;
-        return d->period_us ? d->period_us : d->map->period_us;
-}
-
 static void fill_point(struct modbus_point *p, size_t device, const struct modbus_device_conf *d,
                        const struct modbus_register_conf *r)
 {
@@ -33,7 +26,7 @@ static void fill_point(struct modbus_point *p, size_t device, const struct modbu
         p->conf = r;
         p->table = (uint8_t)r->table;
         p->address = (uint16_t)r->address;
-        p->period_us = period_of(d, r);
+        p->period_us = modbus_period_us(d, r);
         p->format.type = (uint8_t)r->type;
         p->format.order = (uint8_t)(r->word_order ? r->word_order - 1 : d->map->word_order);
         p->format.bit = (uint8_t)(r->bit >= 0 ? r->bit : 0);

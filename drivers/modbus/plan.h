@@ -105,6 +105,13 @@ static inline int64_t modbus_retries(const struct modbus_conf *bus, const struct
         return d->retries >= 0 ? d->retries : bus->retries;
 }
 
+static inline int64_t modbus_period_us(const struct modbus_device_conf *d, const struct modbus_register_conf *r)
+{
+        if (r->period_us)
+                return r->period_us;
+        return d->period_us ? d->period_us : d->map->period_us;
+}
+
 static inline int64_t modbus_hole_limit(const struct modbus_conf *bus, const struct modbus_device_conf *d)
 {
         if (d->hole_limit >= 0)

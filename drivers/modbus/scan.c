@@ -13,22 +13,17 @@
 
 enum { TURN_RTU_US = 5000, TURN_TCP_US = 2000, REQUEST_BYTES = 8, REPLY_BYTES = 5 };
 
-static bool is_tcp(const struct modbus_conf *bus)
-{
-        return bus->port[0] != '/';
-}
-
 int64_t modbus_char_ns(const struct modbus_conf *bus)
 {
         int64_t bits = 1 + bus->data_bits + (bus->parity != MODBUS_PARITY_NONE) + bus->stop_bits;
 
-        return is_tcp(bus) ? 0 : bits * 1000000000 / bus->baud;
+        return modbus_is_socket(bus) ? 0 : bits * 1000000000 / bus->baud;
 }
 
 /* Above 19200 baud the specification wants 1.75 ms whatever the speed. */
 int64_t modbus_silence_us(const struct modbus_conf *bus)
 {
-        if (is_tcp(bus))
+        if (modbus_is_socket(bus))
                 return 0;
         if (bus->silence_us >= 0)
                 return bus->silence_us;
@@ -39,19 +34,21 @@ static int64_t read_us(const struct modbus_conf *bus, const struct modbus_device
                        int64_t turn_us)
 {
         size_t bytes = REQUEST_BYTES + REPLY_BYTES + (r->function <= 2 ? (r->count + 7u) / 8 : 2u * r->count);
+        bool ascii = modbus_framing_of(bus) == MODBUS_ASCII;
 
-        return (int64_t)bytes * modbus_char_ns(bus) / 1000 + turn_us + modbus_silence_us(bus) + modbus_pause_us(bus, d);
+        return (int64_t)(ascii ? 2 * bytes + 4 : bytes) * modbus_char_ns(bus) / 1000 + turn_us +
+               modbus_silence_us(bus) + modbus_pause_us(bus, d);
 }
 
 void modbus_scan(const struct modbus_conf *bus, struct modbus_scan *out)
 {
         struct modbus_plan *p = modbus_plan_new(bus);
-        double lanes = is_tcp(bus) ? (double)bus->in_flight : 1;
+        double lanes = (double)bus->in_flight;
 
         *out = (struct modbus_scan){.n_devices = p->n_devices,
                                     .n_tags = p->n_points,
                                     .n_reads = p->n_reads,
-                                    .turn_us = is_tcp(bus) ? TURN_TCP_US : TURN_RTU_US};
+                                    .turn_us = modbus_is_socket(bus) ? TURN_TCP_US : TURN_RTU_US};
         for (size_t i = 0; i < p->n_reads; i++) {
                 const struct modbus_read *r = &p->reads[i];
                 const struct modbus_device_conf *d = p->devices[r->device];

@@ -114,6 +114,7 @@ void sim_names(const void *conf, struct driver_names *to)
         const struct sim_tag_conf *t = c->tags.items;
         char buf[SIM_SOURCE_MAX];
 
+        to->period_us = c->period_us;
         for (int64_t i = 0; i < c->count; i++)
                 for (size_t k = 0; k < c->tags.n; k++)
                         to->each(to, sim_source(c, i, buf), t[k].tag, &t[k].tag);

@@ -120,6 +120,7 @@ void sysfs_names(const void *conf, struct driver_names *to)
         const struct sysfs_conf *c = conf;
         const struct sysfs_reading_conf *r = c->readings.items;
 
+        to->period_us = c->period_us;
         for (size_t i = 0; i < c->readings.n; i++)
                 to->each(to, c->source, r[i].tag, &r[i].tag);
 }

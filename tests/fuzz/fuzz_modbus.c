@@ -1,8 +1,8 @@
 /*
  * fuzz_modbus: any bytes from the line, at any time, into a whole bus: framer, pairing, scheduling, decoding.
  *
- * The first byte chooses serial or TCP; then each chunk is (length, milliseconds to wait, bytes).  The byte 0xff as
- * length stands for a right answer to the last request, so that the machine also goes on; 199 ms on TCP for a
+ * The first byte chooses serial, TCP, or ASCII; then each chunk is (length, milliseconds to wait, bytes).  The byte
+ * 0xff as length stands for a right answer to the last request, so that the machine also goes on; 199 ms on TCP for a
  * connection that the other side closes.  Holds: no byte is read
  * beyond what came, data is told for reads that are there, time never stands still, and every decoded text is valid
  * UTF-8.
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/base/text.h"
+#include "drivers/modbus/ascii.h"
 #include "drivers/modbus/bus.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -82,15 +83,20 @@ static void ask(struct modbus_bus *b, int64_t now_us)
 /* Answers the last request with rising bytes. */
 static size_t right_answer(bool tcp, uint8_t *out)
 {
+        struct modbus_ascii ascii = {.len = 0};
         const uint8_t *pdu = last.bytes + (tcp ? 7 : 1);
         uint8_t reply[MODBUS_PDU_MAX];
 
         if (!last.len)
                 return 0;
+        for (size_t i = 0; i < last.len && last.bytes[0] == ':'; i++)
+                pdu = modbus_ascii_take(&ascii, last.bytes[i]) ? ascii.frame + 1 : pdu;
         reply[0] = pdu[0];
         reply[1] = (uint8_t)modbus_read_bytes(pdu[0], (unsigned)pdu[3] << 8 | pdu[4]);
         for (unsigned i = 0; i < reply[1]; i++)
                 reply[2 + i] = (uint8_t)(i * 37);
+        if (last.bytes[0] == ':')
+                return modbus_put_ascii(out, ascii.frame[0], reply, 2u + reply[1]);
         if (!tcp)
                 return modbus_put_rtu(out, last.bytes[0], reply, 2u + reply[1]);
         return modbus_put_tcp(out, (uint16_t)(last.bytes[0] << 8 | last.bytes[1]), last.bytes[6], reply, 2u + reply[1]);
@@ -99,7 +105,7 @@ static size_t right_answer(bool tcp, uint8_t *out)
 static void drive(struct modbus_bus *b, bool tcp, const uint8_t *data, size_t size)
 {
         int64_t now_us = 1000000;
-        uint8_t answer[MODBUS_TCP_MAX];
+        uint8_t answer[MODBUS_ASCII_MAX];
 
         modbus_bus_open(b, now_us);
         ask(b, now_us);
@@ -168,7 +174,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct modbus_device_conf first = {
                 .unit = 1, .retries = -1, .pause_us = -1, .hole_limit = -1, .map = &profile, .next = &second};
         bool tcp = size && data[0] & 1;
-        struct modbus_conf conf = {.port = tcp ? "tcp://h:502" : "/dev/x",
+        struct modbus_conf conf = {.port = tcp                   ? "tcp://h:502"
+                                           : size && data[0] & 4 ? "ascii+tcp://h:4001"
+                                                                 : "/dev/x",
                                    .baud = 19200,
                                    .data_bits = 8,
                                    .stop_bits = 1,

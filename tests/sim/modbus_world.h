@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "drivers/modbus/ascii.h"
 #include "drivers/modbus/bus.h"
 
 #define MS     1000
@@ -29,7 +30,7 @@ struct event {
         int64_t at_us;
         uint64_t order;
         size_t len;
-        uint8_t bytes[MODBUS_TCP_MAX];
+        uint8_t bytes[MODBUS_ASCII_MAX];
 };
 
 struct request {
@@ -215,6 +216,20 @@ static inline void deliver_paced(struct world *w, int64_t at_us, const uint8_t *
         }
 }
 
+static inline size_t put_frame(const struct world *w, uint8_t *out, const struct request *r, const uint8_t *pdu,
+                               size_t len)
+{
+        switch (modbus_framing_of(&w->conf)) {
+        case MODBUS_TCP:
+                return modbus_put_tcp(out, r->transaction, r->unit, pdu, len);
+        case MODBUS_RTU:
+                return modbus_put_rtu(out, r->unit, pdu, len);
+        case MODBUS_ASCII:
+                break;
+        }
+        return modbus_put_ascii(out, r->unit, pdu, len);
+}
+
 static inline size_t put_reply(const struct world *w, const struct request *r, uint8_t *out)
 {
         uint8_t pdu[MODBUS_PDU_MAX] = {r->function, (uint8_t)(2 * r->count)};
@@ -225,14 +240,12 @@ static inline size_t put_reply(const struct world *w, const struct request *r, u
                 pdu[2 + 2 * i] = (uint8_t)(v >> 8);
                 pdu[3 + 2 * i] = (uint8_t)v;
         }
-        if (w->conf.port[0] == '/')
-                return modbus_put_rtu(out, r->unit, pdu, 2u + pdu[1]);
-        return modbus_put_tcp(out, r->transaction, r->unit, pdu, 2u + pdu[1]);
+        return put_frame(w, out, r, pdu, 2u + pdu[1]);
 }
 
 static inline void answer(struct world *w, const struct request *r, int64_t delay_us)
 {
-        uint8_t out[MODBUS_TCP_MAX];
+        uint8_t out[MODBUS_ASCII_MAX];
         size_t n = put_reply(w, r, out);
 
         deliver_paced(w, w->now_us + 8 * modbus_char_ns(&w->conf) / 1000 + delay_us, out, n);
@@ -240,9 +253,8 @@ static inline void answer(struct world *w, const struct request *r, int64_t dela
 
 static inline void answer_exception(struct world *w, const struct request *r, unsigned code)
 {
-        uint8_t out[MODBUS_TCP_MAX], pdu[2] = {(uint8_t)(r->function | 0x80), (uint8_t)code};
-        size_t n = w->conf.port[0] == '/' ? modbus_put_rtu(out, r->unit, pdu, 2)
-                                          : modbus_put_tcp(out, r->transaction, r->unit, pdu, 2);
+        uint8_t out[MODBUS_ASCII_MAX], pdu[2] = {(uint8_t)(r->function | 0x80), (uint8_t)code};
+        size_t n = put_frame(w, out, r, pdu, 2);
 
         deliver_paced(w, w->now_us + 10 * MS, out, n);
 }
@@ -252,22 +264,30 @@ static inline void take_request(struct world *w, const uint8_t *p, size_t len)
         struct request r = {.at_us = w->now_us};
         struct modbus_frame f;
 
-        if (w->conf.port[0] == '/') {
-                struct modbus_rtu rtu = {.len = 0};
+        struct modbus_ascii ascii = {.len = 0};
 
-                modbus_rtu_push(&rtu, p, len);
-                assert_true(modbus_rtu_next(&rtu, MODBUS_REQUEST, true, &f));
-                r.unit = f.unit;
-                p += 1;
-        } else {
+        if (modbus_framing_of(&w->conf) == MODBUS_TCP) {
                 struct modbus_tcp tcp = {.len = 0};
 
                 modbus_tcp_push(&tcp, p, len);
                 assert_int_equal(modbus_tcp_next(&tcp, &f), 1);
-                r.unit = f.unit;
                 r.transaction = f.transaction;
-                p += 7;
+        } else {
+                struct modbus_rtu rtu = {.len = 0};
+
+                if (modbus_framing_of(&w->conf) == MODBUS_ASCII) {
+                        for (size_t i = 0; i < len; i++)
+                                assert_int_equal(modbus_ascii_take(&ascii, p[i]), i + 1 == len);
+                        p = ascii.frame;
+                        len = ascii.len;
+                }
+                modbus_rtu_push(&rtu, p, len);
+                assert_true(modbus_rtu_next(&rtu, MODBUS_REQUEST, true, &f));
+                memcpy(ascii.frame, rtu.frame, sizeof(rtu.frame));
+                f.pdu = ascii.frame + 1;
         }
+        r.unit = f.unit;
+        p = f.pdu;
         r.function = p[0];
         r.address = (uint16_t)(p[1] << 8 | p[2]);
         r.count = (uint16_t)(p[3] << 8 | p[4]);

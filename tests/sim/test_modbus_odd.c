@@ -19,9 +19,8 @@ enum kind {
 
 static void answer_oddly(struct world *w, const struct request *r)
 {
-        bool serial = w->conf.port[0] == '/';
         struct request other = *r;
-        uint8_t out[MODBUS_TCP_MAX], *pdu = out + (serial ? 1 : 7);
+        uint8_t out[MODBUS_ASCII_MAX];
         size_t n;
 
         switch (*(enum kind *)w->test) {
@@ -46,10 +45,11 @@ static void answer_oddly(struct world *w, const struct request *r)
         n = put_reply(w, &other, out);
         switch (*(enum kind *)w->test) {
         case ANOTHER_MASTER:
-                n = modbus_put_rtu(out, 5, (const uint8_t[]){3, 0, 9, 0, 1}, 5);
+                other.unit = 5;
+                n = put_frame(w, out, &other, (const uint8_t[]){3, 0, 9, 0, 1}, 5);
                 break;
         case WRONG_CRC:
-                pdu[3] ^= 0x10;
+                out[7] ^= 1;
                 break;
         case BREAKS_OFF:
                 n -= 3;
@@ -58,10 +58,10 @@ static void answer_oddly(struct world *w, const struct request *r)
                 memset(out, 0xe0, n);
                 break;
         case ECHO:
-                n = modbus_put_rtu(out, r->unit,
-                                   (const uint8_t[]){r->function, (uint8_t)(r->address >> 8), (uint8_t)r->address,
-                                                     (uint8_t)(r->count >> 8), (uint8_t)r->count},
-                                   5);
+                n = put_frame(w, out, r,
+                              (const uint8_t[]){r->function, (uint8_t)(r->address >> 8), (uint8_t)r->address,
+                                                (uint8_t)(r->count >> 8), (uint8_t)r->count},
+                              5);
                 break;
         case NOTHING:
                 return;
@@ -84,6 +84,8 @@ static struct world *make_odd(const char *port, enum kind *kind)
 
 #define TCP  "tcp://plc:502"
 #define LINE "/dev/ttyS1"
+#define SERV "rtu+tcp://moxa:4001"
+#define TEXT "ascii+tcp://moxa:4002"
 
 static void what_came_is_counted_and_told(void **state)
 {
@@ -109,6 +111,17 @@ static void what_came_is_counted_and_told(void **state)
                 {LINE, TOO_LATE, 1, 0, 0, 0, "an answer of unit 2 came after its time-out: a longer timeout"},
                 {LINE, ECHO, 0, 0, 0, 0, "no answer"},
                 {LINE, NOTHING, 0, 0, 0, 0, "no answer"},
+                {SERV, ANOTHER_UNIT, 0, 1, 0, 0, "an answer of unit 3 to a question to unit 2: two masters"},
+                {SERV, WRONG_CRC, 0, 0, 1, 0, "CRC wrong in "},
+                {SERV, TOO_LATE, 1, 0, 0, 0, "an answer of unit 2 came after its time-out: a longer timeout"},
+                {TEXT, ANOTHER_UNIT, 0, 1, 0, 0, "an answer of unit 3 to a question to unit 2: two masters"},
+                {TEXT, ANOTHER_LENGTH, 0, 1, 0, 0, "an answer with 6 bytes of data, asked were 4"},
+                {TEXT, ANOTHER_MASTER, 0, 1, 0, 0, "a question to unit 5 that is not ours: another master"},
+                {TEXT, WRONG_CRC, 0, 0, 1, 0, "LRC wrong in "},
+                {TEXT, BREAKS_OFF, 0, 0, 0, 16, "the answer breaks off after 16 characters"},
+                {TEXT, NO_MODBUS, 0, 0, 0, 19, ""},
+                {TEXT, TOO_LATE, 1, 0, 0, 0, "an answer of unit 2 came after its time-out: a longer timeout"},
+                {TEXT, ECHO, 0, 0, 0, 0, "no answer"},
         };
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

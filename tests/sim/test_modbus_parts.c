@@ -88,7 +88,7 @@ static size_t live_reads(const struct world *w)
         return n;
 }
 
-static const char *const ports[] = {"tcp://plc:502", "/dev/ttyS1"};
+static const char *const ports[] = {"tcp://plc:502", "/dev/ttyS1", "rtu+tcp://moxa:4001", "ascii+tcp://moxa:4002"};
 
 /* Registers 0-1 and 4-5 in one request, and 2-3 are not there. */
 static void a_hole_that_is_refused(void **state)
@@ -104,14 +104,14 @@ static void a_hole_that_is_refused(void **state)
                 {.how = NO_ANSWER},
         };
 
-        for (size_t i = 0; i < 2 * sizeof(kinds) / sizeof(*kinds); i++) {
-                struct picky p = kinds[i / 2];
+        for (size_t i = 0; i < 4 * sizeof(kinds) / sizeof(*kinds); i++) {
+                struct picky p = kinds[i / 4];
                 struct world *w;
 
                 p.n_missing = 2;
                 p.missing[0] = 2;
                 p.missing[1] = 3;
-                w = make_picky(ports[i % 2], &p, at, 4);
+                w = make_picky(ports[i % 4], &p, at, 4);
                 w->conf.hole_limit = 8;
                 start(w);
                 assert_int_equal(live_reads(w), 1);
@@ -343,8 +343,8 @@ static void at_random(void **state)
                 srand(seed);
                 for (size_t i = 0; i < 24; i++)
                         at[i] = next += 1u + (rand() % 4 == 0);
-                w = make_picky(ports[seed % 2], &p, at, 24);
-                w->conf.in_flight = seed % 2 ? 1 : 1 + (int64_t)(seed % 4);
+                w = make_picky(ports[seed % 4], &p, at, 24);
+                w->conf.in_flight = seed % 4 ? 1 : 1 + (int64_t)(seed % 3);
                 w->conf.hole_limit = seed % 3 ? 8 : 0;
                 start(w);
                 for (int step = 0; step < 200; step++) {

@@ -8,8 +8,7 @@
 /* About half of the answers come 1 ms after the time-out, or anywhere up to the end of the time-out after it. */
 static void sometimes_late(struct world *w, const struct request *r)
 {
-        bool serial = w->conf.port[0] == '/';
-        int64_t reply_us = serial ? (5 + 2 * r->count) * modbus_char_ns(&w->conf) / 1000 : 0;
+        int64_t reply_us = (5 + 2 * r->count) * modbus_char_ns(&w->conf) / 1000;
         int64_t delay_us = (int64_t)draw(w, 20 * MS);
 
         if (draw(w, 2)) {
@@ -51,6 +50,8 @@ static void late_answers_are_never_taken(void **state)
 {
         late_answers("/dev/ttyS1", 1, 1);
         late_answers("/dev/ttyS1", 1, 3);
+        late_answers("rtu+tcp://gw:4001", 1, 3);
+        late_answers("ascii+tcp://gw:4001", 1, 3);
         late_answers("tcp://gw:502", 1, 1);
         late_answers("tcp://gw:502", 4, 3);
 }

@@ -207,10 +207,11 @@ static const struct {
         {HEAD "mqtt: [{name: a, url: \"mqtt://h\", username: no, subscriptions: [{topic: \"a/{tag}\"}]}]\n",
          "t:4:45: mqtt[0].username: no is a boolean; a text is needed: write \"no\" with the quotes\n"},
         {HEAD "modbus: [{name: b, port: COM1}]\n",
-         "t:4:26: modbus[0].port: \"COM1\" is not a port; allowed: /dev/… or tcp://host:port, as tcp://10.0.0.5:502\n"},
+         "t:4:26: modbus[0].port: \"COM1\" is not a port; allowed: /dev/…, or tcp://host:port, as tcp://10.0.0.5:502 "
+         "or tcp://[fd00::5]; rtu+tcp:// and ascii+tcp:// for serial servers that pass bytes on\n"},
         {HEAD "modbus: [{name: b, port: \"tcp://h:0\"}]\n",
-         "t:4:26: modbus[0].port: \"tcp://h:0\" is not a port; allowed: /dev/… or tcp://host:port, as "
-         "tcp://10.0.0.5:502\n"},
+         "t:4:26: modbus[0].port: \"tcp://h:0\" is not a port; allowed: /dev/…, or tcp://host:port, as "
+         "tcp://10.0.0.5:502 or tcp://[fd00::5]; rtu+tcp:// and ascii+tcp:// for serial servers that pass bytes on\n"},
         {HEAD "modbus: [{name: bus1, port: /dev/a}]\nprofiles: [{name: p, registers: [{tag: t, at: 20001}]}]\n",
          "t:5:47: profiles[0].registers[0].at: \"20001\" is not a register; allowed: coil:N, discrete:N, holding:N, "
          "input:N (N from 0 to 65535), or as manuals count from 1: 400001 or 40001 (holding), 300001 (input), 100001 "

@@ -108,20 +108,42 @@ static void links_that_lead_nowhere_are_told(void **state)
 
 static void addresses(void **state)
 {
-        static const char *const wrong[] = {"ttyS0",     "tcp://",        "tcp://h",    "tcp://h:",       "tcp://:502",
-                                            "tcp://h:0", "tcp://h:65536", "tcp://h:5x", "tcp://[::1:502", "udp://h:1"};
+        static const char *const wrong[] = {"ttyS0",          "tcp://",        "tcp://h:",      "tcp://:502",
+                                            "tcp://h:0",      "tcp://h:65536", "tcp://h:5x",    "tcp://[::1",
+                                            "tcp://[::1:502", "udp://h:1",     "tcp://::1:502", "tcp://h/x",
+                                            "tcp://[]:502",   "rtu://h:1",     "rtu+tcp:/h",    "tcp+rtu://h"};
+        static const struct {
+                const char *port, *host, *service;
+                enum modbus_framing framing;
+        } right[] = {
+                {"tcp://10.0.0.5:502", "10.0.0.5", "502", MODBUS_TCP},
+                {"tcp://10.0.0.5", "10.0.0.5", "502", MODBUS_TCP},
+                {"tcp://[fe80::1]:1502", "fe80::1", "1502", MODBUS_TCP},
+                {"tcp://[fe80::1]", "fe80::1", "502", MODBUS_TCP},
+                {"rtu+tcp://moxa:4001", "moxa", "4001", MODBUS_RTU},
+                {"rtu+tcp://[::1]", "::1", "502", MODBUS_RTU},
+                {"ascii+tcp://moxa:4002", "moxa", "4002", MODBUS_ASCII},
+        };
         struct modbus_address a;
         struct err e;
 
-        assert_int_equal(modbus_address_parse(&a, "/dev/ttyS0", &e), 0);
+        assert_int_equal(modbus_address_parse(&a, "/dev/ttyS0", 0, &e), 0);
         assert_false(a.tcp);
-        assert_int_equal(modbus_address_parse(&a, "tcp://10.0.0.5:502", &e), 0);
-        assert_string_equal(a.host, "10.0.0.5");
-        assert_string_equal(a.service, "502");
-        assert_int_equal(modbus_address_parse(&a, "tcp://[fe80::1]:1502", &e), 0);
-        assert_string_equal(a.host, "fe80::1");
+        assert_int_equal(a.framing, MODBUS_RTU);
+        assert_int_equal(modbus_address_parse(&a, "/dev/ttyS0", MODBUS_FRAMING_ASCII, &e), 0);
+        assert_int_equal(a.framing, MODBUS_ASCII);
+        for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++) {
+                struct modbus_conf bus = {.port = right[i].port};
+
+                assert_int_equal(modbus_address_parse(&a, right[i].port, 0, &e), 0);
+                assert_true(a.tcp);
+                assert_string_equal(a.host, right[i].host);
+                assert_string_equal(a.service, right[i].service);
+                assert_int_equal(a.framing, right[i].framing);
+                assert_int_equal(modbus_framing_of(&bus), right[i].framing);
+        }
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-                if (modbus_address_parse(&a, wrong[i], &e) == 0)
+                if (modbus_address_parse(&a, wrong[i], 0, &e) == 0)
                         fail_msg("\"%s\" was taken", wrong[i]);
         }
 }

@@ -135,7 +135,7 @@ int site_parse(struct site *p, const char *text, struct err *e)
                 p->wire = SITE_RTU_TCP;
                 address += 4;
         }
-        if (strlen(text) >= sizeof(p->text) || modbus_address_parse(&p->address, address, e) < 0 || !p->address.tcp)
+        if (strlen(text) >= sizeof(p->text) || modbus_address_parse(&p->address, address, 0, e) < 0 || !p->address.tcp)
                 return fault_port(text, e);
         strcpy(p->text, text);
         return 0;
