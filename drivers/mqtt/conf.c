@@ -52,7 +52,9 @@ static int check_reading(void *obj, const char **key, struct err *e)
 
         if (!r->tag && !r->value)
                 return fault(key, "tag", e, "a reading needs a tag, or at least a value when the topic has {tag}");
-        return check_name(key, "tag", r->tag, e);
+        if (check_name(key, "tag", r->tag, e) < 0)
+                return -1;
+        return convert_check(&r->convert, payload_unit_asks(r->unit) ? NULL : r->unit, key, e);
 }
 
 static const struct schema_key reading_keys[] = {
@@ -64,6 +66,9 @@ static const struct schema_key reading_keys[] = {
                  "$; default: / and the tag, or the element itself when the payload names the tag."},
         {"unit", SCHEMA_TEXT, 0, offsetof(struct mqtt_reading_conf, unit),
          .help = "Unit, as it is to be recorded; or one part of the payload in braces, as {/u}."},
+        CONVERT_TYPE_KEY(struct mqtt_reading_conf, convert, "auto"),
+        CONVERT_DECIMAL_KEY(struct mqtt_reading_conf, convert),
+        CONVERT_KEYS(struct mqtt_reading_conf, convert),
         {NULL},
 };
 
@@ -118,7 +123,7 @@ static int check_bare(const struct mqtt_sub_conf *c, bool topic_has_tag, const c
                 return fault(key, "tag", e, "the topic has {tag} already");
         if (!topic_has_tag && !c->tag)
                 return fault(key, "tag", e, "required: the topic has no {tag} that could name it");
-        return 0;
+        return mqtt_decoder_check(c, key, e);
 }
 
 static int check_sparkplug(const struct mqtt_sub_conf *c, const struct mqtt_pattern *p, const char **key, struct err *e)
@@ -186,6 +191,9 @@ static const struct schema_key sub_keys[] = {
         {"tag", SCHEMA_NAME, 0, offsetof(struct mqtt_sub_conf, tag),
          .help = "Tag of the reading when the topic has no {tag} (not for json)."},
         {"unit", SCHEMA_TEXT, 0, offsetof(struct mqtt_sub_conf, unit), .help = "Unit of the value (not for json)."},
+        CONVERT_TYPE_KEY(struct mqtt_sub_conf, convert, "auto"),
+        CONVERT_DECIMAL_KEY(struct mqtt_sub_conf, convert),
+        CONVERT_KEYS(struct mqtt_sub_conf, convert),
         {"each", SCHEMA_TEXT, 0, offsetof(struct mqtt_sub_conf, each),
          .help = "JSON pointer to an array or object: `readings` are taken from each of its elements or members, whose "
                  "pointers begin there; behind $ they begin at the message."},

@@ -54,6 +54,41 @@ bool mqtt_sub_asks(const struct mqtt_sub_conf *c)
         return asks;
 }
 
+/* `numeric`: a number is meant by the payload. */
+static int init_convert(struct convert *c, const struct convert_conf *conf, const char *unit, bool numeric,
+                        const char **key, struct err *e)
+{
+        struct convert_conf how = *conf;
+
+        if (how.scale == 0)
+                how.scale = 1;
+        if (numeric && how.type == CONVERT_AUTO)
+                how.type = CONVERT_NUMERIC;
+        return convert_init(c, &how, unit, 0, key, e);
+}
+
+/* Says the configuration how a value is converted? */
+static bool is_set(const struct convert_conf *c)
+{
+        return c->type || c->decimal || (c->scale != 0 && c->scale != 1) || c->offset != 0 || c->yes.n || c->no.n ||
+               c->none.n || c->bad.n || c->map.n || c->range.n || c->mask || c->shift;
+}
+
+static int init_bare(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, const char **key, struct err *e)
+{
+        bool numeric = conf->payload == MQTT_NUMBER;
+
+        d->bare.plain = true;
+        if (conf->payload == MQTT_RAW || conf->payload == MQTT_SPARKPLUG_B) {
+                *key = "payload";
+                return is_set(&conf->convert) ? err_set(e, "nothing of this payload can be converted") : 0;
+        }
+        d->converts = is_set(&conf->convert) && numeric;
+        if (!is_set(&conf->convert) && !(numeric && conf->unit))
+                return 0;
+        return init_convert(&d->bare, &conf->convert, conf->unit, is_set(&conf->convert) && numeric, key, e);
+}
+
 static int init_value(struct mqtt_decoder *d, struct mqtt_value *v, const struct mqtt_reading_conf *r, const char **key,
                       struct err *e)
 {
@@ -71,7 +106,9 @@ static int init_value(struct mqtt_decoder *d, struct mqtt_value *v, const struct
                 return -1;
         if (d->asks && r->tag && payload_name_init(&v->tag, &d->paths, r->tag, e) < 0)
                 return -1;
-        return payload_unit_asks(r->unit) ? payload_name_init(&v->unit, &d->paths, r->unit, e) : 0;
+        if (payload_unit_asks(r->unit) && payload_name_init(&v->unit, &d->paths, r->unit, e) < 0)
+                return -1;
+        return init_convert(&v->convert, &r->convert, payload_unit_asks(r->unit) ? NULL : r->unit, false, key, e);
 }
 
 static int init_values(struct mqtt_decoder *d, const struct mqtt_sub_usual *u, const char **key, struct err *e)
@@ -133,7 +170,10 @@ static int init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, const 
         d->rows.most = conf->max_elements ? (size_t)conf->max_elements : MQTT_ELEMENTS_USUAL;
         d->max_bytes = MQTT_UNPACKED_USUAL;
         if (!mqtt_has_readings(conf->payload))
-                return 0;
+                return init_bare(d, conf, key, e);
+        *key = "type";
+        if (is_set(&conf->convert))
+                return err_set(e, "how values are converted belongs to each of `readings` with this payload");
         d->asks = mqtt_sub_asks(conf);
         if (init_walk(d, &u, key, e) < 0 || init_values(d, &u, key, e) < 0 || init_time(d, conf, &u, key, e) < 0 ||
             init_ref(d, &d->quality_ref, conf->quality.value, "quality", key, e) < 0)
@@ -167,6 +207,9 @@ void mqtt_decoder_fini(struct mqtt_decoder *d)
         json_rows_fini(&d->rows);
         payload_texts_fini(&d->names);
         payload_time_fini(&d->time);
+        convert_fini(&d->bare);
+        for (size_t i = 0; d->value && i < d->n_values; i++)
+                convert_fini(&d->value[i].convert);
         free(d->value);
         free(d->found);
         free(d->unescaped);

@@ -430,6 +430,24 @@ struct outcome {
         const char *reason; /* one of them could not read it, or had no room for a tag */
 };
 
+/*
+ * A value that can't be read is known to be whose when its topic has only one:
+ * the last one does not stand any longer.  No tag is made for it.
+ */
+static void bad_if_known(struct mqtt_intake *in, const struct mqtt_route *route, const struct mqtt_message *m,
+                         int64_t now_us)
+{
+        struct mqtt_decoded *out = in->decoded;
+        int kind = in->subs[route->sub].decoder.kind;
+
+        if ((kind != MQTT_NUMBER && kind != MQTT_TEXT) || route->tags[0] == MQTT_NO_TAG ||
+            !has_tag(in, route->tags[0]) || !may_speak(in, route))
+                return;
+        out->r[0] = (struct reading){.ts_us = now_us, .arrival_us = now_us, .quality = QUALITY_BAD_SENSOR};
+        keep(out, 0, 0, route->tags[0], m);
+        out->n = 1;
+}
+
 /* One subscription reads it; its readings are in `decoded`. */
 static void read_as(struct mqtt_intake *in, struct mqtt_route *route, const struct mqtt_message *m, int64_t now_us,
                     struct outcome *o)
@@ -440,8 +458,11 @@ static void read_as(struct mqtt_intake *in, struct mqtt_route *route, const stru
 
         if (mqtt_decode(&s->decoder, m->payload, m->len, now_us, out) == MQTT_E_MALFORMED) {
                 o->reason = out->reason;
+                bad_if_known(in, route, m, now_us);
                 return;
         }
+        if (out->reason)
+                o->reason = out->reason;
         n_wanted = out->n;
         if (s->decoder.asks)
                 ask_for_tags(in, s, m);

@@ -9,6 +9,7 @@
 #ifndef MILLRACE_DRIVERS_MQTT_MQTT_H
 #define MILLRACE_DRIVERS_MQTT_MQTT_H
 
+#include "agent/base/convert.h"
 #include "drivers/driver.h"
 #include "drivers/payload/quality.h"
 #include "drivers/payload/time.h"
@@ -46,6 +47,7 @@ struct mqtt_reading_conf {
         const char *tag;   /* NULL: the topic's {tag}; may ask the payload: "{/id}" */
         const char *value; /* JSON pointer; NULL: "/" and the tag, or the element itself */
         const char *unit;  /* may ask the payload */
+        struct convert_conf convert;
 };
 
 struct mqtt_sub_conf {
@@ -59,6 +61,7 @@ struct mqtt_sub_conf {
         int time_format;  /* enum payload_time_format */
         const char *time_pattern, *time_zone;
         struct payload_quality_conf quality;
+        struct convert_conf convert; /* of payloads without `readings` */
         int retained;                /* enum mqtt_retained */
         int compressed;              /* enum mqtt_compressed */
         struct schema_list readings; /* struct mqtt_reading_conf */

@@ -18,6 +18,7 @@
  */
 #include "drivers/mqtt/payload.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -161,6 +162,37 @@ static const char *add_names(struct mqtt_decoder *d, const struct mqtt_value *v,
         return why;
 }
 
+/* The value is what was meant, or bad and told. */
+static void convert(const struct convert *c, size_t i, struct mqtt_decoded *out)
+{
+        struct reading *r = &out->r[i];
+
+        if (c->plain || r->type == READING_NONE)
+                return;
+        if ((c->has_mask || c->n_words) && r->type == READING_F64 && fabs(r->v.f64) < 1e15 &&
+            r->v.f64 == (double)(int64_t)r->v.f64) {
+                r->type = READING_I64; /* codes and bits are of integers */
+                r->v.i64 = (int64_t)r->v.f64;
+        }
+        if (convert_apply(c, r, out->room[i]) == CONVERT_E_UNFIT)
+                out->reason = c->number_meant ? "a text where a number is meant" : "a value that is not of its type";
+        if (r->type == READING_I64 && c->type != CONVERT_INTEGER && r->v.i64 < INT64_C(1) << 53 &&
+            r->v.i64 > -(INT64_C(1) << 53)) { /* as all numbers that a double can hold */
+                r->type = READING_F64;
+                r->v.f64 = (double)r->v.i64;
+        }
+}
+
+static const char *set_converted(const struct convert *c, const struct json_value *v, struct reading *r,
+                                 struct mqtt_decoded *out)
+{
+        const char *why = payload_set_value(r, v);
+
+        if (!why)
+                convert(c, (size_t)(r - out->r), out);
+        return why;
+}
+
 /*
  * The readings of one element.  `model` has what they share.  NULL, or why the
  * message is none.
@@ -188,7 +220,7 @@ static const char *take_element(struct mqtt_decoder *d, const struct json_value 
                 if (quality_is_bad(model->quality))
                         r->type = READING_NONE;
                 else if (!why)
-                        why = payload_set_value(r, v);
+                        why = set_converted(&d->value[i].convert, v, r, out);
         }
         return why;
 }
@@ -416,15 +448,33 @@ static int decode_records(struct mqtt_decoder *d, const char *s, size_t len, int
         return 0;
 }
 
+/* ON, unavailable, 21,5 C: what no JSON is, and the conversion may know. */
+static bool is_bare_word(const char *s, size_t len)
+{
+        while (len && is_space(*s)) {
+                s++;
+                len--;
+        }
+        return len && *s != '{' && *s != '[' && *s != '"';
+}
+
 static int decode_bare(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us, struct mqtt_decoded *out)
 {
         out->n = 1;
         out->value[0] = 0;
         out->r[0] = (struct reading){.ts_us = now_us, .arrival_us = now_us};
-        if (d->kind == MQTT_NUMBER)
-                return decode_number(d, s, len, out);
-        if (d->kind == MQTT_TEXT)
-                return decode_text(s, len, out);
+        if (d->kind == MQTT_NUMBER || d->kind == MQTT_TEXT) {
+                int r = d->kind == MQTT_NUMBER ? decode_number(d, s, len, out) : decode_text(s, len, out);
+
+                if (r && d->converts && is_bare_word(s, len)) {
+                        out->n = 1;
+                        out->reason = NULL;
+                        r = decode_text(s, len, out);
+                }
+                if (!r)
+                        convert(&d->bare, 0, out);
+                return r;
+        }
         out->r[0].type = READING_RAW;
         out->r[0].v.text = s;
         out->r[0].len = (uint32_t)len;

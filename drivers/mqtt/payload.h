@@ -38,6 +38,7 @@ union mqtt_lines {
 struct mqtt_value {
         struct payload_ref ref;
         struct payload_name tag, unit;
+        struct convert convert;
 };
 
 /* How the messages of one subscription are read. */
@@ -47,7 +48,9 @@ struct mqtt_decoder {
         bool walks;      /* elements */
         bool asks;       /* the payload for names */
         struct payload_name source;
-        struct mqtt_value *value;
+        struct mqtt_value *value; /* NULL: a bare value */
+        struct convert bare;
+        bool converts; /* a bare value: what is not one of JSON is the conversion's */
         struct json_paths paths;
         struct payload_ref time_ref, quality_ref; /* at -1: the message carries none */
         struct payload_time time;
@@ -81,9 +84,10 @@ struct mqtt_decoded {
         struct reading r[MQTT_READINGS_MAX];
         uint16_t value[MQTT_READINGS_MAX];          /* which of the decoder's values r[i] is */
         struct mqtt_names names[MQTT_READINGS_MAX]; /* of decoders that ask */
+        char room[MQTT_READINGS_MAX][CONVERT_ROOM];
         size_t n;
         size_t n_absent;    /* values the message did not hold */
-        const char *reason; /* with MQTT_E_MALFORMED: why, a constant or until the next call */
+        const char *reason; /* with MQTT_E_MALFORMED: why; else NULL, or a value that is not what was meant */
 };
 
 /*

@@ -144,6 +144,50 @@ static void test_many(void **state)
         assert_int_equal(b.n_calls, 2);
 }
 
+/* Texts where numbers are meant, words, units: the conversion's; what does not fit is bad, and told. */
+static void test_conversion(void **state)
+{
+        static const char *on[] = {"ON"}, *off[] = {"OFF"}, *gone[] = {"unavailable", "unknown"}, *code[] = {"0xFFFF"};
+        static struct mqtt_reading_conf r[] = {{.tag = "value", .convert = {.type = CONVERT_NUMBER}},
+                                               {.tag = "t", .unit = "degC"},
+                                               {.tag = "raw", .convert = {.none = {code, 1}, .scale = 0.1}},
+                                               {.tag = "plain"}};
+        const struct mqtt_sub_conf json = {.topic = "a", .payload = MQTT_JSON, .readings = {r, 4}};
+        const struct mqtt_sub_conf number = {.topic = "a/{tag}",
+                                             .unit = "\xc2\xb0"
+                                                     "C",
+                                             .convert = {.decimal = CONVERT_COMMA, .bad = {gone, 2}}};
+        const struct mqtt_sub_conf word = {.topic = "a/{tag}",
+                                           .convert = {.yes = {on, 1}, .no = {off, 1}, .bad = {gone, 2}}};
+        const struct mqtt_sub_conf usual = {.topic = "a/{tag}"};
+
+        assert_string_equal(TAKE(&json, "a", "{\"value\":\"317.3988\"}",
+                                 "{\"value\":71,\"t\":20,\"raw\":70,\"plain\":7}",
+                                 "{\"t\":\"21.3 \xc2\xb0"
+                                 "C\",\"raw\":65535,\"plain\":\"7\"}"),
+                            "plant/value=317.3988 plant/value=71 plant/t=20[degC] plant/raw=7 plant/plain=7 "
+                            "plant/t=21.3[degC] plant/raw:sensor plant/plain=7 ");
+        assert_string_equal(TAKE(&json, "a", "{\"value\":\"open\",\"plain\":1}"),
+                            "plant/value:sensor plant/plain=1 kept({\"value\":\"open\",\"plain\":1}) ");
+        assert_non_null(strstr(why, "a text where a number is meant"));
+        assert_string_equal(TAKE(&number, "a/t", "21,5",
+                                 " 21,5 \xc2\xb0"
+                                 "C\n",
+                                 "\"21,5\"", "7", "unavailable", "nonsense"),
+                            "plant/t=21.5[\xc2\xb0"
+                            "C] plant/t=21.5[\xc2\xb0"
+                            "C] plant/t=21.5[\xc2\xb0"
+                            "C] plant/t=7[\xc2\xb0"
+                            "C] plant/t:sensor[\xc2\xb0"
+                            "C] plant/t:sensor[\xc2\xb0"
+                            "C] kept(nonsense) ");
+        assert_string_equal(TAKE(&word, "a/s", "ON", "off", "unknown", "true", "7"),
+                            "plant/s=true plant/s=false plant/s:sensor plant/s=true plant/s:sensor kept(7) ");
+        /* nothing configured: a word is refused, and the last good value does not stand */
+        assert_string_equal(TAKE(&usual, "a/t", "unavailable", "20.5", "unavailable"),
+                            "kept(unavailable) plant/t=20.5 plant/t:sensor kept(unavailable) ");
+}
+
 static const struct schema *sub_schema(void)
 {
         const struct schema_key *k = mqtt_schema.keys;
@@ -211,6 +255,7 @@ int main(void)
                 cmocka_unit_test(test_all_or_none),
                 cmocka_unit_test(test_a_backlog),
                 cmocka_unit_test(test_many),
+                cmocka_unit_test(test_conversion),
                 cmocka_unit_test(test_what_check_refuses),
         };
 
