@@ -206,7 +206,7 @@ static const char *take_element(struct mqtt_decoder *d, const struct json_value 
                 const struct json_value *v = payload_ref_value(&d->value[i].ref, d->found, row);
                 struct reading *r = &out->r[out->n];
 
-                if (v->type == SCAN_ABSENT) {
+                if (v->type == SCAN_ABSENT && !quality_is_bad(model->quality)) { /* who is bad needs no value */
                         out->n_absent++;
                         continue;
                 }

@@ -32,6 +32,22 @@ static void test_an_array(void **state)
                 "kep/ch.dev.A=10 kep/ch.dev.A=11? kep/ch.dev.A:bad kep/ch.dev.A=13 kep/ch.dev.A:bad ");
 }
 
+/* An element that has an error in place of its value says so of its tag. */
+static void test_bad_without_a_value(void **state)
+{
+        static const char *none[] = {"0"};
+        struct mqtt_reading_conf r[] = {{.tag = "{/name}", .value = "/value"}};
+        const struct mqtt_sub_conf sub = {.topic = "n",
+                                          .payload = MQTT_JSON,
+                                          .each = "/tags",
+                                          .quality = {.value = "/error", .good = {none, 1}},
+                                          .readings = {r, 1}};
+
+        assert_string_equal(
+                TAKE(&sub, "n", "{\"tags\":[{\"name\":\"tag0\",\"value\":123},{\"name\":\"tag1\",\"error\":2014}]}"),
+                "plant/tag0=123 plant/tag1:bad ");
+}
+
 static void test_members_and_what_the_message_has_once(void **state)
 {
         struct mqtt_reading_conf r[] = {{.tag = "{key}"}};
@@ -255,6 +271,7 @@ int main(void)
                 cmocka_unit_test(test_all_or_none),
                 cmocka_unit_test(test_a_backlog),
                 cmocka_unit_test(test_many),
+                cmocka_unit_test(test_bad_without_a_value),
                 cmocka_unit_test(test_conversion),
                 cmocka_unit_test(test_what_check_refuses),
         };
