@@ -26,7 +26,7 @@
 
 static const char *const parities[] = {"none", "even", "odd", NULL};
 static const char *const rs485s[] = {"auto", "on", "off", NULL};
-static const char *const frames[] = {"line", "nmea0183", "binary", "p1", "iec62056", NULL};
+static const char *const frames[] = {"line", "nmea0183", "binary", "p1", "iec62056", "toledo", NULL};
 static const char *const decimals[] = {"point", "comma", NULL};
 static const char *const times[] = {"arrival", "sentence", "telegram", NULL};
 
@@ -103,7 +103,9 @@ static int check_sum(const struct serial_conf *c, const char **key, struct err *
 {
         if (c->checksum.kind == SERIAL_CHECK_NONE)
                 return 0;
-        if (c->frame != SERIAL_LINE)
+        if (c->frame == SERIAL_TOLEDO && c->checksum.kind != SERIAL_CHECK_SUM7_TWOS)
+                return conf_fault(key, "checksum", e, "that of a scale is sum7_twos");
+        if (c->frame != SERIAL_LINE && c->frame != SERIAL_TOLEDO)
                 return conf_fault(key, "checksum", e,
                                   "only for frame line; nmea0183 and p1 have theirs, binary has a key");
         if (c->checksum.behind_end && c->delimiter && !*c->delimiter)
@@ -201,7 +203,7 @@ static const struct schema_key line_keys[] = {
         {"frame", SCHEMA_CHOICE, 0, AT(frame), .choices = frames, .def = "line",
          .help = "Lines of text, NMEA 0183 sentences (their checksum is verified), binary frames, or p1: telegrams of "
                  "meters (P1, DSMR; IEC 62056-21 mode D); iec62056: meters that are asked every `period` (modes A, B, "
-                 "C)."},
+                 "C); toledo: the continuous output of scales."},
         {"delimiter", SCHEMA_TEXT, 0, AT(delimiter),
          .help = "What ends a line, with escapes as \\x03; default: CR, LF or both. \"\": a silence of `idle`."},
         {"max_frame", SCHEMA_SIZE, 0, AT(max_frame), 8, SERIAL_FRAME_MAX,

@@ -4,7 +4,10 @@
  *
  * Fails with a sentence that has the tag's name.
  */
+#include <string.h>
+
 #include "drivers/serial/conf_impl.h"
+#include "drivers/serial/decode_impl.h"
 
 static const char *const types[] = {"auto",  "number", "text",    "integer", "boolean", "latitude", "longitude",
                                     "time",  "int8",   "uint8",   "int16",   "uint16",  "int32",    "uint32",
@@ -62,6 +65,18 @@ static int check_telegram_reading(const struct serial_reading_conf *r, struct er
         return 0;
 }
 
+static int check_scale_reading(const struct serial_reading_conf *r, struct err *e)
+{
+        const char *name = r->value ? r->value : r->tag;
+        size_t i = 0;
+
+        if (r->sentence || r->field >= 0 || r->where >= 0 || r->length >= 0 || r->bit >= 0 || r->type > SERIAL_BOOLEAN)
+                return fault_reading(r, e, "a reading of a scale has tag, value, type, unit and what the value means");
+        while (serial_toledo_values[i] && strcmp(serial_toledo_values[i], name) != 0)
+                i++;
+        return serial_toledo_values[i] ? 0 : fault_reading(r, e, "value is weight, tare, net, motion or unit");
+}
+
 static int check_binary_reading(const struct serial_reading_conf *r, struct err *e)
 {
         if (r->where < 0)
@@ -84,7 +99,7 @@ int conf_check_readings(const struct serial_conf *c, const char **key, struct er
         static int (*const checks[])(const struct serial_reading_conf *r, struct err *e) = {
                 [SERIAL_LINE] = check_line_reading,         [SERIAL_NMEA0183] = check_sentence_reading,
                 [SERIAL_BINARY] = check_binary_reading,     [SERIAL_P1] = check_telegram_reading,
-                [SERIAL_IEC62056] = check_telegram_reading,
+                [SERIAL_IEC62056] = check_telegram_reading, [SERIAL_TOLEDO] = check_scale_reading,
         };
         const struct serial_reading_conf *r = c->readings.items;
 
@@ -93,6 +108,7 @@ int conf_check_readings(const struct serial_conf *c, const char **key, struct er
                 return err_set(e, "missing; which %s become which tags",
                                c->frame == SERIAL_LINE     ? "groups"
                                : c->frame == SERIAL_BINARY ? "bytes"
+                               : c->frame == SERIAL_TOLEDO ? "values"
                                : c->frame >= SERIAL_P1     ? "addresses"
                                                            : "fields");
         if (c->readings.n > SERIAL_READINGS_MAX)
@@ -107,7 +123,8 @@ int conf_check_readings(const struct serial_conf *c, const char **key, struct er
 static const struct schema_key reading_keys[] = {
         {"tag", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(tag), .help = "Name of the tag."},
         {"value", SCHEMA_TEXT, SCHEMA_SCALAR, AT(value),
-         .help = "line: name of the group in `match`; p1, iec62056: the address, as 1-0:1.8.1; default: the tag's."},
+         .help = "line: name of the group in `match`; p1, iec62056: the address, as 1-0:1.8.1; toledo: weight, tare, "
+                 "net, motion or unit; default: the tag's."},
         {"sentence", SCHEMA_NAME, 0, AT(sentence),
          .help = "nmea0183: which sentence, of any talker (GGA) or of one (GPGGA, PGRME)."},
         {"field", SCHEMA_INT, SCHEMA_MINUS, AT(field), 1, 63,

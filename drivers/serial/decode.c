@@ -76,7 +76,7 @@ struct convert_conf serial_convert_conf(const struct serial_conf *c, const struc
                 [SERIAL_NUMBER] = CONVERT_NUMBER,   [SERIAL_TEXT] = CONVERT_TEXT, [SERIAL_INTEGER] = CONVERT_INTEGER,
                 [SERIAL_BOOLEAN] = CONVERT_BOOLEAN, [SERIAL_TIME] = CONVERT_TEXT, [SERIAL_BIT] = CONVERT_AUTO};
         struct convert_conf how = r->convert;
-        bool has_decimal = c->frame != SERIAL_NMEA0183 && c->frame != SERIAL_BINARY;
+        bool has_decimal = c->frame == SERIAL_LINE || c->frame == SERIAL_P1 || c->frame == SERIAL_IEC62056;
 
         how.type = types[r->type];
         how.decimal = has_decimal && (r->type != SERIAL_AUTO || says_number(r)) ? c->decimal : CONVERT_POINT;
@@ -171,6 +171,8 @@ int serial_decode(struct serial_decoder *d, const uint8_t *frame, size_t len, in
                 return decode_sentence(d, frame, len, &model, out);
         case SERIAL_BINARY:
                 return decode_binary(d, frame, len, &model, out);
+        case SERIAL_TOLEDO:
+                return decode_toledo(d, frame, len, &model, out);
         case SERIAL_P1:
         case SERIAL_IEC62056:
                 return decode_telegram(d, (const char *)frame, len, &model, out);

@@ -34,6 +34,9 @@ int decode_sentence(const struct serial_decoder *d, const uint8_t *frame, size_t
                     struct serial_decoded *out);
 int decode_binary(const struct serial_decoder *d, const uint8_t *frame, size_t len, const struct reading *model,
                   struct serial_decoded *out);
+extern const char *const serial_toledo_values[]; /* NULL-ended */
+int decode_toledo(const struct serial_decoder *d, const uint8_t *frame, size_t len, const struct reading *model,
+                  struct serial_decoded *out);
 int decode_telegram(const struct serial_decoder *d, const char *text, size_t len, const struct reading *model,
                     struct serial_decoded *out);
 

@@ -37,6 +37,19 @@ size_t serial_max_frame(const struct serial_conf *c)
                                              : 1024;
 }
 
+/* A line from STX to CR; behind it comes the checksum, when there is one. */
+static void set_toledo(struct serial_framer *f)
+{
+        f->kind = SERIAL_LINE;
+        f->mark[0] = '\r';
+        f->sum_start[0] = 0x02;
+        f->n_mark = f->n_sum_start = 1;
+        f->sum.form = SERIAL_FORM_BINARY;
+        f->sum.behind_end = f->sum.with_start = f->sum.with_end = true;
+        f->n_sum = serial_checksum_width(f->sum.kind, SERIAL_FORM_BINARY);
+        f->n_sum_mark = 0;
+}
+
 void serial_framer_init(struct serial_framer *f, const struct serial_conf *conf)
 {
         *f = (struct serial_framer){.kind = (enum serial_framing)conf->frame, .max_frame = serial_max_frame(conf)};
@@ -49,6 +62,8 @@ void serial_framer_init(struct serial_framer *f, const struct serial_conf *conf)
         f->n_sum = serial_checksum_width(f->sum.kind, f->sum.form);
         f->n_sum_start = bytes_of(f->sum_start, f->sum.start, serial_unescape);
         f->n_sum_mark = bytes_of(f->sum_mark, f->sum.mark, serial_unescape);
+        if (conf->frame == SERIAL_TOLEDO)
+                set_toledo(f);
         f->cap = f->max_frame + SERIAL_MARK_MAX + READ_BYTES;
         f->buf = mem_alloc(f->cap);
 }
@@ -122,6 +137,7 @@ enum serial_found serial_frame_next(struct serial_framer *f, struct serial_frame
         case SERIAL_P1:
                 return frame_next_p1(f, out);
         case SERIAL_IEC62056: /* its bytes go elsewhere */
+        case SERIAL_TOLEDO:   /* is a line */
                 break;
         }
         return SERIAL_MORE;

@@ -17,7 +17,7 @@
 #include "drivers/driver.h"
 #include "drivers/serial/checksum.h"
 
-enum serial_framing { SERIAL_LINE, SERIAL_NMEA0183, SERIAL_BINARY, SERIAL_P1, SERIAL_IEC62056 };
+enum serial_framing { SERIAL_LINE, SERIAL_NMEA0183, SERIAL_BINARY, SERIAL_P1, SERIAL_IEC62056, SERIAL_TOLEDO };
 enum serial_type {
         SERIAL_AUTO, /* a number when it is one, else text */
         SERIAL_NUMBER,

@@ -32,6 +32,11 @@ static const struct serial_reading_conf
                  {.tag = "d", .sentence = "RMC", .field = 1, .type = SERIAL_TIME, .convert.scale = 1},
                  {.tag = "e", .sentence = "GGA", .field = 9, .convert.scale = 1},
                  {.tag = "f", .sentence = "ZDA", .field = 1, .type = SERIAL_TIME, .convert.scale = 1}},
+        scale_readings[] = {{.tag = "weight", .unit = "kg", .convert.scale = 1},
+                            {.tag = "tare", .convert.scale = 2},
+                            {.tag = "net", .convert.scale = 1},
+                            {.tag = "motion", .convert.scale = 1},
+                            {.tag = "unit", .type = SERIAL_TEXT, .convert.scale = 1}},
         telegram_readings[] =
                 {{.tag = "1-0:1.8.1", .field = -1, .convert.scale = 1},
                  {.tag = "a", .value = "0-1:24.2.1", .field = 2, .type = SERIAL_NUMBER, .convert.scale = 1},
@@ -71,6 +76,11 @@ static struct serial_conf conf_of(const char *head)
                                                            .with_end = how & 8,
                                                            .with_mark = how & 32};
                 c.match = "^(?<a>.)(?<b>.*)";
+        }
+        if (*head == 't') {
+                c.frame = SERIAL_TOLEDO;
+                c.checksum.kind = head[1] == 's' ? SERIAL_CHECK_SUM7_TWOS : SERIAL_CHECK_NONE;
+                c.readings = (struct schema_list)LIST(scale_readings);
         }
         if (*head == 'p') {
                 c.frame = SERIAL_P1;
