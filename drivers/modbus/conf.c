@@ -118,6 +118,9 @@ static int check_bus(void *obj, const char **key, struct err *e)
                 return -1;
         if (check_framing(c, &address, key, e) < 0)
                 return -1;
+        if (c->listen && (address.tcp || address.framing != MODBUS_RTU))
+                return fault(key, "listen", e,
+                             "only on a serial line of Modbus RTU: nobody else's talk is heard elsewhere");
         if (address.tcp)
                 return 0;
         if (!tty_is_baud(c->baud)) {
@@ -147,6 +150,10 @@ static const struct schema_key bus_keys[] = {
         {"stop_bits", SCHEMA_INT, 0, AT(stop_bits), 1, 2, .def = "1", .help = "Stop bits of the line."},
         {"rs485", SCHEMA_CHOICE, 0, AT(rs485), .choices = rs485s, .def = "auto",
          .help = "Direction of an RS-485 line by the kernel: on, off, or auto: as the port is set up."},
+        {"listen", SCHEMA_BOOL, 0, AT(listen), .def = "false",
+         .help = "Serial line: it has a master already; its requests and their answers become the readings, and "
+                 "nothing "
+                 "is ever sent."},
         {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 5 * MS, 60 * SECOND, .def = "500ms",
          .help = "How long a slave may take to begin its answer."},
         {"pause", SCHEMA_DURATION, 0, AT(pause_us), 0, 10 * SECOND, .def = "0s",

@@ -27,6 +27,7 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "drivers/modbus/bus.h"
+#include "drivers/modbus/listen.h"
 #include "drivers/tty.h"
 
 enum { CONNECT_US = 5000000, PEER_GONE_MS = 10000, ADDRESSES_MAX = 4, ROUNDS_MAX = 64 };
@@ -479,10 +480,20 @@ static void on_timer(struct rt_timer *t)
 
 /* ---- the driver's seven ---- */
 
+static bool only_listens(const struct driver *d)
+{
+        return ((const struct modbus_conf *)d->conf)->listen;
+}
+
 static int modbus_init(struct driver *d, struct err *e)
 {
-        struct modbus *m = mem_alloc(sizeof(*m));
+        struct modbus *m;
 
+        if (only_listens(d)) {
+                modbus_listen_init(d);
+                return 0;
+        }
+        m = mem_alloc(sizeof(*m));
         m->d = d;
         m->conf = d->conf;
         if (modbus_address_parse(&m->address, m->conf->port, m->conf->framing, e) < 0) {
@@ -508,6 +519,10 @@ static void modbus_start(struct driver *d)
 {
         struct modbus *m = d->priv;
 
+        if (only_listens(d)) {
+                modbus_listen_start(d);
+                return;
+        }
         if (!m->interned)
                 intern_tags(m);
         if (!m->address.tcp) {
@@ -524,6 +539,8 @@ static void modbus_pause(struct driver *d, bool on)
 {
         struct modbus *m = d->priv;
 
+        if (only_listens(d)) /* nobody can be asked to wait: what has no room is dropped and named */
+                return;
         modbus_bus_pause(m->bus, on);
         if (!on && (m->port_state == OPEN || m->port_state == ASLEEP))
                 rt_timer_set(d->rt, &m->timer, 0);
@@ -534,6 +551,10 @@ static void modbus_stop(struct driver *d)
 {
         struct modbus *m = d->priv;
 
+        if (only_listens(d)) {
+                modbus_listen_stop(d);
+                return;
+        }
         m->stopping = true;
         if (m->port_state == RESOLVING)
                 return;
@@ -545,6 +566,10 @@ static void modbus_fini(struct driver *d)
 {
         struct modbus *m = d->priv;
 
+        if (only_listens(d)) {
+                modbus_listen_fini(d);
+                return;
+        }
         shut(m);
         modbus_bus_free(m->bus);
         modbus_plan_free(m->plan);

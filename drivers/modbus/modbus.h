@@ -12,6 +12,8 @@
  *   bus       the wire: requests, answers, time-outs, late answers
  *   frame     bytes <-> frames, both roles
  *   decode    registers -> readings
+ *   overhear  the talk of another master -> pairs of request and answer
+ *   listen    these as readings, for a bus that only listens
  *   modbus    the bytes' way in and out
  * All but the last are pure: time is an argument.
  */
@@ -68,6 +70,7 @@ struct modbus_conf {
         int64_t baud, data_bits, stop_bits;
         int parity;                               /* enum modbus_parity */
         int rs485;                                /* enum tty_rs485 */
+        bool listen;                              /* the line has a master: nothing is sent */
         int64_t timeout_us, pause_us, silence_us; /* silence -1: 3.5 characters */
         int64_t retries, in_flight, hole_limit, max_registers;
         int framing;                              /* enum modbus_framing_conf */

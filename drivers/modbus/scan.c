@@ -76,6 +76,11 @@ size_t modbus_scan_text(const struct modbus_conf *bus, const struct modbus_scan 
         char scan[32], turn[32];
         int n;
 
+        if (bus->listen) {
+                n = snprintf(out, cap, "%s: only listens, %zu device%s, %zu tag%s", bus->name, s->n_devices,
+                             s->n_devices == 1 ? "" : "s", s->n_tags, s->n_tags == 1 ? "" : "s");
+                return (size_t)n < cap ? (size_t)n : cap - 1;
+        }
         put_us(scan, sizeof(scan), s->scan_us);
         put_us(turn, sizeof(turn), s->turn_us);
         n = snprintf(out, cap,
@@ -89,7 +94,7 @@ bool modbus_scan_warning(const struct modbus_conf *bus, const struct modbus_scan
 {
         char scan[32], shortest[32];
 
-        if (s->load <= 0.8)
+        if (s->load <= 0.8 || bus->listen)
                 return false;
         put_us(scan, sizeof(scan), s->scan_us);
         put_us(shortest, sizeof(shortest), s->shortest_us);
