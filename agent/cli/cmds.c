@@ -325,6 +325,18 @@ const struct cli_command cli_commands[] = {
          .detail = BUS_NAME "REGISTER is as in a profile: holding:0, input:0x10, 40001. Only reads.",
          .no = "the slave refuses, or does not answer",
          .example = "millrace modbus read tcp://10.0.0.5:502 1 holding:0/10 --as all"},
+        {.name = "modbus listen",
+         .args = "BUS",
+         .least = 1,
+         .most = 1,
+         .options = CLI_BIT(JSON) | CLI_BIT(FOR) | CLI_BIT(TIMEOUT) | CLI_BIT(LEARN),
+         .run = cmd_modbus_listen,
+         .summary = "what a master that is there already reads on a serial line; nothing is sent",
+         .detail = "BUS is a modbus item of the configuration, or a port as /dev/ttyUSB0:9600,8E1. Listens for --for\n"
+                   "(60s), or until ^C, and shows the first three answers to each request; --json shows all. --learn\n"
+                   "proposes devices and profiles for a bus with listen: true.",
+         .no = "no request with its answer was heard",
+         .example = "millrace modbus listen /dev/ttyUSB0:9600,8E1 --learn > conf.d/line1.yaml"},
         {.name = "serial sniff",
          .args = "PORT",
          .least = 1,

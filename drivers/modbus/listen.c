@@ -11,7 +11,8 @@
  * master does not read at all for three periods, at least ten seconds, is
  * bad/not_connected: a line that went quiet is not a line on which all is well.
  *
- * Fails: as a bus that asks: a port that can't be had or goes away is link_down.
+ * Fails: as a bus that asks: a port that can't be had or goes away is
+ * link_down.
  */
 #include "drivers/modbus/listen.h"
 
@@ -276,7 +277,10 @@ static int read_some(struct modbus_listen *m)
         return (size_t)n == sizeof(bytes);
 }
 
-/* All that is there before time is looked at: what waits in the kernel may be the answer. */
+/*
+ * All that is there before time is looked at: what waits in the kernel may be
+ * the answer.
+ */
 static void read_all(struct modbus_listen *m)
 {
         int r = 1;

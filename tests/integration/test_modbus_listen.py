@@ -1,6 +1,7 @@
 """A bus that has a master already: what the daemon overhears on a pseudo terminal is what the master got, and nothing is sent."""
 
 import contextlib
+import json
 import os
 import pty
 import random
@@ -164,3 +165,29 @@ def test_check_says_that_it_listens(tmp_path):
     assert "only listens" in tool("check", tmp_path / "millrace.yaml").stdout
     (tmp_path / "conf.d" / "part.yaml").write_text(part % "tcp://127.0.0.1:502")
     assert "nobody else's talk" in tool("check", tmp_path / "millrace.yaml", code=78).stderr
+
+
+def test_learn(tmp_path, bus):
+    over = threading.Event()
+
+    def master():
+        n = 0
+        while not over.is_set():
+            for shape in SHAPES.values():
+                bus.pair(shape, n)
+                n += 1
+            over.wait(0.15)
+
+    thread = threading.Thread(target=master, daemon=True)
+    thread.start()
+    done = tool("modbus", "listen", bus.theirs + ":115200,8N1", "--for", "2s", "--learn")
+    lines = [json.loads(l) for l in tool("modbus", "listen", bus.theirs + ":115200,8N1", "--for", "1s", "--json").stdout.splitlines()]
+    over.set()
+    thread.join()
+    assert bus.silent(), "nothing was sent"
+    assert {(l["unit"], l["function"], l["address"], l["count"]) for l in lines if l["kind"] == "answer"} == set(SHAPES.values())
+    assert "# unit 1, function 3 (holding): 0-1, 10-11, 100-159" in done.stdout and "listen: true" in done.stdout
+    dump = check(tmp_path, done.stdout)
+    assert "listen: true" in dump and dump.count("source:") == 3 and "input:624" in dump
+    assert tool("modbus", "listen", bus.theirs, "--for", "300ms", code=1).stderr
+    assert tool("modbus", "listen", "tcp://127.0.0.1:1", code=69).stderr

@@ -190,5 +190,7 @@ const char *part_bus(FILE *f, const struct site *p)
         if (p->wire == SITE_RTU)
                 fprintf(f, "    baud: %lld\n    parity: %s\n    stop_bits: %d\n", (long long)p->line.baud,
                         parities[p->line.parity], p->line.stop_bits);
+        if (p->listen)
+                fprintf(f, "    listen: true\n");
         return "bus1";
 }

@@ -93,14 +93,19 @@ static void want_block(struct ranges *r, unsigned block)
                 r->block = block;
 }
 
+void ranges_mark(struct ranges *r, unsigned at, unsigned n)
+{
+        for (unsigned i = at; i < at + n && i < RANGES_REGISTERS; i++) {
+                r->n_there += !ranges_bit(r->there, i);
+                set_bit(r->there, i);
+        }
+}
+
 static void told_there(struct ranges *r)
 {
         unsigned first = r->asked.at, last = first + r->asked.n - 1;
 
-        for (unsigned i = first; i <= last; i++) {
-                r->n_there += !ranges_bit(r->there, i);
-                set_bit(r->there, i);
-        }
+        ranges_mark(r, first, r->asked.n);
         if (!r->sampling)
                 return;
         want_block(r, first / RANGES_BLOCK);

@@ -45,6 +45,9 @@ void ranges_want(struct ranges *r, unsigned first, unsigned last, bool only);
 bool ranges_next(struct ranges *r, unsigned *at, unsigned *n);
 void ranges_told(struct ranges *r, enum ranges_answer answer);
 
+/* These are known to be there. */
+void ranges_mark(struct ranges *r, unsigned at, unsigned n);
+
 /*
  * The run of registers that are there from *at on; false: no more. Then *at +=
  * *n for the next one.

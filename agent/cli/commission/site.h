@@ -25,6 +25,7 @@ struct site {
         int64_t timeout_us;
         struct config *config; /* of `item` */
         const struct modbus_conf *bus;
+        bool listen; /* what is proposed is a bus that only listens */
         int fd;
         uint16_t transaction;
 };
