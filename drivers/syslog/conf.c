@@ -102,7 +102,8 @@ static const struct schema_key item_keys[] = {
         {"idle_timeout", SCHEMA_DURATION, 0, AT(idle_timeout_us), SECOND, DAY, .def = "1h",
          .help = "A TCP connection that sends nothing for so long is closed."},
         {"max_tags", SCHEMA_INT, 0, AT(max_tags), 1, 100000, .def = "1000",
-         .help = "Hosts, programs, facilities and severities make tags; what comes above goes to the tag other."},
+         .help = "Hosts, programs, facilities and severities make tags; what comes above goes to the tag other of its "
+                 "host."},
         {NULL},
 };
 #undef AT

@@ -2,22 +2,19 @@
  * parse: see parse.h.
  *
  * RFC 5424 is a grammar; what calls itself "1" and is none is read as the older
- * kind.  RFC 3164 describes what was seen on the wire, so this reads what is
- * seen there: with and without host (glibc leaves it out), with program[pid]:
- * or without, with a time of 15 characters, with an ISO time (rsyslog's forward
- * format), or with nothing but a priority.  The old time has no year and no
- * zone and is never used; it is only told that there was one.
+ * kind (older.c).
  *
- * Fails: never.  A priority above 191 or none at all: user.notice, and the
- * whole is the text.
+ * Fails: never.  A priority above 191: user.notice, and the whole is the text;
+ * so it is without any, unless a time stands in front.
  */
 #include "drivers/syslog/parse.h"
 
 #include <string.h>
 
 #include "agent/base/text.h"
+#include "drivers/syslog/older.h"
 
-enum { USER = 1, NOTICE = 5, PRIORITY_MAX = 191, APP_MAX = 48, OLD_TIME_LEN = 15 };
+enum { USER = 1, NOTICE = 5, PRIORITY_MAX = 191 };
 
 struct reader {
         const char *p, *end;
@@ -140,117 +137,54 @@ static bool parse_5424(struct reader r, struct syslog_message *m)
         return true;
 }
 
-/* ---- RFC 3164 ---- */
+/* ---- any ---- */
 
-/* "Nov 23 05:37:26 ", also with a one-digit day behind a blank. */
-static bool take_old_time(struct reader *r)
+/*
+ * "1 1479700413.123456789 MX84 flows src=…": Meraki, of version 1 with a time
+ * of its own.
+ */
+static bool parse_epoch(struct reader r, struct syslog_message *m)
 {
-        static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec", form[] = "aaa d0 00:00:00";
-        const char *p = r->p;
+        int64_t us = 0, unit = 100000;
+        const char *time, *word;
+        size_t time_len, len;
 
-        if (left(r) < OLD_TIME_LEN)
+        if (!take_byte(&r, '1') || !take_byte(&r, ' ') || !take_word(&r, &time, &time_len) || time_len < 12 ||
+            time_len > 20 || time[10] != '.' || !take_word(&r, &word, &len) || is_digit(*word))
                 return false;
-        for (int i = 3; i < OLD_TIME_LEN; i++) {
-                bool fits = form[i] == '0'   ? is_digit(p[i])
-                            : form[i] == 'd' ? is_digit(p[i]) || p[i] == ' '
-                                             : p[i] == form[i];
-
-                if (!fits)
+        for (size_t i = 0; i < time_len; i++) {
+                if (i == 10)
+                        continue;
+                if (!is_digit(time[i]))
                         return false;
+                us = i < 10 ? us * 10 + (time[i] - '0') * INT64_C(1000000) : us + unit * (time[i] - '0');
+                unit /= i > 10 ? 10 : 1;
         }
-        for (int i = 0; i < 36; i += 3) {
-                if (memcmp(p, months + i, 3) == 0) {
-                        r->p += OLD_TIME_LEN;
-                        take_byte(r, ' ');
-                        return true;
-                }
-        }
-        return false;
-}
-
-static void take_time(struct reader *r, struct syslog_message *m)
-{
-        struct reader at = *r;
-        const char *word;
-        bool has_zone;
-        size_t len;
-
-        m->has_time = take_old_time(r);
-        m->has_zone = false;
-        if (m->has_time || !take_word(&at, &word, &len) || !text_time(word, len, &m->time_us, &has_zone))
-                return;
-        m->has_time = true;
-        m->has_zone = has_zone;
-        *r = at;
-}
-
-static bool is_app_char(char c)
-{
-        return c == '/' || text_is_ascii_name(&c, 1);
-}
-
-/* "sshd[312]: " or "sshd: "; what has neither is text. */
-static void take_app(struct reader *r, struct syslog_message *m)
-{
-        const char *p = r->p, *end = r->end;
-
-        while (p < end && p - r->p < APP_MAX && is_app_char(*p))
-                p++;
-        m->app = r->p;
-        m->app_len = 0;
-        if (p == end || p == r->p || (*p != '[' && *p != ':'))
-                return;
-        m->app_len = (size_t)(p - r->p);
-        if (*p == '[') {
-                const char *closed = memchr(p, ']', (size_t)(end - p));
-
-                if (!closed) {
-                        m->app_len = 0;
-                        return;
-                }
-                p = closed + 1;
-        }
-        r->p = p;
-        take_byte(r, ':');
-        take_byte(r, ' ');
-}
-
-static void take_host(struct reader *r, struct syslog_message *m)
-{
-        struct reader at = *r;
-        const char *word;
-        size_t len;
-
-        m->host_len = 0;
-        if (!take_word(&at, &word, &len) || at.p == at.end || word[len - 1] == ':' || memchr(word, '[', len))
-                return;
+        m->has_time = m->has_zone = true;
+        m->time_us = us;
         m->host = word;
         m->host_len = len;
-        *r = at;
-}
-
-static void parse_3164(struct reader r, struct syslog_message *m)
-{
-        take_time(&r, m);
-        if (m->has_time)
-                take_host(&r, m);
-        else
-                m->host_len = 0;
-        take_app(&r, m);
         m->text = r.p;
         m->text_len = left(&r);
+        return true;
 }
 
 void syslog_parse(const char *p, size_t len, struct syslog_message *m)
 {
+        const struct syslog_message whole = {
+                .facility = USER, .severity = NOTICE, .host = p, .app = p, .text = p, .text_len = len};
         struct reader r = {p, p + len};
 
-        *m = (struct syslog_message){
-                .facility = USER, .severity = NOTICE, .host = p, .app = p, .text = p, .text_len = len};
-        if (!take_priority(&r, m))
-                return;
-        if (!parse_5424(r, m))
-                parse_3164(r, m);
+        *m = whole;
+        if (left(&r) >= 3 && memcmp(r.p, "\xef\xbb\xbf", 3) == 0)
+                r.p += 3;
+        if (!take_priority(&r, m)) {
+                syslog_parse_older(p, len, m);
+                if (!m->has_time)
+                        *m = whole;
+        } else if (!parse_5424(r, m) && !parse_epoch(r, m)) {
+                syslog_parse_older(r.p, left(&r), m);
+        }
 }
 
 const char *syslog_facility(unsigned facility)

@@ -95,17 +95,18 @@ static const char *repair(struct syslog *s, const char *text, size_t len)
 /* 0: taken care of; DRIVER_E_WAIT: nothing was taken. */
 static int take(struct syslog *s, const char *line, size_t len, const char *peer, bool may_wait)
 {
-        bool whole = s->conf->text == SYSLOG_TEXT_LINE;
+        bool whole = s->conf->text == SYSLOG_TEXT_LINE, is_other;
         struct syslog_message m;
         struct reading r = {.type = READING_TEXT};
         struct rt_time now;
 
         syslog_parse(line, len, &m);
-        if (syslog_tags_find(&s->tags, &m, peer, &r.tag) != 0) {
+        if (syslog_tags_find(&s->tags, &m, peer, &r.tag, &is_other) != 0) {
                 s->d->n_untagged++;
                 s->d->host->quarantine(s->d, peer, tags_why(s->d->tags), line, len);
                 return 0;
         }
+        whole |= is_other;
         rt_now(s->d->rt, &now);
         r.ts_us = r.arrival_us = now.wall_us;
         if (m.has_time)

@@ -20,6 +20,7 @@
 
 #include "drivers/driver.h"
 
+enum { SYSLOG_HOSTS_MAX = 1000 };   /* tags "other" of hosts, see tags.c */
 enum { SYSLOG_MESSAGE_MAX = 8192 }; /* bytes; longer ones are cut and counted */
 
 enum { SYSLOG_BOTH, SYSLOG_UDP, SYSLOG_TCP };

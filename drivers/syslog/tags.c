@@ -3,10 +3,17 @@
  *
  * The gateway's table of tags is shared with the machines, so this driver takes
  * no more of it than max_tags.  A message of a host or program beyond that is
- * kept all the same, under the driver's name and the tag "other" with its
- * facility and severity (192 at most, which always have room); it is counted as
- * a name that had to be changed, as are names with letters no name may have:
- * once a name, however many messages have it.
+ * kept all the same, under the driver's name and the tag "other", with its
+ * facility, severity and host as labels; of these there may be SYSLOG_HOSTS_MAX,
+ * which always have room.  Beyond that, too, the host is no label (192 tags at
+ * most), and the whole line is the text, so that who sent it is in the record.
+ *
+ * One peer that makes up names leaves room for the others: the last quarter is
+ * for peers that have a sixteenth or less.
+ *
+ * A message that went to "other" is counted as a name that had to be changed,
+ * as are names with letters no name may have: once a name, however many
+ * messages have it.
  */
 #include "drivers/syslog/tags.h"
 
@@ -18,10 +25,11 @@
 #include "agent/base/text.h"
 #include "drivers/changed_names.h"
 
-enum { PRIORITIES = 192 };
+enum { PRIORITIES = 192, SHARED_FROM = 64 };
 
 struct names {
-        char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1], labels[64];
+        char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1], labels[64 + TEXT_NAME_MAX];
+        char host[TEXT_NAME_MAX + 1]; /* or the peer */
         uint64_t hash;
 };
 
@@ -29,8 +37,10 @@ void syslog_tags_init(struct syslog_tags *t, struct driver *d)
 {
         const struct syslog_conf *conf = d->conf;
 
-        *t = (struct syslog_tags){.d = d, .most = (size_t)conf->max_tags, .n_slots = 512};
-        while (t->n_slots < 2 * (t->most + PRIORITIES))
+        *t = (struct syslog_tags){.d = d, .n_slots = 512};
+        t->tags.most = (size_t)conf->max_tags;
+        t->hosts.most = SYSLOG_HOSTS_MAX;
+        while (t->n_slots < 2 * (t->tags.most + t->hosts.most + PRIORITIES))
                 t->n_slots *= 2;
         t->slots = mem_alloc(t->n_slots * sizeof(*t->slots));
         t->changed = changed_names_new();
@@ -83,12 +93,13 @@ static void set_names(struct syslog_tags *t, struct names *n, const struct syslo
 {
         const struct syslog_conf *conf = t->d->conf;
 
-        if (conf->source)
-                snprintf(n->source, sizeof(n->source), "%s", conf->source);
+        if (m->host_len && conf->source)
+                text_map_name(n->host, m->host, m->host_len);
         else if (m->host_len)
-                map(t, n->source, m->host, m->host_len);
+                map(t, n->host, m->host, m->host_len);
         else
-                snprintf(n->source, sizeof(n->source), "%.64s", peer);
+                snprintf(n->host, sizeof(n->host), "%.64s", peer);
+        strcpy(n->source, conf->source ? conf->source : n->host);
         if (conf->tag)
                 snprintf(n->tag, sizeof(n->tag), "%s", conf->tag);
         else if (m->app_len)
@@ -100,14 +111,45 @@ static void set_names(struct syslog_tags *t, struct names *n, const struct syslo
         set_hash(n);
 }
 
-static void set_other(struct syslog_tags *t, struct names *n)
+static void set_other(const struct syslog_tags *t, struct names *n, bool with_host)
+{
+        size_t len = strlen(n->labels);
+
+        snprintf(n->source, sizeof(n->source), "%s", t->d->name);
+        strcpy(n->tag, "other");
+        if (with_host)
+                snprintf(n->labels + len, sizeof(n->labels) - len, ",\"host\":\"%s\"", n->host);
+        else
+                *strstr(n->labels, ",\"host\"") = '\0';
+        set_hash(n);
+}
+
+static void count_changed(struct syslog_tags *t, const struct names *n)
 {
         uint64_t hash = table_hash(n->source, strlen(n->source) + 1, 0);
 
         t->d->n_mapped += changed_names_add(t->changed, table_hash(n->tag, strlen(n->tag), hash));
-        snprintf(n->source, sizeof(n->source), "%s", t->d->name);
-        strcpy(n->tag, "other");
-        set_hash(n);
+}
+
+static struct syslog_peer *find_peer(struct syslog_tags *t, const char *name)
+{
+        uint64_t hash = table_hash(name, strlen(name), 0) | 1;
+        size_t i = hash % SYSLOG_PEERS_MAX;
+
+        for (size_t k = 0; k < SYSLOG_PEERS_MAX; k++, i = (i + 1) % SYSLOG_PEERS_MAX) {
+                struct syslog_peer *p = &t->peers[i];
+
+                if (p->hash && p->hash != hash)
+                        continue;
+                p->hash = hash;
+                return p;
+        }
+        return &t->peers[SYSLOG_PEERS_MAX];
+}
+
+static bool has_room(const struct syslog_bound *b, size_t n_of_peer)
+{
+        return b->n < b->most - (b->most >= SHARED_FROM && n_of_peer > b->most / 16 ? b->most / 4 : 0);
 }
 
 static int fill(struct syslog_tags *t, struct syslog_slot *slot, const struct names *n, bool configured)
@@ -127,37 +169,54 @@ static bool is_known(const struct syslog_tags *t, const struct syslog_slot *slot
         return slot->used && !tags_get(t->d->tags, slot->tag)->forgotten;
 }
 
-static int find_other(struct syslog_tags *t, struct names *n, uint32_t *tag)
+static int find_other(struct syslog_tags *t, struct names *n, struct syslog_peer *peer, uint32_t *tag, bool *whole)
 {
         struct syslog_slot *slot;
         int rc = 0;
 
-        set_other(t, n);
+        count_changed(t, n);
+        set_other(t, n, true);
         slot = find_slot(t, n);
+        if (!slot->used && !has_room(&t->hosts, peer->n_hosts)) {
+                *whole = true;
+                set_other(t, n, false);
+                slot = find_slot(t, n);
+        } else if (!slot->used) {
+                t->hosts.n++;
+                peer->n_hosts++;
+        }
         if (!is_known(t, slot))
                 rc = fill(t, slot, n, true);
         *tag = slot->tag;
         return rc;
 }
 
-int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer, uint32_t *tag)
+int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer_name, uint32_t *tag,
+                     bool *whole)
 {
         const struct syslog_conf *conf = t->d->conf;
+        struct syslog_peer *peer;
         struct syslog_slot *slot;
         struct names n;
         bool is_new;
         int rc = 0;
 
-        set_names(t, &n, m, peer);
+        *whole = false;
+        set_names(t, &n, m, peer_name);
         if (!conf->source && !tags_may_speak(t->d->tags, n.source, t->d->name))
                 return TAGS_E_OWNED;
         slot = find_slot(t, &n);
         is_new = !slot->used;
-        if (!is_known(t, slot))
-                rc = is_new && t->n == t->most ? TAGS_E_FULL : fill(t, slot, &n, conf->source && conf->tag);
+        if (is_known(t, slot)) {
+                *tag = slot->tag;
+                return 0;
+        }
+        peer = find_peer(t, peer_name);
+        rc = is_new && !has_room(&t->tags, peer->n_tags) ? TAGS_E_FULL : fill(t, slot, &n, conf->source && conf->tag);
         if (rc == TAGS_E_FULL)
-                return find_other(t, &n, tag);
-        t->n += is_new;
+                return find_other(t, &n, peer, tag, whole);
+        t->tags.n += is_new;
+        peer->n_tags += is_new;
         *tag = slot->tag;
         return rc;
 }

@@ -221,6 +221,55 @@ static void tags_are_bounded(void **state)
         close(udp);
 }
 
+static const char *labels_of(const char *text)
+{
+        for (uint32_t i = 0; i < tags_count(b.d.tags); i++)
+                if (strstr(tags_get(b.d.tags, i)->labels, text))
+                        return tags_get(b.d.tags, i)->name;
+        return "";
+}
+
+/* A number that a switch counts up is no name, and a host over the bound keeps its own in the record. */
+static void a_switch_that_counts(void **state)
+{
+        int udp = sender(SOCK_DGRAM);
+        char text[120];
+
+        for (int i = 0; i < 2000; i++) {
+                snprintf(text, sizeof(text), "<187>%d: Nov 21 16:53:33.%03d: %%LINK-3-UPDOWN: Interface up", 37972 + i,
+                         i % 1000);
+                send_all(udp, text);
+        }
+        assert_int_equal(tags_count(b.d.tags), 1);
+        for (int i = 0; i < 20; i++) {
+                snprintf(text, sizeof(text), "<86>Nov 23 05:37:26 plc-%d sshd[%d]: x", i, i);
+                send_all(udp, text);
+        }
+        transcript[0] = '\0';
+        send_all(udp, "<86>Nov 23 05:37:26 plc-19 sshd[7]: hello");
+        transcript_expect("plant/other hello|");
+        assert_string_equal(labels_of("\"host\":\"plc-19\""), "other");
+        assert_string_equal(labels_of("\"host\":\"plc-1\""), "");
+        close(udp);
+}
+
+/* Made-up hosts without end: their tags have an end, and the name is in the text then. */
+static void hosts_are_bounded(void **state)
+{
+        int udp = sender(SOCK_DGRAM);
+        char text[120];
+
+        for (int i = 0; i < 3000; i++) {
+                snprintf(text, sizeof(text), "<86>Nov 23 05:37:26 made-up-%d sshd[1]: x", i);
+                send_all(udp, text);
+        }
+        assert_int_equal(tags_count(b.d.tags), 5 + 750 + 1); /* a quarter is for other peers */
+        transcript[0] = '\0';
+        send_all(udp, "<86>Nov 23 05:37:26 made-up-3000 sshd[1]: x");
+        transcript_expect("plant/other <86>Nov 23 05:37:26 made-up-3000 sshd[1]: x|");
+        close(udp);
+}
+
 /* The shared table is a flood's: what can't have its name is kept as other; a name that is another item's is not. */
 static void others_have_the_table(void **state)
 {
@@ -360,6 +409,8 @@ int main(void)
                 AROUND(what_waits_at_the_end_is_handed_over),
                 AROUND(connections_are_bounded),
                 AROUND(tags_are_bounded),
+                AROUND(a_switch_that_counts),
+                AROUND(hosts_are_bounded),
                 AROUND(others_have_the_table),
                 AROUND(names_and_bytes_are_mended),
                 AROUND(what_is_mended_is_counted_once),
