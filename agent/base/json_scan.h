@@ -90,7 +90,9 @@ static inline const struct json_value *json_rows_at(const struct json_paths *p, 
         return rows->cell + i * (size_t)p->n_cells;
 }
 
-/* For those who scan: a container that is walked begins; a member of it ends. */
+/*
+ * For those who scan: a container that is walked begins; a member of it ends.
+ */
 void json_rows_begin(struct json_rows *rows);
 bool json_rows_take(const struct json_paths *p, struct json_rows *rows, struct json_value *found,
                     const struct json_value *key);

@@ -106,7 +106,9 @@ static int quarantine(struct mqtt_intake *in, const struct mqtt_message *m, cons
         return 0;
 }
 
-/* Each changed name is counted and told once: people look for what they sent. */
+/*
+ * Each changed name is counted and told once: people look for what they sent.
+ */
 static void tell_changed(struct mqtt_intake *in, const char *topic, const struct mqtt_match *match)
 {
         unsigned n = mqtt_mapped_add(in->changed, match);
@@ -122,7 +124,10 @@ static void tell_changed(struct mqtt_intake *in, const char *topic, const struct
                    match->labels);
 }
 
-/* A route of one more subscription; of a topic the table has no room for it is kept for the next such. */
+/*
+ * A route of one more subscription; of a topic the table has no room for it is
+ * kept for the next such.
+ */
 static struct mqtt_route *add_route(struct mqtt_intake *in, struct mqtt_route *last, const char *topic, size_t i)
 {
         uint16_t n = (uint16_t)in->subs[i].decoder.n_values;
@@ -270,7 +275,10 @@ static void set_tags(struct mqtt_intake *in, struct mqtt_route *route, const str
         out->n = n;
 }
 
-/* The same, where the payload names them: one that is refused leaves the others as they are. */
+/*
+ * The same, where the payload names them: one that is refused leaves the others
+ * as they are.
+ */
 static void ask_for_tags(struct mqtt_intake *in, const struct mqtt_sub *s, const struct mqtt_message *m)
 {
         struct mqtt_decoded *out = in->decoded;

@@ -8,7 +8,9 @@
 #include "drivers/payload/lines.h"
 #include "drivers/payload/name.h"
 
-/* The tags of a line, in the order of their names; put behind what is in `b`. */
+/*
+ * The tags of a line, in the order of their names; put behind what is in `b`.
+ */
 void mqtt_labels_make(const struct payload_influx *line, struct payload_texts *b, struct payload_text *out);
 
 #endif

@@ -275,7 +275,10 @@ static const char *take_once(struct mqtt_decoder *d, int64_t now_us, struct mqtt
         return take_element(d, NULL, &model, out);
 }
 
-/* What a scan has found becomes readings, behind those that are there.  NULL, or why the message is none. */
+/*
+ * What a scan has found becomes readings, behind those that are there.  NULL,
+ * or why the message is none.
+ */
 static const char *take_found(struct mqtt_decoder *d, size_t len, int64_t now_us, struct mqtt_decoded *out)
 {
         unescape_found(d, d->found, (size_t)d->paths.n_slots, len);

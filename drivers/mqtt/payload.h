@@ -68,7 +68,10 @@ struct mqtt_decoder {
         char *unescaped;  /* texts of the last decode that had escapes */
         size_t n_unescaped, cap_unescaped;
 };
-/* Reads a time zone. 0, or -1 with a sentence and, when it is one of them, the key. */
+/*
+ * Reads a time zone. 0, or -1 with a sentence and, when it is one of them, the
+ * key.
+ */
 int mqtt_decoder_init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, struct err *e);
 int mqtt_decoder_check(const struct mqtt_sub_conf *conf, const char **key, struct err *e);
 void mqtt_decoder_fini(struct mqtt_decoder *d);

@@ -6,11 +6,11 @@
  * by the SUBACK of this process: a connection that broke before its CONNACK was
  * read may have made a new session, which the next CONNACK calls "present".
  *
- * Of subscriptions that have topics in common the broker is asked for the widest
- * only, and the intake gives each message to all it is for: whether a broker
- * sends a message once or once for each subscription is left to it (3.3.4), and
- * the copies can't be told apart.  A narrower one may be in a session from
- * before, so it is unsubscribed from.
+ * Of subscriptions that have topics in common the broker is asked for the
+ * widest only, and the intake gives each message to all it is for: whether a
+ * broker sends a message once or once for each subscription is left to it
+ * (3.3.4), and the copies can't be told apart.  A narrower one may be in a
+ * session from before, so it is unsubscribed from.
  *
  * What the configuration does not name any more would come for as long as the
  * session lives, so a driver that follows another one unsubscribes from it.

@@ -205,7 +205,9 @@ bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct 
 
 /* ---- filters beside each other ---- */
 
-/* A first level that is a wildcard, and one of the broker's own topics ($SYS). */
+/*
+ * A first level that is a wildcard, and one of the broker's own topics ($SYS).
+ */
 static bool is_apart(const char *wild, const char *own)
 {
         return (*wild == '+' || *wild == '#') && *own == '$';

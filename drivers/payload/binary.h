@@ -66,7 +66,10 @@ int payload_binary_scan(const struct json_paths *p,
                         const void *bytes, size_t len, struct json_value *found, struct json_rows *rows,
                         struct json_wrong *why);
 
-/* A text that is right, or one that is none: bytes that are no UTF-8 or hold a NUL. */
+/*
+ * A text that is right, or one that is none: bytes that are no UTF-8 or hold a
+ * NUL.
+ */
 void payload_token_text(struct payload_token *t, const unsigned char *s, size_t len);
 void payload_token_unsigned(struct payload_token *t, uint64_t v);
 

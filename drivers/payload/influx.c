@@ -131,7 +131,10 @@ static bool skip(struct reader *r, char c)
         return true;
 }
 
-/* In the order of their names, so that a series is one however its tags are written. */
+/*
+ * In the order of their names, so that a series is one however its tags are
+ * written.
+ */
 static bool add_tag(struct payload_influx *c, const struct json_value *key, const struct json_value *tag)
 {
         size_t i = c->n_tags;

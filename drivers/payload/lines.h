@@ -45,7 +45,9 @@ struct payload_influx {
         struct json_value key[PAYLOAD_TAGS_MAX], tag[PAYLOAD_TAGS_MAX];
 };
 
-/* A record: {measurement, tags: {}, time, fields: {}}. As payload_csv_record. */
+/*
+ * A record: {measurement, tags: {}, time, fields: {}}. As payload_csv_record.
+ */
 int payload_influx_record(struct payload_influx *c, struct payload_walk *w);
 
 #endif

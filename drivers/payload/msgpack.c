@@ -97,7 +97,10 @@ static size_t floating(struct payload_token *t, const unsigned char *s)
         return 9;
 }
 
-/* How many bytes a first byte from 0xc0 to 0xdf wants behind it to be read at all. */
+/*
+ * How many bytes a first byte from 0xc0 to 0xdf wants behind it to be read at
+ * all.
+ */
 static const unsigned char behind[32] = {
         0, 0, 0, 0, 1, 2, 4, 2, 3,  5, 4, 8, 1, 2, 4, 8, /* nil, never, false, true, bin, ext, float, uint */
         1, 2, 4, 8, 2, 3, 5, 9, 17, 1, 2, 4, 2, 4, 2, 4  /* int, fixext, str, array, map */

@@ -13,7 +13,10 @@
 
 #include "agent/base/json_scan.h"
 
-/* Where a value stands: in the row of an element, or in what the message has once. */
+/*
+ * Where a value stands: in the row of an element, or in what the message has
+ * once.
+ */
 struct payload_ref {
         int at; /* -1: nowhere */
         bool in_row;

@@ -16,7 +16,9 @@ struct payload_quality_conf {
 
 extern const struct schema payload_quality_schema;
 
-/* What is not there is good: who says a quality mostly says it when it is not. */
+/*
+ * What is not there is good: who says a quality mostly says it when it is not.
+ */
 enum quality payload_quality_of(const struct payload_quality_conf *c, const struct json_value *v);
 
 #endif

@@ -134,7 +134,10 @@ static const char *take_bases(struct payload_senml *s, const struct json_value *
         return why;
 }
 
-/* A text without its escapes, put behind what is in `names`, where there is room for all of a pack's. */
+/*
+ * A text without its escapes, put behind what is in `names`, where there is
+ * room for all of a pack's.
+ */
 static void put(struct payload_senml *s, const struct json_value *v)
 {
         if (v->type != SCAN_TEXT)

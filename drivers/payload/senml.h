@@ -9,7 +9,10 @@
 
 #include "agent/base/json_scan.h"
 
-/* Of a row: /n the whole name; /device and /name what stands before and behind its last / or :. */
+/*
+ * Of a row: /n the whole name; /device and /name what stands before and behind
+ * its last / or :.
+ */
 enum {
         SENML_N = 1,
         SENML_U,
@@ -29,7 +32,9 @@ void payload_senml_free(struct payload_senml *s);
 /* Paths for what a row has; further ones may be added and are never found. */
 int payload_senml_paths(struct json_paths *p, struct err *e);
 
-/* Fills rows of paths made so. NULL, or why it is no pack, until the next call. */
+/*
+ * Fills rows of paths made so. NULL, or why it is no pack, until the next call.
+ */
 const char *payload_senml_read(struct payload_senml *s, const void *bytes, size_t len, int64_t now_us,
                                const struct json_paths *p, struct json_rows *rows);
 

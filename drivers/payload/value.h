@@ -9,7 +9,10 @@
 #include "agent/base/json_scan.h"
 #include "agent/base/reading.h"
 
-/* The type and value of a number's text, known to be one. NULL, or why it can't be held. */
+/*
+ * The type and value of a number's text, known to be one. NULL, or why it can't
+ * be held.
+ */
 const char *payload_set_numeral(struct reading *r, const char *s, size_t len);
 /* Of a value of any kind that is there. NULL, or why it can't be held. */
 const char *payload_set_value(struct reading *r, const struct json_value *v);
