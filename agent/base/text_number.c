@@ -358,23 +358,23 @@ static bool number_short(const char *s, size_t len, double *f64, int64_t *i64, b
 {
         bool negative = len && *s == '-';
         const char *p = s + negative, *end = s + len, *first = p, *point = NULL;
-        int64_t n = 0;
+        uint64_t n = 0; /* one digit too many still fits */
 
         if (end - p > SHORT_DIGITS + 1)
                 return false;
         for (; p < end; p++) {
                 if (*p >= '0' && *p <= '9')
-                        n = n * 10 + (*p - '0');
+                        n = n * 10 + (uint64_t)(*p - '0');
                 else if (*p == '.' && !point)
                         point = p;
                 else
                         return false;
         }
         if (p == first || point == first || point == end - 1 || end - first - !!point > SHORT_DIGITS ||
-            (*first == '0' && end - first > 1 && point != first + 1) || (point && n >= INT64_C(1) << 53))
+            (*first == '0' && end - first > 1 && point != first + 1) || (point && n >= UINT64_C(1) << 53))
                 return false;
         *is_i64 = !point && (n || !negative);
-        *i64 = !*is_i64 ? 0 : negative ? -n : n;
+        *i64 = !*is_i64 ? 0 : negative ? -(int64_t)n : (int64_t)n;
         *f64 = point ? (double)n / power_of_ten[end - point - 1] : (double)n;
         if (negative)
                 *f64 = -*f64;
