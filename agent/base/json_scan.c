@@ -233,9 +233,9 @@ static bool take_string(struct scan *c, struct json_value *v)
 
 static bool skip_digits(struct scan *c)
 {
-        const char *s = c->s, *from = s;
+        const char *s = c->s, *from = s, *end = c->end;
 
-        while (s < c->end && *s >= '0' && *s <= '9')
+        while (s < end && (unsigned char)(*s - '0') < 10)
                 s++;
         c->s = s;
         return s > from || wrong(c, "a digit was expected");
@@ -310,30 +310,32 @@ static bool is_escaped_key(const struct json_node *n, const struct json_value *k
                !memcmp(plain, n->key, n->key_len);
 }
 
+static inline bool is_plain_key(const struct json_node *n, const char *at, uint32_t len)
+{
+        return n->key_len == len && (!len || (*n->key == *at && (len == 1 || !memcmp(n->key + 1, at + 1, len - 1))));
+}
+
 /* The node of the member or element to come. */
 static int find_child(const struct scan *c, struct frame *f, const struct json_value *key)
 {
-        int first = f->node >= 0 ? c->p->node[f->node].child : -1, i = f->cursor >= 0 ? f->cursor : first;
+        const struct json_node *node = c->p->node;
+        int first = f->node >= 0 ? node[f->node].child : -1, i = f->cursor >= 0 ? f->cursor : first;
+        bool plain = key && !key->escaped;
 
-        if (f->is_walked)
-                f->in_row = true;
+        f->in_row = f->is_walked;
         if (first < 0)
-                return f->is_walked ? c->p->node[f->node].any : -1;
+                return f->is_walked ? node[f->node].any : -1;
         for (int start = i;;) {
-                const struct json_node *n = &c->p->node[i];
+                const struct json_node *n = &node[i];
 
-                if (!key           ? n->index == f->index
-                    : key->escaped ? is_escaped_key(n, key)
-                    : n->key_len != key->len || (key->len && *n->key != *key->at)
-                            ? false
-                            : !memcmp(n->key, key->at, key->len)) {
+                if (plain ? is_plain_key(n, key->at, key->len) : key ? is_escaped_key(n, key) : n->index == f->index) {
                         f->cursor = n->next;
                         f->in_row = false;
                         return i;
                 }
                 i = n->next >= 0 ? n->next : first;
                 if (i == start)
-                        return f->is_walked ? c->p->node[f->node].any : -1;
+                        return f->is_walked ? node[f->node].any : -1;
         }
 }
 

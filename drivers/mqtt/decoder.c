@@ -166,6 +166,7 @@ static int init(struct mqtt_decoder *d, const struct mqtt_sub_conf *conf, const 
                                    .time_ref = {.at = -1},
                                    .quality_ref = {.at = -1},
                                    .quality = &conf->quality};
+        d->topic = conf->topic ? conf->topic : "";
         d->is_packed = conf->compressed == MQTT_GZIP;
         d->rows.most = conf->max_elements ? (size_t)conf->max_elements : MQTT_ELEMENTS_USUAL;
         d->max_bytes = MQTT_UNPACKED_USUAL;

@@ -198,9 +198,9 @@ static const char *name_of(struct mqtt_intake *in, const struct payload_text *t,
 /* Those of the topic, and of the payload behind them. */
 static const char *labels_of(const struct mqtt_names *names, const struct mqtt_match *match, char *room)
 {
-        if (!names->labels.len || names->labels.len >= MQTT_LABELS_BYTES)
+        if (!names->labels.len)
                 return match->labels;
-        snprintf(room, 2 * MQTT_LABELS_BYTES, "%s%s%.*s", match->labels, match->labels[0] ? "," : "",
+        snprintf(room, 2 * MQTT_LABELS_BYTES + 2, "%s%s%.*s", match->labels, match->labels[0] ? "," : "",
                  (int)names->labels.len, names->labels.at);
         return room;
 }
@@ -212,7 +212,7 @@ static int ask_for_tag(struct mqtt_intake *in, const struct mqtt_sub *s, const s
         const struct mqtt_names *names = &in->decoded->names[i];
         const struct mqtt_reading_conf *rc = s->usual.readings;
         size_t value = in->decoded->value[i];
-        char source[TEXT_NAME_MAX + 1], name[TEXT_NAME_MAX + 1], unit[UNIT_MAX + 1], labels[2 * MQTT_LABELS_BYTES];
+        char source[TEXT_NAME_MAX + 1], name[TEXT_NAME_MAX + 1], unit[UNIT_MAX + 1], labels[2 * MQTT_LABELS_BYTES + 2];
         const char *of = names->source.at   ? name_of(in, &names->source, source)
                          : match->source[0] ? match->source
                          : s->conf->source  ? s->conf->source

@@ -10,7 +10,9 @@
 
 /*
  * The tags of a line, in the order of their names; put behind what is in `b`.
+ * `topic` is the pattern, whose {names} are labels as well.
  */
-void mqtt_labels_make(const struct payload_influx *line, struct payload_texts *b, struct payload_text *out);
+void mqtt_labels_make(const struct payload_influx *line, const char *topic, struct payload_texts *b,
+                      struct payload_text *out);
 
 #endif

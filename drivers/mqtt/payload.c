@@ -422,7 +422,7 @@ static const char *read_influx(struct mqtt_decoder *d, const char *s, size_t len
                 payload_walk_begin(&w, &d->paths, d->found, &d->rows);
                 r = payload_influx_record(c, &w);
                 if (r > 0)
-                        mqtt_labels_make(c, &d->names, &d->labels);
+                        mqtt_labels_make(c, d->topic, &d->names, &d->labels);
                 why = r < 0 ? w.why : r ? take_found(d, len, now_us, out) : NULL;
         }
         return why ? in_record(d, why) : NULL;

@@ -58,6 +58,7 @@ struct mqtt_decoder {
         struct json_value *found;
         struct json_rows rows;
         struct payload_texts names;
+        const char *topic;            /* the pattern */
         struct payload_text labels;   /* of the record, as in struct tag */
         size_t n_records, n_elements; /* of the message */
         union mqtt_lines *lines;      /* made when the first such message comes, as are the next two */

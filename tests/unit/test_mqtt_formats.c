@@ -256,7 +256,7 @@ static void test_influx(void **state)
                             "weather/text=a \"b\\@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/n=7@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/temperature=83{\"location\":\"us-midwest\",\"season\":\"summer\"} "
-                            "my_meas~20/field_k~20=-1500{\"tag_id\":\"1\",\"tag_k~2c\":\"v_w~3d\"} ");
+                            "my_meas~20/field_k~20=-1500{\"id~z\":\"1\",\"tag_k~2c\":\"v_w~3d\"} ");
         mqtt_take_note = note;
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
                 assert_int_equal(strncmp(TAKE(&sub, "i", wrong[i]), "kept(", 5), 0);
