@@ -47,7 +47,10 @@ ssize_t port_read(struct port *p, void *to, size_t room, bool *closed, char why[
 /* How many were taken; -1: likewise. */
 ssize_t port_write(struct port *p, const void *bytes, size_t n, bool *closed, char why[PORT_WHY_MAX]);
 
-/* Another speed; a device server sees to its own, which it can't be told. 0 or -1 with a sentence. */
+/*
+ * Another speed; a device server sees to its own, which it can't be told. 0 or
+ * -1 with a sentence.
+ */
 int port_set_baud(struct port *p, int64_t baud, struct err *e);
 
 void port_shut(struct port *p);

@@ -64,7 +64,10 @@ void tcp_connect_again(struct tcp *t);
  */
 bool tcp_cancel(struct tcp *t);
 
-/* Whether errno (0: read said 0) is a connection that the other side has closed. */
+/*
+ * Whether errno (0: read said 0) is a connection that the other side has
+ * closed.
+ */
 bool tcp_is_closed(int error);
 
 #endif

@@ -4,9 +4,9 @@
  * Each device has its turn: it is reset (its frame count bit begins anew, and
  * who was selected is no more), selected when it is known by its number, and
  * asked until it says that there is nothing more.  An answer that was lost is
- * asked for with the same frame count bit: the meter sends the same again.
- * That a reset is not answered means nothing: not all do, and on address FD
- * nobody need be there.
+ * asked for with the same frame count bit: the meter sends the same again. That
+ * a reset is not answered means nothing: not all do, and on address FD nobody
+ * need be there.
  *
  * Fails: a device that does not answer, or not so that it can be read, after
  * the retries is told and passed over; the next one has its turn.

@@ -33,7 +33,10 @@ enum mbus_found mbus_frame_find(const uint8_t *p, size_t n, struct mbus_frame *o
 size_t mbus_put_reset(uint8_t out[MBUS_SHORT], uint8_t address);
 size_t mbus_put_request(uint8_t out[MBUS_SHORT], uint8_t address, bool fcb);
 
-/* Which meter is to answer on address FD. A nibble, or all of a field, may be F. */
+/*
+ * Which meter is to answer on address FD. A nibble, or all of a field, may be
+ * F.
+ */
 struct mbus_secondary {
         uint8_t id[4]; /* as on the wire: the lowest first, BCD */
         uint16_t manufacturer;

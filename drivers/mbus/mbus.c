@@ -211,7 +211,10 @@ static void fail(struct mbus *m, const char *why)
         m->d->host->link_down(m->d, why);
 }
 
-/* A device server that closes while nothing is asked is opened again with the next round. */
+/*
+ * A device server that closes while nothing is asked is opened again with the
+ * next round.
+ */
 static void lost(struct mbus *m, bool closed, const char *why)
 {
         if (!closed || mbus_bus_is_busy(m->bus)) {

@@ -34,7 +34,9 @@ static int wrong_head(struct mbus_walk *w, const char *why)
         return -1;
 }
 
-/* Access number, status, and two bytes whose middle says how it is encrypted. */
+/*
+ * Access number, status, and two bytes whose middle says how it is encrypted.
+ */
 static int take_short_head(struct mbus_walk *w, const uint8_t *p)
 {
         w->status = p[1];

@@ -58,12 +58,18 @@ enum mbus_walked mbus_walk_next(struct mbus_walk *w, struct mbus_record *out);
 
 /* ---- what it is about ---- */
 
-/* VIF and VIFE at p: how many bytes; 0: they go on behind the end. Of `out` quantity, unit, exponent, qualified. */
+/*
+ * VIF and VIFE at p: how many bytes; 0: they go on behind the end. Of `out`
+ * quantity, unit, exponent, qualified.
+ */
 size_t mbus_vif(const uint8_t *p, size_t n, struct mbus_record *out, bool *is_time);
 /* Of the fixed data structure: six bits. */
 void mbus_fixed_unit(unsigned code, struct mbus_record *out);
 
-/* 2, 3, 4 or 6 bytes of types G, J, F and I -> a text as 2026-11-30T12:05; 0: the meter says that it is none. */
+/*
+ * 2, 3, 4 or 6 bytes of types G, J, F and I -> a text as 2026-11-30T12:05; 0:
+ * the meter says that it is none.
+ */
 size_t mbus_put_time(char out[MBUS_TEXT_MAX], const uint8_t *p, size_t n);
 
 #endif

@@ -74,7 +74,10 @@ static const struct {
         {"kHz", "Hz", -3},
 };
 
-/* The power of ten from the one unit to the other, and what it is divided by; false: there is none. */
+/*
+ * The power of ten from the one unit to the other, and what it is divided by;
+ * false: there is none.
+ */
 static bool find_unit(const char *from, const char *to, int *exponent, double *divisor)
 {
 

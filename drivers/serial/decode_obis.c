@@ -2,9 +2,9 @@
  * decode_obis: the values of a meter's telegram -> readings.
  *
  * An address has one value or several: a gas meter behind P1 says when it
- * counted, then what.  Which is the reading's, is said where it is looked for.  The
- * time is the meter's own where the configuration wants it: of the value, when
- * the first one under its address is a time, else of the telegram.
+ * counted, then what.  Which is the reading's, is said where it is looked for.
+ * The time is the meter's own where the configuration wants it: of the value,
+ * when the first one under its address is a time, else of the telegram.
  *
  * Fails: a telegram whose form is wrong anywhere gives no reading at all.  An
  * address it does not have is counted as absent; an empty value is bad.
@@ -28,7 +28,10 @@ struct telegram {
         bool has_time;
 };
 
-/* Behind P1 a value comes last, in a readout first: what follows it there is when it was. */
+/*
+ * Behind P1 a value comes last, in a readout first: what follows it there is
+ * when it was.
+ */
 static bool is_wanted(const struct serial_conf *conf, const struct serial_reading_conf *c, const struct obis *o)
 {
         int64_t field = c->field < 0 && conf->frame == SERIAL_IEC62056 ? 1 : c->field;

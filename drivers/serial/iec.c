@@ -120,7 +120,9 @@ static void take_identity(struct iec *m, int64_t now_us, char c)
                 m->text[m->n++] = c;
 }
 
-/* The ! that begins a line ends the text, and what is behind it is not in it. */
+/*
+ * The ! that begins a line ends the text, and what is behind it is not in it.
+ */
 static size_t text_len(const struct iec *m)
 {
         for (size_t i = 0; i < m->n; i++)

@@ -40,7 +40,10 @@ void intake_intern(struct serial *s);
 /* All at once, and only when it is news. */
 void intake_tell_bad(struct serial *s, enum quality quality);
 
-/* The first n of decoded.r; those there is no room for are held, and nothing is read meanwhile. */
+/*
+ * The first n of decoded.r; those there is no room for are held, and nothing is
+ * read meanwhile.
+ */
 void intake_hand_over(struct serial *s, size_t n);
 
 void intake_frame(struct serial *s, const struct serial_frame *f);

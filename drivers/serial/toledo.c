@@ -29,7 +29,10 @@ static bool read_digits(const uint8_t *p, uint32_t *out)
         return any;
 }
 
-/* The first word's lowest bits: 0 is hundreds, 2 ones, 7 five digits behind the point. */
+/*
+ * The first word's lowest bits: 0 is hundreds, 2 ones, 7 five digits behind the
+ * point.
+ */
 static double place(uint32_t digits, unsigned code)
 {
         static const double powers[] = {100, 10, 1, 10, 100, 1000, 10000, 100000};
