@@ -116,6 +116,7 @@ int serial_decoder_init(struct serial_decoder *d, const struct serial_conf *conf
         if (!d->match)
                 return -1;
         d->loose = make_loose(conf);
+        d->has_branches = loose_has_branches(conf->match);
         return find_groups(d, key, e);
 }
 

@@ -18,6 +18,7 @@ struct serial_decoder {
         int group[SERIAL_READINGS_MAX];
         int quality_group;          /* -1: none */
         struct serial_match *loose; /* of lines that do not match, but say that they are bad; or NULL */
+        bool has_branches;          /* a value that took no part may be of another kind of line */
         struct serial_match *ignore[SERIAL_IGNORE_MAX]; /* of what nobody wants to know */
         size_t n_ignore;
 };

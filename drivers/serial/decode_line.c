@@ -100,7 +100,7 @@ int decode_line(struct serial_decoder *d, const char *line, size_t len, struct r
                 break;
         }
         model->quality = (uint16_t)line_quality(d, line);
-        if (quality_is_bad(model->quality) && !has_values(d))
+        if (quality_is_bad(model->quality) && (!d->has_branches || !has_values(d)))
                 return all_bad(d, model, out);
         return read_groups(d, line, model, out);
 }

@@ -207,3 +207,22 @@ bool loose_pattern(char *out, size_t cap, const char *pattern, const char *statu
         }
         return false;
 }
+
+bool loose_has_branches(const char *pattern)
+{
+        size_t depth = 0, named_at = 0, len; /* named_at: depth in the outermost named group; 0: in none */
+
+        for (const char *s = pattern, *next; *s; s = next) {
+                next = *s == '(' ? skip_opening(s) : skip_piece(s);
+                if (*s == '(') {
+                        depth++;
+                        named_at = !named_at && name_of(s, &len) ? depth : named_at;
+                } else if (*s == ')') {
+                        named_at = named_at == depth ? 0 : named_at;
+                        depth -= depth > 0;
+                } else if (*s == '|' && !named_at) {
+                        return true;
+                }
+        }
+        return false;
+}

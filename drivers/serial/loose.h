@@ -16,4 +16,9 @@
  */
 bool loose_pattern(char *out, size_t cap, const char *pattern, const char *status, const struct schema_list *words);
 
+/*
+ * Whether lines of more than one kind match: a bar that is in no named group.
+ */
+bool loose_has_branches(const char *pattern);
+
 #endif

@@ -60,6 +60,8 @@ static const char *told(const char *match, const char *line)
 #define GROUPS "^(?:(?i)W(?<weight>[)0-9]+))(?:,(?P<unit>[\\])])),\\Q)(\\E(?<status>ST|OL)$"
 #define TWO    "^T,(?<unit>g|kg)$|^W,(?<status>ST),(?<weight>[0-9]+)$"
 #define INSIDE "^(?:T,(?<unit>g)|W,(?<status>ST),(?<weight>[0-9]+))$"
+#define FIELDS "^(?<status>ST|OL),(?<weight>[0-9.]+)?,(?<unit>kg|g)?$"
+#define KINDS  "^(?<status>ST|OL),(?:A(?<weight>[0-9]+)|B(?<unit>[a-z]+))$"
 #define EMPTY  "^(?<status>ST|OL),(?<weight>[^,]*),(?<unit>.*)$"
 
 static void the_status_says_bad(void **state)
@@ -97,6 +99,9 @@ static void the_status_says_bad(void **state)
                 {INSIDE, "W,OL,---", "bb"},
                 {INSIDE, "T,OL", "malformed"},
                 {EMPTY, "OL,,", "bb"},
+                {FIELDS, "ST,1,kg", "gg"},
+                {FIELDS, "OL,,kg", "bb"},
+                {FIELDS, "OL,,", "bb"},
                 {EMPTY, "OL ,,", "bb"},
         };
 
@@ -124,6 +129,23 @@ static void no_loose_expression(void **state)
                 strcat(deep, "(a");
         strcat(deep, "(?<s>x)");
         assert_false(loose_pattern(room, sizeof(room), deep, "s", &words));
+}
+
+/* Lines of two kinds: what is bad in the one says nothing of the other. */
+static void kinds_of_lines(void **state)
+{
+        static const struct {
+                const char *pattern;
+                bool has_branches;
+        } rows[] = {{"a|b", true},           {"(?<a>x|y)", false},     {"(?<a>(?:x|y))|z", true},
+                    {"(?:x|(?<a>y))", true}, {"[|]\\|\\Q|\\E", false}, {"(?<a>x)(y|z)", true}};
+
+        told(KINDS, "OL,A12");
+        assert_int_equal(out.n, 1);
+        assert_int_equal(out.value[0], 0);
+        assert_int_equal(out.r[0].quality, QUALITY_BAD_SENSOR);
+        for (size_t i = 0; i < LENGTH(rows); i++)
+                assert_int_equal(loose_has_branches(rows[i].pattern), rows[i].has_branches);
 }
 
 static void lines_of_no_interest(void **state)
@@ -197,6 +219,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_status_says_bad),
                 cmocka_unit_test(no_loose_expression),
+                cmocka_unit_test(kinds_of_lines),
                 cmocka_unit_test(lines_of_no_interest),
                 cmocka_unit_test(meanings),
         };
