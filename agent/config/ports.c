@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #include "agent/base/err.h"
+#include "drivers/mbus/mbus.h"
 #include "drivers/modbus/modbus.h"
 #include "drivers/modbus/plan.h"
 #include "drivers/serial/serial.h"
@@ -80,24 +81,32 @@ static void take(struct uses *u, const char *port, const void *field)
         u->n++;
 }
 
+/* Each item of a section, `size` bytes, has its port `at` bytes in; a line has one master. */
+static void take_all(struct uses *u, const struct schema_list *list, size_t size, size_t at, bool line)
+{
+        for (size_t i = 0; i < list->n; i++) {
+                const char *const *port = (const void *)((const char *)list->items + i * size + at);
+                size_t before = u->n;
+
+                take(u, *port, port);
+                if (u->n > before)
+                        u->v[before].line |= line;
+        }
+}
+
 static struct uses gather(const struct config *c)
 {
         struct uses u = {NULL, 0};
 
         for (size_t i = 0; drivers_known[i]; i++) {
-                const struct schema_list *list = &c->sections[i];
-
-                for (size_t k = 0; k < list->n && drivers_known[i] == &modbus_ops; k++) {
-                        const struct modbus_conf *bus = (const struct modbus_conf *)list->items + k;
-
-                        take(&u, bus->port, &bus->port);
-                }
-                for (size_t k = 0; k < list->n && drivers_known[i] == &serial_ops; k++) {
-                        const struct serial_conf *s = (const struct serial_conf *)list->items + k;
-
-                        take(&u, s->port, &s->port);
-                        u.v[u.n - (u.n > 0)].line = true;
-                }
+                if (drivers_known[i] == &modbus_ops)
+                        take_all(&u, &c->sections[i], sizeof(struct modbus_conf), offsetof(struct modbus_conf, port),
+                                 false);
+                if (drivers_known[i] == &serial_ops)
+                        take_all(&u, &c->sections[i], sizeof(struct serial_conf), offsetof(struct serial_conf, port),
+                                 true);
+                if (drivers_known[i] == &mbus_ops)
+                        take_all(&u, &c->sections[i], sizeof(struct mbus_conf), offsetof(struct mbus_conf, port), true);
         }
         return u;
 }

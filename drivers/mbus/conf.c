@@ -222,6 +222,7 @@ void mbus_names(const void *conf, struct driver_names *to)
         const struct mbus_conf *c = conf;
         const struct mbus_device_conf *d = c->devices.items;
 
+        to->period_us = c->period_us;
         for (size_t i = 0; i < c->devices.n; i++) {
                 const struct mbus_reading_conf *r = d[i].readings.items;
 

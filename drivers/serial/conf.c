@@ -249,7 +249,7 @@ void serial_names(const void *conf, struct driver_names *to)
         const struct serial_conf *c = conf;
         const struct serial_reading_conf *r = c->readings.items;
 
-        to->period_us = c->poll ? c->period_us : 0;
+        to->period_us = c->poll || c->frame == SERIAL_IEC62056 ? c->period_us : 0;
         for (size_t i = 0; i < c->readings.n; i++)
                 to->each(to, c->source, r[i].tag, &r[i].tag);
 }

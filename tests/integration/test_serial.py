@@ -1,6 +1,7 @@
 """Serial lines: pseudo terminals of socat, the real daemon, and the rows of its spool."""
 
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from rig import agent as agents
 from rig import wait
 
 LOGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "replay", "serial")
+CORPUS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fuzz", "corpus", "serial")
 SCALE = {
     "name": "scale", "source": "scale-1", "baud": 9600, "frame": "line",
     "match": "^(?<stable>ST|US),GS,(?<weight>[ +-][0-9.]+)kg$",
@@ -171,6 +173,74 @@ def test_an_instrument_that_is_asked(tmp_path, line):
     assert [r["reason"] for r in seen if r["quality"] == "bad"] == ["comm_failure"]
     values = [r["value"] for r in seen if r["quality"] == "good"]
     assert values == sorted(set(values))
+
+
+def test_a_line_behind_a_device_server(tmp_path, line):
+    """It closes the connection after each line, which is no failure; then it is gone, which is one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        agent = start_agent(tmp_path, line, port=f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        for i in range(20):
+            link, _ = server.accept()
+            with link:
+                link.sendall(b"ST,GS,+%dkg\r\n" % i)
+        link, _ = server.accept()
+        agent.wait("all lines", lambda s: driver(s)["readings"] == 40)
+    link.close()
+    agent.wait("the driver to see it", lambda s: driver(s)["state"] != "up", 10)
+    agent.stop()
+    seen = rows(agent, "weight")
+    assert [r["value"] for r in seen if r["quality"] == "good"] == list(range(20))
+    assert [r["reason"] for r in seen if r["quality"] == "bad"] == ["not_connected"]
+
+
+def test_a_smart_meter(tmp_path, line):
+    """A telegram with its CRC, one that lost a byte, and one of an old meter."""
+    with open(os.path.join(CORPUS, "telegram"), "rb") as f:
+        new, old = f.read().partition(b"\n")[2].split(b"/MLR3")
+    agent = start_agent(tmp_path, line, frame="p1", match=None, readings=[
+        {"tag": "energy", "value": "1-0:1.8.1", "unit": "kWh"}, {"tag": "gas", "value": "0-1:24.2.1", "unit": "m3"}])
+    line.say(new + new.replace(b"012345", b"12345") + b"/MLR3" + old)
+    agent.wait("three telegrams", lambda s: driver(s)["readings"] == 3 and driver(s)["malformed"] == 1)
+    agent.stop()
+    assert [r["value"] for r in rows(agent, "energy")] == [12345.678, 512.25]
+    assert [r["value"] for r in rows(agent, "gas")] == [981.443]
+
+
+def test_meters_on_mbus(tmp_path, line):
+    """One answers with the telegrams of the protocol's documentation, one does not answer."""
+    telegrams = [bytes.fromhex(t) for t in (
+        "681f1f680802727856341224400107550000000313153100da023b13018b60043718021816",
+        "68131368080573785634120a00e97e01000000350100003c16")]
+
+    def answer():
+        try:
+            while True:
+                asked = os.read(line.fd, 100)
+                if asked[:3] == b"\x10\x40\x02":
+                    line.say(b"\xe5")
+                elif asked[:1] == b"\x10" and asked[2:3] == b"\x02":
+                    line.say(telegrams[0])
+                elif asked[:1] == b"\x10" and asked[1:3] != b"\x40\x05" and asked[2:3] == b"\x05":
+                    line.say(telegrams[1])
+        except OSError:
+            pass
+
+    threading.Thread(target=answer, daemon=True).start()
+    agent = agents.Agent(tmp_path, "127.0.0.1:1", "mqtt://127.0.0.1:1", "gw-mbus", {"mbus": [{
+        "name": "cellar", "port": line.ours, "period": "3s", "timeout": "100ms", "retries": 0, "devices": [
+            {"source": "water", "address": 2, "readings": [
+                {"tag": "volume", "record": 0, "unit": "m3"},
+                {"tag": "energy", "quantity": "energy", "tariff": 2, "subunit": 1, "unit": "kWh"}]},
+            {"source": "nobody", "address": 9, "readings": [{"tag": "volume", "record": 0}]},
+            {"source": "old", "address": 5, "readings": [{"tag": "volume", "quantity": "volume", "unit": "l"}]}]}]})
+    del agent.conf["mqtt"]
+    agent.write()
+    agent.start(links=False)
+    agent.wait("two rounds", lambda s: driver(s)["readings"] >= 7, 20)
+    agent.stop()
+    seen = {(r["source"], r["tag"], r.get("value"), r["quality"]) for r in rows(agent)}
+    assert seen == {("water", "volume", 12.565, "good"), ("water", "energy", 218.37, "good"),
+                    ("nobody", "volume", None, "bad"), ("old", "volume", 1.0, "good")}
 
 
 @pytest.mark.parametrize("fault", [

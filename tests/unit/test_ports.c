@@ -67,6 +67,10 @@ static void try_all(const struct sample *samples, size_t n)
 #define TRY(samples) try_all(samples, sizeof(samples) / sizeof(*(samples)))
 #define LINE(port)   "serial: [{name: s, port: \"" port "\", source: x, match: \"(?<t>.*)\", readings: [{tag: t}]}]\n"
 
+#define METERS(port)                                     \
+        "mbus: [{name: m, port: \"" port "\", devices: " \
+        "[{source: y, address: 1, readings: [{tag: t, record: 0}]}]}]\n"
+
 static void one_port_one_item(void **state)
 {
         static const struct sample samples[] = {
@@ -89,6 +93,9 @@ static void one_port_one_item(void **state)
                  "t:4:67: modbus[1].port", NULL},
                 {"modbus: [{name: a, port: \"rtu+tcp://h:4001\"}]\n" LINE("tcp://h:4001"), "t:5:26: serial[0].port",
                  NULL},
+                {LINE("/dev/ttyS0") METERS("/dev/ttyS0"), "t:5:24: mbus[0].port: /dev/ttyS0 is used", NULL},
+                {METERS("tcp://h:4001") LINE("tcp://h:4001"), "mbus[0].port: tcp://h:4001 is used", NULL},
+                {METERS("/dev/ttyS1") LINE("/dev/ttyS0"), NULL, NULL},
         };
 
         TRY(samples);
