@@ -81,7 +81,10 @@ static void take(struct uses *u, const char *port, const void *field)
         u->n++;
 }
 
-/* Each item of a section, `size` bytes, has its port `at` bytes in; a line has one master. */
+/*
+ * Each item of a section, `size` bytes, has its port `at` bytes in; a line has
+ * one master.
+ */
 static void take_all(struct uses *u, const struct schema_list *list, size_t size, size_t at, bool line)
 {
         for (size_t i = 0; i < list->n; i++) {
