@@ -13,8 +13,8 @@ void again_remember(char **argv);
 
 /*
  * What is in memory only is gone, as after kill -9.  Nobody remembered, or the
- * program is not there any more: aborts, and whoever watches starts it.  Who was
- * told to end (`stopping`) ends with 1: the next start does it.
+ * program is not there any more: aborts, and whoever watches starts it.  Who
+ * was told to end (`stopping`) ends with 1: the next start does it.
  */
 noreturn void again_now(bool stopping);
 

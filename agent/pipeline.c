@@ -159,7 +159,10 @@ static const char *unit_in_json(char out[UNIT_JSON], const char *unit)
         return out;
 }
 
-/* So many a minute of all tags: who makes thousands of them pushes no alarm out of the spool. */
+/*
+ * So many a minute of all tags: who makes thousands of them pushes no alarm out
+ * of the spool.
+ */
 static bool may_tell_unit(struct pipeline *p, int64_t now_us)
 {
         if (now_us - p->units_since_us >= UNIT_AGAIN_US) {

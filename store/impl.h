@@ -104,7 +104,8 @@ void spool_note_event_tag(struct spool *s, uint32_t tag);
 void spool_watch_free(struct spool_watch *w);
 /*
  * What `sql` asks for could not be read, said SQLite (`rc`): -1 and a sentence;
- * when another connection can't read it either, the next start rescues the file.
+ * when another connection can't read it either, the next start rescues the
+ * file.
  */
 int spool_unreadable(struct spool *s, int rc, const char *sql, const char *what, struct err *e);
 int spool_reader_open(struct spool *s, struct err *e);

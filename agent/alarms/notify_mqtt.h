@@ -4,8 +4,8 @@
  *
  * millrace/<gateway>/alarm/<source>/<tag>/<rule>, with .<limit> behind a rule
  * that has several; the tag is "-" for an alarm of a source as a whole, and has
- * its labels behind it, temp{line=l2}, where several have its name.  Groups
- * in a flood go to millrace/<gateway>/alarm, not retained.
+ * its labels behind it, temp{line=l2}, where several have its name.  Groups in
+ * a flood go to millrace/<gateway>/alarm, not retained.
  */
 #ifndef MILLRACE_ALARMS_NOTIFY_MQTT_H
 #define MILLRACE_ALARMS_NOTIFY_MQTT_H

@@ -127,7 +127,10 @@ static bool is_usual(const struct reading *r, const char *const words[4])
         return false;
 }
 
-/* Neither of the configured words: a boolean, or one of the usual words of a list that is not there. */
+/*
+ * Neither of the configured words: a boolean, or one of the usual words of a
+ * list that is not there.
+ */
 static int to_boolean(const struct convert *c, struct reading *r)
 {
         static const char *const yes[] = {"1", "true", "on", "yes"}, *const no[] = {"0", "false", "off", "no"};

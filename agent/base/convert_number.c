@@ -2,9 +2,9 @@
  * convert_number: a text with a number in it -> the number (see convert.h).
  *
  * What people call a number on a display is wider than JSON's: it is brought to
- * the strict form first, which text_number reads exactly.  An integer
- * of more than 64 bits is no number, because its digits would be lost, unless
- * it is to be scaled.
+ * the strict form first, which text_number reads exactly.  An integer of more
+ * than 64 bits is no number, because its digits would be lost, unless it is to
+ * be scaled.
  *
  * Units are compared as they are written, but for the degree sign, which is
  * often left out, and the two signs for micro.

@@ -111,7 +111,10 @@ int tags_find(const struct tags *t, const char *source, const char *name, const 
 const char *tags_ident(struct tags *t, uint32_t tag);
 void tags_put_ident(char out[TAGS_IDENT_MAX + 1], const char *name, const char *labels);
 bool tags_is_ident(const char *s, size_t len);
-/* `wanted` is its name, without labels, with some or with all of them, in any order. */
+/*
+ * `wanted` is its name, without labels, with some or with all of them, in any
+ * order.
+ */
 bool tags_ident_means(const char *ident, const char *wanted);
 /* Has the tag these labels, written as line=l2,cell=3 with or without the }? */
 bool tags_labels_have(const char *labels, const char *wanted);

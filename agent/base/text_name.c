@@ -5,8 +5,8 @@
  * with an accent as one character and as two are two names.  Left out is what
  * people can't see or can't type into a command: controls, blanks, marks of
  * direction and of no width, and of ASCII all but letters, digits, _ - and a
- * dot, because topics, commands and configurations have a meaning for them.
- * The unassigned is left in: scripts are added every year, and a name must not
+ * dot, because topics, commands and configurations have a meaning for them. The
+ * unassigned is left in: scripts are added every year, and a name must not
  * change with a version of ours.
  *
  * What is changed is changed without loss: each byte that may not stay becomes
@@ -31,7 +31,9 @@ struct range {
         uint32_t first, last;
 };
 
-/* Cc, Zs, Zl, Zp and Cf of Unicode 15, and marks and fillers that show nothing. */
+/*
+ * Cc, Zs, Zl, Zp and Cf of Unicode 15, and marks and fillers that show nothing.
+ */
 static const struct range unseen[] = {
         {0x80, 0xa0},       {0xad, 0xad},       {0x34f, 0x34f},     {0x600, 0x605},     {0x61c, 0x61c},
         {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x115f, 0x1160},
@@ -92,7 +94,9 @@ static size_t plain_length(const char *s, size_t len)
         return at;
 }
 
-/* Behind the ~ of a changed name: hex, or x and a hash; a letter of a driver. */
+/*
+ * Behind the ~ of a changed name: hex, or x and a hash; a letter of a driver.
+ */
 static bool is_tail(const char *s, size_t len)
 {
         for (size_t i = 0; i < len; i++) {

@@ -415,7 +415,10 @@ static void begin(struct loading *l, struct faults *faults)
         l->broken = false;
 }
 
-/* `path`: of the file, beside which others may be; NULL: no other file is looked at. */
+/*
+ * `path`: of the file, beside which others may be; NULL: no other file is
+ * looked at.
+ */
 static int finish(struct loading *l, const char *path, struct config **out)
 {
         struct config *c = l->config;

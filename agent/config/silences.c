@@ -60,7 +60,10 @@ static int by_source(const void *x, const void *y)
         return order ? order : (a->period_us > b->period_us) - (a->period_us < b->period_us);
 }
 
-/* Sorted, the first of each source has its shortest period; 0, by itself, is shorter than any. */
+/*
+ * Sorted, the first of each source has its shortest period; 0, by itself, is
+ * shorter than any.
+ */
 static void find_shortest(struct all *a)
 {
         if (a->n)

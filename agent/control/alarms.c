@@ -3,8 +3,9 @@
  *
  * An alarm is named by its event_id, or as in its MQTT topic: source/tag/rule,
  * source/tag/rule.limit where a rule has several, source/-/rule for a source as
- * a whole; source/tag{line=l2}/rule where several tags have the name.  Who may speak is decided by the socket's mode;
- * the operator's name is what the caller says, for the journal.
+ * a whole; source/tag{line=l2}/rule where several tags have the name.  Who may
+ * speak is decided by the socket's mode; the operator's name is what the caller
+ * says, for the journal.
  */
 #include "agent/control/alarms.h"
 

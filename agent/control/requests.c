@@ -87,7 +87,10 @@ static const char *take_value(struct reading *r, const json_t *value)
         return NULL;
 }
 
-/* The tag that is meant; when there is none, it is made. NULL, or what is wrong. */
+/*
+ * The tag that is meant; when there is none, it is made. NULL, or what is
+ * wrong.
+ */
 static const char *find_tag(struct daemon *d, const char *source, const char *ident, const char *unit, uint32_t *tag)
 {
         static const char before[] = "several are meant, name one: ";

@@ -105,8 +105,8 @@ void rules_free(struct rules *r);
 
 /*
  * Matches the patterns against a tag; once per index, again is fine. `name`
- * with its labels behind it, temp{line=l2}, so that no two tags of a source have
- * one.  Returns how many rules watch it.
+ * with its labels behind it, temp{line=l2}, so that no two tags of a source
+ * have one.  Returns how many rules watch it.
  */
 size_t rules_bind(struct rules *r, uint32_t tag, const char *source, const char *name, const struct rt_time *now);
 

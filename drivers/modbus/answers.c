@@ -16,7 +16,10 @@ static bool is_unreachable(unsigned quality)
         return quality == QUALITY_BAD_COMM_FAILURE || quality == QUALITY_BAD_NOT_CONNECTED;
 }
 
-/* What is told when the tags are not: they were told before, or it is asked again. */
+/*
+ * What is told when the tags are not: they were told before, or it is asked
+ * again.
+ */
 void modbus_bus_tell_odd(struct modbus_bus *b, size_t read, const char *why)
 {
         if (why == b->odd.text && b->outcome.on_odd)
@@ -72,7 +75,10 @@ bool modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_
         return r.failed;
 }
 
-/* The end of a request for this time; what is refused for good may be had in parts. */
+/*
+ * The end of a request for this time; what is refused for good may be had in
+ * parts.
+ */
 static void refuse(struct modbus_bus *b, struct modbus_slot *s, enum quality quality, const char *why, int64_t now_us)
 {
         size_t read = s->read;
@@ -197,7 +203,10 @@ static void on_tcp_frame(struct modbus_bus *b, const struct modbus_frame *f, int
         modbus_odd_transaction(b, f, now_us);
 }
 
-/* The stream can't be read on; it may be a serial server that only passes bytes on. */
+/*
+ * The stream can't be read on; it may be a serial server that only passes bytes
+ * on.
+ */
 static int no_tcp(struct modbus_bus *b)
 {
         const struct modbus_tcp *m = &b->mbap;

@@ -30,7 +30,10 @@ size_t modbus_put_ascii(uint8_t *out, uint8_t unit, const uint8_t *pdu, size_t l
  */
 bool modbus_ascii_take(struct modbus_ascii *a, uint8_t c);
 
-/* The line was quiet: what is there begins no frame any more. Returns how many characters that were. */
+/*
+ * The line was quiet: what is there begins no frame any more. Returns how many
+ * characters that were.
+ */
 size_t modbus_ascii_flush(struct modbus_ascii *a);
 
 #endif

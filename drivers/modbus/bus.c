@@ -79,7 +79,9 @@ static void disconnect(struct modbus_bus *b)
         }
 }
 
-/* An old connection may be forgotten by the other side or by what lies between. */
+/*
+ * An old connection may be forgotten by the other side or by what lies between.
+ */
 static bool is_stale(const struct modbus_bus *b, const struct modbus_slot *s)
 {
         return b->socket && s->idle_us >= OLD_US && b->heard_us < s->sent_us &&

@@ -67,7 +67,10 @@ struct modbus_bus {
         const char *why;
 };
 
-/* Ends a request; `why` when it was not answered. true: it will not be repeated. */
+/*
+ * Ends a request; `why` when it was not answered. true: it will not be
+ * repeated.
+ */
 bool modbus_bus_finish(struct modbus_bus *b, struct modbus_slot *s, enum modbus_answer answer, int64_t now_us,
                        const char *why);
 void modbus_bus_tell_odd(struct modbus_bus *b, size_t read, const char *why);
@@ -94,7 +97,9 @@ enum modbus_refusal {
         MODBUS_REFUSED /* it is not had like this */
 };
 
-/* A read failed, repeats included: it is tried in parts, or its tags are bad. */
+/*
+ * A read failed, repeats included: it is tried in parts, or its tags are bad.
+ */
 void modbus_parts_failed(struct modbus_bus *b, size_t read, enum modbus_refusal how, enum quality quality,
                          const char *why, int64_t now_us);
 void modbus_parts_worked(struct modbus_bus *b, size_t read);

@@ -58,7 +58,10 @@ struct modbus_want {
         bool any_unit;
 };
 
-/* The length of the frame that begins at `p`, unit and CRC with it; 0: none does, or not all of it is there. */
+/*
+ * The length of the frame that begins at `p`, unit and CRC with it; 0: none
+ * does, or not all of it is there.
+ */
 size_t modbus_rtu_frame(enum modbus_role role, const uint8_t *p, size_t n);
 
 void modbus_rtu_push(struct modbus_rtu *f, const uint8_t *p, size_t n);

@@ -1,5 +1,6 @@
 /*
- * modbus: values read from Modbus slaves, over a serial line (RTU, ASCII) or TCP.
+ * modbus: values read from Modbus slaves, over a serial line (RTU, ASCII) or
+ * TCP.
  *
  * A driver instance is one bus.  Its slaves are the `devices:` that name it,
  * what is in them the `profiles:`; the three sections are bound together by

@@ -33,7 +33,10 @@ const char *modbus_odd_why(const struct modbus_bus *b, const struct modbus_slot 
         return b->odd.at_us >= s->sent_us && b->odd.text[0] ? b->odd.text : "no answer";
 }
 
-/* An answer came, its checksum right or not: the share of the wrong ones is of the last hundred or so. */
+/*
+ * An answer came, its checksum right or not: the share of the wrong ones is of
+ * the last hundred or so.
+ */
 void modbus_odd_answer(struct modbus_bus *b, bool crc_right)
 {
         b->odd.answers++;
@@ -86,7 +89,9 @@ static void late(struct modbus_bus *b, unsigned unit, int64_t now_us)
         }
 }
 
-/* One whose number none of the open requests has: ours of before, or nobody's. */
+/*
+ * One whose number none of the open requests has: ours of before, or nobody's.
+ */
 void modbus_odd_transaction(struct modbus_bus *b, const struct modbus_frame *f, int64_t now_us)
 {
         uint16_t ago = (uint16_t)(b->transaction - f->transaction);
@@ -117,7 +122,10 @@ static void on_frame(struct modbus_bus *b, const struct modbus_slot *s, const ui
                 modbus_odd_mismatch(b, s, p[0], p + 1, len - 3, now_us);
 }
 
-/* The wanted answer with another checksum; how long it is, or 0. `cut`: its beginning, and no more. */
+/*
+ * The wanted answer with another checksum; how long it is, or 0. `cut`: its
+ * beginning, and no more.
+ */
 static size_t broken_answer(const struct modbus_slot *s, const uint8_t *p, size_t n, bool *cut)
 {
         size_t len = s->n_bytes + 5;

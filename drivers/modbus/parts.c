@@ -44,7 +44,10 @@ static void fresh(struct modbus_bus *b, size_t read)
 
 /* ---- as one, and apart again ---- */
 
-/* None of the family is under way; `read` is not in the heap either when `taken`. */
+/*
+ * None of the family is under way; `read` is not in the heap either when
+ * `taken`.
+ */
 static void join(struct modbus_bus *b, size_t read, bool taken, int64_t now_us)
 {
         for (size_t i = next_of(b, read); i != read; i = next_of(b, i)) {
@@ -58,7 +61,10 @@ static void join(struct modbus_bus *b, size_t read, bool taken, int64_t now_us)
         modbus_schedule_add(&b->schedule, read, now_us);
 }
 
-/* The trial failed, or can't be waited for: the read is in the heap, and so are the others again. */
+/*
+ * The trial failed, or can't be waited for: the read is in the heap, and so are
+ * the others again.
+ */
 static void restore(struct modbus_bus *b, size_t read, int64_t now_us)
 {
         parts_of(b, read)->trial = false;

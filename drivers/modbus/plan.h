@@ -37,7 +37,10 @@ struct modbus_read {
         uint32_t kept_first, kept_n; /* what it is again when its family is not one read after all */
 };
 
-/* What was one read when the plan was made. A part of it that is not needed now has n 0. */
+/*
+ * What was one read when the plan was made. A part of it that is not needed now
+ * has n 0.
+ */
 struct modbus_family {
         uint32_t first, n;
 };
@@ -76,7 +79,10 @@ static inline unsigned modbus_point_end(const struct modbus_point *p)
 /* `b` follows `a` and is of the same group. */
 bool modbus_points_bound(const struct modbus_point *a, const struct modbus_point *b);
 
-/* Sets the value of one point of a read from the read's data; `text` as for modbus_decode. */
+/*
+ * Sets the value of one point of a read from the read's data; `text` as for
+ * modbus_decode.
+ */
 void modbus_point_decode(const struct modbus_point *p, const struct modbus_read *r, const uint8_t *data, char *text,
                          struct reading *out);
 

@@ -19,7 +19,10 @@ bool modbus_points_bound(const struct modbus_point *a, const struct modbus_point
                strcmp(a->conf->group, b->conf->group) == 0;
 }
 
-/* Where a read is best cut: the first point behind its largest hole, else the one next to the middle; 0: nowhere. */
+/*
+ * Where a read is best cut: the first point behind its largest hole, else the
+ * one next to the middle; 0: nowhere.
+ */
 static uint32_t best_cut(const struct modbus_plan *p, const struct modbus_read *r)
 {
         unsigned end = r->address, largest = 0;

@@ -5,7 +5,8 @@
  * become labels.  Names and values are mapped as those of topics are; a name
  * that the record or the topic has already is marked, so that it is another.
  *
- * Cannot fail: a line has no more tags than labels may be, and the buffer grows.
+ * Cannot fail: a line has no more tags than labels may be, and the buffer
+ * grows.
  */
 #include "drivers/mqtt/labels.h"
 

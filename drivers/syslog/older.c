@@ -48,7 +48,9 @@ static void take_program(struct words *r, struct syslog_message *m)
         r->p += len ? whole : 0;
 }
 
-/* What can't be the middle of a sentence, so that the word before it is a host. */
+/*
+ * What can't be the middle of a sentence, so that the word before it is a host.
+ */
 static bool is_behind_host(const struct words *r)
 {
         struct words at = *r;
@@ -200,8 +202,8 @@ static bool take_stamp(struct words *r, struct front *f)
 }
 
 /*
- * A zone with a name of its own stands where a host could: "16:53:33.1
- * NewYork: %".
+ * A zone with a name of its own stands where a host could: "16:53:33.1 NewYork:
+ * %".
  */
 static bool take_zone(struct words *r, const struct front *f)
 {

@@ -1,6 +1,6 @@
 /*
- * older: messages of the older kind (RFC 3164, and what calls itself so).  Pure,
- * no allocation; any thread.
+ * older: messages of the older kind (RFC 3164, and what calls itself so).
+ * Pure, no allocation; any thread.
  */
 #ifndef MILLRACE_DRIVERS_SYSLOG_OLDER_H
 #define MILLRACE_DRIVERS_SYSLOG_OLDER_H

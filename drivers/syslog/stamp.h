@@ -1,6 +1,6 @@
 /*
- * stamp: the times that stand in front of messages of the older kind.  Pure,
- * no allocation; any thread.
+ * stamp: the times that stand in front of messages of the older kind.  Pure, no
+ * allocation; any thread.
  */
 #ifndef MILLRACE_DRIVERS_SYSLOG_STAMP_H
 #define MILLRACE_DRIVERS_SYSLOG_STAMP_H

@@ -4,9 +4,10 @@
  * The gateway's table of tags is shared with the machines, so this driver takes
  * no more of it than max_tags.  A message of a host or program beyond that is
  * kept all the same, under the driver's name and the tag "other", with its
- * facility, severity and host as labels; of these there may be SYSLOG_HOSTS_MAX,
- * which always have room.  Beyond that, too, the host is no label (192 tags at
- * most), and the whole line is the text, so that who sent it is in the record.
+ * facility, severity and host as labels; of these there may be
+ * SYSLOG_HOSTS_MAX, which always have room.  Beyond that, too, the host is no
+ * label (192 tags at most), and the whole line is the text, so that who sent it
+ * is in the record.
  *
  * One peer that makes up names leaves room for the others: the last quarter is
  * for peers that have a sixteenth or less.

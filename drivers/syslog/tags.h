@@ -34,7 +34,8 @@ void syslog_tags_fini(struct syslog_tags *t);
 /*
  * `peer` is the host of a message that names none. 0, or TAGS_E_*: the host's
  * name is another item's, or there is no room, not for "other" either.  *whole:
- * the tag has no name of the message, so the text has to be the line as it came.
+ * the tag has no name of the message, so the text has to be the line as it
+ * came.
  */
 int syslog_tags_find(struct syslog_tags *t, const struct syslog_message *m, const char *peer, uint32_t *tag,
                      bool *whole);

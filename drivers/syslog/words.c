@@ -2,8 +2,8 @@
  * words: see words.h.
  *
  * By hand and by bytes, because the text is a sender's: letters are ASCII's and
- * every byte of a longer character.  Nothing behind the end is read; none
- * fails but by its answer.
+ * every byte of a longer character.  Nothing behind the end is read; none fails
+ * but by its answer.
  */
 #include "drivers/syslog/words.h"
 

@@ -15,12 +15,16 @@ struct words {
 size_t words_left(const struct words *r);
 bool words_take(struct words *r, const char *s);
 void words_skip_blanks(struct words *r);
-/* How many bytes from here on are digits, of `also`, or with `letters` letters. */
+/*
+ * How many bytes from here on are digits, of `also`, or with `letters` letters.
+ */
 size_t words_count(const struct words *r, const char *also, bool letters);
 bool words_has_letter(const char *s, size_t len);
 size_t words_dots(const char *s, size_t len);
 
-/* "sshd[312]: ", "sshd: "; the length of the name, and of all of it. 0: none. */
+/*
+ * "sshd[312]: ", "sshd: "; the length of the name, and of all of it. 0: none.
+ */
 size_t words_program(const struct words *r, size_t *whole);
 /* %LINK-3-UPDOWN, %ASA-session-6-302013, %$VDC-1$ %ETHPORT-5-IF_UP */
 bool words_is_mnemonic(const struct words *r);

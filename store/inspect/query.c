@@ -222,7 +222,10 @@ bool spool_query_live(const struct spool_query *q)
 
 /* ---- counts ---- */
 
-/* A line may begin at or below the watermark and end above: it grew, and the watermark went over what was there. */
+/*
+ * A line may begin at or below the watermark and end above: it grew, and the
+ * watermark went over what was there.
+ */
 #define LANE_SQL(lane, table)                                                                                      \
         "SELECT acked, (SELECT max(seq) FROM " table "), (SELECT min(seq) FROM " table "), sum(n), max(last_seq)," \
         " sum(CASE WHEN last_seq <= acked THEN n WHEN first_seq <= acked THEN acked - first_seq + 1 ELSE 0 END)"   \

@@ -121,7 +121,9 @@ void spool_rescue_mark(const char *path)
 
 #define ASIDE ".corrupt-"
 
-/* A marker that was damaged itself must not name the spool, or another's file. */
+/*
+ * A marker that was damaged itself must not name the spool, or another's file.
+ */
 static bool is_beside(const char *path, const char *aside)
 {
         size_t n = strlen(path);

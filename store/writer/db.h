@@ -189,7 +189,10 @@ void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for 
 int spool_sync_directory(const char *path);                /* of the file */
 
 int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e);
-/* SQL: alarms of before format 9, kept without their tags' labels, get them; again is fine. */
+/*
+ * SQL: alarms of before format 9, kept without their tags' labels, get them;
+ * again is fine.
+ */
 extern const char spool_label_alarms[];
 /*
  * The readings of a file that format 5 found in an older one, as far as they
@@ -211,7 +214,10 @@ int spool_db_forget_old(struct spool_db *db, struct err *e);
 int spool_db_get_int(sqlite3 *c, const char *sql, int64_t *out); /* an SQLite code; SQLITE_NOTFOUND: no row */
 int spool_db_fail(struct spool_db *db, const char *doing, struct err *e);
 
-/* No lane ever comes that far: what says more is damaged. Exact for every reader of JSON. */
+/*
+ * No lane ever comes that far: what says more is damaged. Exact for every
+ * reader of JSON.
+ */
 #define SPOOL_SEQ_MAX ((UINT64_C(1) << 53) - 1)
 
 /* What makes its ids differ from any other file's (epoch.c). */
@@ -248,8 +254,8 @@ bool spool_place_check(struct spool_db *db, const uint64_t acked[SPOOL_LANES], c
 /*
  * Whether database and WAL belong together (pair.c). _join: the WAL goes into
  * the database, as far as `mode` waits for readers; an SQLite code. _name:
- * which WAL it is goes into a mark that is about to be noted. _expect: before it
- * is opened.
+ * which WAL it is goes into a mark that is about to be noted. _expect: before
+ * it is opened.
  */
 int spool_pair_expect(struct spool_db *db, struct err *e);
 void spool_pair_begin(struct spool_db *db);

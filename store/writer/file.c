@@ -162,7 +162,10 @@ static uint32_t pages_by_wal(sqlite3 *conn)
         return n;
 }
 
-/* What lies beside it is the WAL of one that was never made: SQLite puts page 1 into it first, alone. */
+/*
+ * What lies beside it is the WAL of one that was never made: SQLite puts page 1
+ * into it first, alone.
+ */
 static bool is_bare(const struct spool_db *db)
 {
         return !db->was_open || pages_by_wal(db->conn) <= 1;

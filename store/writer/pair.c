@@ -60,7 +60,10 @@ static uint32_t little_endian(const unsigned char *p)
         return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-/* SQLite goes by the same: "The WAL file format", its magic number and checksum. */
+/*
+ * SQLite goes by the same: "The WAL file format", its magic number and
+ * checksum.
+ */
 static bool is_head(const unsigned char *p)
 {
         uint32_t magic = big_endian(p), a = 0, b = 0;
@@ -101,7 +104,10 @@ static bool is_in_use(const struct spool_mark *m, uint64_t id)
         return n > 0 && n < WALS_AT_MOST;
 }
 
-/* One that begins, and we had not written the one before it back: somebody else had. */
+/*
+ * One that begins, and we had not written the one before it back: somebody else
+ * had.
+ */
 void spool_pair_name(struct spool_db *db, struct spool_mark *m)
 {
         uint64_t id = wal_id(db);
@@ -204,7 +210,10 @@ static int open_alone(const struct spool_db *db, sqlite3 **conn)
         return sqlite3_open_v2(uri, conn, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 }
 
-/* A mark that is behind the database knows nothing of the WAL: it was put back, or not synced. */
+/*
+ * A mark that is behind the database knows nothing of the WAL: it was put back,
+ * or not synced.
+ */
 static bool is_one(const struct spool_db *db, const struct spool_mark *m)
 {
         sqlite3 *conn = NULL;
@@ -249,7 +258,10 @@ int spool_pair_join(struct spool_db *db, int mode)
         return rc;
 }
 
-/* A WAL that begins now has numbers from nowhere: until they are noted, any may be there. */
+/*
+ * A WAL that begins now has numbers from nowhere: until they are noted, any may
+ * be there.
+ */
 int spool_pair_expect(struct spool_db *db, struct err *e)
 {
         struct spool_mark m;
