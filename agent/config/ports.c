@@ -131,12 +131,6 @@ static void tell(struct walk *w, struct config *c, const struct use *first, cons
                            at->at.file, at->at.line);
 }
 
-static unsigned end_of(const struct modbus_register_conf *r)
-{
-        return r->address +
-               (r->table <= MODBUS_DISCRETE ? 1 : modbus_type_width((enum modbus_type)r->type, (unsigned)r->length));
-}
-
 /* A register that both read; NULL: none. */
 static const struct modbus_register_conf *overlap(const struct modbus_device_conf *a,
                                                   const struct modbus_device_conf *b)
@@ -145,7 +139,7 @@ static const struct modbus_register_conf *overlap(const struct modbus_device_con
 
         for (size_t i = 0; i < a->map->registers.n; i++) {
                 for (size_t k = 0; k < b->map->registers.n; k++) {
-                        if (x[i].table == y[k].table && x[i].address < end_of(&y[k]) && y[k].address < end_of(&x[i]))
+                        if (x[i].table == y[k].table && modbus_overlap(&x[i], &y[k]))
                                 return &y[k];
                 }
         }

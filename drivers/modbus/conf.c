@@ -32,9 +32,6 @@ static const char *const rs485s[] = {"auto", "on", "off", NULL};
 static const char *const framings[] = {"auto", "rtu", "ascii", NULL};
 static const char *const accepts[] = {"same", "any", NULL};
 static const char *const word_orders[] = {"ABCD", "CDAB", "BADC", "DCBA", NULL};
-static const char *const own_word_orders[] = {"profile", "ABCD", "CDAB", "BADC", "DCBA", NULL};
-static const char *const types[] = {"int16",   "uint16",  "int32", "uint32", "int64",  "uint64",
-                                    "float32", "float64", "bool",  "bit",    "string", NULL};
 
 static int fault(const char **key, const char *which, struct err *e, const char *what)
 {
@@ -187,74 +184,6 @@ const struct schema modbus_schema = {
 
 /* ---- profiles ---- */
 
-static int check_bits(const struct modbus_register_conf *r, const char **key, struct err *e)
-{
-        bool of_bits = r->table <= MODBUS_DISCRETE;
-
-        if (of_bits && r->type != MODBUS_BOOL)
-                return fault(key, "type", e, "a coil or discrete input is one bit; allowed: bool");
-        if (r->type == MODBUS_BIT && r->bit < 0)
-                return fault(key, "bit", e, "missing; type bit needs which: 0 (lowest) to 15");
-        if (r->type != MODBUS_BIT && r->bit >= 0)
-                return fault(key, "bit", e, "only for type bit");
-        return 0;
-}
-
-static int check_register(void *obj, const char **key, struct err *e)
-{
-        struct modbus_register_conf *r = obj;
-        bool plain = r->type >= MODBUS_BOOL;
-
-        *key = "at";
-        if (modbus_where_parse(r->where, &r->table, &r->address, e) < 0)
-                return -1;
-        if (check_bits(r, key, e) < 0)
-                return -1;
-        if (r->type == MODBUS_STRING && r->length < 0)
-                return fault(key, "length", e, "missing; a string needs its length in registers (two characters each)");
-        if (r->type != MODBUS_STRING && r->length >= 0)
-                return fault(key, "length", e, "only for type string");
-        if (r->address + modbus_type_width((enum modbus_type)r->type, (unsigned)r->length) > 65536)
-                return fault(key, "at", e, "the value reaches beyond the last register, 65535");
-        if (plain && (r->scale != 1 || r->offset != 0))
-                return fault(key, r->scale != 1 ? "scale" : "offset", e, "only for numbers");
-        if (r->scale == 0)
-                return fault(key, "scale", e, "0 would make every value the same");
-        return 0;
-}
-
-#define AT(member) offsetof(struct modbus_register_conf, member)
-static const struct schema_key register_keys[] = {
-        {"tag", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(tag), .help = "Name of the tag."},
-        {"at", SCHEMA_TEXT, SCHEMA_REQUIRED | SCHEMA_SCALAR, AT(where),
-         .help = "First register: holding:0, input:0, coil:0, discrete:0; or as manuals count from 1: 400001, 40001."},
-        {"type", SCHEMA_CHOICE, 0, AT(type), .choices = types, .def = "uint16", .help = "How it is read."},
-        {"scale", SCHEMA_FLOAT, 0, AT(scale), .def = "1", .help = "The value is multiplied by this."},
-        {"offset", SCHEMA_FLOAT, 0, AT(offset), .def = "0", .help = "Added after scaling."},
-        {"unit", SCHEMA_TEXT, 0, AT(unit), .help = "Unit, as it is to be recorded."},
-        {"bit", SCHEMA_INT, SCHEMA_MINUS, AT(bit), 0, 15,
-         .help = "Type bit: which bit of the register, 0 is the lowest."},
-        {"length", SCHEMA_INT, SCHEMA_MINUS, AT(length), 1, MODBUS_REGISTERS_MAX,
-         .help = "Type string: registers, two characters each."},
-        {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY,
-         .help = "How often it is read; default: the device's or the profile's."},
-        {"group", SCHEMA_NAME, 0, AT(group),
-         .help = "Registers of one group are read in one request or not at all, so that they are of one moment."},
-        {"word_order", SCHEMA_CHOICE, 0, AT(word_order), .choices = own_word_orders, .def = "profile",
-         .help = "Where it differs from the profile's."},
-        {NULL},
-};
-#undef AT
-
-static const struct schema register_schema = {
-        .name = "profile register",
-        .help = "One value of a slave.",
-        .keys = register_keys,
-        .size = sizeof(struct modbus_register_conf),
-        .has_at = true,
-        .check = check_register,
-};
-
 #define AT(member) offsetof(struct modbus_profile_conf, member)
 static const struct schema_key profile_keys[] = {
         {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name), .help = "Name of this register map."},
@@ -268,7 +197,8 @@ static const struct schema_key profile_keys[] = {
         {"max_registers", SCHEMA_INT, SCHEMA_MINUS, AT(max_registers), 1, MODBUS_REGISTERS_MAX,
          .help = "Most registers in one request; default: the bus's."},
         {"function", SCHEMA_INT, SCHEMA_MINUS, AT(function), 3, 4, .help = FUNCTION_HELP},
-        {"registers", SCHEMA_LIST, SCHEMA_REQUIRED, AT(registers), .sub = &register_schema, .help = "Its values."},
+        {"registers", SCHEMA_LIST, SCHEMA_REQUIRED, AT(registers), .sub = &modbus_register_schema,
+         .help = "Its values."},
         {NULL},
 };
 #undef AT

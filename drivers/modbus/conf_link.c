@@ -84,7 +84,7 @@ static bool group_fits(const struct link *l, const struct modbus_conf *bus, cons
         int64_t most = bits ? MODBUS_BITS_MAX : modbus_max_registers(bus, d);
 
         for (size_t j = i; j < n; j++) {
-                unsigned width = bits ? 1 : modbus_type_width((enum modbus_type)r[j].type, (unsigned)r[j].length);
+                unsigned low, high;
 
                 if (!r[j].group || strcmp(r[j].group, r[i].group) != 0)
                         continue;
@@ -93,8 +93,9 @@ static bool group_fits(const struct link *l, const struct modbus_conf *bus, cons
                                  "registers of a group are read in one request; allowed: one table and one period");
                         return false;
                 }
-                first = r[j].address < first ? r[j].address : first;
-                end = r[j].address + width > end ? r[j].address + width : end;
+                modbus_extent(&r[j], &low, &high);
+                first = low < first ? low : first;
+                end = high > end ? high : end;
         }
         if (end - first > most)
                 fault_group(l, &r[i], end - first, most);
@@ -154,13 +155,15 @@ void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_
 void modbus_names(const void *conf, struct driver_names *to)
 {
         const struct modbus_conf *bus = conf;
+        char name[MODBUS_NAME_MAX];
 
         for (const struct modbus_device_conf *d = bus->devices; d; d = d->next) {
                 const struct modbus_register_conf *r = d->map->registers.items;
 
                 for (size_t i = 0; i < d->map->registers.n; i++) {
                         to->period_us = modbus_period_us(d, &r[i]);
-                        to->each(to, d->source, r[i].tag, &d->source);
+                        for (unsigned k = 0; k < modbus_tags_of(&r[i]); k++)
+                                to->each(to, d->source, modbus_tag_name(&r[i], k, name), &d->source);
                 }
         }
 }

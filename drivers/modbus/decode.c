@@ -4,12 +4,12 @@
  * Why every order is one permutation: a value is first put into network order
  * (ABCD…) in a small buffer, whatever its length, and read from there.  Orders
  * that swap the bytes of a register (BADC, DCBA) do so for 16-bit values and
- * strings too, because it is the slave's memory that lies that way.  An
- * unscaled integer stays one, everything else is a double.
+ * strings too, because it is the slave's memory that lies that way.  What comes
+ * out is what lies there; agent/base/convert.h makes of it what is meant.
  *
- * Fails: never.  NaN and infinity are what slaves answer for a broken sensor:
- * bad/sensor.  What does not fit any more after scaling is bad/out_of_range.  A
- * string that is not UTF-8 is taken as Latin-1 and is uncertain.
+ * Fails: never.  NaN and infinity are what slaves answer for a broken sensor,
+ * and so is a digit that is none or a day that is not in the calendar:
+ * bad/sensor.  A string that is not UTF-8 is taken as Latin-1 and is uncertain.
  */
 #include "drivers/modbus/decode.h"
 
@@ -18,30 +18,27 @@
 #include <string.h>
 
 #include "agent/base/text.h"
+#include "drivers/modbus/moment.h"
+
+static const struct {
+        uint8_t registers, bits; /* bits of a whole number */
+} shapes[N_MODBUS_TYPES] = {
+        [MODBUS_INT16] = {1, 16}, [MODBUS_UINT16] = {1, 16}, [MODBUS_INT32] = {2, 32}, [MODBUS_UINT32] = {2, 32},
+        [MODBUS_INT64] = {4, 64}, [MODBUS_UINT64] = {4, 64}, [MODBUS_FLOAT32] = {2},   [MODBUS_FLOAT64] = {4},
+        [MODBUS_BOOL] = {1},      [MODBUS_BIT] = {1},        [MODBUS_INT8] = {1, 8},   [MODBUS_UINT8] = {1, 8},
+        [MODBUS_INT48] = {3, 48}, [MODBUS_UINT48] = {3, 48}, [MODBUS_BCD16] = {1},     [MODBUS_BCD32] = {2},
+        [MODBUS_BCD64] = {4},     [MODBUS_UNIX32] = {2},     [MODBUS_UNIX64] = {4},    [MODBUS_DATETIME3] = {3},
+        [MODBUS_DATETIME4] = {4}, [MODBUS_DATETIME6] = {6},
+};
 
 unsigned modbus_type_width(enum modbus_type type, unsigned length)
 {
-        static const uint8_t widths[N_MODBUS_TYPES] = {
-                [MODBUS_INT16] = 1, [MODBUS_UINT16] = 1, [MODBUS_INT32] = 2,   [MODBUS_UINT32] = 2,
-                [MODBUS_INT64] = 4, [MODBUS_UINT64] = 4, [MODBUS_FLOAT32] = 2, [MODBUS_FLOAT64] = 4,
-                [MODBUS_BOOL] = 1,  [MODBUS_BIT] = 1,
-        };
-
-        return type == MODBUS_STRING ? length : widths[type];
+        return type == MODBUS_STRING ? length : shapes[type].registers;
 }
 
-void modbus_format_scale(struct modbus_format *f, double scale, double offset)
+unsigned modbus_type_bits(enum modbus_type type)
 {
-        double inverse = scale != 0 ? round(1 / scale) : 0, power = 10;
-
-        f->scale = scale;
-        f->offset = offset;
-        f->scaled = scale != 1 || offset != 0;
-        f->divisor = 0;
-        while (power < inverse)
-                power *= 10;
-        if (power == inverse && 1 / power == scale)
-                f->divisor = power;
+        return shapes[type].bits;
 }
 
 static void to_network_order(enum modbus_order order, const uint8_t *data, unsigned n_registers, uint8_t *out)
@@ -71,42 +68,48 @@ static void set_bad(struct reading *out, enum quality quality)
         out->quality = (uint16_t)quality;
 }
 
-static void set_f64(const struct modbus_format *f, double v, struct reading *out)
+static void set_f64(double v, struct reading *out)
 {
         if (!isfinite(v)) {
                 set_bad(out, QUALITY_BAD_SENSOR);
-                return;
-        }
-        if (f->scaled)
-                v = (f->divisor != 0 ? v / f->divisor : v * f->scale) + f->offset;
-        if (!isfinite(v)) {
-                set_bad(out, QUALITY_BAD_OUT_OF_RANGE);
                 return;
         }
         out->type = READING_F64;
         out->v.f64 = v;
 }
 
-static void set_i64(const struct modbus_format *f, int64_t v, struct reading *out)
+static void set_i64(int64_t v, struct reading *out)
 {
-        if (f->scaled) {
-                set_f64(f, (double)v, out);
-                return;
-        }
         out->type = READING_I64;
         out->v.i64 = v;
 }
 
 /* Beyond int64 there is no exact type: the nearest double, and uncertain. */
-static void set_u64(const struct modbus_format *f, uint64_t v, struct reading *out)
+static void set_u64(uint64_t v, struct reading *out)
 {
         if (v <= INT64_MAX) {
-                set_i64(f, (int64_t)v, out);
+                set_i64((int64_t)v, out);
                 return;
         }
-        set_f64(f, (double)v, out);
-        if (!f->scaled)
-                out->quality = QUALITY_UNCERTAIN;
+        set_f64((double)v, out);
+        out->quality = QUALITY_UNCERTAIN;
+}
+
+/* What is no digit is what devices write for nothing. */
+static void set_bcd(uint64_t u, struct reading *out)
+{
+        int64_t v = 0;
+
+        for (int shift = 60; shift >= 0; shift -= 4) {
+                unsigned digit = u >> shift & 15;
+
+                if (digit > 9) {
+                        set_bad(out, QUALITY_BAD_SENSOR);
+                        return;
+                }
+                v = 10 * v + digit;
+        }
+        set_i64(v, out);
 }
 
 static void set_bool(bool v, struct reading *out)
@@ -149,42 +152,43 @@ static void set_text(const struct modbus_format *f, const uint8_t *data, char *t
         out->quality = QUALITY_UNCERTAIN;
 }
 
-void modbus_decode(const struct modbus_format *f, const uint8_t *data, char *text, struct reading *out)
+static void set_number(const struct modbus_format *f, uint64_t u, struct reading *out)
 {
-        unsigned width = modbus_type_width(f->type, 0);
-        uint8_t bytes[8];
-        uint64_t u = 0;
+        unsigned byte = (unsigned)(f->high ? u >> 8 : u) & 0xff;
         double f64;
         float f32;
 
-        out->quality = QUALITY_GOOD;
-        out->len = 0;
-        if (f->type != MODBUS_STRING) {
-                to_network_order(f->order, data, width, bytes);
-                u = big_endian(bytes, 2 * width);
-        }
         switch ((enum modbus_type)f->type) {
+        case MODBUS_INT8:
+                set_i64((int8_t)byte, out);
+                break;
+        case MODBUS_UINT8:
+                set_i64(byte, out);
+                break;
         case MODBUS_INT16:
-                set_i64(f, (int16_t)u, out);
+                set_i64((int16_t)u, out);
                 break;
         case MODBUS_INT32:
-                set_i64(f, (int32_t)u, out);
+                set_i64((int32_t)u, out);
+                break;
+        case MODBUS_INT48:
+                set_i64((int64_t)(u << 16) >> 16, out);
                 break;
         case MODBUS_INT64:
-                set_i64(f, (int64_t)u, out);
-                break;
-        case MODBUS_UINT16:
-        case MODBUS_UINT32:
-        case MODBUS_UINT64:
-                set_u64(f, u, out);
+                set_i64((int64_t)u, out);
                 break;
         case MODBUS_FLOAT32:
                 memcpy(&f32, &(uint32_t){(uint32_t)u}, sizeof(f32));
-                set_f64(f, (double)f32, out);
+                set_f64((double)f32, out);
                 break;
         case MODBUS_FLOAT64:
                 memcpy(&f64, &u, sizeof(f64));
-                set_f64(f, f64, out);
+                set_f64(f64, out);
+                break;
+        case MODBUS_BCD16:
+        case MODBUS_BCD32:
+        case MODBUS_BCD64:
+                set_bcd(u, out);
                 break;
         case MODBUS_BOOL:
                 set_bool(u != 0, out);
@@ -192,10 +196,49 @@ void modbus_decode(const struct modbus_format *f, const uint8_t *data, char *tex
         case MODBUS_BIT:
                 set_bool(u >> f->bit & 1, out);
                 break;
-        case MODBUS_STRING:
-        case N_MODBUS_TYPES:
-                set_text(f, data, text, out);
+        default:
+                set_u64(u, out);
                 break;
+        }
+}
+
+/*
+ * The registers of a time are parts by themselves: of an order only the bytes
+ * in them.
+ */
+static void set_moment(const struct modbus_format *f, const uint8_t *data, char *text, struct reading *out)
+{
+        enum modbus_order order = f->order;
+        uint8_t bytes[12];
+        size_t len;
+
+        if (f->type >= MODBUS_DATETIME3)
+                order = order == MODBUS_BADC || order == MODBUS_DCBA ? MODBUS_BADC : MODBUS_ABCD;
+        to_network_order(order, data, modbus_type_width(f->type, 0), bytes);
+        len = modbus_put_moment(text, (enum modbus_type)f->type, bytes);
+        if (len == 0) {
+                set_bad(out, QUALITY_BAD_SENSOR);
+                return;
+        }
+        out->type = READING_TEXT;
+        out->v.text = text;
+        out->len = (uint32_t)len;
+}
+
+void modbus_decode(const struct modbus_format *f, const uint8_t *data, char *text, struct reading *out)
+{
+        unsigned width = modbus_type_width(f->type, 0);
+        uint8_t bytes[8];
+
+        out->quality = QUALITY_GOOD;
+        out->len = 0;
+        if (f->type == MODBUS_STRING) {
+                set_text(f, data, text, out);
+        } else if (modbus_is_text(f->type)) {
+                set_moment(f, data, text, out);
+        } else {
+                to_network_order(f->order, data, width, bytes);
+                set_number(f, big_endian(bytes, 2 * width), out);
         }
 }
 
@@ -204,77 +247,4 @@ void modbus_decode_bit(const uint8_t *bits, unsigned index, struct reading *out)
         out->quality = QUALITY_GOOD;
         out->len = 0;
         set_bool(bits[index / 8] >> index % 8 & 1, out);
-}
-
-/* ---- where ---- */
-
-static const char *const table_names[N_MODBUS_TABLES] = {"coil", "discrete", "holding", "input"};
-
-static int fault_where(const char *text, struct err *e)
-{
-        return err_set(
-                e,
-                "\"%.80s\" is not a register; allowed: coil:N, discrete:N, holding:N, input:N (N from 0 to 65535), "
-                "or as manuals count from 1: 400001 or 40001 (holding), 300001 (input), 100001 (discrete), 1 (coil)",
-                text);
-}
-
-/* All of `s` is one number; strtoul would take signs and spaces too. */
-static bool parse_number(const char *s, bool may_be_hex, unsigned long *out)
-{
-        bool hex = may_be_hex && s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
-        const char *digits = hex ? s + 2 : s;
-        size_t n = strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789");
-
-        if (n == 0 || n > 6 || digits[n])
-                return false;
-        *out = strtoul(digits, NULL, hex ? 16 : 10);
-        return true;
-}
-
-/*
- * The reference's first digit is the table when it has five or six digits;
- * shorter ones are coils.
- */
-static bool parse_reference(const char *text, enum modbus_table *table, unsigned long *number)
-{
-        static const int8_t by_digit[10] = {
-                MODBUS_COIL, MODBUS_DISCRETE, -1, MODBUS_INPUT, MODBUS_HOLDING, -1, -1, -1, -1, -1};
-        size_t len = strlen(text);
-        unsigned digit = len >= 5 ? (unsigned)(text[0] - '0') : 0;
-        unsigned long most = len == 6 ? 65536 : 9999;
-
-        if (!parse_number(text, false, number) || by_digit[digit] < 0)
-                return false;
-        *table = (enum modbus_table)by_digit[digit];
-        *number -= digit * (len == 6 ? 100000ul : 10000ul) * (len >= 5);
-        if (*number < 1 || *number > most)
-                return false;
-        --*number;
-        return true;
-}
-
-int modbus_where_parse(const char *text, enum modbus_table *table, unsigned *address, struct err *e)
-{
-        const char *colon = strchr(text, ':');
-        unsigned long number;
-
-        if (!colon) {
-                if (!parse_reference(text, table, &number))
-                        return fault_where(text, e);
-                *address = (unsigned)number;
-                return 0;
-        }
-        for (unsigned t = 0; t < N_MODBUS_TABLES; t++) {
-                size_t len = strlen(table_names[t]);
-
-                if ((size_t)(colon - text) != len || strncmp(text, table_names[t], len) != 0)
-                        continue;
-                if (!parse_number(colon + 1, true, &number) || number > 65535)
-                        return fault_where(text, e);
-                *table = (enum modbus_table)t;
-                *address = (unsigned)number;
-                return 0;
-        }
-        return fault_where(text, e);
 }

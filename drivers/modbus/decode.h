@@ -30,6 +30,18 @@ enum modbus_type {
         MODBUS_BOOL, /* a coil or discrete input; a register that is not 0 */
         MODBUS_BIT,  /* one bit of a register, 0 is the lowest */
         MODBUS_STRING,
+        MODBUS_INT8, /* half a register */
+        MODBUS_UINT8,
+        MODBUS_INT48,
+        MODBUS_UINT48,
+        MODBUS_BCD16, /* a decimal digit in each four bits */
+        MODBUS_BCD32,
+        MODBUS_BCD64,
+        MODBUS_UNIX32, /* seconds since 1970 */
+        MODBUS_UNIX64,
+        MODBUS_DATETIME3, /* year and month, day and hour, minute and second, a byte each; years from 2000 */
+        MODBUS_DATETIME4, /* IEC 60870-5: year, month and day, hour and minute, milliseconds */
+        MODBUS_DATETIME6, /* year, month, day, hour, minute, second, a register each */
         N_MODBUS_TYPES
 };
 
@@ -41,16 +53,22 @@ enum modbus_order { MODBUS_ABCD, MODBUS_CDAB, MODBUS_BADC, MODBUS_DCBA, N_MODBUS
 
 enum { MODBUS_REGISTERS_MAX = 125, MODBUS_BITS_MAX = 2000, MODBUS_DATA_MAX = 250 };
 
+enum { MODBUS_TIME_ROOM = 32 };
+
 struct modbus_format {
         uint8_t type, order, bit;
         uint8_t length; /* registers of a string */
-        bool scaled;
-        double scale, offset;
-        double divisor; /* of a scale like 0.01, so that 3 becomes 0.03 and not 0.030000000000000002; else 0 */
+        bool high;      /* of half a register: the first byte */
 };
 
-/* Fills the last three from scale and offset. */
-void modbus_format_scale(struct modbus_format *f, double scale, double offset);
+/* A value that is words or letters, not a number. */
+static inline bool modbus_is_text(unsigned type)
+{
+        return type == MODBUS_STRING || (type >= MODBUS_UNIX32 && type <= MODBUS_DATETIME6);
+}
+
+/* How many bits a whole number of this type has; 0: it is none. */
+unsigned modbus_type_bits(enum modbus_type type);
 
 /* In registers; in bits for coils and discrete inputs it is always 1. */
 unsigned modbus_type_width(enum modbus_type type, unsigned length);
@@ -58,13 +76,13 @@ unsigned modbus_type_width(enum modbus_type type, unsigned length);
 /* How much room the text of a reading may take. */
 static inline size_t modbus_text_room(const struct modbus_format *f)
 {
-        return f->type == MODBUS_STRING ? 4u * f->length : 0;
+        return f->type == MODBUS_STRING ? 4u * f->length : modbus_is_text(f->type) ? MODBUS_TIME_ROOM : 0;
 }
 
 /*
- * Sets type, value, len and quality of *out from the value's own registers
- * (`data`: high byte first, as on the wire). A string's text is written to
- * `text` (modbus_text_room) and borrowed by *out.
+ * Sets type, value, len and quality of *out, as it lies in the slave, from the
+ * value's own registers (`data`: high byte first, as on the wire). A string's
+ * text is written to `text` (modbus_text_room) and borrowed by *out.
  */
 void modbus_decode(const struct modbus_format *f, const uint8_t *data, char *text, struct reading *out);
 void modbus_decode_bit(const uint8_t *bits, unsigned index, struct reading *out);

@@ -101,7 +101,8 @@ static void on_data(void *ctx, size_t read, const uint8_t *data)
                         m->d->n_untagged++;
                         continue;
                 }
-                modbus_point_decode(p, rd, data, text, next_reading(m, &n, p, now.wall_us));
+                if (modbus_point_decode(p, rd, data, text, next_reading(m, &n, p, now.wall_us)))
+                        driver_malformed(m->d, p->conf->tag, "not what is meant");
                 text += modbus_text_room(&p->format);
         }
         emit(m, n);
@@ -147,11 +148,14 @@ static void on_odd(void *ctx, size_t device, const char *why)
 /* After the spool has loaded its tags, which is before the first start. */
 static void intern_tags(struct modbus *m)
 {
+        char name[MODBUS_NAME_MAX];
+
         m->interned = true;
         for (size_t i = 0; i < m->plan->n_points; i++) {
                 struct modbus_point *p = &m->plan->points[i];
 
-                p->tag = driver_tag(m->d, m->plan->devices[p->device]->source, p->conf->tag, p->conf->unit);
+                p->tag = driver_tag(m->d, m->plan->devices[p->device]->source, modbus_tag_name(p->conf, p->index, name),
+                                    p->conf->unit);
         }
 }
 

@@ -21,6 +21,7 @@
 #ifndef MILLRACE_DRIVERS_MODBUS_MODBUS_H
 #define MILLRACE_DRIVERS_MODBUS_MODBUS_H
 
+#include "agent/base/convert.h"
 #include "drivers/driver.h"
 #include "drivers/modbus/decode.h"
 
@@ -29,14 +30,27 @@ struct modbus_register_conf {
         const char *tag, *where, *unit, *group;
         int type;       /* enum modbus_type */
         int word_order; /* 0: the profile's; enum modbus_order + 1 */
-        double scale, offset;
-        int64_t length;    /* registers of a string; -1: not said */
-        int64_t bit;       /* -1: not said */
-        int64_t period_us; /* 0: the device's or the profile's */
+        struct convert_conf convert;
+        const char *scale_where; /* where its power of ten lies; NULL: nowhere */
+        int byte;                /* of half a register: enum modbus_byte */
+        int64_t count;           /* so many one behind the other: tag-1 ...; -1: one, tag */
+        int64_t length;          /* registers of a string; -1: not said */
+        int64_t bit;             /* -1: not said */
+        int64_t period_us;       /* 0: the device's or the profile's */
         /* From `where`, by the table's check. */
         enum modbus_table table;
-        unsigned address;
+        unsigned address, scale_address;
 };
+
+enum modbus_byte { MODBUS_LOW, MODBUS_HIGH };
+enum { MODBUS_COUNT_MAX = 1000, MODBUS_NAME_MAX = 300 };
+
+/* How many tags it makes, and what the k-th is called. */
+static inline unsigned modbus_tags_of(const struct modbus_register_conf *r)
+{
+        return r->count > 0 ? (unsigned)r->count : 1;
+}
+const char *modbus_tag_name(const struct modbus_register_conf *r, unsigned k, char room[MODBUS_NAME_MAX]);
 
 struct modbus_profile_conf {
         struct schema_at at;
@@ -121,7 +135,7 @@ void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_
 
 void modbus_names(const void *conf, struct driver_names *to);
 
-extern const struct schema modbus_schema, modbus_profile_schema, modbus_device_schema;
+extern const struct schema modbus_register_schema, modbus_schema, modbus_profile_schema, modbus_device_schema;
 extern const struct driver_ops modbus_ops;
 
 #endif

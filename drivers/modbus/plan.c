@@ -18,22 +18,29 @@
 /* ---- points ---- */
 
 static void fill_point(struct modbus_point *p, size_t device, const struct modbus_device_conf *d,
-                       const struct modbus_register_conf *r)
+                       const struct modbus_register_conf *r, unsigned index)
 {
         bool bits = r->table <= MODBUS_DISCRETE;
+        unsigned low, high;
 
         p->device = (uint16_t)device;
         p->conf = r;
         p->table = (uint8_t)r->table;
-        p->address = (uint16_t)r->address;
+        p->index = (uint16_t)index;
         p->period_us = modbus_period_us(d, r);
         p->format.type = (uint8_t)r->type;
         p->format.order = (uint8_t)(r->word_order ? r->word_order - 1 : d->map->word_order);
         p->format.bit = (uint8_t)(r->bit >= 0 ? r->bit : 0);
-        p->atom = p->address;
+        p->format.high = r->byte == MODBUS_HIGH;
         p->format.length = (uint8_t)(r->length > 0 ? r->length : 0);
-        modbus_format_scale(&p->format, r->scale, r->offset);
         p->width = (uint16_t)(bits ? 1 : modbus_type_width(p->format.type, p->format.length));
+        p->address = (uint16_t)(r->address + index * p->width);
+        p->scale_at = r->scale_where ? (int32_t)r->scale_address : -1;
+        low = p->scale_at >= 0 && p->scale_at < p->address ? (unsigned)p->scale_at : p->address;
+        high = p->address + p->width;
+        high = p->scale_at >= (int32_t)high ? (unsigned)p->scale_at + 1 : high;
+        p->low = p->atom = (uint16_t)low;
+        p->high = (uint16_t)high;
 }
 
 static int by_group(const char *a, const char *b)
@@ -70,10 +77,28 @@ static void bind_groups(struct modbus_point *points, size_t n)
 
                 for (size_t j = 0; group && j < n; j++) {
                         if (points[j].conf->group && strcmp(points[j].conf->group, group) == 0 &&
-                            points[j].address < points[i].atom)
-                                points[i].atom = points[j].address;
+                            points[j].low < points[i].atom)
+                                points[i].atom = points[j].low;
                 }
         }
+}
+
+/*
+ * That of an earlier device with the same map, which has its points in the same
+ * order; or another.
+ */
+static const struct modbus_convert *convert_of(struct modbus_plan *p, const struct modbus_device_conf *d, size_t at,
+                                               const struct modbus_register_conf *r)
+{
+        size_t first = 0;
+
+        for (size_t i = 0; i < p->n_devices; i++) {
+                if (p->devices[i]->map == d->map)
+                        return p->points[first + at].convert;
+                first += modbus_points_of(p->devices[i]);
+        }
+        modbus_convert_init(&p->converts[p->n_converts], r);
+        return &p->converts[p->n_converts++];
 }
 
 static void make_points(struct modbus_plan *p, const struct modbus_conf *bus)
@@ -82,19 +107,27 @@ static void make_points(struct modbus_plan *p, const struct modbus_conf *bus)
 
         for (const struct modbus_device_conf *d = bus->devices; d; d = d->next) {
                 p->n_devices++;
-                p->n_points += d->map->registers.n;
+                p->n_points += modbus_points_of(d);
+                p->n_converts += d->map->registers.n;
         }
         p->devices = mem_alloc((p->n_devices + 1) * sizeof(*p->devices));
         p->points = mem_alloc((p->n_points + 1) * sizeof(*p->points));
         p->reads = mem_alloc((p->n_points + 1) * sizeof(*p->reads));
-        p->n_devices = 0;
+        p->converts = mem_alloc((p->n_converts + 1) * sizeof(*p->converts));
+        p->n_devices = p->n_converts = 0;
         for (const struct modbus_device_conf *d = bus->devices; d; d = d->next) {
-                const struct modbus_register_conf *r = d->map->registers.items;
+                size_t first = n;
 
-                for (size_t i = 0; i < d->map->registers.n; i++)
-                        fill_point(&p->points[n + i], p->n_devices, d, &r[i]);
-                bind_groups(p->points + n, d->map->registers.n);
-                n += d->map->registers.n;
+                for (size_t i = 0; i < d->map->registers.n; i++) {
+                        const struct modbus_register_conf *r = d->map->registers.items;
+                        const struct modbus_convert *convert = convert_of(p, d, n - first, &r[i]);
+
+                        for (unsigned k = 0; k < modbus_tags_of(&r[i]); k++) {
+                                fill_point(&p->points[n], p->n_devices, d, &r[i], k);
+                                p->points[n++].convert = convert;
+                        }
+                }
+                bind_groups(p->points + first, n - first);
                 p->devices[p->n_devices++] = d;
         }
         qsort(p->points, p->n_points, sizeof(*p->points), by_place);
@@ -127,7 +160,7 @@ static bool fits(const struct modbus_conf *bus, const struct modbus_plan *p, con
         unsigned end = atom_end > r->address + r->count ? atom_end : r->address + r->count;
 
         return pt->device == first->device && pt->table == first->table && pt->period_us == first->period_us &&
-               pt->address <= r->address + r->count + hole && end - r->address <= most;
+               pt->atom <= r->address + r->count + hole && end - r->address <= most;
 }
 
 static void make_reads(struct modbus_plan *p, const struct modbus_conf *bus)
@@ -143,7 +176,7 @@ static void make_reads(struct modbus_plan *p, const struct modbus_conf *bus)
                         r = &p->reads[p->n_reads];
                         *r = (struct modbus_read){.device = pt->device,
                                                   .function = modbus_function(bus, p->devices[pt->device], pt->table),
-                                                  .address = pt->address,
+                                                  .address = pt->atom,
                                                   .first = i,
                                                   .period_us = pt->period_us,
                                                   .family = (uint32_t)p->n_reads,
@@ -194,6 +227,9 @@ struct modbus_plan *modbus_plan_new(const struct modbus_conf *bus)
 
 void modbus_plan_free(struct modbus_plan *p)
 {
+        for (size_t i = 0; i < p->n_converts; i++)
+                modbus_convert_fini(&p->converts[i]);
+        free(p->converts);
         free(p->devices);
         free(p->points);
         free(p->reads);
@@ -222,15 +258,4 @@ size_t modbus_plan_points_most(const struct modbus_plan *p)
         for (size_t i = 0; i < p->n_reads; i++)
                 most = p->reads[i].n > most ? p->reads[i].n : most;
         return most;
-}
-
-void modbus_point_decode(const struct modbus_point *p, const struct modbus_read *r, const uint8_t *data, char *text,
-                         struct reading *out)
-{
-        unsigned at = (unsigned)(p->address - r->address);
-
-        if (r->function <= 2)
-                modbus_decode_bit(data, at, out);
-        else
-                modbus_decode(&p->format, data + 2 * at, text, out);
 }

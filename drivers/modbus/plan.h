@@ -15,7 +15,11 @@
 struct modbus_point {
         uint16_t device; /* index on the bus */
         uint16_t address, width;
-        uint16_t atom; /* where its group begins; its own address without one */
+        uint16_t low, high; /* what has to be read for it: itself, and its scale; high is behind the last */
+        uint16_t atom;      /* where its group begins; its own `low` without one */
+        uint16_t index;     /* of count */
+        int32_t scale_at;   /* address of its power of ten; -1: none */
+        const struct modbus_convert *convert;
         uint8_t table; /* enum modbus_table */
         struct modbus_format format;
         int64_t period_us;
@@ -45,7 +49,18 @@ struct modbus_family {
         uint32_t first, n;
 };
 
+/*
+ * What makes of a raw value the one that is meant; the same for all devices of
+ * a profile.
+ */
+struct modbus_convert {
+        struct convert all;   /* or, with a power of ten, what comes behind it */
+        struct convert codes; /* with a power of ten: what comes before it */
+};
+
 struct modbus_plan {
+        struct modbus_convert *converts;
+        size_t n_converts;
         const struct modbus_device_conf **devices; /* of the bus, in the order of the file */
         struct modbus_point *points;
         struct modbus_read *reads; /* room for one per point, so that a read can be split without memory */
@@ -73,18 +88,32 @@ void modbus_plan_forget(struct modbus_plan *p, size_t read);
 
 static inline unsigned modbus_point_end(const struct modbus_point *p)
 {
-        return p->address + p->width;
+        return p->high;
 }
+
+/* How many values a device has. */
+size_t modbus_points_of(const struct modbus_device_conf *d);
+
+/* ---- values.c ---- */
+
+void modbus_convert_init(struct modbus_convert *c, const struct modbus_register_conf *r);
+void modbus_convert_fini(struct modbus_convert *c);
+
+/* Do two values lie in the same registers? Their powers of ten may. */
+bool modbus_overlap(const struct modbus_register_conf *a, const struct modbus_register_conf *b);
+
+/* From the first to behind the last register that a value needs. */
+void modbus_extent(const struct modbus_register_conf *r, unsigned *low, unsigned *high);
 
 /* `b` follows `a` and is of the same group. */
 bool modbus_points_bound(const struct modbus_point *a, const struct modbus_point *b);
 
 /*
  * Sets the value of one point of a read from the read's data; `text` as for
- * modbus_decode.
+ * modbus_decode. 0; or CONVERT_E_UNFIT: what came is not what was meant.
  */
-void modbus_point_decode(const struct modbus_point *p, const struct modbus_read *r, const uint8_t *data, char *text,
-                         struct reading *out);
+int modbus_point_decode(const struct modbus_point *p, const struct modbus_read *r, const uint8_t *data, char *text,
+                        struct reading *out);
 
 /* Longest text of all readings of one read together. */
 size_t modbus_plan_text_room(const struct modbus_plan *p);

@@ -93,7 +93,7 @@ void modbus_schedule_init(struct modbus_schedule *t, const struct modbus_conf *b
                 t->devices[i].timeout_us = modbus_timeout_us(bus, plan->devices[i]);
                 t->devices[i].retries = (unsigned)modbus_retries(bus, plan->devices[i]);
                 t->devices[i].heap = heap;
-                heap += plan->devices[i]->map->registers.n;
+                heap += modbus_points_of(plan->devices[i]);
         }
         for (uint32_t i = 0; i < plan->n_reads; i++)
                 push(t, device_of(t, i), i);

@@ -32,8 +32,8 @@ static uint32_t best_cut(const struct modbus_plan *p, const struct modbus_read *
                 const struct modbus_point *pt = &p->points[i];
                 bool may = i > r->first && !modbus_points_bound(pt - 1, pt);
 
-                if (may && pt->address > end && pt->address - end > largest) {
-                        largest = pt->address - end;
+                if (may && pt->atom > end && pt->atom - end > largest) {
+                        largest = pt->atom - end;
                         hole_at = i;
                 }
                 if (may &&
@@ -51,7 +51,7 @@ static void set_span(const struct modbus_plan *p, struct modbus_read *r, uint32_
 
         r->first = first;
         r->n = n;
-        r->address = p->points[first].address;
+        r->address = p->points[first].atom;
         for (uint32_t i = first; i < first + n; i++)
                 end = modbus_point_end(&p->points[i]) > end ? modbus_point_end(&p->points[i]) : end;
         r->count = (uint16_t)(end - r->address);

@@ -182,7 +182,7 @@ static struct modbus_conf *conf(void)
 
         for (unsigned i = 0; i < READS * 10; i++)
                 registers[i] = (struct modbus_register_conf){
-                        .tag = "t", .table = MODBUS_HOLDING, .scale = 1, .address = i / 10 * 100 + i % 10};
+                        .tag = "t", .table = MODBUS_HOLDING, .convert = {.scale = 1}, .address = i / 10 * 100 + i % 10};
         return &c;
 }
 

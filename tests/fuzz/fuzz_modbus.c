@@ -25,14 +25,8 @@ static void decode(const struct modbus_read *r, const uint8_t *data)
 
         for (uint32_t i = r->first; i < r->first + r->n; i++) {
                 const struct modbus_point *p = &plan->points[i];
-                unsigned at = (unsigned)(p->address - r->address);
-
-                if (r->function <= 2) {
-                        modbus_decode_bit(data, at, &out);
-                } else {
-                        modbus_decode(&p->format, data + 2 * at, text, &out);
-                        BUG_ON(modbus_text_room(&p->format) > sizeof(text));
-                }
+                modbus_point_decode(p, r, data, text, &out);
+                BUG_ON(modbus_text_room(&p->format) > sizeof(text));
                 BUG_ON(out.type == READING_TEXT && !text_is_utf8(out.v.text, out.len));
                 BUG_ON((out.type == READING_NONE) != quality_is_bad(out.quality));
         }
@@ -154,22 +148,25 @@ static void fill(struct modbus_register_conf *r, size_t n)
         for (size_t i = 0; i < n; i++) {
                 enum modbus_type type = (enum modbus_type)(i % N_MODBUS_TYPES);
 
-                r[i] = (struct modbus_register_conf){.tag = "t",
-                                                     .table = type == MODBUS_BOOL ? (enum modbus_table)(i % 2)
-                                                                                  : (enum modbus_table)(2 + i % 2),
-                                                     .address = (unsigned)(i * 7),
-                                                     .type = (int)type,
-                                                     .length = type == MODBUS_STRING ? 9 : -1,
-                                                     .word_order = (int)(i % 5),
-                                                     .scale = i % 3 ? 1 : 0.1,
-                                                     .bit = 3};
+                r[i] = (struct modbus_register_conf){
+                        .tag = "t",
+                        .table = type == MODBUS_BOOL ? (enum modbus_table)(i % 2) : (enum modbus_table)(2 + i % 2),
+                        .address = (unsigned)(i * 7),
+                        .type = (int)type,
+                        .length = type == MODBUS_STRING ? 9 : -1,
+                        .word_order = (int)(i % 5),
+                        .convert = {.scale = i % 3 || modbus_is_text(type) ? 1 : 0.1},
+                        .count = i % 11 == 10 ? 3 : -1,
+                        .scale_where = modbus_type_bits(type) && i % 5 == 4 ? "holding:9" : NULL,
+                        .scale_address = (unsigned)(i * 7 + 9),
+                        .bit = 3};
         }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        static struct modbus_register_conf registers[30];
-        struct modbus_profile_conf profile = {.period_us = 100000, .hole_limit = -1, .registers = {registers, 30}};
+        static struct modbus_register_conf registers[50];
+        struct modbus_profile_conf profile = {.period_us = 100000, .hole_limit = -1, .registers = {registers, 50}};
         struct modbus_device_conf second = {.unit = 2, .retries = 0, .pause_us = -1, .hole_limit = -1, .map = &profile};
         struct modbus_device_conf first = {
                 .unit = 1, .retries = -1, .pause_us = -1, .hole_limit = -1, .map = &profile, .next = &second};
@@ -189,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .devices = &first};
         struct modbus_bus *bus;
 
-        fill(registers, 30);
+        fill(registers, 50);
         plan = modbus_plan_new(&conf);
         bus = modbus_bus_new(&conf, plan, &(struct modbus_outcome){on_data, on_bad, on_device, on_odd, NULL});
         last.len = 0;

@@ -41,7 +41,6 @@ static size_t put_values(char *to, const struct modbus_frame *f)
         size_t n = (size_t)sprintf(to, " =");
         struct reading r;
 
-        modbus_format_scale(&format, 1, 0);
         for (size_t i = 2; i + 1 < f->len; i += 2) {
                 modbus_decode(&format, f->pdu + i, NULL, &r);
                 n += (size_t)sprintf(to + n, " %lld", (long long)r.v.i64);

@@ -133,7 +133,7 @@ static inline void add_register(struct world *w, size_t device, enum modbus_tabl
                                                                                .address = address,
                                                                                .type = (int)type,
                                                                                .length = (int64_t)length,
-                                                                               .scale = 1,
+                                                                               .convert = {.scale = 1},
                                                                                .bit = -1,
                                                                                .period_us = period_us};
 }

@@ -388,7 +388,7 @@ static void test_factory(void **state)
         assert_int_equal(modbus[1].stop_bits, 2);
         assert_int_equal(profiles[0].word_order, 1);
         assert_string_equal(meter[0].where, "300001");
-        assert_true(meter[1].scale == 0.01);
+        assert_true(meter[1].convert.scale == 0.01);
         assert_int_equal(devices[3].unit, 255);
         assert_int_equal(devices[3].period_us, 100000);
         assert_int_equal(devices[0].period_us, 0);

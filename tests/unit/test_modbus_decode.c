@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/modbus/decode.h"
+#include "drivers/modbus/plan.h"
 
 static size_t unhex(const char *hex, uint8_t *out)
 {
@@ -26,18 +26,36 @@ static size_t unhex(const char *hex, uint8_t *out)
         return n;
 }
 
-static struct reading decode(enum modbus_type type, enum modbus_order order, const char *hex, double scale,
-                             double offset, char *text)
+/* One value of a read that holds just `hex`, at register 0. */
+static struct reading decode_as(const struct modbus_register_conf *conf, const char *hex, char *text)
 {
-        struct modbus_format f = {.type = (uint8_t)type, .order = (uint8_t)order};
+        struct modbus_convert convert = {.all = {.plain = false}};
+        struct modbus_point p = {.conf = conf, .convert = &convert, .scale_at = -1};
+        struct modbus_read read = {.function = 3};
         struct reading r = {.tag = 7};
         uint8_t data[250];
 
-        f.length = (uint8_t)(unhex(hex, data) / 2);
-        modbus_format_scale(&f, scale, offset);
-        modbus_decode(&f, data, text, &r);
+        p.format = (struct modbus_format){.type = (uint8_t)conf->type,
+                                          .order = (uint8_t)(conf->word_order ? conf->word_order - 1 : 0),
+                                          .bit = (uint8_t)conf->bit,
+                                          .high = conf->byte == MODBUS_HIGH};
+        p.format.length = (uint8_t)(unhex(hex, data) / 2);
+        if (conf->scale_where)
+                p.scale_at = (int32_t)conf->scale_address;
+        modbus_convert_init(&convert, conf);
+        modbus_point_decode(&p, &read, data, text, &r);
+        modbus_convert_fini(&convert);
         assert_int_equal(r.tag, 7);
         return r;
+}
+
+static struct reading decode(enum modbus_type type, enum modbus_order order, const char *hex, double scale,
+                             double offset, char *text)
+{
+        const struct modbus_register_conf conf = {
+                .type = (int)type, .word_order = (int)order + 1, .convert = {.scale = scale, .offset = offset}};
+
+        return decode_as(&conf, hex, text);
 }
 
 static void every_type_in_every_order(void **state)
@@ -234,6 +252,126 @@ static void where_a_register_is(void **state)
         }
 }
 
+static int64_t whole(enum modbus_type type, enum modbus_order order, const char *hex)
+{
+        struct reading r = decode(type, order, hex, 1, 0, NULL);
+
+        assert_int_equal(r.quality, QUALITY_GOOD);
+        assert_int_equal(r.type, READING_I64);
+        return r.v.i64;
+}
+
+static void half_registers_and_48_bits(void **state)
+{
+        struct modbus_register_conf high = {.type = MODBUS_INT8, .byte = MODBUS_HIGH, .convert = {.scale = 1}};
+
+        assert_int_equal(decode_as(&high, "fe05", NULL).v.i64, -2);
+        high.type = MODBUS_UINT8;
+        assert_int_equal(decode_as(&high, "fe05", NULL).v.i64, 254);
+        assert_int_equal(whole(MODBUS_INT8, MODBUS_ABCD, "fe85"), -123);
+        assert_int_equal(whole(MODBUS_UINT8, MODBUS_ABCD, "fe85"), 133);
+        assert_int_equal(whole(MODBUS_INT48, MODBUS_ABCD, "fffffffffffe"), -2);
+        assert_int_equal(whole(MODBUS_UINT48, MODBUS_ABCD, "fffffffffffe"), 281474976710654);
+        assert_int_equal(whole(MODBUS_INT48, MODBUS_ABCD, "000102030405"), 0x000102030405);
+        assert_int_equal(whole(MODBUS_INT48, MODBUS_CDAB, "040502030001"), 0x000102030405);
+        assert_int_equal(whole(MODBUS_INT48, MODBUS_BADC, "010003020504"), 0x000102030405);
+        assert_int_equal(whole(MODBUS_INT48, MODBUS_DCBA, "050403020100"), 0x000102030405);
+}
+
+static void decimal_digits(void **state)
+{
+        assert_int_equal(whole(MODBUS_BCD16, MODBUS_ABCD, "1234"), 1234);
+        assert_int_equal(whole(MODBUS_BCD32, MODBUS_ABCD, "00012345"), 12345);
+        assert_int_equal(whole(MODBUS_BCD32, MODBUS_CDAB, "23450001"), 12345);
+        assert_int_equal(whole(MODBUS_BCD64, MODBUS_ABCD, "9999999999999999"), 9999999999999999);
+        assert_true(decode(MODBUS_BCD32, MODBUS_ABCD, "00012345", 0.01, 0, NULL).v.f64 == 123.45);
+        assert_int_equal(decode(MODBUS_BCD16, MODBUS_ABCD, "12a4", 1, 0, NULL).quality, QUALITY_BAD_SENSOR);
+        assert_int_equal(decode(MODBUS_BCD16, MODBUS_ABCD, "ffff", 1, 0, NULL).quality, QUALITY_BAD_SENSOR);
+}
+
+static void moments(void **state)
+{
+        static const struct {
+                enum modbus_type type;
+                enum modbus_order order;
+                const char *hex, *text; /* NULL: bad */
+        } rows[] = {
+                /* date -u -d @1796061600, and the greatest that 32 bits hold */
+                {MODBUS_UNIX32, MODBUS_ABCD, "6b0db9a0", "2026-11-30T18:00:00Z"},
+                {MODBUS_UNIX32, MODBUS_CDAB, "b9a06b0d", "2026-11-30T18:00:00Z"},
+                {MODBUS_UNIX32, MODBUS_ABCD, "ffffffff", "2106-02-07T06:28:15Z"},
+                {MODBUS_UNIX64, MODBUS_ABCD, "000000006b0db9a0", "2026-11-30T18:00:00Z"},
+                {MODBUS_UNIX64, MODBUS_ABCD, "ffffffffffffffff", NULL},
+                {MODBUS_DATETIME3, MODBUS_ABCD, "1a0b1e120c22", "2026-11-30T18:12:34"},
+                {MODBUS_DATETIME3, MODBUS_BADC, "0b1a121e220c", "2026-11-30T18:12:34"},
+                {MODBUS_DATETIME3, MODBUS_ABCD, "1a0b1f120c22", NULL},
+                {MODBUS_DATETIME3, MODBUS_ABCD, "18021d000000", "2024-02-29T00:00:00"},
+                {MODBUS_DATETIME3, MODBUS_ABCD, "19021d000000", NULL},
+                {MODBUS_DATETIME3, MODBUS_ABCD, "000000000000", NULL},
+                {MODBUS_DATETIME4, MODBUS_ABCD, "001a0b3e120c86f2", "2026-11-30T18:12:34.546"},
+                {MODBUS_DATETIME4, MODBUS_ABCD, "ffffffffffffffff", NULL},
+                {MODBUS_DATETIME6, MODBUS_ABCD, "07ea000b001e0012000c0022", "2026-11-30T18:12:34"},
+                {MODBUS_DATETIME6, MODBUS_ABCD, "001a000b001e0012000c0022", "2026-11-30T18:12:34"},
+                {MODBUS_DATETIME6, MODBUS_ABCD, "07ea000d001e0012000c0022", NULL},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                char text[MODBUS_TIME_ROOM];
+                struct reading r = decode(rows[i].type, rows[i].order, rows[i].hex, 1, 0, text);
+
+                if (!rows[i].text) {
+                        assert_int_equal(r.quality, QUALITY_BAD_SENSOR);
+                        continue;
+                }
+                assert_int_equal(r.type, READING_TEXT);
+                assert_int_equal(r.len, strlen(rows[i].text));
+                assert_memory_equal(r.v.text, rows[i].text, r.len);
+        }
+}
+
+/* SunSpec: the value, and behind it its power of ten. */
+static void a_power_of_ten_in_a_register(void **state)
+{
+        static const char *none[] = {"0x8000"}, *range[] = {"-1000", "1000"};
+        struct modbus_register_conf conf = {.type = MODBUS_INT16,
+                                            .scale_where = "holding:1",
+                                            .scale_address = 1,
+                                            .convert = {.scale = 1, .none = {none, 1}, .range = {range, 2}}};
+
+        assert_true(decode_as(&conf, "0929ffff", NULL).v.f64 == 234.5);
+        assert_true(decode_as(&conf, "0003fffe", NULL).v.f64 == 0.03);
+        assert_true(decode_as(&conf, "fffd0002", NULL).v.f64 == -300);
+        assert_true(decode_as(&conf, "00070000", NULL).v.f64 == 7);
+        assert_int_equal(decode_as(&conf, "00070000", NULL).type, READING_F64);
+        assert_int_equal(decode_as(&conf, "00078000", NULL).quality, QUALITY_BAD_SENSOR);
+        assert_int_equal(decode_as(&conf, "0007000b", NULL).quality, QUALITY_BAD_SENSOR);
+        assert_int_equal(decode_as(&conf, "8000ffff", NULL).quality, QUALITY_BAD_SENSOR);
+        assert_int_equal(decode_as(&conf, "00070003", NULL).quality, QUALITY_BAD_OUT_OF_RANGE);
+        conf.convert.scale = 0.5;
+        assert_true(decode_as(&conf, "0929ffff", NULL).v.f64 == 117.25);
+}
+
+/* What the conversion of all drivers makes of registers. */
+static void codes_words_and_masks(void **state)
+{
+        static const char *none[] = {"0xFFFF"};
+        static struct schema_pair words[] = {{"0", "stopped"}, {"2", "running"}};
+        struct modbus_register_conf night = {.type = MODBUS_UINT16, .convert = {.scale = 0.1, .none = {none, 1}}};
+        struct modbus_register_conf state_of = {
+                .type = MODBUS_UINT16, .convert = {.scale = 1, .mask = "0x00F0", .shift = 4, .map = {words, 2}}};
+        struct reading r = decode_as(&night, "ffff", NULL);
+
+        assert_int_equal(r.type, READING_NONE);
+        assert_int_equal(r.quality, QUALITY_BAD_SENSOR);
+        assert_true(decode_as(&night, "0929", NULL).v.f64 == 234.5);
+        night.type = MODBUS_INT16;
+        assert_int_equal(decode_as(&night, "ffff", NULL).quality, QUALITY_BAD_SENSOR);
+        r = decode_as(&state_of, "ab2c", NULL);
+        assert_int_equal(r.type, READING_TEXT);
+        assert_int_equal(r.len, 7);
+        assert_memory_equal(r.v.text, "running", 7);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -243,6 +381,11 @@ int main(void)
                 cmocka_unit_test(bits_and_booleans),
                 cmocka_unit_test(strings),
                 cmocka_unit_test(where_a_register_is),
+                cmocka_unit_test(half_registers_and_48_bits),
+                cmocka_unit_test(decimal_digits),
+                cmocka_unit_test(moments),
+                cmocka_unit_test(a_power_of_ten_in_a_register),
+                cmocka_unit_test(codes_words_and_masks),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ static struct modbus_register_conf reg(const char *tag, enum modbus_table table,
                                              .table = table,
                                              .address = address,
                                              .type = (int)type,
-                                             .scale = 1,
+                                             .convert = {.scale = 1},
                                              .length = type == MODBUS_STRING ? 10 : -1,
                                              .bit = -1};
 }
@@ -378,6 +378,43 @@ static void groups(void **state)
         assert_int_equal(b.n_faults, 3);
 }
 
+/* Arrays are so many tags, and a power of ten comes with its value, wherever it lies. */
+static void arrays_and_powers_of_ten(void **state)
+{
+        struct modbus_register_conf r[] = {reg("zone", MODBUS_HOLDING, 100, MODBUS_INT32),
+                                           reg("volt", MODBUS_INPUT, 30, MODBUS_INT16),
+                                           reg("amp", MODBUS_INPUT, 10, MODBUS_INT16)};
+        char name[MODBUS_NAME_MAX];
+        struct modbus_plan *p;
+        struct bench b;
+        size_t second;
+
+        r[0].count = 4;
+        r[1].scale_where = "input:20";
+        r[1].scale_address = 20;
+        setup(&b, r, 3, 2);
+        b.bus.hole_limit = 0;
+        p = modbus_plan_new(&b.bus);
+        assert_int_equal(p->n_points, 12);
+        assert_int_equal(p->n_reads, 6);
+        assert_int_equal(p->reads[0].address, 100);
+        assert_int_equal(p->reads[0].count, 8);
+        assert_int_equal(p->points[3].address, 106);
+        assert_string_equal(modbus_tag_name(p->points[0].conf, p->points[0].index, name), "zone-1");
+        assert_string_equal(modbus_tag_name(p->points[3].conf, p->points[3].index, name), "zone-4");
+        assert_string_equal(modbus_tag_name(&r[1], 0, name), "volt");
+        assert_int_equal(p->reads[1].address, 10);
+        assert_int_equal(p->reads[1].count, 1);
+        assert_int_equal(p->reads[2].address, 20);
+        assert_int_equal(p->reads[2].count, 11);
+        assert_false(modbus_plan_split(p, 2, &second));
+        assert_true(modbus_plan_split(p, 0, &second));
+        assert_int_equal(p->reads[second].address, 104);
+        assert_int_equal(p->reads[second].count, 4);
+        assert_ptr_equal(p->points[0].convert, p->points[6].convert);
+        modbus_plan_free(p);
+}
+
 static void the_time_of_a_scan(void **state)
 {
         struct modbus_register_conf r[] = {reg("temp", MODBUS_HOLDING, 0, MODBUS_INT16),
@@ -424,6 +461,7 @@ int main(void)
                 cmocka_unit_test(a_refused_hole_is_left_out),
                 cmocka_unit_test(bounds_of_bus_profile_and_device),
                 cmocka_unit_test(groups),
+                cmocka_unit_test(arrays_and_powers_of_ten),
                 cmocka_unit_test(the_time_of_a_scan),
         };
 

@@ -174,8 +174,12 @@ static void set_up(struct room *r, size_t n_devices, int64_t period_us)
         snprintf(r->port, sizeof(r->port), "tcp://127.0.0.1:%u", ntohs(a.sin_port));
         r->device = -1;
         r->on_request = answer;
-        r->registers[0] = (struct modbus_register_conf){
-                .tag = "v", .table = MODBUS_HOLDING, .type = MODBUS_UINT16, .scale = 1, .bit = -1, .length = -1};
+        r->registers[0] = (struct modbus_register_conf){.tag = "v",
+                                                        .table = MODBUS_HOLDING,
+                                                        .type = MODBUS_UINT16,
+                                                        .convert = {.scale = 1},
+                                                        .bit = -1,
+                                                        .length = -1};
         r->profile = (struct modbus_profile_conf){
                 .name = "p", .period_us = period_us, .hole_limit = -1, .registers = {.items = r->registers, .n = 1}};
         for (size_t i = 0; i < n_devices; i++)

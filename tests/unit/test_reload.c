@@ -189,7 +189,7 @@ static void test_each_kind_of_value_counts(void **state)
         struct mqtt_sub_conf sub[2] = {{.topic = "a", .payload = MQTT_JSON}, {.topic = "b"}};
         struct mqtt_conf a = {.name = "n", .url = "u", .qos = 1, .max_payload_bytes = 5, .subscriptions = {sub, 1}},
                          b = a;
-        struct modbus_register_conf r = {.tag = "t", .scale = 1, .offset = __builtin_nan("")}, s = r;
+        struct modbus_register_conf r = {.tag = "t", .convert = {.scale = 1, .offset = __builtin_nan("")}}, s = r;
 
         assert_true(config_same(&mqtt_schema, &a, &b));
         b.username = "x";
@@ -210,7 +210,7 @@ static void test_each_kind_of_value_counts(void **state)
                 if (k->type != SCHEMA_LIST)
                         continue;
                 assert_true(config_same(k->sub, &r, &s));
-                s.offset = 0;
+                s.convert.offset = 0;
                 assert_false(config_same(k->sub, &r, &s));
         }
 }
