@@ -5,10 +5,12 @@ Kafka is not there in these tests: what was read is held in the spool, and looke
 
 import contextlib
 import os
+import socket
 import sqlite3
 import struct
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -75,11 +77,11 @@ class Map:
 class Slave:
     """One of the two peers, on TCP or on one end of a pseudo terminal pair."""
 
-    def __init__(self, folder, program, port, text):
+    def __init__(self, folder, program, port, text, kind="tcp", more=()):
         self.table = os.path.join(folder, "table")
         with open(self.table, "w", encoding="ascii") as f:
             f.write(text + "\n")
-        self.argv = program + ([("tcp"), str(port)] if isinstance(port, int) else [port, "115200"]) + [str(UNIT)]
+        self.argv = program + ([kind, str(port)] if isinstance(port, int) else [port, "115200"]) + [str(UNIT), *more]
         self.port, self.child = port, None
 
     def start(self):
@@ -183,6 +185,63 @@ def test_every_type_in_every_order(tmp_path, line, peer, medium):
                 assert value_of(record) == expected, (record, expected)
     finally:
         slave.stop()
+
+
+@pytest.mark.parametrize("medium", ["rtu+tcp", "ascii+tcp", "ascii"])
+def test_serial_servers_and_ascii(tmp_path, line, medium):
+    """pymodbus as a serial server that passes bytes on, and as a slave that speaks ASCII on a line."""
+    everything = Map().fill()
+    over_tcp = medium.endswith("+tcp")
+    slave = Slave(str(tmp_path), PEERS["pymodbus"], wait.free_port() if over_tcp else line.theirs, "\n".join(everything.table),
+                  medium, () if over_tcp else ("ascii",)).start()
+    conf = {} if over_tcp else {"baud": 115200, "parity": "none", "framing": "ascii"}
+    port = f"{medium}://127.0.0.1:{slave.port}" if over_tcp else line.ours
+    agent = start_agent(tmp_path, port, everything.registers, timeout="2s", **conf)
+    try:
+        agent.wait("all tags to be read twice", lambda s: s["accepted"] >= 2 * len(everything.expected), 60)
+        assert [driver(agent.status())[key] for key in ("late", "mismatched", "crc", "garbage")] == [0, 0, 0, 0]
+        agent.stop()
+        seen = last_values(agent)
+        for tag, expected in everything.expected.items():
+            if expected is None:
+                assert seen[tag]["quality"] == "bad", seen[tag]
+            else:
+                assert seen[tag]["quality"] == "good" and value_of(seen[tag]) == expected, (seen[tag], expected)
+    finally:
+        slave.stop()
+
+
+class IdleCloser(threading.Thread):
+    """A TCP device that closes a connection after so long a silence."""
+
+    def __init__(self, seconds):
+        super().__init__(daemon=True)
+        self.seconds, self.requests, self.connections = seconds, 0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def run(self):
+        while True:
+            connection, _ = self.listener.accept()
+            self.connections += 1
+            connection.settimeout(self.seconds)
+            with connection, contextlib.suppress(socket.timeout):
+                while request := connection.recv(12):
+                    self.requests += 1
+                    connection.sendall(request[:4] + b"\0\5" + request[6:8] + b"\2\x12\x67")
+
+
+def test_a_device_that_closes_idle_connections(tmp_path):
+    """Period 2 s, closed after 0.3 s of silence: each request is answered, nothing is bad, nobody is told."""
+    device = IdleCloser(0.3)
+    device.start()
+    agent = start_agent(tmp_path, device.port, [{"tag": "v", "at": "holding:5", "type": "uint16", "period": "2s"}])
+    agent.wait("five readings", lambda s: s["accepted"] >= 5, 30)
+    seen, status = device.requests, driver(agent.status())
+    agent.stop()
+    assert [(r["quality"], r["value"]) for r in readings(agent)] == [("good", 4711.0)] * len(readings(agent))
+    assert status["state"] == "up" and status["errors"] == 0 and seen <= len(readings(agent)) + 1
+    assert device.connections >= 5
 
 
 def test_mbpoll_reads_the_same(tmp_path):

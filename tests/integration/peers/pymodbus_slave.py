@@ -1,4 +1,5 @@
-"""A Modbus slave made of pymodbus. usage: pymodbus_slave.py tcp PORT UNIT < TABLE | pymodbus_slave.py DEVICE BAUD UNIT < TABLE
+"""A Modbus slave made of pymodbus. usage: pymodbus_slave.py tcp|rtu+tcp|ascii+tcp PORT UNIT < TABLE
+       pymodbus_slave.py DEVICE BAUD UNIT [ascii] < TABLE
 
 TABLE: lines "coil|discrete|holding|input ADDRESS VALUE".
 """
@@ -8,7 +9,7 @@ import sys
 
 from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
 from pymodbus.server import StartAsyncSerialServer, StartAsyncTcpServer
-from pymodbus.transaction import ModbusRtuFramer
+from pymodbus.transaction import ModbusAsciiFramer, ModbusRtuFramer, ModbusSocketFramer
 
 N = 2000
 
@@ -26,10 +27,12 @@ def load():
 
 async def main():
     context = load()
-    if sys.argv[1] == "tcp":
-        await StartAsyncTcpServer(context=context, address=("127.0.0.1", int(sys.argv[2])))
+    framers = {"tcp": ModbusSocketFramer, "rtu+tcp": ModbusRtuFramer, "ascii+tcp": ModbusAsciiFramer}
+    if sys.argv[1] in framers:
+        await StartAsyncTcpServer(context=context, address=("127.0.0.1", int(sys.argv[2])), framer=framers[sys.argv[1]])
     else:
-        await StartAsyncSerialServer(context=context, framer=ModbusRtuFramer, port=sys.argv[1], baudrate=int(sys.argv[2]),
+        framer = ModbusAsciiFramer if "ascii" in sys.argv else ModbusRtuFramer
+        await StartAsyncSerialServer(context=context, framer=framer, port=sys.argv[1], baudrate=int(sys.argv[2]),
                                      stopbits=1, bytesize=8, parity="N")
 
 
