@@ -91,7 +91,7 @@ static uint64_t hash_of(const char *source, const char *name, const char *labels
         uint64_t h = table_hash(source, strlen(source) + 1, 0);
 
         h = table_hash(name, strlen(name) + 1, h);
-        return table_hash(labels, strlen(labels), h);
+        return h + tags_labels_hash(labels);
 }
 
 static size_t home_of(const struct tags *t, uint32_t tag)
@@ -154,7 +154,7 @@ int tags_find(const struct tags *t, const char *source, const char *name, const 
         for (size_t i = hash & (t->n_slots - 1); t->slot[i]; i = (i + 1) & (t->n_slots - 1)) {
                 const struct tag *g = &t->tag[t->slot[i] - 1];
 
-                if (strcmp(g->name, name) || strcmp(g->source, source) || strcmp(g->labels, labels))
+                if (strcmp(g->name, name) || strcmp(g->source, source) || !tags_labels_same(g->labels, labels))
                         continue;
                 *out = t->slot[i] - 1;
                 return 0;

@@ -46,7 +46,7 @@ struct tag {
         const char *source;
         const char *name;
         const char *unit;     /* "" when there is none */
-        const char *labels;   /* further names as JSON members: "line":"l1","cell":"3"; "" when there are none */
+        const char *labels;   /* further names as JSON members, in any order: "line":"l1","cell":"3"; "": none */
         const char *ident;    /* as tags_ident says; NULL: nobody asked */
         const char *driver;   /* name of the driver that brought it first, or whose configuration names it */
         int64_t last_ts_us;   /* of the last reading appended (of another unit's row: with it) */
@@ -105,8 +105,8 @@ int tags_find(const struct tags *t, const char *source, const char *name, const 
 /* ---- as people write it ---- */
 
 /*
- * name, or name{line=l2,cell=3}: with the source all that makes a tag. Lives as
- * long as the table.
+ * name, or name{cell=3,line=l2}, labels by name: with the source all that makes
+ * a tag.  Lives as long as the table.
  */
 const char *tags_ident(struct tags *t, uint32_t tag);
 void tags_put_ident(char out[TAGS_IDENT_MAX + 1], const char *name, const char *labels);

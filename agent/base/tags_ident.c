@@ -1,18 +1,21 @@
 /*
- * tags_ident: a tag's name as a person writes it, temp{line=l2,cell=3}, and
- * what such a text means.
+ * tags_ident: a tag's name as a person writes it, temp{cell=3,line=l2}, and
+ * what such a text means.  Two patterns may bring the same labels in two orders:
+ * they are one tag, and its text has them by name.
  *
  * Beside the source it is all that makes a tag: who has the text has the
  * identity, so the rules, the alarms' rows in the file, their topics and
  * commands know a tag by it.  Names hold none of { = , } and no quotes, so
  * nothing needs escaping and it can be cut up again.  With many labels it would
- * get long: then the last of them are left out for ~x and 18 digits of a hash.
+ * get long: then the last of them are left out for ~x and a hash of all.
  *
  * Cannot fail.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/table_hash.h"
 #include "agent/base/tags_impl.h"
 #include "agent/base/text.h"
 
@@ -71,31 +74,57 @@ static bool is_same(const struct label *a, const struct label *b)
                !memcmp(a->value, b->value, a->value_len);
 }
 
+static int by_name(const struct label *a, const struct label *b)
+{
+        size_t n = a->name_len < b->name_len ? a->name_len : b->name_len;
+        int order = memcmp(a->name, b->name, n);
+
+        return order ? order : (a->name_len > b->name_len) - (a->name_len < b->name_len);
+}
+
+/* The label that follows `last` by name; false: no more. */
+static bool next_by_name(const char *labels, const struct label *last, struct label *out)
+{
+        bool found = false;
+        struct label l;
+
+        while (next_member(&labels, &l)) {
+                if ((last->name && by_name(&l, last) <= 0) || (found && by_name(&l, out) >= 0))
+                        continue;
+                *out = l;
+                found = true;
+        }
+        return found;
+}
+
 static size_t put_all(char *out, size_t cap, const char *name, const char *labels)
 {
         size_t n = (size_t)snprintf(out, cap, "%s", name);
+        struct label last = {0}, l;
         char mark = '{';
-        struct label l;
 
-        while (next_member(&labels, &l) && n < cap) {
+        while (n < cap && next_by_name(labels, &last, &l)) {
                 n += (size_t)snprintf(out + n, cap - n, "%c%.*s=%.*s", mark, (int)l.name_len, l.name, (int)l.value_len,
                                       l.value);
                 mark = ',';
+                last = l;
         }
         return n < cap && mark == ',' ? n + (size_t)snprintf(out + n, cap - n, "}") : n;
 }
 
 void tags_put_ident(char out[TAGS_IDENT_MAX + 1], const char *name, const char *labels)
 {
-        char end[TEXT_NAME_MAX + 1];
-        size_t at = TAGS_IDENT_MAX - 23;
+        size_t at = TAGS_IDENT_MAX - 20;
+        struct label l;
+        uint64_t h = 0;
 
         if (put_all(out, TAGS_IDENT_MAX + 1, name, labels) <= TAGS_IDENT_MAX)
                 return;
-        text_mark_name(end, labels, strlen(labels), 'y');
+        while (next_member(&labels, &l))
+                h += text_hash(l.value, l.value_len, text_hash(l.name, l.name_len, 0));
         while (out[at] != ',' && out[at] != '{')
                 at--;
-        snprintf(out + at + 1, TAGS_IDENT_MAX - at, "%.20s}", strrchr(end, '~'));
+        snprintf(out + at + 1, TAGS_IDENT_MAX - at, "~x%016" PRIx64 "}", h);
 }
 
 const char *tags_ident(struct tags *t, uint32_t tag)
@@ -110,6 +139,37 @@ const char *tags_ident(struct tags *t, uint32_t tag)
                 g->ident = tags_keep(t, ident);
         }
         return g->ident;
+}
+
+uint64_t tags_labels_hash(const char *labels)
+{
+        uint64_t h = 0;
+        struct label l;
+
+        while (next_member(&labels, &l))
+                h += table_hash(l.value, l.value_len, table_hash(l.name, l.name_len, 0));
+        return h + table_hash(labels, strlen(labels), 0);
+}
+
+bool tags_labels_same(const char *a, const char *b)
+{
+        const char *rest = a;
+        struct label x, y;
+
+        if (!strcmp(a, b))
+                return true;
+        if (strlen(a) != strlen(b))
+                return false;
+        while (next_member(&rest, &x)) {
+                const char *at = b;
+                bool found = false;
+
+                while (!found && next_member(&at, &y))
+                        found = is_same(&x, &y);
+                if (!found)
+                        return false;
+        }
+        return !*rest;
 }
 
 /* ---- what is meant ---- */

@@ -38,6 +38,10 @@ void tags_mark_moved(struct tags *t, uint32_t row);
 void tags_hash_in(struct tags *t, uint32_t tag);
 void tags_hash_out(struct tags *t, uint32_t tag);
 
+/* tags_ident.c: in any order they are the same labels */
+uint64_t tags_labels_hash(const char *labels);
+bool tags_labels_same(const char *a, const char *b);
+
 /* tags_items.c */
 uint32_t tags_item_index(struct tags *t, const char *driver); /* made when it is not there */
 bool tags_has_room(struct tags *t, uint32_t item, bool configured);

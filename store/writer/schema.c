@@ -33,15 +33,16 @@
 
 /*
  * Alarms were kept by source and name; since format 9 a tag's labels stand
- * behind its name (tags_ident.c).  What was one row for several tags is one for
+ * behind its name, in order (tags_ident.c).  What was one row for several tags is one for
  * each of them: as it was shelved or acknowledged it stays, and whether it is
  * active each tag's next reading says.  With a tag of the name that has no
  * labels nothing says whose the row is: it stays that one's.
  */
 #define KNOWN "id NOT IN (SELECT tag FROM forgotten)"
-#define IDENTS                                                                                                     \
-        "(SELECT DISTINCT source AS s, name AS n, name || '{' || replace(replace(labels, '\":\"', '='), '\"', '')" \
-        " || '}' AS ident FROM tag g WHERE labels <> '' AND " KNOWN                                                \
+#define IDENTS                                                                                                        \
+        "(SELECT DISTINCT source AS s, name AS n, name || '{' || (SELECT group_concat(key || '=' || value, ',') FROM" \
+        " (SELECT key, value FROM json_each('{' || labels || '}') ORDER BY key)) || '}' AS ident FROM tag g"          \
+        " WHERE labels <> '' AND json_valid('{' || labels || '}') AND " KNOWN                                         \
         " AND NOT EXISTS (SELECT 1 FROM tag WHERE source = g.source AND name = g.name AND labels = '' AND " KNOWN "))"
 #define WITH_LABELS(table, columns, values)                                                           \
         "INSERT OR IGNORE INTO " table " (" columns ") SELECT " values " FROM " table " JOIN " IDENTS \

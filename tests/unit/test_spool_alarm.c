@@ -335,8 +335,8 @@ static void test_an_old_file_gets_labels(void **state)
                 "mixed 1",             /* one with and one without: nobody can say whose it is */
                 "none 1",              /* a tag that is not known any more */
                 "pressure{line=l1} 4", /* its only tag */
-                "temp{line=l1,cell=3} 7",
-                "temp{line=l2,cell=3} 7",
+                "temp{cell=3,line=l1} 7",
+                "temp{cell=3,line=l2} 7",
         };
         sqlite3_stmt *st;
         sqlite3 *db;
@@ -373,7 +373,7 @@ static void test_an_old_file_gets_labels(void **state)
         sqlite3_finalize(st);
         sqlite3_close(db);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM alarm"), n);
-        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM learned WHERE tag LIKE 'temp{line=%,cell=3}'"), 2);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM learned WHERE tag LIKE 'temp{cell=3,line=%}'"), 2);
 }
 
 int main(void)

@@ -47,6 +47,10 @@ static void a_tag_is_its_source_name_and_labels(void **state)
         assert_int_equal(found, l2);
         assert_int_equal(tags_find(t, "press", "temp", "", &found), TAGS_E_NONE);
         assert_int_equal(tags_count(t), 2);
+        l1 = intern(t, "press", "", "\"line\":\"l1\",\"cell\":\"3\"");
+        assert_int_equal(intern(t, "press", "", "\"cell\":\"3\",\"line\":\"l1\""), l1); /* in whatever order */
+        assert_int_not_equal(intern(t, "press", "", "\"cell\":\"l1\",\"line\":\"3\""), l1);
+        assert_int_equal(tags_count(t), 4);
         tags_free(t);
 }
 
@@ -84,9 +88,9 @@ static void a_tag_as_people_write_it(void **state)
         char ident[TAGS_IDENT_MAX + 1], labels[2 * TAGS_IDENT_MAX], other[TAGS_IDENT_MAX + 1], many[900] = "";
 
         tags_put_ident(ident, "temp", "\"line\":\"l2\",\"cell\":\"3\"");
-        assert_string_equal(ident, "temp{line=l2,cell=3}");
+        assert_string_equal(ident, "temp{cell=3,line=l2}");
         assert_int_equal(tags_put_labels(labels, sizeof(labels), ident), 22);
-        assert_string_equal(labels, "\"line\":\"l2\",\"cell\":\"3\"");
+        assert_string_equal(labels, "\"cell\":\"3\",\"line\":\"l2\"");
         tags_put_event_labels(labels, sizeof(labels), "\"line\":\"l2\",\"rule\":\"3\"");
         assert_string_equal(labels, ",\"line\":\"l2\",\"label_rule\":\"3\"");
         for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
