@@ -9,11 +9,15 @@
  * Fails: a telegram whose form is wrong anywhere gives no reading at all.  An
  * address it does not have is counted as absent; an empty value is bad.
  */
+#include <stdio.h>
+
 #include "drivers/serial/decode_impl.h"
 #include "drivers/serial/obis.h"
 #include "drivers/source_time.h"
 
 #define CLOCK "0-0:1.0.0"
+
+enum { WRITTEN_MAX = 96 };
 
 /* What was found for one reading. */
 struct found {
@@ -76,22 +80,38 @@ static void set_time(const struct telegram *t, struct reading *r, const struct f
                 source_time_set(r, f->has_time ? f->us : t->us, true);
 }
 
+/*
+ * A number that is to have a unit is read with the meter's: Wh are no kWh. Not
+ * where it is scaled: that may be what brings the one to the other.
+ */
+static bool says_unit(const struct convert *c, const struct obis *o)
+{
+        return c->number_meant && c->unit && !c->scaled && o->unit_len > 0;
+}
+
 static void set_value(const struct serial_decoder *d, struct serial_decoded *out, size_t i, struct reading *r,
                       const struct telegram *t)
 {
         const struct serial_reading_conf *c = d->conf->readings.items;
         const struct obis *o = &t->found[i].value;
-        char *text = out->text[i];
+        char *text = out->text[i], written[WRITTEN_MAX];
         bool is_time;
         int64_t us;
+        size_t len;
+        int n;
 
         if (c[i].type == SERIAL_TIME) {
                 is_time = obis_time(o->value, o->len, t->winter_us, &us);
                 decode_set_text_or_bad(r, text, is_time ? text_put_time(text, us) : 0);
                 return;
         }
-        decode_set_written(d, out, i, r, o->value,
-                           o->len + (c[i].type == SERIAL_TEXT && o->unit_len ? o->unit_len + 1 : 0));
+        len = o->len + (c[i].type == SERIAL_TEXT && o->unit_len ? o->unit_len + 1 : 0);
+        if (!says_unit(&d->convert[i], o)) {
+                decode_set_written(d, out, i, r, o->value, len);
+                return;
+        }
+        n = snprintf(written, sizeof(written), "%.*s %.*s", (int)o->len, o->value, (int)o->unit_len, o->unit);
+        decode_set_written(d, out, i, r, written, (size_t)n < sizeof(written) ? (size_t)n : sizeof(written) - 1);
 }
 
 int decode_telegram(const struct serial_decoder *d, const char *text, size_t len, const struct reading *model,

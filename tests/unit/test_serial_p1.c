@@ -157,6 +157,27 @@ static void older_ones(void **state)
         assert_true(out.r[1].v.f64 == -412.86);
 }
 
+/* A meter that counts Wh where kWh are configured. */
+static void another_unit(void **state)
+{
+        static const struct serial_reading_conf wanted[] = {
+                {.tag = "a", .value = "1-0:1.8.0", .field = -1, .unit = "kWh", .convert.scale = 1},
+                {.tag = "b", .value = "1-0:1.8.0", .field = -1, .unit = "kWh", .convert.scale = 0.001},
+                {.tag = "c", .value = "1-0:1.8.0", .field = -1, .convert.scale = 1},
+                {.tag = "d", .value = "1-0:1.8.0", .field = -1, .unit = "Wh", .convert.scale = 1},
+                {.tag = "e", .value = "0-1:24.2.1", .field = -1, .unit = "m3", .convert.scale = 1}};
+        struct serial_conf conf = {.frame = SERIAL_P1, .readings = LIST(wanted)};
+
+        assert_int_equal(decode(&conf, "/EST5\r\n1-0:1.8.0(006545766*Wh)\r\n0-1:24.2.1(101209112500W)(12785.123*m3)!"),
+                         0);
+        assert_int_equal(out.r[0].quality, QUALITY_BAD_SENSOR);
+        assert_string_equal(out.unfit, "a");
+        assert_true(out.r[1].v.f64 == 6545.766);
+        assert_true(out.r[2].v.f64 == 6545766);
+        assert_true(out.r[3].v.f64 == 6545766);
+        assert_true(out.r[4].v.f64 == 12785.123);
+}
+
 static void all_or_none(void **state)
 {
         static const char *const wrong[] = {
@@ -196,9 +217,9 @@ static void times(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(framing), cmocka_unit_test(values),
-                                           cmocka_unit_test(older_ones), cmocka_unit_test(all_or_none),
-                                           cmocka_unit_test(times)};
+        const struct CMUnitTest tests[] = {cmocka_unit_test(framing),      cmocka_unit_test(values),
+                                           cmocka_unit_test(older_ones),   cmocka_unit_test(all_or_none),
+                                           cmocka_unit_test(another_unit), cmocka_unit_test(times)};
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
