@@ -33,13 +33,18 @@ spark_ready()
         await spark 300 grep -q '^started' "$run/spark/log"
 }
 
-# The driver is a Java process under the Python one: both, and all that they started.
+# The driver is a Java process under the Python one: both, and all that they started, to the last of them. Its Python workers have a group of their
+# own and end with it.
 spark_stop()
 {
-        local pid
+        local pid left=150
         pid=$(pid_of spark) || return 0
         kill -- "-$pid"
-        end spark 30
+        while [ $left -gt 0 ] && [ -n "$(ps -o pid= -s "$pid")" ]; do
+                sleep 0.2
+                left=$((left - 1))
+        done
+        [ $left -gt 0 ] || ps -o pid= -s "$pid" | xargs -r kill -9
 }
 
 # spark_count [TOPIC]: how many records the query that writes TOPIC (default: windows) has behind it: the offsets of its last whole batch.
