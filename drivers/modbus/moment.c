@@ -21,7 +21,7 @@ static bool is_moment(const struct moment *m)
         bool leap = (m->year % 4 == 0 && m->year % 100 != 0) || m->year % 400 == 0;
 
         return m->year >= 1970 && m->year <= 9999 && m->month >= 1 && m->month <= 12 && m->day >= 1 &&
-               m->day <= days[m->month - 1] + (m->month == 2 && leap) && m->hour < 24 && m->minute < 60 &&
+               m->day <= days[m->month - 1] + (unsigned)(m->month == 2 && leap) && m->hour < 24 && m->minute < 60 &&
                m->second < 60;
 }
 
