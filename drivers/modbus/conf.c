@@ -184,6 +184,35 @@ const struct schema modbus_schema = {
 
 /* ---- profiles ---- */
 
+/* Is the tag one of those that an array makes? */
+static bool is_of_array(const struct modbus_register_conf *array, const char *tag)
+{
+        char name[MODBUS_NAME_MAX];
+        unsigned long k;
+
+        if (array->count <= 0 || strncmp(tag, array->tag, strlen(array->tag)) != 0 || tag[strlen(array->tag)] != '-')
+                return false;
+        k = strtoul(tag + strlen(array->tag) + 1, NULL, 10);
+        return k >= 1 && k <= (unsigned long)array->count &&
+               strcmp(modbus_tag_name(array, (unsigned)k - 1, name), tag) == 0;
+}
+
+static int check_profile(void *obj, const char **key, struct err *e)
+{
+        const struct modbus_profile_conf *p = obj;
+        const struct modbus_register_conf *r = p->registers.items;
+
+        *key = "registers";
+        for (size_t i = 0; i < p->registers.n; i++) {
+                for (size_t k = 0; k < p->registers.n && r[i].count > 0; k++) {
+                        if (is_of_array(&r[i], r[k].tag))
+                                return err_set(e, "the tag %.100s is also one of the %lld of %.100s; allowed: once",
+                                               r[k].tag, (long long)r[i].count, r[i].tag);
+                }
+        }
+        return 0;
+}
+
 #define AT(member) offsetof(struct modbus_profile_conf, member)
 static const struct schema_key profile_keys[] = {
         {"name", SCHEMA_NAME, SCHEMA_REQUIRED | SCHEMA_UNIQUE, AT(name), .help = "Name of this register map."},
@@ -209,6 +238,7 @@ const struct schema modbus_profile_schema = {
         .keys = profile_keys,
         .size = sizeof(struct modbus_profile_conf),
         .has_at = true,
+        .check = check_profile,
 };
 
 /* ---- devices ---- */

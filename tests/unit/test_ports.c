@@ -123,6 +123,20 @@ static void one_slave_one_device(void **state)
         TRY(samples);
 }
 
+static void a_tag_of_an_array_is_no_other(void **state)
+{
+        static const struct sample samples[] = {
+                {"profiles: [{name: p, registers: [{tag: z, at: 1, type: bool, count: 3}, {tag: z-4, at: 9, type: "
+                 "bool}]}]\n",
+                 NULL, ""},
+                {"profiles: [{name: p, registers: [{tag: z, at: 1, type: bool, count: 3}, {tag: z-3, at: 9, type: "
+                 "bool}]}]\n",
+                 "the tag z-3 is also one of the 3 of z", NULL},
+        };
+
+        TRY(samples);
+}
+
 #define SLAVE "modbus: [{name: a, port: /dev/ttyS0}]\n" MAP "devices: [{source: s, bus: a, profile: p}]\n"
 
 static void a_period_is_no_silence(void **state)
@@ -157,6 +171,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(one_port_one_item),
                 cmocka_unit_test(one_slave_one_device),
+                cmocka_unit_test(a_tag_of_an_array_is_no_other),
                 cmocka_unit_test(a_period_is_no_silence),
         };
 
