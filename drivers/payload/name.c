@@ -152,6 +152,8 @@ const char *payload_name_make(const struct payload_name *name, const struct json
                 why = put_piece(&name->piece[i], found, row, b);
         if (b->n - from > PAYLOAD_NAME_MAX)
                 why = "a name of more than 1024 bytes";
+        if (!why && b->n == from)
+                why = "a name that is empty";
         *out = (struct payload_text){(const char *)(uintptr_t)from, (uint32_t)(b->n - from), true};
         return why;
 }

@@ -74,7 +74,7 @@ static inline void payload_text_settle(struct payload_text *t, const struct payl
 {
         if (!t->moves)
                 return;
-        t->at = b->at + (uintptr_t)t->at;
+        t->at = t->len ? b->at + (uintptr_t)t->at : ""; /* there may be no buffer yet */
         t->moves = false;
 }
 
