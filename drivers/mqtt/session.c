@@ -116,14 +116,14 @@ void mqtt_session_accepted(struct mqtt_session *s, struct mqtt_link *l, bool ses
 {
         s->subscribed = s->subscribed && session_present;
         s->again = false;
-        if (s->n_left && mqtt_link_unsubscribe(l, s->n_left, s->left))
+        if (s->n_filters && !(s->subscribed && conf_of(s)->protocol == MQTT_V311)) {
+                s->n_asked = s->n_filters;
+                memcpy(s->asked, s->filters, (size_t)s->n_filters * sizeof(*s->asked));
+                subscribe(s, l);
+        }
+        if (s->n_left && mqtt_link_unsubscribe(l, s->n_left, s->left)) /* behind it: a wider one may stand for it */
                 log_error(s->scope, "unsubscribing fails: %s", mqtt_link_why(l));
         forget_left(s);
-        if (s->n_filters == 0 || (s->subscribed && conf_of(s)->protocol == MQTT_V311))
-                return;
-        s->n_asked = s->n_filters;
-        memcpy(s->asked, s->filters, (size_t)s->n_filters * sizeof(*s->asked));
-        subscribe(s, l);
 }
 
 void mqtt_session_ask_again(struct mqtt_session *s, struct mqtt_link *l)
