@@ -27,6 +27,13 @@ static size_t find_end(const struct serial_framer *f, size_t *n)
         return have;
 }
 
+/* It is told once, and its end is looked for. */
+static enum serial_found begin_skipping(struct serial_framer *f, struct serial_frame *out)
+{
+        f->skipping = true;
+        return frame_give_broken(f, out, f->max_frame, "longer than max_frame");
+}
+
 /* What is there has no end yet. */
 static enum serial_found line_unfinished(struct serial_framer *f, struct serial_frame *out, size_t have, size_t n_end)
 {
@@ -40,8 +47,7 @@ static enum serial_found line_unfinished(struct serial_framer *f, struct serial_
                 f->seen = have - keep;
                 return SERIAL_MORE;
         }
-        f->skipping = true;
-        return frame_give_broken(f, out, f->max_frame, "longer than max_frame");
+        return begin_skipping(f, out);
 }
 
 /*
@@ -85,14 +91,14 @@ enum serial_found frame_next_line(struct serial_framer *f, struct serial_frame *
 {
         for (;;) {
                 size_t have = f->end - f->at, n_end, len = find_end(f, &n_end);
-                size_t n_behind = len && f->sum.behind_end && !f->skipping ? f->n_sum : 0;
+                size_t n_behind = (len || f->skipping) && f->sum.behind_end ? f->n_sum : 0;
                 enum serial_found found;
 
                 if (len == have)
                         return line_unfinished(f, out, have, n_end);
                 if (len + n_end + n_behind > have) {
                         f->seen = len;
-                        return SERIAL_MORE;
+                        return f->skipping || len <= f->max_frame ? SERIAL_MORE : begin_skipping(f, out);
                 }
                 if (len && !f->skipping) {
                         found = give_line(f, out, len, n_end);
@@ -100,9 +106,9 @@ enum serial_found frame_next_line(struct serial_framer *f, struct serial_frame *
                         return found;
                 }
                 if (f->skipping)
-                        f->n_garbage_bytes += len + n_end;
+                        f->n_garbage_bytes += len + n_end + n_behind;
                 f->skipping = false;
-                frame_consume(f, len + n_end);
+                frame_consume(f, len + n_end + n_behind);
         }
 }
 

@@ -53,7 +53,7 @@ static void run(struct iec *m, struct serial_decoder *d, int64_t now_us)
                         BUG_ON(a.len == 0 || a.len > sizeof(a.bytes));
                         break;
                 case IEC_BAUD:
-                        BUG_ON(a.baud < 300 || a.baud > 9600);
+                        BUG_ON(a.baud < 300 || a.baud > 19200); /* in mode B it is the meter that says it */
                         break;
                 case IEC_BLOCK:
                         BUG_ON(a.len > BLOCK_MAX);

@@ -80,6 +80,12 @@ static void in_lines(void **state)
                        "1\x03\x33\x02"
                        "2\x03"),
                  "123456789|1|!wrong checksum|#!the line was not ended|"},
+                {&bcc, "\\x03",
+                 BYTES("\x02"
+                       "1234567890123456789012345678901234567890\x03"
+                       "\x02\x02"
+                       "1\x03\x32"),
+                 "!longer than max_frame|1|#"}, /* however it is cut: its check is left out with it */
                 {&crc, NULL, BYTES("123,70C0\n"), "123|#"},
         };
 
