@@ -4,9 +4,8 @@
  * carried between them and a file descriptor, and values become readings.
  *
  * Serial: everything that can be read is read before the next request goes out,
- * because an answer that came late must not be waiting in the kernel then. TCP:
- * the name is resolved off the loop, the connect does not block; the kernel
- * gives a peer up that acknowledges nothing for ten seconds.
+ * because an answer that came late must not be waiting in the kernel then.  How
+ * a connection comes to be is in drivers/tcp.
  *
  * Fails: a port that can't be opened, is unplugged (read says 0) or whose peer
  * is gone ends in link_down; the host calls start again with its backoff.  Tags
@@ -15,24 +14,21 @@
 #include "drivers/modbus/modbus.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "drivers/modbus/bus.h"
 #include "drivers/modbus/listen.h"
+#include "drivers/tcp.h"
 #include "drivers/tty.h"
 
-enum { CONNECT_US = 5000000, PEER_GONE_MS = 10000, ADDRESSES_MAX = 4, ROUNDS_MAX = 64 };
+enum { ROUNDS_MAX = 64 };
 
-enum port_state { SHUT, RESOLVING, CONNECTING, OPEN, ASLEEP /* open, but the other side has closed */ };
+enum port_state { SHUT, CONNECTING, OPEN, ASLEEP /* open, but the other side has closed */ };
 
 struct modbus {
         struct driver *d;
@@ -41,7 +37,7 @@ struct modbus {
         struct modbus_plan *plan;
         struct modbus_bus *bus;
         enum port_state port_state;
-        bool interned, stopping;
+        bool interned;
         bool up; /* the host was told so */
 
         struct rt_watch watch; /* fd -1: none */
@@ -50,13 +46,7 @@ struct modbus {
         struct modbus_action out; /* what is to be sent; out.len - sent is left */
         size_t sent;
 
-        struct rt_work resolve;
-        struct {
-                struct sockaddr_storage addr;
-                socklen_t len;
-        } found[ADDRESSES_MAX];
-        size_t n_found, next_found;
-        int resolve_error;
+        struct tcp tcp;
 
         struct reading *readings; /* of one read */
         char *text;
@@ -250,118 +240,51 @@ static void open_serial(struct modbus *m)
                 opened(m);
 }
 
-static void fail_connect(struct modbus *m, int error)
-{
-        char why[400];
-
-        snprintf(why, sizeof(why), "%s: %s", m->conf->port, strerror(error));
-        fail(m, why);
-}
-
-static void set_options(int fd)
-{
-        unsigned gone_ms = PEER_GONE_MS;
-
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
-        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof(gone_ms));
-}
-
-static void connect_to(struct modbus *m, size_t i)
-{
-        int fd = socket(m->found[i].addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-        if (fd < 0) {
-                fail_connect(m, errno);
-                return;
-        }
-        set_options(fd);
-        m->watch.fd = fd;
-        if (connect(fd, (struct sockaddr *)&m->found[i].addr, m->found[i].len) < 0 && errno != EINPROGRESS) {
-                fail_connect(m, errno);
-                return;
-        }
-        m->port_state = CONNECTING;
-        watch(m, RT_WRITE);
-        rt_timer_set(m->d->rt, &m->timer, CONNECT_US);
-}
-
-/* One address per try: the next start takes the next. */
-static void connect_next(struct modbus *m)
-{
-        connect_to(m, m->next_found++ % m->n_found);
-}
-
 static void connect_again(struct modbus *m)
 {
         shut(m);
-        connect_to(m, (m->next_found - 1) % m->n_found);
+        m->port_state = CONNECTING;
+        tcp_connect_again(&m->tcp);
 }
 
-static void on_connected(struct modbus *m)
+static void on_connected(struct tcp *t, int fd)
 {
-        socklen_t len = sizeof(int);
-        int error = 0;
+        struct modbus *m = list_entry(t, struct modbus, tcp);
 
-        if (getsockopt(m->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-                error = errno;
-        rt_timer_cancel(m->d->rt, &m->timer);
-        if (error)
-                fail_connect(m, error);
-        else
-                opened(m);
+        m->watch.fd = fd;
+        opened(m);
 }
 
-static int resolve(struct modbus *m, int flags)
+static void on_not_connected(struct tcp *t, const char *why)
 {
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV}, *list;
-        int r = getaddrinfo(m->address.host, m->address.service, &hints, &list);
-
-        if (r)
-                return r;
-        m->n_found = 0;
-        for (struct addrinfo *a = list; a && m->n_found < ADDRESSES_MAX; a = a->ai_next) {
-                memcpy(&m->found[m->n_found].addr, a->ai_addr, a->ai_addrlen);
-                m->found[m->n_found++].len = a->ai_addrlen;
-        }
-        freeaddrinfo(list);
-        return 0;
+        fail(list_entry(t, struct modbus, tcp), why);
 }
 
-static void run_resolve(struct rt_work *w)
+static void on_cancelled(struct tcp *t)
 {
-        struct modbus *m = list_entry(w, struct modbus, resolve);
+        struct modbus *m = list_entry(t, struct modbus, tcp);
 
-        m->resolve_error = resolve(m, 0);
+        m->d->host->stopped(m->d);
 }
 
-static void on_resolved(struct rt_work *w)
+static void init_tcp(struct modbus *m)
 {
-        struct modbus *m = list_entry(w, struct modbus, resolve);
-        char why[400];
+        struct tcp_address a;
 
-        m->port_state = SHUT;
-        if (m->stopping) {
-                m->d->host->stopped(m->d);
-        } else if (m->resolve_error) {
-                snprintf(why, sizeof(why), "%s: %s", m->address.host, gai_strerror(m->resolve_error));
-                fail(m, why);
-        } else {
-                connect_next(m);
-        }
+        snprintf(a.host, sizeof(a.host), "%s", m->address.host);
+        snprintf(a.service, sizeof(a.service), "%s", m->address.service);
+        m->tcp.on_open = on_connected;
+        m->tcp.on_fail = on_not_connected;
+        m->tcp.on_cancelled = on_cancelled;
+        tcp_init(&m->tcp, m->d->rt, &a);
 }
 
 /* ---- bytes ---- */
 
-static bool is_closed(int error)
-{
-        return error == 0 || error == ECONNRESET || error == EPIPE || error == ECONNABORTED;
-}
-
 /* A read or write has failed, or read says 0. */
 static void gone(struct modbus *m, int error)
 {
-        if (m->address.tcp && is_closed(error))
+        if (m->address.tcp && tcp_is_closed(error))
                 lost(m, "the other side closes the connection");
         else
                 fail(m, error ? strerror(error) : "the serial port is gone");
@@ -461,10 +384,6 @@ static void on_event(struct rt_watch *w, unsigned events)
 {
         struct modbus *m = list_entry(w, struct modbus, watch);
 
-        if (m->port_state == CONNECTING) {
-                on_connected(m);
-                return;
-        }
         if (events & RT_WRITE && m->out.len && write_out(m) < 0)
                 return;
         if (events & (RT_READ | RT_ERROR) && m->port_state == OPEN && read_all(m) < 0)
@@ -474,12 +393,7 @@ static void on_event(struct rt_watch *w, unsigned events)
 
 static void on_timer(struct rt_timer *t)
 {
-        struct modbus *m = list_entry(t, struct modbus, timer);
-
-        if (m->port_state == CONNECTING)
-                fail_connect(m, ETIMEDOUT);
-        else
-                run(m);
+        run(list_entry(t, struct modbus, timer));
 }
 
 /* ---- the driver's seven ---- */
@@ -513,7 +427,7 @@ static int modbus_init(struct driver *d, struct err *e)
         m->text = mem_alloc(modbus_plan_text_room(m->plan) + 1);
         m->watch = (struct rt_watch){.fd = -1, .on_event = on_event};
         m->timer.on_due = on_timer;
-        m->resolve = (struct rt_work){.run = run_resolve, .on_done = on_resolved, .slow = true};
+        init_tcp(m);
         d->priv = m;
         d->is_bus = true;
         return 0;
@@ -531,12 +445,10 @@ static void modbus_start(struct driver *d)
                 intern_tags(m);
         if (!m->address.tcp) {
                 open_serial(m);
-        } else if (resolve(m, AI_NUMERICHOST) == 0) {
-                connect_next(m);
-        } else {
-                m->port_state = RESOLVING;
-                rt_work_start(d->rt, &m->resolve);
+                return;
         }
+        m->port_state = CONNECTING;
+        tcp_connect(&m->tcp);
 }
 
 static void modbus_pause(struct driver *d, bool on)
@@ -559,11 +471,9 @@ static void modbus_stop(struct driver *d)
                 modbus_listen_stop(d);
                 return;
         }
-        m->stopping = true;
-        if (m->port_state == RESOLVING)
-                return;
         shut(m);
-        d->host->stopped(d);
+        if (!m->address.tcp || tcp_cancel(&m->tcp))
+                d->host->stopped(d);
 }
 
 static void modbus_fini(struct driver *d)
