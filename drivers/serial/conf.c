@@ -228,8 +228,8 @@ static const struct schema_key line_keys[] = {
          .help = "Sent every `period` to ask for a line, with escapes as \"W\\r\\n\"; default: it speaks by itself."},
         {"period", SCHEMA_DURATION, 0, AT(period_us), 10 * MS, DAY, .def = "1s", .help = "How often `poll` is sent."},
         {"timeout", SCHEMA_DURATION, 0, AT(timeout_us), 10 * MS, HOUR, .def = "1s",
-         .help = "How long an answer to `poll` may take before the tags are bad; iec62056: a silence, at least 2s is "
-                 "wise."},
+         .help = "How long an answer to `poll` may take before the tags are bad; iec62056: a silence, never less than "
+                 "2s."},
         {"readings", SCHEMA_LIST, 0, AT(readings), .sub = &serial_reading_schema, .help = "Its values."},
         {NULL},
 };

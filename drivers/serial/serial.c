@@ -22,7 +22,7 @@
 
 #include "drivers/serial/intake.h"
 
-enum { ROUNDS_MAX = 16 };
+enum { ROUNDS_MAX = 16, METER_US = 2000000 }; /* a meter may take 1.5 s to answer */
 
 /* ---- the port ---- */
 
@@ -232,7 +232,7 @@ static void init_talk(struct serial *s)
         struct iec_conf conf = {.address = c->address ? c->address : "",
                                 .baud = s->conf->baud,
                                 .max_baud = s->port.is_tcp ? s->conf->baud : most,
-                                .timeout_us = s->conf->timeout_us,
+                                .timeout_us = s->conf->timeout_us > METER_US ? s->conf->timeout_us : METER_US,
                                 .max_block = serial_max_frame(s->conf)};
 
         s->talks = true;
