@@ -92,9 +92,10 @@ static bool is_asked(const struct modbus_listen *m, const struct modbus_read *r,
         return m->plan->devices[r->device]->unit == q->unit && r->function == q->function;
 }
 
+/* With the register that holds its scale. */
 static bool is_within(const struct modbus_point *p, const struct modbus_overheard_request *q)
 {
-        return p->address >= q->address && modbus_point_end(p) <= (unsigned)q->address + q->count;
+        return p->low >= q->address && modbus_point_end(p) <= (unsigned)q->address + q->count;
 }
 
 /* Calls `each` for all values that the request covers. */
@@ -129,7 +130,8 @@ static void take_value(struct modbus_listen *m, const struct modbus_overheard *e
                 m->d->n_untagged++;
                 return;
         }
-        modbus_point_decode(p, &as_asked, e->data, m->text_at, add(m, point, e->at_us));
+        if (modbus_point_decode(p, &as_asked, e->data, m->text_at, add(m, point, e->at_us)))
+                driver_malformed(m->d, p->conf->tag, "not what is meant");
         m->text_at += modbus_text_room(&p->format);
 }
 
