@@ -191,3 +191,22 @@ def test_learn(tmp_path, bus):
     assert "listen: true" in dump and dump.count("source:") == 3 and "input:624" in dump
     assert tool("modbus", "listen", bus.theirs, "--for", "300ms", code=1).stderr
     assert tool("modbus", "listen", "tcp://127.0.0.1:1", code=69).stderr
+
+
+def test_a_value_with_its_scale_in_another_register(tmp_path, bus):
+    """Only an answer that holds both registers is a value."""
+    agent = agents.Agent(tmp_path, "127.0.0.1:1", "mqtt://127.0.0.1:1", "gw-listen", {
+        "modbus": [{"name": "line", "port": bus.theirs, "baud": bus.baud, "parity": "none", "listen": True}],
+        "profiles": [{"name": "p", "registers": [{"tag": "w", "at": "holding:5", "type": "int16", "scale_register": "holding:2"}]}],
+        "devices": [{"source": "inverter", "bus": "line", "unit": 9, "profile": "p"}]})
+    del agent.conf["mqtt"]
+    agent.write()
+    agent.start(links=False)
+    agent.wait("the line to be open", lambda s: s["drivers"][0]["state"] == "up")
+    for first, data in ((5, [1234]), (3, [0, 0, 1234]), (2, [0xFFFF, 0, 0, 4321]), (0, [7, 7, 0xFFFE, 0, 0, 4321, 8])):
+        bus.request((9, 3, first, len(data)))
+        frame = bytes([9, 3, 2 * len(data)]) + struct.pack(f">{len(data)}H", *data)
+        bus.say(frame + crc(frame))
+    agent.wait("both", lambda s: s["accepted"] == 2)
+    agent.stop()
+    assert [r["value"] for r in agent.listing("spool", "export")] == [pytest.approx(432.1), pytest.approx(43.21)]
