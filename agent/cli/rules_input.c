@@ -132,7 +132,10 @@ static int play_csv(const struct cli *c, FILE *f, struct replay *p)
 
 static bool on_row(void *ctx, const struct spool_query_row *row)
 {
-        replay_reading(ctx, row->source, row->name, &row->r);
+        char ident[TAGS_IDENT_MAX + 1];
+
+        tags_put_ident(ident, row->name, row->labels);
+        replay_reading(ctx, row->source, ident, &row->r);
         return true;
 }
 

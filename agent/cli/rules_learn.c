@@ -16,7 +16,7 @@
 #include "agent/rules/learn.h"
 
 struct pupil {
-        char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1];
+        char source[TEXT_NAME_MAX + 1], tag[TAGS_IDENT_MAX + 1]; /* with its labels */
         struct learn learn;
         uint64_t n_other; /* readings that are no number */
 };
@@ -109,6 +109,21 @@ static size_t print_pupil(FILE *f, const struct pupil *p)
         return 0;
 }
 
+/* A rule names labels only where they tell two tags apart. */
+static bool is_only(const struct lesson *l, const struct pupil *p)
+{
+        size_t len = strcspn(p->tag, "{");
+
+        for (size_t i = 0; i < l->n; i++) {
+                const struct pupil *other = &l->pupils[i];
+
+                if (other != p && strcmp(other->source, p->source) == 0 && strcspn(other->tag, "{") == len &&
+                    memcmp(other->tag, p->tag, len) == 0)
+                        return false;
+        }
+        return true;
+}
+
 int cmd_rules_learn(struct cli *c)
 {
         struct lesson l = {.c = c};
@@ -127,6 +142,8 @@ int cmd_rules_learn(struct cli *c)
                       "alarms:\n",
                       c->out.f);
         for (size_t i = 0; i < l.n; i++) {
+                if (is_only(&l, &l.pupils[i]))
+                        l.pupils[i].tag[strcspn(l.pupils[i].tag, "{")] = '\0';
                 n += r == CLI_OK ? print_pupil(c->out.f, &l.pupils[i]) : 0;
                 learn_fini(&l.pupils[i].learn);
         }

@@ -29,7 +29,7 @@ struct run {
         uint64_t n_activated, n_readings;
 
         /* --explain */
-        char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1];
+        char source[TEXT_NAME_MAX + 1], tag[TAGS_IDENT_MAX + 1];
         uint64_t from, to; /* readings of the recording at the activation and the return; 0: not there */
         struct {
                 int64_t ts_us;

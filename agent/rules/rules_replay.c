@@ -12,6 +12,7 @@
 #include "agent/rules/rules_replay.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -301,13 +302,17 @@ static size_t put_number(char *out, size_t n, const char *key, double v)
 
 size_t replay_put_json(char out[REPLAY_JSON_MAX], const struct rules_transition *t)
 {
+        char tag[TEXT_NAME_MAX + 1], labels[2 * TAGS_IDENT_MAX];
         size_t n = put(out, 0, "{\"ts\":\"");
 
+        snprintf(tag, sizeof(tag), "%.*s", (int)strcspn(t->row.tag, "{"), t->row.tag);
+        tags_put_labels(labels, sizeof(labels), t->row.tag);
         n += text_put_time(out + n, t->ts_us);
         n = put(out, n, "\",\"ts_us\":");
         n += text_put_i64(out + n, t->ts_us);
         n = put_text(out, n, ",\"source\":", t->row.source);
-        n = put_text(out, n, ",\"tag\":", t->row.tag);
+        n = put_text(out, n, ",\"tag\":", tag);
+        n += tags_put_event_labels(out + n, 4 * TAGS_IDENT_MAX, labels);
         n = put_text(out, n, ",\"rule\":", t->row.rule);
         n = put_text(out, n, ",\"limit_kind\":", t->row.limit_kind);
         n = put_text(out, n, ",\"state\":", alarm_change_name(t->change));

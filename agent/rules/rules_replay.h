@@ -39,6 +39,7 @@ int replay_csv_header(struct replay *p, const char *source, const char *line, si
 int replay_csv_row(struct replay *p, const char *line, size_t len, struct err *e);
 
 /* One reading; r->tag does not matter. */
+/* `tag` with its labels behind it, as tags_put_ident has it. */
 void replay_reading(struct replay *p, const char *source, const char *tag, const struct reading *r);
 
 struct rules *replay_rules(struct replay *p); /* NULL before the first reading */
@@ -48,7 +49,7 @@ uint64_t replay_readings(const struct replay *p);
  * One JSON object, without a line's end, as `millrace rules test --json` prints
  * it. Returns the length.
  */
-enum { REPLAY_JSON_MAX = 2560 };
+enum { REPLAY_JSON_MAX = 4096 };
 size_t replay_put_json(char out[REPLAY_JSON_MAX], const struct rules_transition *t);
 
 #endif

@@ -81,6 +81,17 @@ def test_the_other_commands(room):
     assert len({(r["source"], r["tag"], r["line"]) for r in records}) == 3
 
 
+def test_a_recording_has_both_lines(room):
+    """`rules test` over the spool: the same two alarms, whatever the one line's readings are between the other's."""
+    agent = start(room)
+    agent.wait_delivered(publish(room, ("l1", 60), ("l2", 10), ("l1", 61), ("l2", 70), ("l1", 10)))
+    agent.stop()
+    lines = agent.tool("rules", "test", "--rules", agent.config, "--input", agent.spool, "--json").stdout.splitlines()
+    steps = [json.loads(line) for line in lines][:-1]
+    assert [(s["tag"], s["line"], s["state"], s["value"]) for s in steps] == [
+        ("temp", "l1", "active", 60.0), ("temp", "l2", "active", 70.0), ("temp", "l1", "returned", 10.0)]
+
+
 def test_a_rule_for_one_line(room):
     agent = start(room, alarms=[{"name": "hot", "match": "press/temp{line=l2}", "rule": "limits", "hi": 50, "severity": 700}])
     agent.wait_delivered(publish(room, ("l1", 60), ("l2", 70)))
