@@ -12,7 +12,6 @@
 #include "agent/rules/rules_replay.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -303,9 +302,11 @@ static size_t put_number(char *out, size_t n, const char *key, double v)
 size_t replay_put_json(char out[REPLAY_JSON_MAX], const struct rules_transition *t)
 {
         char tag[TEXT_NAME_MAX + 1], labels[2 * TAGS_IDENT_MAX];
-        size_t n = put(out, 0, "{\"ts\":\"");
+        size_t n = put(out, 0, "{\"ts\":\""), len = strcspn(t->row.tag, "{");
 
-        snprintf(tag, sizeof(tag), "%.*s", (int)strcspn(t->row.tag, "{"), t->row.tag);
+        len = len > TEXT_NAME_MAX ? TEXT_NAME_MAX : len;
+        memcpy(tag, t->row.tag, len);
+        tag[len] = '\0';
         tags_put_labels(labels, sizeof(labels), t->row.tag);
         n += text_put_time(out + n, t->ts_us);
         n = put(out, n, "\",\"ts_us\":");
