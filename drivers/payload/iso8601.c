@@ -4,7 +4,7 @@
  * Dates: 2026-11-23, 20261123, 2026-W48-1, 2026W481, 2026-327, 2026327.  Times:
  * 10, 10:00, 1000, 10:00:00, 100000, with a fraction of the last part behind .
  * or a comma, and 24:00.  Zones: Z, +01, +0100, +01:00, with - or the sign of
- * Unicode.  A blank may stand for the T.
+ * Unicode, UTC, GMT.  A blank may stand for the T, and before the zone.
  *
  * A date alone is a day, not a time: refused.  Reads nothing behind `len`;
  * allocates nothing.
@@ -157,7 +157,14 @@ static bool take_zone(struct reader *r, int64_t *offset_s, bool *has_zone)
 
         *offset_s = 0;
         *has_zone = r->p < r->end;
-        if (!*has_zone || skip(r, "Zz"))
+        if (!*has_zone)
+                return true;
+        skip(r, " ");
+        if (r->end - r->p == 3 && (!memcmp(r->p, "UTC", 3) || !memcmp(r->p, "GMT", 3))) {
+                r->p += 3;
+                return true;
+        }
+        if (skip(r, "Zz"))
                 return true;
         if (r->end - r->p > 3 && memcmp(r->p, minus, 3) == 0) {
                 r->p += 3;
