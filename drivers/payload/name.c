@@ -104,6 +104,8 @@ static const char *text_of(const struct json_value *v, char room[TEXT_DOUBLE_MAX
 
 void payload_texts_put(struct payload_texts *b, const char *s, size_t len)
 {
+        if (!len) /* there may be no buffer yet */
+                return;
         if (b->size - b->n < len) {
                 b->size = 2 * b->size + len + 1024;
                 b->at = mem_grow(b->at, b->size, 1);
