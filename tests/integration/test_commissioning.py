@@ -214,7 +214,7 @@ def test_a_line_that_the_daemon_has_is_refused(tmp_path):
         agent.stop()
 
 
-@pytest.mark.parametrize("args", [["modbus", "scan", "tcp://x"], ["modbus", "scan", "/dev/null:9601"], ["modbus", "read", "tcp://h:1", "300", "holding:0"],
+@pytest.mark.parametrize("args", [["modbus", "scan", "tcp://x:y"], ["modbus", "scan", "ascii+tcp://x:1"], ["modbus", "scan", "/dev/null:9601"], ["modbus", "read", "tcp://h:1", "300", "holding:0"],
                                   ["modbus", "scan", "tcp://127.0.0.1:1", "--units", "1-300"], ["modbus", "read", "tcp://h:1", "1", "holding:0/126"],
                                   ["modbus", "read", "tcp://h:1", "1", "holding:65535/2"], ["modbus", "read", "tcp://h:1", "1", "holding:0", "--as", "x"]])
 def test_wrong_usage_is_2(args):

@@ -137,6 +137,8 @@ int site_parse(struct site *p, const char *text, struct err *e)
         }
         if (strlen(text) >= sizeof(p->text) || modbus_address_parse(&p->address, address, 0, e) < 0 || !p->address.tcp)
                 return fault_port(text, e);
+        if (p->address.framing == MODBUS_ASCII)
+                return err_set(e, "%.80s: Modbus ASCII is not known to this command", text);
         strcpy(p->text, text);
         return 0;
 }
@@ -173,6 +175,8 @@ static int find_item(struct site *p, const struct cli *c, const char *name)
                 if (conf->drivers[i].ops != &modbus_ops || strcmp(bus->name, name) != 0)
                         continue;
                 code = site_parse(p, bus->port, &e) < 0 ? cli_fail(CLI_CONFIG, "%s", e.text) : CLI_OK;
+                if (code == CLI_OK && bus->framing == MODBUS_FRAMING_ASCII)
+                        code = cli_fail(CLI_CONFIG, "%s: Modbus ASCII is not known to this command", name);
                 if (code == CLI_OK)
                         fill_from_item(p, bus);
                 p->config = conf;
