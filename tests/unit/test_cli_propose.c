@@ -78,6 +78,14 @@ static const struct row rows[] = {
            "\"errors\":{}}"}},
          {"{topic: \"/neuron/line1/{source}\", payload: json, time: \"/timestamp\", time_format: unix_ms, readings: "
           "[{tag: \"tag0\", value: \"/values/tag0\"}, {tag: \"tag1\", value: \"/values/tag1\"}]}"}},
+        {"Kepware",
+         {{"iotgateway/line1", "{\"timestamp\":1796000000000,\"values\":[{\"id\":\"ch.dev.A\",\"v\":20.5,\"q\":true,"
+                               "\"t\":1796000000000},{\"id\":\"ch.dev.B\",\"v\":3,\"q\":true,\"t\":1796000000000}]}"}},
+         {"{topic: \"iotgateway/{source}\", payload: json, each: \"/values\", time: \"/t\", time_format: unix_ms, "
+          "readings: [{tag: \"{/id}\", value: \"/v\"}]}"}},
+        {"an array",
+         {{"plant/oven", "[{\"name\":\"temp\",\"value\":20.5}]"}},
+         {"{topic: \"plant/{source}\", payload: json, each: \"\", readings: [{tag: \"{/name}\", value: \"/value\"}]}"}},
         {"Home Assistant statestream",
          {{"homeassistant/sensor/outdoor_temp/state", "11.2"}, {"homeassistant/sensor/pressure/state", "1012"}},
          {"{topic: \"homeassistant/sensor/{tag}/state\", payload: number}"}},

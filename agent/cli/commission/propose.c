@@ -136,16 +136,22 @@ static void note(struct work *w, const char *topic, const char *what)
 
 /* ---- topics -> patterns ---- */
 
+/* An array whose elements have a name and a value each. */
+static bool has_elements(const struct sample *t)
+{
+        return t->has_array && t->id[0] && t->value[0];
+}
+
 static bool is_bare(const struct sample *t)
 {
-        return t->kind != SAMPLE_JSON;
+        return t->kind != SAMPLE_JSON && t->kind != SAMPLE_ARRAY;
 }
 
 static bool is_alike(const struct pattern *p, const struct sample *t)
 {
         const struct sample *first = p->topics[0];
 
-        if (p->n_levels != t->n_levels || p->bare != is_bare(t))
+        if (p->n_levels != t->n_levels || p->bare != is_bare(t) || has_elements(first) != has_elements(t))
                 return false;
         for (size_t i = 0; i < p->n_levels; i++) {
                 bool word = is_protocol_word(t->level[i]);
@@ -485,6 +491,22 @@ static bool put_json(FILE *f, const struct pattern *p)
         return k > 0;
 }
 
+static void put_each(FILE *f, const struct pattern *p)
+{
+        static const char *const formats[] = {[TIME_UNIX_S] = "unix_s",
+                                              [TIME_UNIX_MS] = "unix_ms",
+                                              [TIME_UNIX_US] = "unix_us",
+                                              [TIME_ISO8601] = "iso8601"};
+        const struct sample *t = p->topics[0];
+
+        put_pattern(f, p);
+        fprintf(f, ", payload: json, each: ");
+        part_text(f, t->array, strlen(t->array));
+        if (t->at_time != TIME_NONE && t->at_time != TIME_UNCLEAR)
+                fprintf(f, ", time: \"/%s\", time_format: %s", t->at, formats[t->at_time]);
+        fprintf(f, ", readings: [{tag: \"{/%s}\", value: \"/%s\"}]}", t->id, t->value);
+}
+
 static void put_sub(struct work *w, const struct pattern *p)
 {
         char *text;
@@ -495,6 +517,8 @@ static void put_sub(struct work *w, const struct pattern *p)
         BUG_ON(!f);
         if (p->bare)
                 put_bare(f, p);
+        else if (has_elements(p->topics[0]))
+                put_each(f, p);
         else
                 good = put_json(f, p);
         fclose(f);
@@ -516,13 +540,10 @@ static bool set_apart(struct work *w, const struct sample *t, bool *sparkplug)
         }
         if (t->topic[0] == '$' || !t->n_levels)
                 return true;
-        if (t->array[0]) {
-                char what[SAMPLES_POINTER_ROOM + 80];
-
-                text_format(what, sizeof(what), "%.150s is an array of elements; see `each` in the manual",
-                            strcmp(t->array, "/") == 0 ? "it" : t->array);
-                note(w, t->topic, what);
-        }
+        if (has_elements(t))
+                return false;
+        if (t->has_array)
+                note(w, t->topic, "an array of elements is in it; see `each` in the manual");
         return t->kind == SAMPLE_ARRAY || (t->kind == SAMPLE_JSON && !t->n_leaves);
 }
 

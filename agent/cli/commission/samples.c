@@ -113,6 +113,33 @@ static void walk_object(struct sample *s, const json_t *object, char *pointer, i
         }
 }
 
+/* The first of these keys that the object has. */
+static void find_key(const json_t *o, const char *const *keys, char out[SAMPLES_KEY_ROOM])
+{
+        for (; *keys && !out[0]; keys++)
+                if (json_object_get(o, *keys))
+                        snprintf(out, SAMPLES_KEY_ROOM, "%s", *keys);
+}
+
+static void look_at_elements(struct sample *s, const json_t *first, const char *pointer)
+{
+        static const char *const ids[] = {"id", "name", "tag", "n", "key", "Name", "Id", "tagname", "nodeId", NULL};
+        static const char *const values[] = {"v", "value", "val", "Value", "V", NULL};
+        static const char *const times[] = {"t", "ts", "timestamp", "time", "Timestamp", "SourceTimestamp", NULL};
+        const json_t *at;
+
+        s->has_array = true;
+        snprintf(s->array, sizeof(s->array), "%s", pointer);
+        find_key(first, ids, s->id);
+        find_key(first, values, s->value);
+        find_key(first, times, s->at);
+        at = s->at[0] ? json_object_get(first, s->at) : NULL;
+        if (json_is_number(at))
+                s->at_time = time_of_number(json_number_value(at));
+        else if (json_is_string(at))
+                s->at_time = time_of_text(json_string_value(at), json_string_length(at));
+}
+
 static void walk_array(struct sample *s, const json_t *array, char *pointer, int depth)
 {
         size_t at = strlen(pointer), i;
@@ -120,8 +147,8 @@ static void walk_array(struct sample *s, const json_t *array, char *pointer, int
         json_t *v;
 
         if (json_is_object(json_array_get(array, 0))) { /* its elements may change places */
-                if (!s->array[0])
-                        snprintf(s->array, sizeof(s->array), "%s", at ? pointer : "/");
+                if (!s->has_array)
+                        look_at_elements(s, json_array_get(array, 0), pointer);
                 return;
         }
         json_array_foreach((json_t *)array, i, v)

@@ -13,7 +13,8 @@ enum {
         SAMPLES_TOPICS_MAX = 2000,
         SAMPLES_LEVELS_MAX = 32,
         SAMPLES_LEAVES_MAX = 64, /* values of one topic's JSON */
-        SAMPLES_POINTER_ROOM = 200
+        SAMPLES_POINTER_ROOM = 200,
+        SAMPLES_KEY_ROOM = 32
 };
 
 enum sample_kind { SAMPLE_NUMBER, SAMPLE_TEXT, SAMPLE_JSON, SAMPLE_ARRAY, SAMPLE_RAW, SAMPLE_SPARKPLUG };
@@ -34,7 +35,11 @@ struct sample {
         enum sample_kind kind;
         struct leaf *leaves;
         size_t n_leaves;
-        char array[SAMPLES_POINTER_ROOM]; /* an array of objects in it; "": none, "/": the whole */
+        bool has_array;                   /* of objects, at `array` */
+        char array[SAMPLES_POINTER_ROOM]; /* "": the message itself */
+        /* Members of its elements: what names them, their value and time; "": none */
+        char id[SAMPLES_KEY_ROOM], value[SAMPLES_KEY_ROOM], at[SAMPLES_KEY_ROOM];
+        enum leaf_time at_time;
         uint64_t n_messages;
 };
 
