@@ -159,7 +159,7 @@ def test_an_instrument_that_is_asked(tmp_path, line):
         except OSError:
             pass
 
-    agent = start_agent(tmp_path, line, poll="W\\r\\n", period="50ms", timeout="200ms")
+    agent = start_agent(tmp_path, line, poll="W\\r\\n", period="50ms", timeout="2s")
     threading.Thread(target=answer, daemon=True).start()
     agent.wait("ten answers", lambda s: driver(s)["readings"] >= 20)
     silent.set()
