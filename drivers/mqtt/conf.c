@@ -128,6 +128,8 @@ static int check_bare(const struct mqtt_sub_conf *c, bool topic_has_tag, const c
 
 static int check_sparkplug(const struct mqtt_sub_conf *c, const struct mqtt_pattern *p, const char **key, struct err *e)
 {
+        const struct mqtt_reading_conf *r = c->readings.items;
+
         if (strncmp(c->topic, "spBv1.0/", 8) != 0)
                 return fault(key, "topic", e, "topics of Sparkplug B begin with spBv1.0/");
         for (int i = 0; i < p->n_levels; i++)
@@ -135,14 +137,18 @@ static int check_sparkplug(const struct mqtt_sub_conf *c, const struct mqtt_patt
                         return fault(
                                 key, "topic", e,
                                 "no {names} with sparkplug_b: device, group and edge node are known by themselves");
-        if (c->source || c->tag || c->unit || c->time || c->readings.n)
+        if (c->source || c->tag || c->unit || c->time)
                 return fault(key,
                              c->source ? "source"
                              : c->tag  ? "tag"
                              : c->unit ? "unit"
-                             : c->time ? "time"
-                                       : "readings",
+                                       : "time",
                              e, "not with sparkplug_b: its births tell names and units, its messages the time");
+        for (size_t i = 0; i < c->readings.n; i++)
+                if (!r[i].tag || r[i].value || payload_unit_asks(r[i].unit))
+                        return fault(key, "readings", e,
+                                     "with sparkplug_b a reading has the tag that its metric becomes, and what its "
+                                     "value is");
         return 0;
 }
 

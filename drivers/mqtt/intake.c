@@ -30,12 +30,25 @@
 
 enum { TOPICS_MAX = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100, UNIT_MAX = 64 };
 
+/* The readings of a subscription to Sparkplug say what the values of these metrics are. */
+static int set_up_sparkplug(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
+{
+        const struct mqtt_reading_conf *r = conf->readings.items;
+
+        if (!in->sparkplug)
+                in->sparkplug = sparkplug_new(in->d->tags, in->d->name);
+        for (size_t i = 0; i < conf->readings.n; i++)
+                if (sparkplug_convert(in->sparkplug, r[i].tag, r[i].unit, &r[i].convert, e) < 0)
+                        return -1;
+        return 0;
+}
+
 static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
 {
         struct mqtt_sub *s = &in->subs[in->n_subs];
 
-        if (conf->payload == MQTT_SPARKPLUG_B && !in->sparkplug)
-                in->sparkplug = sparkplug_new(in->d->tags, in->d->name);
+        if (conf->payload == MQTT_SPARKPLUG_B && set_up_sparkplug(in, conf, e) < 0)
+                return -1;
         in->n_subs++;
         s->conf = conf;
         if (mqtt_pattern_init(&s->pattern, conf->topic, e) < 0)

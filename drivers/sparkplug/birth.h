@@ -23,6 +23,7 @@ struct sparkplug_metric {
         uint64_t alias;
         uint32_t name_at, name_len;
         uint32_t tag;
+        uint32_t how; /* of the driver's list; 0: none, else one more */
         uint8_t type;
         bool has_alias;
 };

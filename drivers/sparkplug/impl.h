@@ -9,6 +9,12 @@
 #include "drivers/sparkplug/sparkplug.h"
 #include "sparkplug_b.pb-c.h"
 
+/* What the configuration says of a tag. */
+struct sparkplug_how {
+        const char *tag, *unit;
+        struct convert convert;
+};
+
 /* Whose a tag is, and by which birth. */
 struct sparkplug_owner {
         uint32_t part, birth;
@@ -23,6 +29,8 @@ struct sparkplug {
         size_t cap;
         struct sparkplug_owner *owner; /* of each tag */
         size_t n_owner;
+        struct sparkplug_how *how;
+        size_t n_how;
         uint32_t n_births;
         size_t n_metrics; /* of all parts */
         char reason[400], gap[100];

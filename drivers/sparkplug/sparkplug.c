@@ -66,9 +66,25 @@ void sparkplug_free(struct sparkplug *s)
                 return;
         sparkplug_arena_fini(&s->arena);
         sparkplug_parts_fini(&s->parts);
+        for (size_t i = 0; i < s->n_how; i++)
+                convert_fini(&s->how[i].convert);
+        free(s->how);
         free(s->r);
         free(s->owner);
         free(s);
+}
+
+int sparkplug_convert(struct sparkplug *s, const char *tag, const char *unit, const struct convert_conf *conf,
+                      struct err *e)
+{
+        struct sparkplug_how how = {.tag = tag, .unit = unit};
+        const char *key;
+
+        if (convert_init(&how.convert, conf, unit, 0, &key, e) < 0)
+                return -1;
+        s->how = mem_grow(s->how, s->n_how + 1, sizeof(*s->how));
+        s->how[s->n_how++] = how;
+        return 0;
 }
 
 void sparkplug_say(struct sparkplug_message *m, const char *fmt, ...)
@@ -115,6 +131,16 @@ static void set_time(const struct sparkplug_message *m, const Spb__Metric *metri
                 r->flags |= READING_HISTORICAL;
 }
 
+/* For the text of a number, as long as the message. */
+static char *room_of(struct sparkplug_message *m)
+{
+        static char none[CONVERT_ROOM]; /* of a message that is too large: it is not taken */
+        ProtobufCAllocator *a = &m->s->arena.allocator;
+        char *room = a->alloc(a->allocator_data, CONVERT_ROOM);
+
+        return room ? room : none;
+}
+
 void sparkplug_read_metric(struct sparkplug_message *m, const struct sparkplug_metric *known, const Spb__Metric *metric,
                            bool doubtful)
 {
@@ -129,6 +155,8 @@ void sparkplug_read_metric(struct sparkplug_message *m, const struct sparkplug_m
         }
         r = add_reading(m, known->tag);
         why = sparkplug_value(metric, type, r);
+        if (known->how && convert_apply(&m->s->how[known->how - 1].convert, r, room_of(m)) == CONVERT_E_UNFIT)
+                why = "its value is not what is meant";
         set_time(m, metric, r);
         if (doubtful && r->quality == QUALITY_GOOD)
                 r->quality = QUALITY_UNCERTAIN;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/base/convert.h"
 #include "agent/base/reading.h"
 #include "agent/base/rt.h"
 #include "agent/base/tags.h"
@@ -47,6 +48,14 @@ struct sparkplug_result {
 
 struct sparkplug *sparkplug_new(struct tags *tags, const char *driver);
 void sparkplug_free(struct sparkplug *s);
+
+/*
+ * Before the first message: what the values of a metric are, of whichever node
+ * or device, whose name makes the tag `tag`; the first said of a tag counts.  A
+ * unit of NULL: that of its birth.  Borrows from its arguments.  0 or -1.
+ */
+int sparkplug_convert(struct sparkplug *s, const char *tag, const char *unit, const struct convert_conf *conf,
+                      struct err *e);
 
 void sparkplug_take(struct sparkplug *s, const char *topic, const void *payload, size_t len, const struct rt_time *now,
                     struct sparkplug_result *out);

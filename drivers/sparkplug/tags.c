@@ -81,7 +81,16 @@ static bool is_taken(struct sparkplug_message *m, uint32_t tag)
         return o->part && (o->part != m->part->no || o->birth == m->s->n_births);
 }
 
-static uint32_t make_tag(struct sparkplug_message *m, const Spb__Metric *metric)
+/* One more than the index of what the configuration says of the tag; 0: nothing. */
+static uint32_t how_of(const struct sparkplug *s, const char *tag)
+{
+        for (size_t i = 0; i < s->n_how; i++)
+                if (strcmp(s->how[i].tag, tag) == 0)
+                        return (uint32_t)i + 1;
+        return 0;
+}
+
+static uint32_t make_tag(struct sparkplug_message *m, const Spb__Metric *metric, uint32_t *how)
 {
         struct sparkplug *s = m->s;
         size_t n_before = tags_count(s->tags);
@@ -90,7 +99,9 @@ static uint32_t make_tag(struct sparkplug_message *m, const Spb__Metric *metric)
         uint32_t tag;
 
         take_unit(m, metric, unit);
-        if (tags_intern(s->tags, m->part->source, name, unit, m->part->labels, s->driver, &tag) != 0)
+        *how = how_of(s, name);
+        if (tags_intern(s->tags, m->part->source, name, *how && s->how[*how - 1].unit ? s->how[*how - 1].unit : unit,
+                        m->part->labels, s->driver, &tag) != 0)
                 return SPARKPLUG_NO_TAG_FULL;
         if (is_taken(m, tag)) {
                 sparkplug_say(m, "metric '%s' has another's tag", name);
@@ -101,7 +112,7 @@ static uint32_t make_tag(struct sparkplug_message *m, const Spb__Metric *metric)
         return tag;
 }
 
-static uint32_t tag_of(struct sparkplug_message *m, const Spb__Metric *metric)
+static uint32_t tag_of(struct sparkplug_message *m, const Spb__Metric *metric, uint32_t *how)
 {
         char name[TEXT_NAME_MAX + 1];
         uint32_t tag;
@@ -115,7 +126,7 @@ static uint32_t tag_of(struct sparkplug_message *m, const Spb__Metric *metric)
                 m->part->told_unsupported = true;
                 return SPARKPLUG_NO_TAG_UNSUPPORTED;
         }
-        tag = make_tag(m, metric);
+        tag = make_tag(m, metric, how);
         if (tag == SPARKPLUG_NO_TAG_FULL)
                 sparkplug_say(m, "%s", tags_why(m->s->tags));
         return tag;
@@ -143,7 +154,7 @@ static void take_birth_metric(struct sparkplug_message *m, struct sparkplug_birt
                 return;
         }
         known->type = metric->datatype <= UINT8_MAX ? (uint8_t)metric->datatype : SPARKPLUG_UNKNOWN;
-        known->tag = tag_of(m, metric);
+        known->tag = tag_of(m, metric, &known->how);
         sparkplug_read_metric(m, known, metric, false);
 }
 

@@ -1032,10 +1032,79 @@ static int forget_packed(void **state)
         return 0;
 }
 
+static void put_int(const char *name, int alias, unsigned v)
+{
+        Spb__Metric *m = put(name, alias, name ? SPARKPLUG_INT16 : 0);
+
+        m->value_case = SPB__METRIC__VALUE_INT_VALUE;
+        m->int_value = v;
+}
+
+static void say_how(const char *tag, const char *unit, struct convert_conf conf)
+{
+        struct err e;
+
+        assert_int_equal(sparkplug_convert(s, tag, unit, &conf, &e), 0);
+}
+
+/* What the configuration says of a metric holds for births and data, by name and by alias. */
+static void test_values_are_converted(void **state)
+{
+        static const char *none[] = {"0x7FFF"};
+        static struct schema_pair states[] = {{"0", "stopped"}, {"1", "running"}};
+
+        begin(100);
+        say_how("Press_Temp~2f", "degC", (struct convert_conf){.scale = 0.1, .none = {none, 1}});
+        say_how("Mode", NULL, (struct convert_conf){.scale = 1, .map = {states, 2}});
+        say_how("Serial", NULL, (struct convert_conf){.scale = 1, .type = CONVERT_TEXT});
+        new_payload(0);
+        put_int("Press/Temp", 1, 235);
+        put_int("Mode", 2, 1);
+        put_int("Serial", 3, 4711);
+        put_int("Plain", 4, 7);
+        take("spBv1.0/g/NBIRTH/edge");
+        assert_int_equal(out.n, 4);
+        check_tag(0, "edge", "Press_Temp~2f", "degC", "\"group\":\"g\",\"edge\":\"edge\"");
+        check_f64(0, 23.5, QUALITY_GOOD);
+        assert_true(out.r[1].type == READING_TEXT && out.r[1].len == 7 && !memcmp(out.r[1].v.text, "running", 7));
+        assert_true(out.r[2].type == READING_TEXT && out.r[2].len == 4 && !memcmp(out.r[2].v.text, "4711", 4));
+        assert_true(out.r[3].type == READING_I64 && out.r[3].v.i64 == 7);
+        new_payload(1);
+        put_int(NULL, 1, 0x7fff);
+        put_int(NULL, 2, 9);
+        put_int("Press/Temp", -1, 0);
+        take("spBv1.0/g/NDATA/edge");
+        assert_int_equal(out.n, 3);
+        assert_int_equal(out.r[0].quality, QUALITY_BAD_SENSOR);
+        assert_int_equal(out.r[1].quality, QUALITY_UNCERTAIN);
+        check_f64(2, 0, QUALITY_GOOD);
+        assert_null(out.reason);
+        end();
+}
+
+static void test_a_text_where_a_number_is_meant_is_told(void **state)
+{
+        Spb__Metric *m;
+
+        begin(100);
+        say_how("t", NULL, (struct convert_conf){.scale = 1, .type = CONVERT_NUMBER});
+        new_payload(0);
+        m = put("t", 1, SPARKPLUG_STRING);
+        m->value_case = SPB__METRIC__VALUE_STRING_VALUE;
+        m->string_value = text("21,3 C");
+        take("spBv1.0/g/NBIRTH/edge");
+        assert_int_equal(out.n, 1);
+        assert_int_equal(out.r[0].quality, QUALITY_BAD_SENSOR);
+        assert_non_null(strstr(out.reason, "metric 't': its value is not what is meant"));
+        end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_births_and_data),
+                cmocka_unit_test(test_values_are_converted),
+                cmocka_unit_test(test_a_text_where_a_number_is_meant_is_told),
                 cmocka_unit_test(test_after_our_restart),
                 cmocka_unit_test(test_unknown_alias),
                 cmocka_unit_test(test_requests_are_limited),
