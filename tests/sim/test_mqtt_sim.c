@@ -74,7 +74,8 @@ static int up_emit(struct driver *d, const struct reading *r, size_t n, bool may
 {
         struct world *w = d->host_priv;
 
-        size_t weight = w->message[number_in(r)].kind == FAT ? 10 : n;
+        bool of_malformed = r->type == READING_NONE; /* behind it the message itself comes, to the quarantine */
+        size_t weight = !of_malformed && w->message[number_in(r)].kind == FAT ? 10 : n;
 
         if (weight > w->room && may_wait) {
                 N.refused++;
@@ -84,7 +85,8 @@ static int up_emit(struct driver *d, const struct reading *r, size_t n, bool may
         }
         w->refusing = false;
         w->room -= w->room == SIZE_MAX ? 0 : weight;
-        for (size_t i = 0; i < n; i++)
+        CHECK(w, !of_malformed || (n == 1 && r->quality == QUALITY_BAD_SENSOR));
+        for (size_t i = 0; i < n && !of_malformed; i++)
                 keep(w, number_in(&r[i]), &r[i]);
         return 0;
 }
