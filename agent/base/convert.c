@@ -161,6 +161,24 @@ static int text_to_number(const struct convert *c, struct reading *r)
         return 0;
 }
 
+/* Of the one with a unit: a note in its place is kept as it came, and no rule takes it for good. */
+static int hope_for_number(const struct convert *c, struct reading *r)
+{
+        struct reading as_number = *r;
+        bool nothing, sure = true;
+
+        if (r->len && convert_text(c, r->v.text, r->len, &as_number, &nothing, &sure)) {
+                *r = as_number;
+                if (nothing)
+                        return set_bad(r, QUALITY_BAD_SENSOR);
+        } else {
+                sure = false;
+        }
+        if (!sure)
+                set_uncertain(r);
+        return 0;
+}
+
 /* False: it is no integer. */
 static bool get_integer(const struct reading *r, int64_t *out)
 {
@@ -271,6 +289,8 @@ static int by_type(const struct convert *c, struct reading *r, char room[CONVERT
 {
         int result = c->number_meant && r->type == READING_TEXT ? text_to_number(c, r) : 0;
 
+        if (c->number_hoped && r->type == READING_TEXT)
+                result = hope_for_number(c, r);
         if (result || r->type == READING_NONE)
                 return result;
         if (c->booleans)

@@ -14,7 +14,8 @@
  *                    not in it stays as it is and is uncertain
  *   text to number   when a number is meant: that is with type number or
  *                    integer, or with type auto without true, false or map
- *                    and with any of unit, scale, offset, decimal, range, mask
+ *                    and with any of scale, offset, decimal, range, mask; with
+ *                    a unit alone a text that is no number stays, uncertain
  *   scale, offset    in floating point: value * scale + offset
  *   type             what the value is to be
  *   range            outside of it: bad/out_of_range
@@ -73,7 +74,7 @@ extern const char *const convert_types[], *const convert_decimals[];
 #define CONVERT_TYPE_KEY(s, member, otherwise)                                                                         \
         {"type", SCHEMA_CHOICE, 0, offsetof(s, member.type), .choices = convert_types, .def = otherwise,               \
          .help = "What the value is: number, integer, boolean, text, or auto: as it was sent, but a number where "     \
-                 "unit, scale, offset, decimal, range or mask say that one is meant."}
+                 "scale, offset, decimal, range or mask say that one is meant, or the unit, if it is one."}
 #define CONVERT_DECIMAL_KEY(s, member)                                                                                 \
         {"decimal", SCHEMA_CHOICE, 0, offsetof(s, member.decimal), .choices = convert_decimals, .def = "point",        \
          .help = "What stands before the fraction of a number that is sent as text."}
@@ -102,6 +103,7 @@ struct convert_word;
 struct convert {
         bool plain; /* nothing is to be done */
         bool number_meant, scaled, has_mask, has_range, has_map;
+        bool number_hoped;            /* a unit alone says so: a text that is none stays, and is uncertain */
         bool booleans;                /* it is true or false that is meant */
         bool usual_true, usual_false; /* no list of it is configured */
         int type, decimal;

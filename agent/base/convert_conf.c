@@ -184,13 +184,14 @@ static int check_kinds(const struct convert *c, const struct convert_conf *conf,
 static void decide(struct convert *c)
 {
         bool is_auto = c->type == CONVERT_AUTO || c->type == CONVERT_NUMERIC;
-        bool any = c->unit || c->scaled || c->decimal || c->has_range || c->has_mask;
+        bool any = c->scaled || c->decimal || c->has_range || c->has_mask;
 
         c->booleans |= c->type == CONVERT_BOOLEAN;
         any |= c->type == CONVERT_NUMERIC;
         c->number_meant = c->type == CONVERT_NUMBER || c->type == CONVERT_INTEGER ||
                           (any && is_auto && !c->booleans && !c->has_map);
-        c->plain = is_auto && !any && !c->n_words;
+        c->number_hoped = is_auto && !any && c->unit && !c->booleans && !c->has_map;
+        c->plain = is_auto && !any && !c->unit && !c->n_words;
 }
 
 int convert_init(struct convert *c, const struct convert_conf *conf, const char *unit, unsigned bits, const char **key,

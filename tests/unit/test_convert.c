@@ -216,11 +216,16 @@ static void units_are_cut_off(void **state)
                  "C",
                  "70.3 \xc2\xb0"
                  "F",
-                 "bad/sensor", true},
-                {CONF(0), "bar", "3 mbar", "bad/sensor", true},
+                 "?t:70.3 \xc2\xb0"
+                 "F"},
+                {CONF(0), "bar", "3 mbar", "?t:3 mbar"},
                 {CONF(0), "\xc2\xb5m", "4 \xce\xbcm", "4.0"},
                 {CONF(0), "Stk", "4 Stk", "4.0"},
-                {CONF(0), "mm", "n/a", "bad/sensor", true},
+                {CONF(0), "mm", "n/a", "?t:n/a"}, /* a note; nothing but the unit said that a number comes */
+                {CONF(0), "mm", "", "?t:"},
+                {CONF(0), "mm", "nan", "bad/sensor"},
+                {CONF(.type = CONVERT_NUMBER), "mm", "n/a", "bad/sensor", true},
+                {CONF(.type = CONVERT_NUMERIC), "mm", "n/a", "bad/sensor", true},
         };
 
         TRY(rows);
