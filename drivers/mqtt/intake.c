@@ -92,6 +92,7 @@ void mqtt_intake_fini(struct mqtt_intake *in)
         free(in->redelivery);
         free(in->decoded);
         free(in->gathered);
+        free(in->gathered_room);
 }
 
 static void on_recent(void *ctx, const struct reading *r)
@@ -495,6 +496,13 @@ static void read_as(struct mqtt_intake *in, struct mqtt_route *route, const stru
                 o->reason = tags_why(in->d->tags);
 }
 
+/* The text of a number stands where the next subscription writes its own. */
+static bool is_in_room(const struct mqtt_intake *in, const struct reading *r)
+{
+        return r->type == READING_TEXT &&
+               (uintptr_t)r->v.text - (uintptr_t)in->decoded->room < sizeof(in->decoded->room);
+}
+
 /* Those of several subscriptions, behind each other. */
 static void gather(struct mqtt_intake *in, struct outcome *o)
 {
@@ -503,10 +511,21 @@ static void gather(struct mqtt_intake *in, struct outcome *o)
         if (o->n + n > in->cap_gathered) {
                 in->cap_gathered = o->n + n;
                 in->gathered = mem_grow(in->gathered, in->cap_gathered, sizeof(*in->gathered));
+                in->gathered_room = mem_grow(in->gathered_room, in->cap_gathered, sizeof(*in->gathered_room));
         }
         memcpy(in->gathered + o->n, in->decoded->r, n * sizeof(*in->gathered));
+        for (size_t i = 0; i < n; i++)
+                if (is_in_room(in, &in->decoded->r[i]))
+                        memcpy(in->gathered_room[o->n + i], in->decoded->r[i].v.text, in->decoded->r[i].len);
         o->r = in->gathered;
         o->n += n;
+}
+
+static void settle_gathered(struct mqtt_intake *in, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (is_in_room(in, &in->gathered[i]))
+                        in->gathered[i].v.text = in->gathered_room[i];
 }
 
 static void read_all(struct mqtt_intake *in, struct mqtt_route *first, const struct mqtt_message *m, int64_t now_us,
@@ -524,6 +543,8 @@ static void read_all(struct mqtt_intake *in, struct mqtt_route *first, const str
                         o->n = in->decoded->n;
                 }
         }
+        if (first->next)
+                settle_gathered(in, o->n);
 }
 
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)

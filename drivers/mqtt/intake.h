@@ -31,7 +31,8 @@ struct mqtt_intake {
         struct changed_names *changed;
         struct mqtt_redelivery *redelivery;
         struct mqtt_decoded *decoded;
-        struct reading *gathered; /* of a message that several subscriptions read */
+        struct reading *gathered;            /* of a message that several subscriptions read */
+        char (*gathered_room)[CONVERT_ROOM]; /* of their texts that stand in `decoded` */
         size_t cap_gathered;
         uint64_t n_rows, n_bytes; /* handed over since the caller last set them to 0 */
         /* Sparkplug: NULL and unused when no subscription is. */

@@ -126,6 +126,26 @@ static void test_the_broker_is_asked_for_the_widest(void **state)
         end();
 }
 
+/* A number that is to be a text is written somewhere: each subscription's stands until all are handed over. */
+static void test_texts_of_numbers_stay_apart(void **state)
+{
+        struct mqtt_reading_conf temp = {.tag = "temp", .convert.type = CONVERT_TEXT},
+                                 hum = {.tag = "hum", .convert.type = CONVERT_TEXT};
+        struct mqtt_sub_conf two[] = {
+                {.topic = "t/{source}", .payload = MQTT_JSON, .readings = {&temp, 1}},
+                {.topic = "t/#", .payload = MQTT_JSON, .source = "all", .readings = {&hum, 1}},
+        };
+        struct mqtt_conf own = {.name = "plant", .max_payload_bytes = 200, .subscriptions = {two, 2}};
+        struct err e = {""};
+
+        bench_init(&b, &mqtt_ops, "plant", &own);
+        b.note = note;
+        assert_int_equal(mqtt_intake_init(&in, &b.d, &e), 0);
+        take("t/x", "{\"temp\":21.5,\"hum\":60.5}", 0, false);
+        transcript_expect("x/temp=21.5 all/hum=60.5 ");
+        end();
+}
+
 static int check(const char *a, const char *b_topic, int payload)
 {
         struct mqtt_sub_conf two[] = {{.topic = a, .tag = "x"}, {.topic = b_topic, .tag = "y", .payload = payload}};
@@ -154,6 +174,7 @@ int main(void)
                 cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_retained_ones_can_be_left_out),
                 cmocka_unit_test(test_topics_without_room_in_the_table),
+                cmocka_unit_test(test_texts_of_numbers_stay_apart),
                 cmocka_unit_test(test_the_broker_is_asked_for_the_widest),
                 cmocka_unit_test(test_what_check_refuses),
         };
