@@ -20,8 +20,10 @@ static bool is_taken(const char *topic, const char *name)
 {
         char in_braces[TEXT_NAME_MAX + 3];
 
+        if (!strcmp(name, "source") || !strcmp(name, "tag") || mqtt_label_is_taken(name))
+                return true;
         snprintf(in_braces, sizeof(in_braces), "{%s}", name);
-        return mqtt_label_is_taken(name) || strstr(topic, in_braces);
+        return strstr(topic, in_braces);
 }
 
 void mqtt_labels_make(const struct payload_influx *line, const char *topic, struct payload_texts *b,

@@ -257,6 +257,9 @@ static void test_influx(void **state)
                             "weather/n=7@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/temperature=83{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "my_meas~20/field_k~20=-1500{\"id~z\":\"1\",\"tag_k~2c\":\"v_w~3d\"} ");
+        /* the record has these two whatever the topic says */
+        assert_string_equal(TAKE(&sub, "i", "m,source=roof,tag=a t=1"),
+                            "m/t=1{\"source~z\":\"roof\",\"tag~z\":\"a\"} ");
         mqtt_take_note = note;
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
                 assert_int_equal(strncmp(TAKE(&sub, "i", wrong[i]), "kept(", 5), 0);
