@@ -26,8 +26,9 @@ enum scan_type {
         SCAN_TEXT,   /* `at`, `len`: inside the quotes; `escaped`: json_unescape first */
         SCAN_OBJECT,
         SCAN_ARRAY,
-        SCAN_F64, /* these three: not in JSON, but in what is read by the same pointers */
+        SCAN_F64, /* these four: not in JSON, but in what is read by the same pointers */
         SCAN_I64,
+        SCAN_U64,   /* beyond int64: `i64` has its bits */
         SCAN_BYTES, /* `at`, `len` */
 };
 

@@ -27,13 +27,8 @@ void payload_token_text(struct payload_token *t, const unsigned char *s, size_t 
 
 void payload_token_unsigned(struct payload_token *t, uint64_t v)
 {
-        static const char beyond[] = "9223372036854775808"; /* refused where it is used, as in JSON */
-
         t->kind = TOKEN_VALUE;
-        if (v <= INT64_MAX)
-                t->value = (struct json_value){.type = SCAN_I64, .i64 = (int64_t)v};
-        else
-                t->value = (struct json_value){.type = SCAN_NUMBER, .at = beyond, .len = sizeof(beyond) - 1};
+        t->value = (struct json_value){.type = v <= INT64_MAX ? SCAN_I64 : SCAN_U64, .i64 = (int64_t)v};
 }
 
 static bool wrong(struct payload_walk *w, const char *why)

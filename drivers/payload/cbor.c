@@ -67,6 +67,8 @@ static void take_negative(uint64_t v, struct payload_token *t)
         payload_token_unsigned(t, v);
         if (v <= INT64_MAX)
                 t->value.i64 = -1 - (int64_t)v;
+        else
+                t->value = (struct json_value){.type = SCAN_NUMBER, .at = ""}; /* none that can be held */
 }
 
 /* What stands behind the first byte and its number. */

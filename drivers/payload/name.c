@@ -10,6 +10,8 @@
  */
 #include "drivers/payload/name.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,10 +93,12 @@ void payload_texts_fini(struct payload_texts *b)
 static const char *text_of(const struct json_value *v, char room[TEXT_DOUBLE_MAX], size_t *len)
 {
         *len = v->len;
-        if (v->type == SCAN_TEXT || v->type == SCAN_NUMBER)
+        if (v->type == SCAN_TEXT || (v->type == SCAN_NUMBER && v->len))
                 return v->at;
         if (v->type == SCAN_I64)
                 *len = text_put_i64(room, v->i64);
+        else if (v->type == SCAN_U64)
+                *len = (size_t)snprintf(room, TEXT_DOUBLE_MAX, "%" PRIu64, (uint64_t)v->i64);
         else if (v->type == SCAN_F64 && v->f64 - v->f64 == 0)
                 *len = text_put_double(room, v->f64);
         else
@@ -141,7 +145,7 @@ const char *payload_name_make(const struct payload_name *name, const struct json
         if (name->n == 1 && !first->text) {
                 const struct json_value *v = payload_ref_value(&first->ref, found, row);
 
-                if ((v->type == SCAN_TEXT || v->type == SCAN_NUMBER) && v->len <= PAYLOAD_NAME_MAX) {
+                if ((v->type == SCAN_TEXT || (v->type == SCAN_NUMBER && v->len)) && v->len <= PAYLOAD_NAME_MAX) {
                         *out = (struct payload_text){v->at, v->len, false};
                         return v->len ? NULL : "a name that is empty";
                 }

@@ -86,6 +86,8 @@ const char *payload_set_value(struct reading *r, const struct json_value *v)
         case SCAN_I64:
                 set_i64(r, v->i64);
                 break;
+        case SCAN_U64:
+                return "an integer of more than 64 bits";
         case SCAN_BYTES:
                 payload_set_text(r, v->at, v->len);
                 r->type = READING_RAW;

@@ -105,6 +105,33 @@ static void test_numbers(void **state)
 }
 
 /* Containers without a length, and what claims to be long. */
+/* Ids of 64 bits (EUI-64), as whatever they are sent. */
+static void test_names_of_64_bits(void **state)
+{
+        struct mqtt_sub_conf sub = {.topic = "b", .payload = MQTT_CBOR, .each = "", .readings = {by_id, 1}};
+        static const char want[] = "plant/18374686479671623681=1 plant/18374686479671623682=2 ";
+        struct mqtt_reading_conf by_key[] = {{.tag = "{key}"}};
+
+        assert_string_equal(TAKE_BYTES(&sub, "b",
+                                       "\x82\xa2\x62\x69\x64\x1b\xff\x00\x00\x00\x00\x00\x00\x01\x61\x76\x01"
+                                       "\xa2\x62\x69\x64\x1b\xff\x00\x00\x00\x00\x00\x00\x02\x61\x76\x02"),
+                            want);
+        sub.payload = MQTT_MSGPACK;
+        assert_string_equal(TAKE_BYTES(&sub, "b",
+                                       "\x92\x82\xa2\x69\x64\xcf\xff\x00\x00\x00\x00\x00\x00\x01\xa1\x76\x01"
+                                       "\x82\xa2\x69\x64\xcf\xff\x00\x00\x00\x00\x00\x00\x02\xa1\x76\x02"),
+                            want);
+        sub.readings = (struct schema_list){by_key, 1};
+        assert_string_equal(TAKE_BYTES(&sub, "b",
+                                       "\x82\xcf\xff\x00\x00\x00\x00\x00\x00\x01\x01\xcf\xff\x00\x00\x00\x00"
+                                       "\x00\x00\x02\x02"),
+                            want);
+        /* below -2^63 nothing tells them apart any more */
+        sub.payload = MQTT_CBOR;
+        TAKE_BYTES(&sub, "b", "\xa1\x3b\xff\x00\x00\x00\x00\x00\x00\x01\x01");
+        assert_non_null(strstr(why, "a name that is not there"));
+}
+
 static void test_odd_containers(void **state)
 {
         struct mqtt_sub_conf sub = {.topic = "b", .payload = MQTT_CBOR, .each = "", .readings = {by_id, 1}};
@@ -341,15 +368,11 @@ static void test_gzip(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_the_same_in_both),
-                cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_odd_containers),
-                cmocka_unit_test(test_senml_of_the_rfc),
-                cmocka_unit_test(test_senml_bases),
-                cmocka_unit_test(test_influx),
-                cmocka_unit_test(test_csv),
-                cmocka_unit_test(test_lines_of_json),
-                cmocka_unit_test(test_gzip),
+                cmocka_unit_test(test_the_same_in_both), cmocka_unit_test(test_numbers),
+                cmocka_unit_test(test_names_of_64_bits), cmocka_unit_test(test_odd_containers),
+                cmocka_unit_test(test_senml_of_the_rfc), cmocka_unit_test(test_senml_bases),
+                cmocka_unit_test(test_influx),           cmocka_unit_test(test_csv),
+                cmocka_unit_test(test_lines_of_json),    cmocka_unit_test(test_gzip),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
