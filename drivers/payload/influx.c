@@ -48,8 +48,7 @@ static bool take_quoted(struct reader *r, struct json_value *v)
 {
         char *to = r->lines->room;
 
-        v->type = SCAN_TEXT;
-        v->at = to;
+        *v = (struct json_value){.type = SCAN_TEXT, .at = to}; /* its escapes are not JSON's: taken out here */
         for (r->s++; r->s < r->end && *r->s != '"'; r->s++) {
                 if (*r->s == '\\' && r->s + 1 < r->end && (r->s[1] == '"' || r->s[1] == '\\'))
                         r->s++;

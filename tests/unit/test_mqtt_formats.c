@@ -284,6 +284,8 @@ static void test_influx(void **state)
                             "weather/n=7@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/temperature=83{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "my_meas~20/field_k~20=-1500{\"id~z\":\"1\",\"tag_k~2c\":\"v_w~3d\"} ");
+        /* a text in front, with what JSON calls escapes */
+        assert_string_equal(TAKE(&sub, "i", "m text=\"a\\\\nb\""), "m/text=a\\nb ");
         /* the record has these two whatever the topic says */
         assert_string_equal(TAKE(&sub, "i", "m,source=roof,tag=a t=1"),
                             "m/t=1{\"source~z\":\"roof\",\"tag~z\":\"a\"} ");
