@@ -132,7 +132,7 @@ static bool skip(struct reader *r, char c)
 
 /*
  * In the order of their names, so that a series is one however its tags are
- * written.
+ * written.  False: no room, or it is there.
  */
 static bool add_tag(struct payload_influx *c, const struct json_value *key, const struct json_value *tag)
 {
@@ -147,6 +147,8 @@ static bool add_tag(struct payload_influx *c, const struct json_value *key, cons
                 c->key[i] = c->key[i - 1];
                 c->tag[i] = c->tag[i - 1];
         }
+        if (i && c->key[i - 1].len == key->len && !memcmp(c->key[i - 1].at, key->at, key->len))
+                return false;
         c->key[i] = *key;
         c->tag[i] = *tag;
         c->n_tags++;
@@ -162,7 +164,7 @@ static bool take_tags(struct payload_influx *c, struct reader *r, struct payload
                 if (!take_name(r, ",= ", &key) || !skip(r, '=') || !take_name(r, ",= ", &tag))
                         return wrong(w, "a tag is name=value");
                 if (!add_tag(c, &key, &tag))
-                        return wrong(w, "more than 16 tags");
+                        return wrong(w, "more than 16 tags, or one twice");
                 if (!push(w, TOKEN_VALUE, &key) || !push(w, TOKEN_VALUE, &tag))
                         return false;
         }

@@ -267,7 +267,7 @@ static void test_influx(void **state)
         const struct mqtt_sub_conf sub = {.topic = "i", .payload = MQTT_INFLUX};
         static const char *const wrong[] = {
                 "weather",           "weather temp", "weather temp=", "weather temp=x", "weather,loc temp=1",
-                "weather temp=1 1x", ",a=b c=1",     "weather a=\"x", "weather a=1i2"};
+                "weather temp=1 1x", ",a=b c=1",     "weather a=\"x", "weather a=1i2",  "weather,loc=a,loc=b temp=1"};
 
         mqtt_take_note = note_labels;
         assert_string_equal(TAKE(&sub, "i",
