@@ -6,7 +6,8 @@
  * first byte; its labels are numbers (6).
  *
  * Times below 2^28 are relative to now (4.5.3).  A version above 10 is refused,
- * as RFC 8428 wants (4.4).  A record may have a value, a sum, or both.
+ * as RFC 8428 wants (4.4).  A record may have a value, a sum, or both; a value
+ * that is null or not finite is a bad reading, as elsewhere.
  *
  * Fails: with the number of the record and a reason; nothing of the pack is
  * taken then.
@@ -239,6 +240,12 @@ static const char *set_value(struct payload_senml *s, const struct json_value *r
                         return take_data(s, &row[VD], &out[SENML_V]);
                 if (v == &row[VB] && v->type != SCAN_ABSENT && v->type != SCAN_TRUE && v->type != SCAN_FALSE)
                         return "a flag (vb) that is none";
+                if (v->type == SCAN_ABSENT)
+                        out[SENML_V] = row[V];
+                return NULL;
+        }
+        if (v->type == SCAN_F64 && !isfinite(v->f64)) {
+                out[SENML_V] = *v;
                 return NULL;
         }
         if (!number(v, &f64))

@@ -253,6 +253,9 @@ static void test_senml_bases(void **state)
                 print_message("%s\n", why);
         }
         assert_string_equal(TAKE(&usual, "s", "[]"), "");
+        /* a sensor that has no value says so: the last one does not stand */
+        assert_string_equal(TAKE(&usual, "s", "[{\"n\":\"a\",\"v\":null},{\"n\":\"b\",\"v\":1}]"), "p/a:sensor p/b=1 ");
+        assert_string_equal(TAKE_BYTES(&usual, "s", "\x81\xa2\x00\x61\x61\x02\xf9\x7e\x00"), "p/a:sensor ");
 }
 
 static void note_labels(struct driver *d, const struct reading *r)
