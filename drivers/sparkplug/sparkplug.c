@@ -131,14 +131,19 @@ static void set_time(const struct sparkplug_message *m, const Spb__Metric *metri
                 r->flags |= READING_HISTORICAL;
 }
 
-/* For the text of a number, as long as the message. */
-static char *room_of(struct sparkplug_message *m)
+/* What the configuration says of it. The text of a number stands as long as the message. */
+static const char *convert(struct sparkplug_message *m, const struct sparkplug_metric *known, struct reading *r)
 {
-        static char none[CONVERT_ROOM]; /* of a message that is too large: it is not taken */
+        static char none[CONVERT_ROOM]; /* of all that found no place */
         ProtobufCAllocator *a = &m->s->arena.allocator;
         char *room = a->alloc(a->allocator_data, CONVERT_ROOM);
 
-        return room ? room : none;
+        if (convert_apply(&m->s->how[known->how - 1].convert, r, room ? room : none) == CONVERT_E_UNFIT)
+                return "its value is not what is meant";
+        if (r->type != READING_TEXT || r->v.text != none)
+                return NULL;
+        *r = (struct reading){.tag = r->tag, .ts_us = r->ts_us, .arrival_us = r->arrival_us, .quality = QUALITY_BAD};
+        return "no room for its text, more metrics than one message may hold";
 }
 
 void sparkplug_read_metric(struct sparkplug_message *m, const struct sparkplug_metric *known, const Spb__Metric *metric,
@@ -155,8 +160,8 @@ void sparkplug_read_metric(struct sparkplug_message *m, const struct sparkplug_m
         }
         r = add_reading(m, known->tag);
         why = sparkplug_value(metric, type, r);
-        if (known->how && convert_apply(&m->s->how[known->how - 1].convert, r, room_of(m)) == CONVERT_E_UNFIT)
-                why = "its value is not what is meant";
+        if (known->how && !why)
+                why = convert(m, known, r);
         set_time(m, metric, r);
         if (doubtful && r->quality == QUALITY_GOOD)
                 r->quality = QUALITY_UNCERTAIN;

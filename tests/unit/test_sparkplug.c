@@ -1099,12 +1099,41 @@ static void test_a_text_where_a_number_is_meant_is_told(void **state)
         end();
 }
 
+/* Where a message has no place left for the texts of numbers, they are no other number's. */
+static void test_room_for_texts_of_numbers(void **state)
+{
+        size_t n_bad = 0;
+
+        begin(100);
+        say_how("n", NULL, (struct convert_conf){.scale = 1, .type = CONVERT_TEXT});
+        new_payload(0);
+        put_int("n", 1, 0);
+        take("spBv1.0/g/NBIRTH/edge");
+        for (int n = 20000, seq = 1; n < 50000; n += 2000, seq++) {
+                new_payload(seq);
+                for (int i = 0; i < n; i++)
+                        put_int(NULL, 1, (unsigned)i & 0x7fff);
+                take("spBv1.0/g/NDATA/edge");
+                for (size_t i = 0; i < out.n; i++) {
+                        char want[12];
+                        int len = snprintf(want, sizeof(want), "%zu", i & 0x7fff);
+
+                        n_bad += out.r[i].type == READING_NONE;
+                        assert_true(out.r[i].type == READING_NONE ||
+                                    (out.r[i].len == (size_t)len && !memcmp(out.r[i].v.text, want, (size_t)len)));
+                }
+        }
+        assert_true(n_bad > 0);
+        end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_births_and_data),
                 cmocka_unit_test(test_values_are_converted),
                 cmocka_unit_test(test_a_text_where_a_number_is_meant_is_told),
+                cmocka_unit_test(test_room_for_texts_of_numbers),
                 cmocka_unit_test(test_after_our_restart),
                 cmocka_unit_test(test_unknown_alias),
                 cmocka_unit_test(test_requests_are_limited),
