@@ -132,13 +132,17 @@ static void set_time(const struct sparkplug_message *m, const Spb__Metric *metri
 }
 
 /* What the configuration says of it. The text of a number stands as long as the message. */
-static const char *convert(struct sparkplug_message *m, const struct sparkplug_metric *known, struct reading *r)
+static const char *convert(struct sparkplug_message *m, const struct sparkplug_metric *known, uint32_t type,
+                           struct reading *r)
 {
         static char none[CONVERT_ROOM]; /* of all that found no place */
         ProtobufCAllocator *a = &m->s->arena.allocator;
         char *room = a->alloc(a->allocator_data, CONVERT_ROOM);
+        struct convert how = m->s->how[known->how - 1].convert;
 
-        if (convert_apply(&m->s->how[known->how - 1].convert, r, room ? room : none) == CONVERT_E_UNFIT)
+        if (type >= SPARKPLUG_INT8 && type <= SPARKPLUG_INT32)
+                how.bits = (uint8_t)(8u << (type - SPARKPLUG_INT8));
+        if (convert_apply(&how, r, room ? room : none) == CONVERT_E_UNFIT)
                 return "its value is not what is meant";
         if (r->type != READING_TEXT || r->v.text != none)
                 return NULL;
@@ -161,7 +165,7 @@ void sparkplug_read_metric(struct sparkplug_message *m, const struct sparkplug_m
         r = add_reading(m, known->tag);
         why = sparkplug_value(metric, type, r);
         if (known->how && !why)
-                why = convert(m, known, r);
+                why = convert(m, known, type, r);
         set_time(m, metric, r);
         if (doubtful && r->quality == QUALITY_GOOD)
                 r->quality = QUALITY_UNCERTAIN;

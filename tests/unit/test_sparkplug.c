@@ -1099,6 +1099,26 @@ static void test_a_text_where_a_number_is_meant_is_told(void **state)
         end();
 }
 
+/* 0xFFFF is -1 of 16 bits, whatever it is sent as. */
+static void test_codes_are_of_the_datatype(void **state)
+{
+        static const char *none[] = {"0xFFFF"};
+
+        begin(100);
+        say_how("a", NULL, (struct convert_conf){.scale = 1, .none = {none, 1}});
+        new_payload(0);
+        put_int("a", 1, 0xffff);
+        take("spBv1.0/g/NBIRTH/edge");
+        assert_int_equal(out.r[0].quality, QUALITY_BAD_SENSOR);
+        new_payload(1);
+        put_int(NULL, 1, 0xffffffff);
+        put_int(NULL, 1, 0xfffe);
+        take("spBv1.0/g/NDATA/edge");
+        assert_int_equal(out.r[0].quality, QUALITY_BAD_SENSOR);
+        assert_true(out.r[1].type == READING_I64 && out.r[1].v.i64 == -2 && out.r[1].quality == QUALITY_GOOD);
+        end();
+}
+
 /* Where a message has no place left for the texts of numbers, they are no other number's. */
 static void test_room_for_texts_of_numbers(void **state)
 {
@@ -1133,6 +1153,7 @@ int main(void)
                 cmocka_unit_test(test_births_and_data),
                 cmocka_unit_test(test_values_are_converted),
                 cmocka_unit_test(test_a_text_where_a_number_is_meant_is_told),
+                cmocka_unit_test(test_codes_are_of_the_datatype),
                 cmocka_unit_test(test_room_for_texts_of_numbers),
                 cmocka_unit_test(test_after_our_restart),
                 cmocka_unit_test(test_unknown_alias),
