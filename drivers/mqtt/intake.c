@@ -289,6 +289,30 @@ static void set_tags(struct mqtt_intake *in, struct mqtt_route *route, const str
         out->n = n;
 }
 
+/* A tag has one unit at a time: of two in a message the last one. */
+static bool has_its_unit(const struct mqtt_intake *in, const struct payload_text *unit, uint32_t tag)
+{
+        const char *now = tags_unit(in->d->tags, tag);
+
+        return !unit->at || unit->len > UNIT_MAX || (strlen(now) == unit->len && !memcmp(now, unit->at, unit->len));
+}
+
+static void judge_units(struct mqtt_intake *in)
+{
+        struct mqtt_decoded *out = in->decoded;
+
+        for (size_t i = 0; i < out->n; i++) {
+                struct reading *r = &out->r[i];
+
+                if (quality_is_bad(r->quality) || has_its_unit(in, &out->names[i].unit, r->tag))
+                        continue;
+                r->type = READING_NONE;
+                r->len = 0;
+                r->quality = QUALITY_BAD_CONFIG;
+                out->reason = "a tag with two units in one message";
+        }
+}
+
 /*
  * The same, where the payload names them: one that is refused leaves the others
  * as they are.
@@ -302,9 +326,12 @@ static void ask_for_tags(struct mqtt_intake *in, const struct mqtt_sub *s, const
 
         mqtt_pattern_match(&s->pattern, m->topic, &match);
         for (size_t i = 0; i < out->n; i++)
-                if (ask_for_tag(in, s, &match, i, &tag) == 0)
+                if (ask_for_tag(in, s, &match, i, &tag) == 0) {
+                        out->names[n] = out->names[i];
                         keep(out, n++, i, tag, m);
+                }
         out->n = n;
+        judge_units(in);
 }
 
 static void count_handed_over(struct mqtt_intake *in, const struct reading *r, size_t n)
@@ -483,13 +510,13 @@ static void read_as(struct mqtt_intake *in, struct mqtt_route *route, const stru
                 bad_if_known(in, route, m, now_us);
                 return;
         }
-        if (out->reason)
-                o->reason = out->reason;
         n_wanted = out->n;
         if (s->decoder.asks)
                 ask_for_tags(in, s, m);
         else
                 set_tags(in, route, m);
+        if (out->reason)
+                o->reason = out->reason;
         o->n_absent += out->n_absent;
         o->n_untagged += n_wanted - out->n;
         if (out->n < n_wanted)

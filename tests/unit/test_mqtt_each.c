@@ -204,6 +204,30 @@ static void test_conversion(void **state)
                             "kept(unavailable) plant/t=20.5 plant/t:sensor kept(unavailable) ");
 }
 
+static void note_unit(struct driver *d, const struct reading *r)
+{
+        bench_note(d, r);
+        transcript_add("[%s]", tags_unit(d->tags, r->tag)); /* in which it is kept */
+}
+
+/* A tag has one unit when its readings are handed over: the last one. */
+static void test_two_units_in_a_message(void **state)
+{
+        struct mqtt_reading_conf r[] = {{.tag = "{/n}", .value = "/v", .unit = "{/u}"}};
+        const struct mqtt_sub_conf sub = {.topic = "a", .payload = MQTT_JSON, .each = "", .readings = {r, 1}};
+
+        mqtt_take_note = note_unit;
+        assert_string_equal(
+                TAKE(&sub, "a", "[{\"n\":\"t\",\"v\":20,\"u\":\"C\"},{\"n\":\"x\",\"v\":1,\"u\":\"C\"}]",
+                     "[{\"n\":\"t\",\"v\":20,\"u\":\"C\"},{\"n\":\"t\",\"v\":68,\"u\":\"F\"},"
+                     "{\"n\":\"x\",\"v\":1,\"u\":\"C\"}]",
+                     "[{\"n\":\"t\",\"v\":21,\"u\":\"C\"}]"),
+                "t=20[C] x=1[C] t:config[F] t=68[F] x=1[C] kept([{\"n\":\"t\",\"v\":20,\"u\":\"C\"},{\"n\":\"t\","
+                "\"v\":68,\"u\":\"F\"},{\"n\":\"x\",\"v\":1,\"u\":\"C\"}]) t=21[C] ");
+        mqtt_take_note = note;
+        assert_non_null(strstr(why, "a tag with two units in one message"));
+}
+
 static const struct schema *sub_schema(void)
 {
         const struct schema_key *k = mqtt_schema.keys;
@@ -273,6 +297,7 @@ int main(void)
                 cmocka_unit_test(test_many),
                 cmocka_unit_test(test_bad_without_a_value),
                 cmocka_unit_test(test_conversion),
+                cmocka_unit_test(test_two_units_in_a_message),
                 cmocka_unit_test(test_what_check_refuses),
         };
 
