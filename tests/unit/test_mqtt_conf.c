@@ -130,7 +130,8 @@ static void test_subscription(void **state)
                 {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .tag = "x"}, "tag"},
                 {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .unit = "x"}, "unit"},
                 {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .time = "/t"}, "time"},
-                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .readings = {two, 2}}, "readings"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .readings = {two, 2}}, NULL},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .readings = {untagged, 1}}, "readings"},
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
