@@ -144,12 +144,18 @@ static int check_sparkplug(const struct mqtt_sub_conf *c, const struct mqtt_patt
                              : c->unit ? "unit"
                                        : "time",
                              e, "not with sparkplug_b: its births tell names and units, its messages the time");
+        if (c->each || c->quality.value || c->compressed)
+                return fault(key,
+                             c->each            ? "each"
+                             : c->quality.value ? "quality"
+                                                : "compressed",
+                             e, "not with sparkplug_b: its metrics are read by themselves, and are not packed");
         for (size_t i = 0; i < c->readings.n; i++)
                 if (!r[i].tag || r[i].value || payload_unit_asks(r[i].unit))
                         return fault(key, "readings", e,
                                      "with sparkplug_b a reading has the tag that its metric becomes, and what its "
                                      "value is");
-        return 0;
+        return mqtt_decoder_check(c, key, e);
 }
 
 static int check_sub(void *obj, const char **key, struct err *e)

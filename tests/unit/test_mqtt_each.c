@@ -268,6 +268,13 @@ static void test_what_check_refuses(void **state)
                 {{.topic = "a", .payload = MQTT_JSON, .time_zone = "UTC", .readings = {by_id, 1}}, "time_zone", "1970"},
                 {{.topic = "a", .tag = "x", .each = ""}, "each", "only for"},
                 {{.topic = "a", .tag = "x", .source = "{/a}"}, "source", "json"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .convert.type = CONVERT_NUMBER},
+                 "payload",
+                 "nothing of this payload"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .compressed = MQTT_GZIP},
+                 "compressed",
+                 "not with"},
+                {{.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .quality.value = "/q"}, "quality", "not with"},
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
