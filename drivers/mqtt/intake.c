@@ -555,11 +555,16 @@ static void settle_gathered(struct mqtt_intake *in, size_t n)
                         in->gathered[i].v.text = in->gathered_room[i];
 }
 
+static bool is_left_out(const struct mqtt_intake *in, const struct mqtt_route *route, const struct mqtt_message *m)
+{
+        return m->retained && in->subs[route->sub].conf->retained == MQTT_RETAINED_SKIP;
+}
+
 static void read_all(struct mqtt_intake *in, struct mqtt_route *first, const struct mqtt_message *m, int64_t now_us,
                      struct outcome *o)
 {
         for (struct mqtt_route *route = first; route; route = route->next) {
-                if (m->retained && in->subs[route->sub].conf->retained == MQTT_RETAINED_SKIP)
+                if (is_left_out(in, route, m))
                         continue;
                 in->decoded->n = 0;
                 read_as(in, route, m, now_us, o);
@@ -589,7 +594,7 @@ int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
                 return quarantine(in, m, "no subscription is for this topic");
         rt_now(in->d->rt, &now);
         if (in->subs[route->sub].conf->payload == MQTT_SPARKPLUG_B)
-                return take_sparkplug(in, m, &now);
+                return is_left_out(in, route, m) ? 0 : take_sparkplug(in, m, &now);
         read_all(in, route, m, now.wall_us, &o);
         if (o.n && hand_over(in, m, o.r, o.n) == DRIVER_E_WAIT)
                 return DRIVER_E_WAIT;

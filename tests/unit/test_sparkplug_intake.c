@@ -166,6 +166,23 @@ static void test_births_data_and_other_payloads(void **state)
         end();
 }
 
+static void test_retained_ones_can_be_left_out(void **state)
+{
+        struct mqtt_sub_conf skips = {
+                .topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B, .retained = MQTT_RETAINED_SKIP};
+        struct mqtt_message m = {.topic = NDEATH, .payload = "", .retained = true};
+
+        begin();
+        in.subs[1].conf = &skips;
+        assert_int_equal(take(NBIRTH, 0, 3, 0, false), 0);
+        assert_int_equal(mqtt_intake_take(&in, &m), 0);
+        assert_string_equal(told, "");
+        m.retained = false;
+        assert_int_equal(mqtt_intake_take(&in, &m), 0);
+        assert_string_equal(told, "edge down: NDEATH");
+        end();
+}
+
 static void test_nobody_to_ask(void **state)
 {
         begin();
@@ -244,6 +261,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_births_data_and_other_payloads),
+                cmocka_unit_test(test_retained_ones_can_be_left_out),
                 cmocka_unit_test(test_nobody_to_ask),
                 cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_given_up),
