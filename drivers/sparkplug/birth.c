@@ -74,8 +74,10 @@ int sparkplug_birth_add(struct sparkplug_birth *b, const void *name, size_t len,
         if (!alias)
                 return 0;
         slot = alias_slot(b, *alias);
-        if (*slot)
+        if (*slot) {
+                b->metric[*slot - 1].is_twice = true;
                 return SPARKPLUG_BIRTH_E_ALIAS;
+        }
         m->alias = *alias;
         m->has_alias = true;
         *slot = (uint32_t)b->n;

@@ -25,7 +25,7 @@ struct sparkplug_metric {
         uint32_t tag;
         uint32_t how; /* of the driver's list; 0: none, else one more */
         uint8_t type;
-        bool has_alias;
+        bool has_alias, is_twice; /* another metric of the birth has this one's alias, too */
 };
 
 struct sparkplug_birth {

@@ -256,7 +256,7 @@ static void take_data(struct sparkplug_message *m)
                                        : NULL;
 
                 if (known) {
-                        sparkplug_read_metric(m, known, x, doubtful && !x->name.len);
+                        sparkplug_read_metric(m, known, x, (doubtful || known->is_twice) && !x->name.len);
                         continue;
                 }
                 m->out->n_absent++;

@@ -562,8 +562,13 @@ static void test_birth_with_faults(void **state)
         assert_int_equal(out.n, 2);
         assert_int_equal(out.n_absent, 3);
         assert_string_equal(out.reason, "metric 'a': its name is in the birth twice");
-        data(NDATA, 1, 1, 7);
+        data(NDATA, 1, 1, 7); /* a's or b's? */
         check_tag(0, "edge-3", "a", "", LABELS);
+        check_f64(0, 7, QUALITY_UNCERTAIN);
+        new_payload(2);
+        put_double("a", -1, 8);
+        take(NDATA);
+        check_f64(0, 8, QUALITY_GOOD);
         end();
 }
 
