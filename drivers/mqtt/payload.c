@@ -169,9 +169,9 @@ static void convert(const struct convert *c, size_t i, struct mqtt_decoded *out)
 
         if (c->plain || r->type == READING_NONE)
                 return;
-        if ((c->has_mask || c->n_words) && r->type == READING_F64 && fabs(r->v.f64) < 1e15 &&
-            r->v.f64 == (double)(int64_t)r->v.f64) {
-                r->type = READING_I64; /* codes and bits are of integers */
+        if ((c->has_mask || c->n_words || c->type == CONVERT_TEXT) && r->type == READING_F64 &&
+            fabs(r->v.f64) < 0x1p53 && r->v.f64 == (double)(int64_t)r->v.f64) {
+                r->type = READING_I64; /* codes and bits are of integers, and a text has no .0 */
                 r->v.i64 = (int64_t)r->v.f64;
         }
         if (convert_apply(c, r, out->room[i]) == CONVERT_E_UNFIT)

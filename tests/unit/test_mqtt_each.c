@@ -204,6 +204,18 @@ static void test_conversion(void **state)
                             "kept(unavailable) plant/t=20.5 plant/t:sensor kept(unavailable) ");
 }
 
+/* A serial number is one, however it is sent. */
+static void test_numbers_that_are_texts(void **state)
+{
+        struct mqtt_reading_conf r[] = {{.tag = "{key}", .convert.type = CONVERT_TEXT}};
+        const struct mqtt_sub_conf sub = {.topic = "a", .payload = MQTT_JSON, .each = "", .readings = {r, 1}},
+                                   bare = {.topic = "a", .tag = "t", .convert.type = CONVERT_TEXT};
+
+        assert_string_equal(TAKE(&sub, "a", "{\"a\":4711,\"b\":-7,\"c\":21.5,\"d\":9007199254740991,\"e\":true}"),
+                            "plant/a=4711 plant/b=-7 plant/c=21.5 plant/d=9007199254740991 plant/e=true ");
+        assert_string_equal(TAKE(&bare, "a", "4711"), "plant/t=4711 ");
+}
+
 static void note_unit(struct driver *d, const struct reading *r)
 {
         bench_note(d, r);
@@ -304,6 +316,7 @@ int main(void)
                 cmocka_unit_test(test_many),
                 cmocka_unit_test(test_bad_without_a_value),
                 cmocka_unit_test(test_conversion),
+                cmocka_unit_test(test_numbers_that_are_texts),
                 cmocka_unit_test(test_two_units_in_a_message),
                 cmocka_unit_test(test_what_check_refuses),
         };
