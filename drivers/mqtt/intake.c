@@ -95,14 +95,19 @@ void mqtt_intake_fini(struct mqtt_intake *in)
         free(in->gathered_room);
 }
 
+/* In the spool it lies under the row of its tag's unit. */
 static void on_recent(void *ctx, const struct reading *r)
 {
-        mqtt_redelivery_recall(ctx, r);
+        struct mqtt_intake *in = ctx;
+        struct reading own = *r;
+
+        own.tag = tags_get(in->d->tags, r->tag)->first;
+        mqtt_redelivery_recall(in->redelivery, &own);
 }
 
 void mqtt_intake_recall(struct mqtt_intake *in)
 {
-        in->d->host->recent(in->d, on_recent, in->redelivery);
+        in->d->host->recent(in->d, on_recent, in);
         mqtt_redelivery_recall(in->redelivery, NULL);
 }
 

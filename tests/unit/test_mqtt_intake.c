@@ -55,12 +55,16 @@ static void quarantine(struct driver *dr, const char *o, const char *why, const 
         kept = len;
 }
 
-/* The spool of the last run is what was emitted so far. */
+/* The spool of the last run is what was emitted so far, each under the row of its tag's unit. */
 static void recent(struct driver *dr, void (*each)(void *ctx, const struct reading *r), void *ctx)
 {
-        for (size_t i = 0; i < n_got; i++)
-                if (got[i].mid)
-                        each(ctx, &got[i]);
+        for (size_t i = 0; i < n_got; i++) {
+                struct reading r = got[i];
+
+                r.tag = tags_get(dr->tags, r.tag)->current;
+                if (r.mid)
+                        each(ctx, &r);
+        }
 }
 
 static const struct driver_host host = {.emit = emit, .quarantine = quarantine, .recent = recent};
@@ -308,6 +312,25 @@ static struct mqtt_print print_of(const struct reading *r)
 }
 
 /* A new message must never be taken for an old one. */
+static void test_redelivery_of_a_tag_with_another_unit(void **state)
+{
+        uint32_t tag;
+
+        begin(100);
+        take("n/a/b", "1", 1, false);
+        assert_int_equal(tags_intern(d.tags, "a", "b", "psi", "", "plant", &tag), 0);
+        for (uint16_t i = 2; i <= 20; i++)
+                take("n/a/b", "1", i, false);
+        memset(in.redelivery, 0, sizeof(*in.redelivery));
+        mqtt_redelivery_init(in.redelivery);
+        mqtt_intake_recall(&in);
+        mqtt_redelivery_begin(in.redelivery, true);
+        take("n/a/b", "1", 20, true);
+        assert_int_equal(d.n_redelivered, 1);
+        assert_int_equal(n_got, 20);
+        end();
+}
+
 static void test_what_is_not_a_redelivery(void **state)
 {
         const struct reading old = {
@@ -445,6 +468,7 @@ int main(void)
                 cmocka_unit_test(test_a_forgotten_tag_is_made_anew),
                 cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_redelivery_after_crash),
+                cmocka_unit_test(test_redelivery_of_a_tag_with_another_unit),
                 cmocka_unit_test(test_what_is_not_a_redelivery),
                 cmocka_unit_test(test_what_may_be_under_way_is_remembered),
                 cmocka_unit_test(test_an_id_that_came_round),
