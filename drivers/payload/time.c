@@ -93,21 +93,29 @@ static bool unix_time(const struct json_value *v, int format, int64_t *us)
 
 /* ---- patterns ---- */
 
-/* Up to %f, the digits there, and behind it. */
-static const char *parse(const char *s, const char *pattern, struct tm *tm, int64_t *fraction_us)
+/*
+ * Where %f stands the digits are taken out first: what is behind them (PM) says
+ * something of what is before, so that all of it is read at once.
+ */
+static bool parse(const char *s, const char *pattern, struct tm *tm, int64_t *fraction_us)
 {
-        const char *f = strstr(pattern, "%f");
-        char before[PATTERN_MAX];
-        int64_t unit = 100000;
+        const char *f = strstr(pattern, "%f"), *at;
+        char text[TEXT_MAX], how[PATTERN_MAX] = "", *to;
+        struct tm before = *tm;
 
-        if (!f)
-                return strptime(s, pattern, tm);
-        memcpy(before, pattern, (size_t)(f - pattern));
-        before[f - pattern] = '\0';
-        s = strptime(s, before, tm);
-        for (; s && *s >= '0' && *s <= '9'; s++, unit /= 10)
-                *fraction_us += (*s - '0') * unit;
-        return s ? strptime(s, f + 2, tm) : NULL;
+        if (f) {
+                memcpy(how, pattern, (size_t)(f - pattern));
+                at = strptime(s, how, &before);
+                if (!at)
+                        return false;
+                to = mempcpy(text, s, (size_t)(at - s));
+                for (int64_t unit = 100000; *at >= '0' && *at <= '9'; at++, unit /= 10)
+                        *fraction_us += (*at - '0') * unit;
+                strcpy(to, at);
+                strcpy(how + (f - pattern), f + 2);
+        }
+        s = strptime(f ? text : s, f ? how : pattern, tm);
+        return s && !*s;
 }
 
 static bool pattern_time(const struct payload_time *t, const char *text, size_t len, int64_t *us, bool *has_zone)
@@ -116,15 +124,13 @@ static bool pattern_time(const struct payload_time *t, const char *text, size_t 
         char s[TEXT_MAX];
         int64_t fraction = 0;
         long offset;
-        const char *end;
         time_t at;
 
         if (len >= sizeof(s))
                 return false;
         memcpy(s, text, len);
         s[len] = '\0';
-        end = parse(s, t->pattern, &tm, &fraction);
-        if (!end || *end)
+        if (!parse(s, t->pattern, &tm, &fraction))
                 return false;
         offset = tm.tm_gmtoff;
         back = tm;
