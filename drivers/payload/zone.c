@@ -4,7 +4,8 @@
  * Why not the C library's: it knows one zone for the whole process, and reads
  * it from the environment.  Of the file (TZif, RFC 8536) the 64-bit block is
  * read: when which offset began.  What follows the last entry (a rule as text)
- * is not: the system's files reach to 2037.
+ * is not: the system's files reach to 2037.  Those of other systems end in the
+ * last century and leave the summers to the rule: refused.
  *
  * Fails: a name that is none or a file that is damaged, with a sentence; sizes
  * in it are held against the length of the file first.
@@ -19,7 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ZONES "/usr/share/zoneinfo/"
+#define ZONES   "/usr/share/zoneinfo/"
+#define REACH_S INT64_C(2082758400) /* 2036 */
 
 enum { FILE_MAX = 64 * 1024, HEADER = 44, OFFSET_MAX_S = 26 * 3600 };
 
@@ -117,19 +119,23 @@ static bool take_block(struct payload_zone *z, const unsigned char *p, const str
         return true;
 }
 
-static bool take_file(struct payload_zone *z, const unsigned char *p, size_t len)
+const char *payload_zone_read(struct payload_zone *z, const unsigned char *p, size_t len)
 {
+        static const char none[] = "no file of a time zone";
         struct counts c;
-        size_t skip;
+        size_t skip, end;
 
         if (!read_header(p, len, &c) || p[4] < '2')
-                return false;
+                return none;
         skip = HEADER + block_bytes(&c, 4);
         if (skip > len || !read_header(p + skip, len - skip, &c) || !c.types)
-                return false;
-        if (block_bytes(&c, 8) > len - skip - HEADER)
-                return false;
-        return take_block(z, p + skip + HEADER, &c);
+                return none;
+        if (block_bytes(&c, 8) > len - skip - HEADER || !take_block(z, p + skip + HEADER, &c))
+                return none;
+        end = skip + HEADER + block_bytes(&c, 8);
+        if (memchr(p + end, ',', len - end) && (!z->n || z->from[z->n - 1] < REACH_S)) /* a rule with a summer */
+                return "it leaves the years to come to a rule, which is not read (made without zic -b fat)";
+        return NULL;
 }
 
 /* Letters, digits, and _ + - between slashes: no way out of the folder. */
@@ -145,6 +151,7 @@ int payload_zone_init(struct payload_zone *z, const char *name, struct err *e)
 {
         char path[sizeof(ZONES) + 64];
         unsigned char *bytes;
+        const char *why;
         int32_t offset;
         ssize_t n;
         int fd;
@@ -164,13 +171,12 @@ int payload_zone_init(struct payload_zone *z, const char *name, struct err *e)
         bytes = mem_alloc(FILE_MAX);
         n = read(fd, bytes, FILE_MAX);
         close(fd);
-        if (n > 0 && take_file(z, bytes, (size_t)n)) {
-                free(bytes);
-                return 0;
-        }
+        why = payload_zone_read(z, bytes, n > 0 ? (size_t)n : 0);
         free(bytes);
+        if (!why)
+                return 0;
         payload_zone_fini(z);
-        return err_set(e, "%s is no file of a time zone", path);
+        return err_set(e, "%s: %s", path, why);
 }
 
 void payload_zone_fini(struct payload_zone *z)

@@ -20,6 +20,8 @@ struct payload_zone {
 
 /* 0, or -1 with a sentence. */
 int payload_zone_init(struct payload_zone *z, const char *name, struct err *e);
+/* The same of a file's bytes. NULL, or why it can't be read. */
+const char *payload_zone_read(struct payload_zone *z, const unsigned char *file, size_t len);
 void payload_zone_fini(struct payload_zone *z);
 
 enum { PAYLOAD_ZONE_E_TWICE = 1, PAYLOAD_ZONE_E_NEVER = 2 };

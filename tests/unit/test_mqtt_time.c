@@ -200,12 +200,43 @@ static void test_what_is_no_zone(void **state)
         }
 }
 
+/* As zic writes it without -b fat: the last entry of Berlin is that of 1996, and then a rule. */
+static void test_a_rule_is_not_read(void **state)
+{
+        static const char none[45] = "TZif2";
+        static const unsigned char
+                entries[] =
+                        {
+                                'T',  'Z', 'i', 'f', '2',  0,    0,    0,    0, 0, 0, 0,
+                                0,    0,   0,   0,   0,    0,    0,    0, /* no leaps */
+                                0,    0,   0,   0,   0,    0,    0,    0,    0, 0, 0, 0,
+                                0,    0,   0,   1,   0,    0,    0,    1,    0, 0, 0, 4, /* one of each */
+                                0,    0,   0,   0,   0x32, 0x72, 0xb3, 0x90, 0, 0, 0, 0x0e,
+                                0x10, 0,   0,   'C', 'E',  'T',  0,    '\n' /* +01:00 */
+                        };
+        static const char *const rules[] = {"CET-1CEST,M3.5.0,M10.5.0/3\n", "CET-1\n"};
+
+        for (int i = 0; i < 2; i++) {
+                size_t len = strlen(rules[i]);
+                unsigned char file[200];
+                struct payload_zone z = {0};
+                const char *why;
+
+                memcpy(file, none, 44);
+                memcpy(file + 44, entries, sizeof(entries));
+                memcpy(file + 44 + sizeof(entries), rules[i], len);
+                why = payload_zone_read(&z, file, 44 + sizeof(entries) + len);
+                assert_true(i == 0 ? why && strstr(why, "to a rule") : !why);
+                payload_zone_fini(&z);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_iso8601),         cmocka_unit_test(test_zones),
                 cmocka_unit_test(test_patterns),        cmocka_unit_test(test_nanoseconds),
-                cmocka_unit_test(test_what_is_no_zone),
+                cmocka_unit_test(test_what_is_no_zone), cmocka_unit_test(test_a_rule_is_not_read),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
