@@ -540,6 +540,8 @@ static void gather(struct mqtt_intake *in, struct outcome *o)
 {
         size_t n = in->decoded->n;
 
+        if (!n)
+                return;
         if (o->n + n > in->cap_gathered) {
                 in->cap_gathered = o->n + n;
                 in->gathered = mem_grow(in->gathered, in->cap_gathered, sizeof(*in->gathered));
