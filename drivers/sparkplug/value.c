@@ -14,7 +14,7 @@
  * Quality: the property "Quality" holds an OPC DA code or one of the larger
  * codes that are in use: 300 configuration, 301 communication, 404 not found,
  * 500 stale, and those with the severity in the highest two bits.  A metric
- * without it is good.
+ * without it is good; one with a quality that is no integer is uncertain.
  */
 #include "drivers/sparkplug/value.h"
 
@@ -184,15 +184,23 @@ static const char *set_by_type(struct reading *r, const Spb__Metric *m, uint32_t
         }
 }
 
-const char *sparkplug_value(const Spb__Metric *m, uint32_t type, struct reading *r)
+static enum quality quality_of(const Spb__Metric *m)
 {
         const Spb__PropertyValue *p = sparkplug_property(m, "Quality");
-        enum quality quality = QUALITY_GOOD;
 
-        if (p && p->value_case == SPB__PROPERTY_VALUE__VALUE_INT_VALUE)
-                quality = sparkplug_quality(p->int_value);
-        else if (p && p->value_case == SPB__PROPERTY_VALUE__VALUE_LONG_VALUE)
-                quality = sparkplug_quality((uint32_t)p->long_value);
+        if (!p || p->value_case == SPB__PROPERTY_VALUE__VALUE__NOT_SET)
+                return QUALITY_GOOD;
+        if (p->value_case == SPB__PROPERTY_VALUE__VALUE_INT_VALUE)
+                return sparkplug_quality(p->int_value);
+        if (p->value_case == SPB__PROPERTY_VALUE__VALUE_LONG_VALUE)
+                return p->long_value <= UINT32_MAX ? sparkplug_quality((uint32_t)p->long_value) : QUALITY_BAD;
+        return QUALITY_UNCERTAIN;
+}
+
+const char *sparkplug_value(const Spb__Metric *m, uint32_t type, struct reading *r)
+{
+        enum quality quality = quality_of(m);
+
         r->quality = (uint16_t)quality;
         if (quality_is_bad(quality))
                 return bad(r, quality, NULL);

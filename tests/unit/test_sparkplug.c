@@ -881,8 +881,20 @@ static void test_quality(void **state)
                 assert_int_equal(out.r[0].type, quality_is_bad(rows[i].quality) ? READING_NONE : READING_F64);
                 assert_null(out.reason);
         }
+        code.value_case = SPB__PROPERTY_VALUE__VALUE_LONG_VALUE;
+        code.long_value = (UINT64_C(1) << 32) + 192;
+        new_payload((int)(sizeof(rows) / sizeof(*rows)) + 1);
+        put_double(NULL, 1, 5)->properties = &set;
+        take(NDATA);
+        assert_int_equal(out.r[0].quality, QUALITY_BAD);
+        code.value_case = SPB__PROPERTY_VALUE__VALUE_STRING_VALUE; /* none that is known */
+        code.string_value = text("Bad");
+        new_payload((int)(sizeof(rows) / sizeof(*rows)) + 2);
+        put_double(NULL, 1, 5)->properties = &set;
+        take(NDATA);
+        check_f64(0, 5, QUALITY_UNCERTAIN);
         set.n_values = 1; /* a key without a value */
-        data(NDATA, (int)(sizeof(rows) / sizeof(*rows)) + 1, 1, 5);
+        data(NDATA, (int)(sizeof(rows) / sizeof(*rows)) + 3, 1, 5);
         check_f64(0, 5, QUALITY_GOOD);
         end();
 }
