@@ -40,7 +40,7 @@ static void fill_point(struct modbus_point *p, size_t device, const struct modbu
         high = p->address + p->width;
         high = p->scale_at >= (int32_t)high ? (unsigned)p->scale_at + 1 : high;
         p->low = p->atom = (uint16_t)low;
-        p->high = (uint16_t)high;
+        p->high = high;
 }
 
 static int by_group(const char *a, const char *b)

@@ -15,10 +15,11 @@
 struct modbus_point {
         uint16_t device; /* index on the bus */
         uint16_t address, width;
-        uint16_t low, high; /* what has to be read for it: itself, and its scale; high is behind the last */
-        uint16_t atom;      /* where its group begins; its own `low` without one */
-        uint16_t index;     /* of count */
-        int32_t scale_at;   /* address of its power of ten; -1: none */
+        uint16_t low;     /* what has to be read for it: itself, and its scale */
+        uint32_t high;    /* behind the last of these: up to 65536 */
+        uint16_t atom;    /* where its group begins; its own `low` without one */
+        uint16_t index;   /* of count */
+        int32_t scale_at; /* address of its power of ten; -1: none */
         const struct modbus_convert *convert;
         uint8_t table; /* enum modbus_table */
         struct modbus_format format;

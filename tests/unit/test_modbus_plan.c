@@ -415,6 +415,25 @@ static void arrays_and_powers_of_ten(void **state)
         modbus_plan_free(p);
 }
 
+/* The last register there is: behind it lies 65536, which a register's number can't say. */
+static void the_last_register(void **state)
+{
+        struct modbus_register_conf r[] = {reg("end", MODBUS_HOLDING, 65534, MODBUS_INT32),
+                                           reg("bit", MODBUS_COIL, 65535, MODBUS_BOOL)};
+        struct modbus_plan *p;
+        struct bench b;
+
+        setup(&b, r, 2, 1);
+        p = modbus_plan_new(&b.bus);
+        assert_int_equal(p->n_reads, 2);
+        assert_int_equal(p->reads[0].address, 65535);
+        assert_int_equal(p->reads[0].count, 1);
+        assert_int_equal(p->reads[1].address, 65534);
+        assert_int_equal(p->reads[1].count, 2);
+        assert_int_equal(modbus_point_end(&p->points[0]), 65536);
+        modbus_plan_free(p);
+}
+
 static void the_time_of_a_scan(void **state)
 {
         struct modbus_register_conf r[] = {reg("temp", MODBUS_HOLDING, 0, MODBUS_INT16),
@@ -462,6 +481,7 @@ int main(void)
                 cmocka_unit_test(bounds_of_bus_profile_and_device),
                 cmocka_unit_test(groups),
                 cmocka_unit_test(arrays_and_powers_of_ten),
+                cmocka_unit_test(the_last_register),
                 cmocka_unit_test(the_time_of_a_scan),
         };
 
