@@ -2,19 +2,25 @@
  * The pure parts of the commissioning commands: which registers a slave has, names, registers in all types.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/base/err.h"
 #include "agent/cli/commission/part.h"
 #include "agent/cli/commission/ranges.h"
+#include "agent/cli/commission/site.h"
 #include "agent/cli/commission/views.h"
+#include "drivers/modbus/frame.h"
 
 /* ---- ranges ---- */
 
@@ -199,6 +205,59 @@ static void test_views(void **state)
         assert_int_equal(views_as("flaot", &e), -1);
 }
 
+/* ---- answers ---- */
+
+/* One that is asked once, and answers with this PDU, whatever the question. */
+static enum site_answer asked(bool identify, const uint8_t *pdu, size_t len, struct site_reply *reply)
+{
+        struct site p = {.wire = SITE_TCP, .timeout_us = 200000};
+        enum site_answer answer;
+        int fds[2];
+        pid_t slave;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        slave = fork();
+        if (slave == 0) {
+                uint8_t out[1024], question[MODBUS_TCP_MAX];
+                ssize_t n = read(fds[1], question, sizeof(question));
+
+                memcpy(out, question, 4);
+                out[4] = (uint8_t)((len + 1) >> 8);
+                out[5] = (uint8_t)(len + 1);
+                out[6] = 1;
+                memcpy(out + 7, pdu, len);
+                n = write(fds[1], out, len + 7);
+                pause();
+                _exit(n < 0);
+        }
+        p.fd = fds[0];
+        answer = identify ? site_identify(&p, 1, reply) : site_read(&p, 1, 3, 0, 100, reply);
+        kill(slave, SIGKILL);
+        waitpid(slave, NULL, 0);
+        close(fds[0]);
+        close(fds[1]);
+        return answer;
+}
+
+static void test_answers_are_bounded(void **state)
+{
+        uint8_t pdu[1000] = {43, 14, 1, 1, 0, 0, 1, 0, 3, 'A', 'b', 'c'};
+        struct site_reply reply;
+
+        assert_int_equal(asked(true, pdu, 12, &reply), SITE_DATA);
+        assert_int_equal(reply.len, 12);
+        pdu[6] = 3; /* objects of 250 bytes each: more than a PDU holds */
+        pdu[8] = pdu[8 + 252] = pdu[8 + 2 * 252] = 250;
+        assert_int_equal(asked(true, pdu, 7 + 3 * 252, &reply), SITE_SILENT);
+        pdu[6] = 1; /* goes on behind the end */
+        assert_int_equal(asked(true, pdu, 20, &reply), SITE_SILENT);
+        pdu[0] = 3; /* 200 bytes of data are said to be there */
+        pdu[1] = 200;
+        assert_int_equal(asked(false, pdu, 10, &reply), SITE_SILENT);
+        assert_int_equal(asked(false, pdu, 202, &reply), SITE_DATA);
+        assert_int_equal(reply.len, 202);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -211,6 +270,7 @@ int main(void)
                 cmocka_unit_test(test_names_are_unique),
                 cmocka_unit_test(test_texts_are_scalars),
                 cmocka_unit_test(test_views),
+                cmocka_unit_test(test_answers_are_bounded),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

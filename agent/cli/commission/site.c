@@ -318,10 +318,10 @@ long site_listen(struct site *p, uint8_t *bytes, size_t cap, int64_t within_us)
 }
 
 /*
- * What of a read's answer, or of an identification, is a whole PDU of this
- * function; 0: it is not.
+ * How long an answer of this function is by what it says of itself; 0: it is
+ * none.
  */
-static size_t pdu_len(const uint8_t *want, const uint8_t *pdu, size_t have)
+static size_t said_len(const uint8_t *want, const uint8_t *pdu, size_t have)
 {
         size_t len = 6;
 
@@ -341,6 +341,17 @@ static size_t pdu_len(const uint8_t *want, const uint8_t *pdu, size_t have)
                 len += 2u + pdu[len + 2];
         }
         return len + 1;
+}
+
+/*
+ * What is a whole PDU of this function; 0: it is not, or goes on behind what is
+ * there.
+ */
+static size_t pdu_len(const uint8_t *want, const uint8_t *pdu, size_t have)
+{
+        size_t len = said_len(want, pdu, have);
+
+        return len <= have && len <= MODBUS_PDU_MAX ? len : 0;
 }
 
 static bool find_rtu(const uint8_t *sent, const uint8_t *buf, size_t n, struct site_reply *out)
