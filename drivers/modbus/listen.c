@@ -307,11 +307,14 @@ static void on_timer(struct rt_timer *t)
 
 static void intern_tags(struct modbus_listen *m)
 {
+        char name[MODBUS_NAME_MAX];
+
         m->interned = true;
         for (size_t i = 0; i < m->plan->n_points; i++) {
                 struct modbus_point *p = &m->plan->points[i];
 
-                p->tag = driver_tag(m->d, m->plan->devices[p->device]->source, p->conf->tag, p->conf->unit);
+                p->tag = driver_tag(m->d, m->plan->devices[p->device]->source, modbus_tag_name(p->conf, p->index, name),
+                                    p->conf->unit);
         }
 }
 
