@@ -70,12 +70,26 @@ static void put_back(struct modbus_bus *b, struct modbus_slot *s)
         modbus_schedule_back(&b->schedule, s->read, b->schedule.reads[s->read].due_us);
 }
 
-static void disconnect(struct modbus_bus *b)
+/*
+ * Its answer may still come, also over another connection, and would look like
+ * one to the next request.
+ */
+static void hold(struct modbus_bus *b, const struct modbus_slot *s, int64_t now_us)
+{
+        int64_t late_us = modbus_timeout_us(b->conf, b->plan->devices[b->plan->reads[s->read].device]);
+
+        if (!b->tcp)
+                b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_MIN_US ? late_us : LATE_MIN_US);
+}
+
+static void disconnect(struct modbus_bus *b, int64_t now_us)
 {
         b->connected = false;
         for (size_t i = 0; i < MODBUS_IN_FLIGHT_MAX; i++) {
-                if (b->slots[i].used)
-                        put_back(b, &b->slots[i]);
+                if (!b->slots[i].used)
+                        continue;
+                hold(b, &b->slots[i], now_us);
+                put_back(b, &b->slots[i]);
         }
 }
 
@@ -100,18 +114,15 @@ static void give_up(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us,
 
 static void on_timeout(struct modbus_bus *b, struct modbus_slot *s, int64_t now_us)
 {
-        int64_t late_us = modbus_timeout_us(b->conf, b->plan->devices[b->plan->reads[s->read].device]);
-
         if (is_stale(b, s)) {
-                disconnect(b);
+                disconnect(b, now_us);
                 b->counts.retries++;
                 return;
         }
         b->counts.timeouts++;
-        if (!b->tcp) {
-                b->schedule.hold_us[s->unit] = now_us + (late_us > LATE_MIN_US ? late_us : LATE_MIN_US);
+        hold(b, s, now_us);
+        if (!b->tcp)
                 modbus_odd_rest(b, s, now_us);
-        }
         give_up(b, s, now_us, modbus_odd_why(b, s));
 }
 
@@ -319,6 +330,7 @@ int modbus_bus_lost(struct modbus_bus *b, int64_t now_us)
                 if (!s->used)
                         continue;
                 asked = true;
+                hold(b, s, now_us);
                 if (b->said[s->read].was_lost && b->n_lost + 1 < most) {
                         b->schedule.reads[s->read].tries = UINT_MAX;
                         give_up(b, s, now_us, "the other side closes the connection on it");

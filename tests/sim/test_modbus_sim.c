@@ -56,6 +56,34 @@ static void late_answers_are_never_taken(void **state)
         late_answers("tcp://gw:502", 4, 3);
 }
 
+/* Wakes up slowly: its first answer after a while is late, when the connection is taken for a forgotten one. */
+static void slow_when_rested(struct world *w, const struct request *r)
+{
+        static int64_t last_us;
+        bool rested = r->at_us - last_us > 5 * SECOND;
+
+        answer(w, r, rested ? w->conf.timeout_us + 60 * MS : 40 * MS);
+        w->n_late_sent += rested;
+        last_us = r->at_us;
+}
+
+/* What was asked over the old connection may be answered over the new one. */
+static void nor_over_another_connection(void **state)
+{
+        struct world *w = make("rtu+tcp://gw:4001", 1, 1);
+
+        add_register(w, 0, MODBUS_HOLDING, 100, MODBUS_UINT32, 0, 10 * SECOND);
+        add_register(w, 0, MODBUS_HOLDING, 200, MODBUS_UINT32, 0, 20 * SECOND);
+        add_register(w, 0, MODBUS_HOLDING, 300, MODBUS_UINT32, 0, 20 * SECOND);
+        w->on_request = slow_when_rested;
+        start(w);
+        run(w, 1000 * SECOND);
+        assert_true(w->n_late_sent > 50);
+        assert_true(w->n_data > 100);
+        assert_int_equal(w->n_wrong, 0);
+        finish(w);
+}
+
 /* ---- dead slaves ---- */
 
 static void answer_but_the_dead(struct world *w, const struct request *r)
@@ -545,6 +573,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(late_answers_are_never_taken),
+                cmocka_unit_test(nor_over_another_connection),
                 cmocka_unit_test(dead_slaves_cost_little),
                 cmocka_unit_test(the_load_of_a_bus),
                 cmocka_unit_test(a_lossy_line_is_worked_through),
