@@ -154,7 +154,12 @@ static void count_overflow(struct modbus_bus *b, size_t n)
 static void input_rtu(struct modbus_bus *b, int64_t now_us, const uint8_t *p, size_t n)
 {
         struct modbus_slot *s = &b->slots[0];
-        struct modbus_want want = {s->unit, s->function, s->n_bytes, b->conf->accept_unit == MODBUS_ANY_UNIT};
+        struct modbus_want want = {.unit = s->unit,
+                                   .function = s->function,
+                                   .n_bytes = s->n_bytes,
+                                   .any_unit = b->conf->accept_unit == MODBUS_ANY_UNIT,
+                                   .echo = b->asked,
+                                   .n_echo = b->n_asked};
         struct modbus_frame f;
         size_t before;
 

@@ -5,9 +5,11 @@
  * not visible behind USB adapters and gateways.  A master knows exactly what it
  * waits for (unit, function, byte count, CRC), so it looks for that anywhere in
  * the buffer; noise, an echo of its own request or half a frame in front cost
- * nothing.  A listener takes what the length rules and the CRC allow, and lets
- * go one byte at a time where they don't. TCP has lengths, so a length or
- * protocol id that can't be is the end of the stream, not something to skip.
+ * nothing.  (Three bytes of bits make an answer as long as a request, and the
+ * echo of one for coils from 0x300 to 0x3ff is such an answer.)  A listener
+ * takes what the length rules and the CRC allow, and lets go one byte at a time
+ * where they don't. TCP has lengths, so a length or protocol id that can't be
+ * is the end of the stream, not something to skip.
  *
  * Fails: never; garbage is counted.
  */
@@ -155,11 +157,17 @@ static void set_rtu(struct modbus_frame *out, const uint8_t *p, size_t len)
 
 bool modbus_rtu_find(struct modbus_rtu *f, const struct modbus_want *want, struct modbus_frame *out, size_t *before)
 {
+        bool echoed = false;
+
         for (size_t at = 0; at + 5 <= f->len; at++) {
                 size_t len = wanted_len(want, f->buf + at, f->len - at);
 
                 if (len == 0 || len > f->len - at || !is_frame(f->buf + at, len))
                         continue;
+                if (!echoed && len == want->n_echo && memcmp(f->buf + at, want->echo, len) == 0) {
+                        echoed = true;
+                        continue;
+                }
                 f->n_garbage += f->len - len;
                 f->len = 0;
                 *before = at;

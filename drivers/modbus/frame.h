@@ -56,6 +56,8 @@ struct modbus_want {
         uint8_t unit, function;
         size_t n_bytes;
         bool any_unit;
+        const uint8_t *echo; /* the request, `n_echo` bytes: as long as an answer it is not taken for one, once */
+        size_t n_echo;
 };
 
 /*

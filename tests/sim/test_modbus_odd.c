@@ -180,6 +180,44 @@ static void the_share_of_wrong_answers(void **state)
         finish(w);
 }
 
+/* Three bytes of coils are an answer as long as a request; here the request is one, byte for byte. */
+static void echo_first(struct world *w, const struct request *r)
+{
+        const uint8_t pdu[] = {r->function, (uint8_t)(r->address >> 8), (uint8_t)r->address, (uint8_t)(r->count >> 8),
+                               (uint8_t)r->count};
+        uint8_t out[MODBUS_ASCII_MAX];
+        size_t n = put_frame(w, out, r, pdu, sizeof(pdu));
+
+        deliver(w, w->now_us + 5 * MS, out, n);
+        n = put_frame(w, out, r, (const uint8_t[]){r->function, 3, 0xa5, 0x5a, 0x7}, 5);
+        deliver(w, w->now_us + 30 * MS, out, n);
+}
+
+static void three_bytes(struct world *w, size_t read, const uint8_t *data)
+{
+        w->n_wrong += memcmp(data, "\xa5\x5a\x07", 3) != 0;
+}
+
+static void an_echo_is_no_answer(void **state)
+{
+        static const char *const ports[] = {LINE, SERV, TEXT};
+
+        for (size_t i = 0; i < 3; i++) {
+                struct world *w = make(ports[i], 1, 2);
+
+                w->on_request = echo_first;
+                w->on_values = three_bytes;
+                for (unsigned k = 0; k < 20; k++)
+                        add_register(w, 0, MODBUS_COIL, 0x310 + k, MODBUS_BOOL, 0, 2 * SECOND);
+                start(w);
+                run(w, 7 * SECOND);
+                assert_int_equal(w->n_data, 4);
+                assert_int_equal(w->n_wrong, 0);
+                assert_int_equal(w->n_bad, 0);
+                finish(w);
+        }
+}
+
 /* A device that answers as another unit is taken where that was said, and only there. */
 static void a_foreign_unit_by_leave(void **state)
 {
@@ -219,9 +257,8 @@ static void a_stream_that_is_no_modbus(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(what_came_is_counted_and_told),
-                cmocka_unit_test(the_share_of_wrong_answers),
-                cmocka_unit_test(a_foreign_unit_by_leave),
+                cmocka_unit_test(what_came_is_counted_and_told), cmocka_unit_test(the_share_of_wrong_answers),
+                cmocka_unit_test(an_echo_is_no_answer),          cmocka_unit_test(a_foreign_unit_by_leave),
                 cmocka_unit_test(a_stream_that_is_no_modbus),
         };
 
