@@ -278,7 +278,7 @@ enum modbus_next modbus_bus_next(struct modbus_bus *b, int64_t now_us, struct mo
         if (b->paused || b->schedule.n_busy == (unsigned)b->conf->in_flight)
                 return MODBUS_WAIT;
         if (now_us < ready_us) {
-                if (b->rtu.len > 0 || b->ascii.open)
+                if (b->rtu.len > 0 || b->ascii.open || (b->in_ascii && now_us < b->quiet_us))
                         give_way_to_noise(b, now_us);
                 out->until_us = earliest(first_us, ready_us);
                 return MODBUS_WAIT;

@@ -218,6 +218,30 @@ static void an_echo_is_no_answer(void **state)
         }
 }
 
+static void say_nothing(struct world *w, const struct request *r)
+{
+}
+
+/* A line that somebody else fills with whatever: nothing can be asked, and the tags say so. */
+static void a_line_that_is_never_quiet(void **state)
+{
+        for (int ascii = 0; ascii < 2; ascii++) {
+                struct world *w = make(LINE, 1, 2);
+
+                w->conf.framing = ascii ? MODBUS_FRAMING_ASCII : MODBUS_FRAMING_RTU;
+                w->on_request = say_nothing;
+                add_register(w, 0, MODBUS_HOLDING, 0, MODBUS_UINT32, 0, 2 * SECOND);
+                start(w);
+                for (int i = 0; i < 10000; i++) {
+                        modbus_bus_input(w->bus, w->now_us, (const uint8_t *)"x", 1);
+                        run(w, MS);
+                }
+                assert_int_equal(w->n_bad, 1);
+                assert_string_equal(w->why, "the line is never quiet");
+                finish(w);
+        }
+}
+
 /* A device that answers as another unit is taken where that was said, and only there. */
 static void a_foreign_unit_by_leave(void **state)
 {
@@ -258,8 +282,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_came_is_counted_and_told), cmocka_unit_test(the_share_of_wrong_answers),
-                cmocka_unit_test(an_echo_is_no_answer),          cmocka_unit_test(a_foreign_unit_by_leave),
-                cmocka_unit_test(a_stream_that_is_no_modbus),
+                cmocka_unit_test(an_echo_is_no_answer),          cmocka_unit_test(a_line_that_is_never_quiet),
+                cmocka_unit_test(a_foreign_unit_by_leave),       cmocka_unit_test(a_stream_that_is_no_modbus),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
