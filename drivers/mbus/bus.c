@@ -6,7 +6,8 @@
  * asked until it says that there is nothing more.  An answer that was lost is
  * asked for with the same frame count bit: the meter sends the same again. That
  * a reset is not answered means nothing: not all do, and on address FD nobody
- * need be there.
+ * need be there.  What comes puts off the end of the waiting, but no longer
+ * than two of the longest telegrams take: a line full of noise is no answer.
  *
  * Fails: a device that does not answer, or not so that it can be read, after
  * the retries is told and passed over; the next one has its turn.
@@ -24,9 +25,9 @@ enum step { IDLE, REST, RESET, SELECT, REQUEST };
 struct mbus_bus {
         struct mbus_bus_conf conf;
         struct mbus_outcome outcome;
-        enum step step, after; /* after: what comes behind the rest */
-        bool sent;             /* of this step */
-        int64_t until_us;
+        enum step step, after;       /* after: what comes behind the rest */
+        bool sent;                   /* of this step */
+        int64_t until_us, latest_us; /* latest_us: whatever comes until then */
         size_t device;
         int tries, n_telegrams;
         bool fcb, heard, wrong;
@@ -166,6 +167,8 @@ void mbus_bus_input(struct mbus_bus *b, int64_t now_us, const uint8_t *p, size_t
         }
         if (b->until_us < now_us + b->conf.timeout_us)
                 b->until_us = now_us + b->conf.timeout_us;
+        if (b->until_us > b->latest_us)
+                b->until_us = b->latest_us;
 }
 
 /* ---- what is to be done ---- */
@@ -185,6 +188,7 @@ static enum mbus_next send_step(struct mbus_bus *b, int64_t now_us, struct mbus_
         }
         b->sent = true;
         b->until_us = now_us + bits_us(b, CHARACTER_BITS * out->len) + b->conf.timeout_us;
+        b->latest_us = b->until_us + bits_us(b, CHARACTER_BITS * ROOM) + b->conf.timeout_us;
         return MBUS_SEND;
 }
 

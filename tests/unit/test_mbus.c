@@ -197,6 +197,24 @@ static void selected(void **state)
         heard("");
 }
 
+/* A line that somebody fills with whatever: the readout ends. */
+static void noise_without_end(void **state)
+{
+        bench_pass(&b, SECOND);
+        heard("1040054516107b058016");
+        say_records(5, "0313010000");
+        transcript_expect("volume=1 ");
+        mbus_ops.poll(&b.d);
+        for (int i = 0; i < 600; i++) {
+                say("x", 1);
+                bench_pass(&b, SECOND / 10);
+        }
+        transcript_expect("volume:comm_failure none:comm_failure ");
+        assert_string_equal(b.d.last_error, "w: its answer is damaged");
+        mbus_ops.poll(&b.d);
+        assert_int_equal(b.d.n_overruns, 0);
+}
+
 static void unplugged(void **state)
 {
         bench_turn(&b);
@@ -213,6 +231,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(one_meter, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(what_may_be_lost, set_up, tear_down),
                 cmocka_unit_test_prestate_setup_teardown(selected, set_up, tear_down, &both),
+                cmocka_unit_test_setup_teardown(noise_without_end, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(unplugged, set_up, tear_down),
         };
 
