@@ -31,6 +31,9 @@ struct mbus_bus {
         size_t device;
         int tries, n_telegrams;
         bool fcb, heard, wrong;
+        bool asked_twice;             /* for the last telegram: it may come twice */
+        uint8_t last[MBUS_FRAME_MAX]; /* the data of that */
+        size_t n_last;
         uint8_t bytes[ROOM];
         size_t n;
 };
@@ -82,7 +85,7 @@ static void begin_device(struct mbus_bus *b, int64_t now_us)
 {
         b->tries = b->n_telegrams = 0;
         b->fcb = true;
-        b->heard = b->wrong = false;
+        b->heard = b->wrong = b->asked_twice = false;
         rest_before(b, now_us, RESET);
 }
 
@@ -113,6 +116,9 @@ static void take_telegram(struct mbus_bus *b, int64_t now_us, const struct mbus_
         size_t which = b->device;
         enum mbus_taken taken = b->outcome.on_telegram(b->outcome.ctx, which, f, b->n_telegrams == 0);
 
+        memcpy(b->last, f->data, f->len);
+        b->n_last = f->len;
+        b->asked_twice = b->tries > 0;
         b->n_telegrams++;
         b->tries = 0;
         b->fcb = !b->fcb;
@@ -126,9 +132,15 @@ static void take_telegram(struct mbus_bus *b, int64_t now_us, const struct mbus_
                 next_device(b, now_us);
 }
 
+/* The meter was only slow: this is its second answer to the question before. */
+static bool is_again(const struct mbus_bus *b, const struct mbus_frame *f)
+{
+        return b->asked_twice && f->len == b->n_last && memcmp(f->data, b->last, f->len) == 0;
+}
+
 static bool is_answer(const struct mbus_bus *b, const struct mbus_frame *f)
 {
-        return (f->control & RSP_MASK) == RSP_UD &&
+        return (f->control & RSP_MASK) == RSP_UD && !is_again(b, f) &&
                (device(b)->primary < 0 || f->address == (uint8_t)device(b)->primary);
 }
 

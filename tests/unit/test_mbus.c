@@ -215,6 +215,36 @@ static void noise_without_end(void **state)
         assert_int_equal(b.d.n_overruns, 0);
 }
 
+/* Asked again, and then both answers come: the second one is not the next telegram. */
+static void an_answer_that_comes_twice(void **state)
+{
+        bench_pass(&b, SECOND);
+        heard("1040054516107b058016");
+        bench_pass(&b, SECOND / 5);
+        heard("107b058016");
+        say_records(5, "0313010000"
+                       "0313020000"
+                       "0313030000"
+                       "0313040000"
+                       "0313050000"
+                       "1f");
+        transcript_expect("");
+        heard("105b056016");
+        say_records(5, "0313010000"
+                       "0313020000"
+                       "0313030000"
+                       "0313040000"
+                       "0313050000"
+                       "1f");
+        transcript_expect("");
+        say_records(5, "0313060000"
+                       "0313070000"
+                       "0313080000"
+                       "0313090000"
+                       "03130a0000");
+        transcript_expect("volume=1 none=0.01 ");
+}
+
 static void unplugged(void **state)
 {
         bench_turn(&b);
@@ -232,6 +262,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(what_may_be_lost, set_up, tear_down),
                 cmocka_unit_test_prestate_setup_teardown(selected, set_up, tear_down, &both),
                 cmocka_unit_test_setup_teardown(noise_without_end, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(an_answer_that_comes_twice, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(unplugged, set_up, tear_down),
         };
 
