@@ -9,8 +9,9 @@
  * before the STX of a data block nothing counts.  The highest bit of a byte is
  * parity, whoever has looked at it.
  *
- * Fails: a silence, a block that is too long, a block check that is wrong: the
- * readout is over, and nothing of it is given out.
+ * Fails: a silence, a line on which something comes and no answer begins (after
+ * a hundred characters and another time-out), a block that is too long, a block
+ * check that is wrong: the readout is over, and nothing of it is given out.
  */
 #include "drivers/serial/iec.h"
 
@@ -24,7 +25,7 @@
 #define ETX 0x03
 #define ACK 0x06
 
-enum { REACTION_US = 200000, QUICK_US = 20000, MARGIN_US = 50000, HEAD = 5, BITS = 10 };
+enum { REACTION_US = 200000, QUICK_US = 20000, MARGIN_US = 50000, HEAD = 5, BITS = 10, FRONT = 100 };
 
 static const int64_t speeds[] = {300, 600, 1200, 2400, 4800, 9600, 19200};
 enum { N_SPEEDS = sizeof(speeds) / sizeof(*speeds) };
@@ -53,10 +54,16 @@ void iec_abort(struct iec *m)
         m->baud = 0; /* who opens it again knows nothing of ours */
 }
 
+static int64_t sending_us(const struct iec *m, size_t n)
+{
+        return (int64_t)n * BITS * 1000000 / (m->baud ? m->baud : 300);
+}
+
 static void enter(struct iec *m, enum iec_state state, int64_t until_us)
 {
         m->state = state;
         m->until_us = until_us;
+        m->latest_us = until_us + sending_us(m, FRONT) + m->conf.timeout_us;
         m->n = 0;
 }
 
@@ -64,11 +71,6 @@ static void fail(struct iec *m, const char *why)
 {
         m->state = IEC_FAILED;
         m->why = why;
-}
-
-static int64_t sending_us(const struct iec *m, size_t n)
-{
-        return (int64_t)n * BITS * 1000000 / (m->baud ? m->baud : 300);
 }
 
 /* ---- what comes ---- */
@@ -177,6 +179,14 @@ static void take_data(struct iec *m, uint8_t c)
                 m->state = IEC_DONE;
 }
 
+static void go_on_waiting(struct iec *m, int64_t now_us)
+{
+        if (m->until_us < now_us + m->conf.timeout_us)
+                m->until_us = now_us + m->conf.timeout_us;
+        if (!(m->state == IEC_DATA && m->in_block) && m->until_us > m->latest_us)
+                m->until_us = m->latest_us;
+}
+
 void iec_input(struct iec *m, int64_t now_us, const uint8_t *bytes, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
@@ -185,8 +195,8 @@ void iec_input(struct iec *m, int64_t now_us, const uint8_t *bytes, size_t n)
                 else if (m->state == IEC_DATA)
                         take_data(m, bytes[i] & 0x7f);
         }
-        if (n && (m->state == IEC_IDENTITY || m->state == IEC_DATA) && m->until_us < now_us + m->conf.timeout_us)
-                m->until_us = now_us + m->conf.timeout_us;
+        if (n && (m->state == IEC_IDENTITY || m->state == IEC_DATA))
+                go_on_waiting(m, now_us);
 }
 
 /* ---- what is to be done ---- */

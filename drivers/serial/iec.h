@@ -38,6 +38,7 @@ struct iec {
         struct iec_conf conf;
         enum iec_state state;
         int64_t until_us;      /* of this state */
+        int64_t latest_us;     /* whatever comes before its answer begins */
         int64_t baud, agreed;  /* as it is, as it will be */
         char digit;            /* of the speed: what is acknowledged; 0: nothing is */
         bool in_block, framed; /* the data has begun; with an STX: a block check ends it, */

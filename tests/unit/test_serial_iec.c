@@ -125,6 +125,23 @@ static void mode_c(void **state)
         iec_fini(&m);
 }
 
+/* A line that somebody fills with whatever is no answer, before the identification and before the block. */
+static void noise_without_end(void **state)
+{
+        for (int identified = 0; identified < 2; identified++) {
+                begin("", INT64_MAX);
+                if (identified)
+                        HEAR("/MLR5ME\\@V1\r\n");
+                for (int i = 0; i < 300; i++) {
+                        HEAR("x");
+                        pass(SECOND / 10);
+                }
+                assert_non_null(strstr(done, identified ? "!no data block" : "!no answer"));
+                assert_false(iec_is_busy(&m));
+                iec_fini(&m);
+        }
+}
+
 static void modes_a_and_b(void **state)
 {
         begin("", INT64_MAX);
@@ -258,8 +275,9 @@ static void the_driver(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(mode_c), cmocka_unit_test(modes_a_and_b),
-                                           cmocka_unit_test(what_may_fail), cmocka_unit_test(the_driver)};
+        const struct CMUnitTest tests[] = {cmocka_unit_test(mode_c), cmocka_unit_test(noise_without_end),
+                                           cmocka_unit_test(modes_a_and_b), cmocka_unit_test(what_may_fail),
+                                           cmocka_unit_test(the_driver)};
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
