@@ -21,10 +21,12 @@ struct serial {
         bool interned;
 
         struct port port;
-        bool up;     /* the host was told so */
-        bool heard;  /* something came since it was opened */
-        bool asleep; /* the other side has closed it: opened again with the next question */
-        bool asking; /* once it is open */
+        bool up;    /* the host was told so */
+        bool heard; /* something came since it was opened */
+        int64_t opened_us;
+        bool was_brief; /* the connection before was closed as soon as it was open */
+        bool asleep;    /* the other side has closed it: opened again with the next question */
+        bool asking;    /* once it is open */
         struct rt_timer idle, answer, patience;
         size_t n_held;  /* decoded.r that there is no room for yet; nothing is read meanwhile */
         bool impatient; /* until the agent goes on */

@@ -22,7 +22,7 @@
 
 #include "drivers/serial/intake.h"
 
-enum { ROUNDS_MAX = 16, METER_US = 2000000 }; /* a meter may take 1.5 s to answer */
+enum { ROUNDS_MAX = 16, METER_US = 2000000 /* a meter may take 1.5 s to answer */, BRIEF_US = 100000 };
 
 /* ---- the port ---- */
 
@@ -56,13 +56,16 @@ static bool is_asking(const struct serial *s)
 
 /*
  * A device server that closes a connection on which nothing was asked, or on
- * which something came, is no failure: it is opened again, once.
+ * which something came, is no failure: it is opened again, once.  One that says
+ * a word and closes at once, twice in a row, does not want us.
  */
 static void lost(struct serial *s, bool closed, const char *why)
 {
-        bool heard = s->heard, polled = s->d->period_us;
+        bool polled = s->d->period_us, brief = rt_mono_us(s->d->rt) - s->opened_us < BRIEF_US,
+             spoke = s->heard && !(brief && s->was_brief);
 
-        if (!closed || (polled ? is_asking(s) : !heard)) {
+        s->was_brief = brief;
+        if (!closed || (polled ? is_asking(s) : !spoke)) {
                 fail(s, why);
                 return;
         }
@@ -182,6 +185,7 @@ static void on_open(struct port *p)
         struct serial *s = list_entry(p, struct serial, port);
 
         s->heard = false;
+        s->opened_us = rt_mono_us(s->d->rt);
         port_watch(p, RT_READ);
         if (!s->up)
                 s->d->host->link_up(s->d);

@@ -114,6 +114,28 @@ static void lines(void **state)
         transcript_expect("stopped ");
 }
 
+/* "In use", and the end: not tried as fast as the network allows. */
+static void a_server_that_greets_and_closes(void **state)
+{
+        accept_one();
+        say("7kg\r\n");
+        transcript_expect("up weight=7 ");
+        for (int i = 0; i < 3; i++) { /* a sender that closes behind each line */
+                bench_pass(&b, SECOND / 2);
+                hang_up();
+                accept_one();
+                say("7kg\r\n");
+                transcript_expect("weight=7 ");
+        }
+        hang_up();
+        accept_one();
+        say("7kg\r\n");
+        transcript_expect("weight=7 ");
+        hang_up();
+        transcript_expect("weight:not_connected down ");
+        assert_int_equal(bench_n_watched(&b), 0);
+}
+
 static void nobody_there(void **state)
 {
         accept_one();
@@ -190,6 +212,7 @@ int main(void)
         static char question[] = "W\\r\\n";
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(lines, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_server_that_greets_and_closes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(nobody_there, set_up, tear_down),
                 cmocka_unit_test_prestate_setup_teardown(a_server_that_closes_idly, set_up, tear_down, question),
                 cmocka_unit_test(addresses),
