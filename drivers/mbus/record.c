@@ -109,7 +109,7 @@ static void set_bcd(struct mbus_record *r, const uint8_t *p, size_t n, bool may_
         bool minus = false;
         int64_t v = 0;
 
-        r->kind = MBUS_INTEGER;
+        r->kind = n ? MBUS_INTEGER : MBUS_NOTHING;
         for (size_t i = 2 * n; i-- > 0;) {
                 unsigned digit = p[i / 2] >> (i & 1 ? 4 : 0) & 15;
 
@@ -277,7 +277,11 @@ enum mbus_walked mbus_walk_next(struct mbus_walk *w, struct mbus_record *out)
         if (n == 0)
                 return wrong(w, "a record is cut");
         w->at += n;
-        return take_data(w, out, dif & 15, is_time);
+        if (take_data(w, out, dif & 15, is_time) == MBUS_MALFORMED)
+                return MBUS_MALFORMED;
+        if (out->faulty)
+                out->kind = MBUS_INVALID;
+        return MBUS_RECORD;
 }
 
 /* ---- times ---- */

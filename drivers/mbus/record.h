@@ -26,6 +26,7 @@ struct mbus_record {
         int quantity;     /* enum mbus_quantity */
         const char *unit; /* of what comes out; "": it has none, or it is not known */
         bool qualified;   /* there is more to it than its quantity: a limit, backward flow … */
+        bool faulty;      /* the meter says with it that the value is none */
         int exponent;
         double factor; /* seconds of its unit of time; else 1 */
         enum mbus_kind kind;

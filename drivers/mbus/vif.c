@@ -13,7 +13,13 @@
 
 #include "drivers/mbus/record.h"
 
-enum { MORE = 0x80, PLAIN_TEXT = 0x7c, TABLE_FB = 0x7b, TABLE_FD = 0x7d };
+enum { MORE = 0x80, PLAIN_TEXT = 0x7c, TABLE_FB = 0x7b, TABLE_FD = 0x7d, OTHER_TABLE = 0x7c, MAKERS_OWN = 0x7f };
+
+/*
+ * A bit for each code below 0x20 that says what is wrong with the record: no
+ * data, overflow, a unit it has not …
+ */
+#define FAULTS 0x11e0f8feu
 
 static const struct row {
         uint8_t first, last;
@@ -102,6 +108,8 @@ static void extend(uint8_t code, struct mbus_record *out)
                 out->exponent += code - 0x76;
         else if (code == 0x7d)
                 out->exponent += 3;
+        else if (code < 0x20 && FAULTS >> code & 1)
+                out->faulty = true;
         else
                 out->qualified = true;
 }
@@ -130,10 +138,14 @@ size_t mbus_vif(const uint8_t *p, size_t n, struct mbus_record *out, bool *is_ti
         } else {
                 look_up_main(code, out, is_time);
         }
-        for (; more; i++) {
+        for (bool known = code != MAKERS_OWN; more; i++) {
                 if (i >= n)
                         return 0;
-                extend(p[i] & 0x7f, out);
+                code = p[i] & 0x7f;
+                known &= code != OTHER_TABLE && code != MAKERS_OWN;
+                if (known)
+                        extend(code, out);
+                out->qualified |= !known;
                 more = p[i] & MORE;
         }
         return i;

@@ -97,7 +97,11 @@ static void data(void **state)
                 {"0d7800", NULL, "bad"},
                 {"0d06c21234", NULL, "3412000.0 Wh"},
                 {"0d06d21234", NULL, "-3412000.0 Wh"},
+                {"0d06c0", NULL, "bad"}, /* a number of no digits */
                 {"0d06e2e803", NULL, "1000000.0 Wh"},
+                {"04861505000000", NULL, "bad"},         /* "no data available" */
+                {"0486f31805000000", NULL, "bad"},       /* "data error", behind a factor */
+                {"0486ff1505000000", NULL, "5000.0 Wh"}, /* the maker's own */
                 {"0d06f0000102030405060708090a0b0c0d0e0f", NULL, "bad"},
                 {"0d06cf", NULL, "data of a length that is reserved"},
                 {"0406", NULL, "a record is cut"},
