@@ -19,6 +19,7 @@
 #include "agent/cli/commission/part.h"
 #include "agent/cli/commission/ranges.h"
 #include "agent/cli/commission/site.h"
+#include "agent/cli/commission/slave.h"
 #include "agent/cli/commission/views.h"
 #include "drivers/modbus/frame.h"
 
@@ -258,6 +259,18 @@ static void test_answers_are_bounded(void **state)
         assert_int_equal(reply.len, 202);
 }
 
+/* A name is printed into a comment: what YAML takes for the end of a line must not end it. */
+static void test_names_of_slaves_are_harmless(void **state)
+{
+        static const char vendor[] = "A\n\xc2\x85x: \xe2\x80\xa8y: \xff";
+        uint8_t pdu[MODBUS_PDU_MAX] = {43, 14, 1, 1, 0, 0, 1, 0, sizeof(vendor) - 1};
+        struct slave s = {.unit = 1};
+
+        memcpy(pdu + 9, vendor, sizeof(vendor) - 1);
+        slave_identify(&s, pdu, 9 + sizeof(vendor) - 1);
+        assert_string_equal(s.vendor, "A???x: ???y: ?");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -271,6 +284,7 @@ int main(void)
                 cmocka_unit_test(test_texts_are_scalars),
                 cmocka_unit_test(test_views),
                 cmocka_unit_test(test_answers_are_bounded),
+                cmocka_unit_test(test_names_of_slaves_are_harmless),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

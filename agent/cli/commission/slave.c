@@ -22,7 +22,7 @@ static void copy_object(char *out, size_t cap, const uint8_t *text, size_t len)
         char raw[256];
 
         for (size_t i = 0; i < len; i++)
-                raw[i] = (char)(text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
+                raw[i] = (char)(text[i] < ' ' || text[i] >= 0x7f ? '?' : text[i]);
         raw[len] = '\0';
         text_copy(out, cap, raw);
 }
