@@ -20,6 +20,8 @@
 #include "agent/base/text.h"
 #include "drivers/modbus/moment.h"
 
+enum { IEC_INVALID = 0x80 }; /* beside the minutes */
+
 static const struct {
         uint8_t registers, bits; /* bits of a whole number */
 } shapes[N_MODBUS_TYPES] = {
@@ -223,6 +225,8 @@ static void set_moment(const struct modbus_format *f, const uint8_t *data, char 
         out->type = READING_TEXT;
         out->v.text = text;
         out->len = (uint32_t)len;
+        if (f->type == MODBUS_DATETIME4 && bytes[5] & IEC_INVALID)
+                out->quality = QUALITY_UNCERTAIN;
 }
 
 void modbus_decode(const struct modbus_format *f, const uint8_t *data, char *text, struct reading *out)

@@ -309,6 +309,7 @@ static void moments(void **state)
                 {MODBUS_DATETIME3, MODBUS_ABCD, "19021d000000", NULL},
                 {MODBUS_DATETIME3, MODBUS_ABCD, "000000000000", NULL},
                 {MODBUS_DATETIME4, MODBUS_ABCD, "001a0b3e120c86f2", "2026-11-30T18:12:34.546"},
+                {MODBUS_DATETIME4, MODBUS_ABCD, "001a0b3e128c86f2", "2026-11-30T18:12:34.546"}, /* says: not valid */
                 {MODBUS_DATETIME4, MODBUS_ABCD, "ffffffffffffffff", NULL},
                 {MODBUS_DATETIME6, MODBUS_ABCD, "07ea000b001e0012000c0022", "2026-11-30T18:12:34"},
                 {MODBUS_DATETIME6, MODBUS_ABCD, "001a000b001e0012000c0022", "2026-11-30T18:12:34"},
@@ -326,6 +327,7 @@ static void moments(void **state)
                 assert_int_equal(r.type, READING_TEXT);
                 assert_int_equal(r.len, strlen(rows[i].text));
                 assert_memory_equal(r.v.text, rows[i].text, r.len);
+                assert_int_equal(r.quality, strstr(rows[i].hex, "128c") ? QUALITY_UNCERTAIN : QUALITY_GOOD);
         }
 }
 
