@@ -7,9 +7,10 @@
  * because an answer that came late must not be waiting in the kernel then.  How
  * a connection comes to be is in drivers/tcp.
  *
- * Fails: a port that can't be opened, is unplugged (read says 0) or whose peer
- * is gone ends in link_down; the host calls start again with its backoff.  Tags
- * go bad/not_connected once, readings are never held back.
+ * Fails: a port that can't be opened, is unplugged (read says 0), takes nothing
+ * for five seconds or whose peer is gone ends in link_down; the host calls
+ * start again with its backoff.  Tags go bad/not_connected once, readings are
+ * never held back.
  */
 #include "drivers/modbus/modbus.h"
 
@@ -26,7 +27,7 @@
 #include "drivers/tcp.h"
 #include "drivers/tty.h"
 
-enum { ROUNDS_MAX = 64 };
+enum { ROUNDS_MAX = 64, STUCK_US = 5000000 };
 
 enum port_state { SHUT, CONNECTING, OPEN, ASLEEP /* open, but the other side has closed */ };
 
@@ -330,6 +331,7 @@ static int write_out(struct modbus *m)
         m->sent += n > 0 ? (size_t)n : 0;
         if (m->sent < m->out.len) {
                 watch(m, RT_READ | RT_WRITE);
+                rt_timer_set(m->d->rt, &m->timer, STUCK_US);
                 return 1;
         }
         m->out.len = m->sent = 0;
@@ -393,7 +395,12 @@ static void on_event(struct rt_watch *w, unsigned events)
 
 static void on_timer(struct rt_timer *t)
 {
-        run(list_entry(t, struct modbus, timer));
+        struct modbus *m = list_entry(t, struct modbus, timer);
+
+        if (m->out.len)
+                fail(m, "the port takes nothing");
+        else
+                run(m);
 }
 
 /* ---- the driver's seven ---- */
@@ -458,7 +465,7 @@ static void modbus_pause(struct driver *d, bool on)
         if (only_listens(d)) /* nobody can be asked to wait: what has no room is dropped and named */
                 return;
         modbus_bus_pause(m->bus, on);
-        if (!on && (m->port_state == OPEN || m->port_state == ASLEEP))
+        if (!on && !m->out.len && (m->port_state == OPEN || m->port_state == ASLEEP))
                 rt_timer_set(d->rt, &m->timer, 0);
 }
 
