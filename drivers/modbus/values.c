@@ -104,6 +104,10 @@ static void apply_power(int16_t power, struct reading *r)
                 ten *= 10;
         r->type = READING_F64;
         r->v.f64 = power < 0 ? v / ten : v * ten;
+        if (!isfinite(r->v.f64)) {
+                r->type = READING_NONE;
+                r->quality = QUALITY_BAD_OUT_OF_RANGE;
+        }
 }
 
 static int16_t word_at(const struct modbus_point *p, const uint8_t *at)

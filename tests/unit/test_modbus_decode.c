@@ -331,6 +331,31 @@ static void moments(void **state)
         }
 }
 
+/* A number that its power of ten makes endless is none. */
+static void a_power_beyond_all_numbers(void **state)
+{
+        struct modbus_register_conf conf = {
+                .type = MODBUS_FLOAT64, .scale_where = "holding:4", .scale_address = 4, .convert = {.scale = 1}};
+
+        assert_true(decode_as(&conf,
+                              "4008000000000000"
+                              "0001",
+                              NULL)
+                            .v.f64 == 30);
+        assert_int_equal(decode_as(&conf,
+                                   "7fe0000000000000"
+                                   "000a",
+                                   NULL)
+                                 .quality,
+                         QUALITY_BAD_OUT_OF_RANGE);
+        assert_int_equal(decode_as(&conf,
+                                   "7fe0000000000000"
+                                   "000a",
+                                   NULL)
+                                 .type,
+                         READING_NONE);
+}
+
 /* SunSpec: the value, and behind it its power of ten. */
 static void a_power_of_ten_in_a_register(void **state)
 {
@@ -386,6 +411,7 @@ int main(void)
                 cmocka_unit_test(half_registers_and_48_bits),
                 cmocka_unit_test(decimal_digits),
                 cmocka_unit_test(moments),
+                cmocka_unit_test(a_power_beyond_all_numbers),
                 cmocka_unit_test(a_power_of_ten_in_a_register),
                 cmocka_unit_test(codes_words_and_masks),
         };
