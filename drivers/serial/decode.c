@@ -78,7 +78,7 @@ struct convert_conf serial_convert_conf(const struct serial_conf *c, const struc
         struct convert_conf how = r->convert;
         bool has_decimal = c->frame == SERIAL_LINE || c->frame == SERIAL_P1 || c->frame == SERIAL_IEC62056;
 
-        how.type = types[r->type];
+        how.type = r->type == SERIAL_AUTO && says_number(r) ? CONVERT_NUMERIC : types[r->type];
         how.decimal = has_decimal && (r->type != SERIAL_AUTO || says_number(r)) ? c->decimal : CONVERT_POINT;
         return how;
 }
