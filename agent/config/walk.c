@@ -258,18 +258,21 @@ static size_t item_bytes(const struct schema_key *key)
         return key->type == SCHEMA_TEXTS ? sizeof(const char *) : key->sub->size;
 }
 
+/* What an item is by itself, for places and faults: they outlive the walk. */
+static const struct schema_key item_map = {.name = "item", .type = SCHEMA_MAP};
+static const struct schema_key item_text = {.name = "item", .type = SCHEMA_TEXT};
+static const struct schema_key pair_text = {.name = "item", .type = SCHEMA_TEXT, .flags = SCHEMA_SCALAR};
+
 static void fill_item(struct walk *w, const struct schema_key *key, struct schema_list *list, struct ref r)
 {
         size_t i = list->n++;
         void *item = (char *)list->items + i * item_bytes(key);
         size_t before = path_push(w, "[%zu]", i);
-        const struct schema_key as_item = {
-                .name = key->name, .type = key->type == SCHEMA_TEXTS ? SCHEMA_TEXT : SCHEMA_MAP, .flags = key->flags};
 
         if (key->type == SCHEMA_LIST) {
-                fill_node(w, key->sub, item, &as_item, r);
+                fill_node(w, key->sub, item, &item_map, r);
         } else if (r.node->kind != NODE_SCALAR) {
-                fault_kind(w, &as_item, r);
+                fault_kind(w, &item_text, r);
         } else {
                 fill_scalar(w, key, SCHEMA_TEXT, item, r);
         }
@@ -344,7 +347,6 @@ static void fill_list(struct walk *w, const struct schema_key *key, struct schem
  */
 static void fill_pairs(struct walk *w, const struct schema_key *key, struct schema_list *list, struct ref r)
 {
-        const struct schema_key as_text = {.name = key->name, .type = SCHEMA_TEXT, .flags = SCHEMA_SCALAR};
         struct schema_pair *pairs;
 
         if (r.node->kind != NODE_MAP || r.node->n / 2 > CONFIG_ITEMS_MAX) {
@@ -358,8 +360,8 @@ static void fill_pairs(struct walk *w, const struct schema_key *key, struct sche
                 struct ref from = {r.src, r.node->items[2 * i]}, to = {r.src, r.node->items[2 * i + 1]};
                 size_t before = path_key(w, from.node->kind == NODE_SCALAR ? from.node->text : "?");
 
-                fill_scalar(w, &as_text, SCHEMA_TEXT, &pairs[i].key, from);
-                fill_scalar(w, &as_text, SCHEMA_TEXT, &pairs[i].value, to);
+                fill_scalar(w, &pair_text, SCHEMA_TEXT, &pairs[i].key, from);
+                fill_scalar(w, &pair_text, SCHEMA_TEXT, &pairs[i].value, to);
                 for (size_t k = 0; k < i && pairs[i].key; k++)
                         if (pairs[k].key && strcmp(pairs[k].key, pairs[i].key) == 0)
                                 fault_here(w, from, "the key is here twice; allowed: once");
