@@ -105,6 +105,7 @@ static void a_profile_beside_the_configuration(void **state)
         fclose(out);
         assert_non_null(strstr(dump, "meter"));
         assert_int_equal(config_load_text("dump", dump, len, &again, &faults), 0);
+        faults_fini(&faults);
         config_free(again);
         config_free(c);
         free(dump);

@@ -80,6 +80,7 @@ static void scales(void **state)
                 if (strcmp(told(conf, rows[i].line), rows[i].told) != 0)
                         fail_msg("%s: %s, not %s", rows[i].line, told(conf, rows[i].line), rows[i].told);
         }
+        faults_fini(&faults);
         config_free(c);
 }
 

@@ -368,7 +368,7 @@ static void test_an_old_file_gets_labels(void **state)
         sqlite3_prepare_v2(db, "SELECT tag || ' ' || activations FROM alarm WHERE visibility = 1 ORDER BY tag", -1, &st,
                            NULL);
         while (sqlite3_step(st) == SQLITE_ROW && n < (int)(sizeof(rows) / sizeof(*rows)))
-                assert_string_equal(sqlite3_column_text(st, 0), rows[n++]);
+                assert_string_equal((const char *)sqlite3_column_text(st, 0), rows[n++]);
         assert_int_equal(n, sizeof(rows) / sizeof(*rows));
         sqlite3_finalize(st);
         sqlite3_close(db);
