@@ -138,6 +138,7 @@ static void test_number(void **state)
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
                 check_row(&d, &rows[i]);
+        mqtt_decoder_fini(&d);
 }
 
 static void test_text_and_raw(void **state)
@@ -160,6 +161,7 @@ static void test_text_and_raw(void **state)
         check_row(&d, &raw);
         assert_int_equal(mqtt_decode(&d, NULL, 0, NOW_US, &out), 0);
         assert_int_equal(out.r[0].len, 0);
+        mqtt_decoder_fini(&d);
 }
 
 static void init_json(struct mqtt_decoder *d, struct mqtt_reading_conf *r, size_t n, const char *time, int format)
