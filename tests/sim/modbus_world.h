@@ -263,12 +263,10 @@ static inline void take_request(struct world *w, const uint8_t *p, size_t len)
 {
         struct request r = {.at_us = w->now_us};
         struct modbus_frame f;
-
         struct modbus_ascii ascii = {.len = 0};
+        struct modbus_tcp tcp = {.len = 0};
 
         if (modbus_framing_of(&w->conf) == MODBUS_TCP) {
-                struct modbus_tcp tcp = {.len = 0};
-
                 modbus_tcp_push(&tcp, p, len);
                 assert_int_equal(modbus_tcp_next(&tcp, &f), 1);
                 r.transaction = f.transaction;

@@ -10,7 +10,7 @@ from pathlib import Path
 import fastjsonschema
 
 NUMBER = re.compile(rb'"value":(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)[,}]')
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+NAME = re.compile(r"[\w.-]{1,64}(~[0-9a-z]+)?\Z")  # behind ~: what a name that was changed was
 VALUE_KEYS = ("value", "value_str", "value_bool", "value_int")
 REQUIRED = {"id", "gateway", "source", "tag", "ts", "ts_us", "quality", "epoch", "seq"}
 
