@@ -1,7 +1,10 @@
 /*
  * spool_bench: CPU time and bytes per reading through the spool, append to trim, on one thread.
  *
- *   spool_bench DIR [READINGS [BATCH]]
+ *   spool_bench DIR [READINGS [BATCH [TAGS [HELD]]]]
+ *
+ * HELD rows are there before, and stay as many: what is measured puts a row behind them and delivers the oldest.  Those
+ * that DIR has from an earlier run count, so that valgrind need not see them come.
  *
  * The simulator's runtime runs every commit and fetch in line, so getrusage counts all of it.  Bytes are what the
  * process handed to storage (/proc/self/io write_bytes), so DIR should not be on a tmpfs.
@@ -16,14 +19,14 @@
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
 
-enum { N_TAGS = 1000 };
-
 static struct {
         struct rt_sim sim;
         struct spool *spool;
         struct spool_sync sync;
         struct spool_fetch fetch;
         bool durable, fetched;
+        uint32_t n_tags;
+        uint64_t acked;
 } bench;
 
 static void on_durable(struct spool_sync *q)
@@ -75,7 +78,7 @@ static void run_until(const bool *flag)
 
 static void append(uint32_t i)
 {
-        struct reading r = {.ts_us = bench.sim.now.wall_us + i, .tag = i % N_TAGS, .type = READING_F64};
+        struct reading r = {.ts_us = bench.sim.now.wall_us + i, .tag = i % bench.n_tags, .type = READING_F64};
 
         r.arrival_us = r.ts_us;
         r.mid = (uint16_t)(i & 0x7fff);
@@ -83,20 +86,36 @@ static void append(uint32_t i)
         spool_append(bench.spool, &r);
 }
 
-static void one_batch(uint32_t first, uint32_t n, double *append_s)
+static void put(uint32_t first, uint32_t n, double *append_s)
 {
         double start = wall_s();
 
         for (uint32_t i = 0; i < n; i++)
                 append(first + i);
         *append_s += wall_s() - start;
-        bench.durable = bench.fetched = false;
+        bench.durable = false;
         spool_sync(bench.spool, &bench.sync);
         run_until(&bench.durable);
-        bench.fetch.after_seq = first;
+}
+
+static void deliver(void)
+{
+        bench.fetched = false;
+        bench.fetch.after_seq = bench.acked;
         spool_fetch(bench.spool, &bench.fetch);
         run_until(&bench.fetched);
-        spool_ack(bench.spool, SPOOL_SAMPLES, first + bench.fetch.n_rows);
+        bench.acked += bench.fetch.n_rows;
+        spool_ack(bench.spool, SPOOL_SAMPLES, bench.acked);
+}
+
+static void fill(uint64_t held)
+{
+        struct spool_counts c;
+        double unused = 0;
+
+        for (spool_counts(bench.spool, &c); c.held < held; spool_counts(bench.spool, &c))
+                put((uint32_t)c.accepted, (uint32_t)(held - c.held < 10000 ? held - c.held : 10000), &unused);
+        bench.acked = c.accepted - c.held;
 }
 
 static int open_all(const char *path, uint32_t batch, struct tags *tags)
@@ -104,7 +123,7 @@ static int open_all(const char *path, uint32_t batch, struct tags *tags)
         struct spool_conf conf = {.path = path,
                                   .max_size_bytes = 1 << 30,
                                   .commit_interval_us = 1000000,
-                                  .batch_rows = batch + 1,
+                                  .batch_rows = (batch > 10000 ? batch : 10000) + 1,
                                   .batch_bytes = 1 << 20,
                                   .quarantine_bytes = 1 << 20};
         struct err e = {{0}};
@@ -115,7 +134,7 @@ static int open_all(const char *path, uint32_t batch, struct tags *tags)
                 fprintf(stderr, "%s\n", e.text);
                 return -1;
         }
-        for (uint32_t i = 0; i < N_TAGS; i++) {
+        for (uint32_t i = 0; i < bench.n_tags; i++) {
                 snprintf(name, sizeof(name), "tag-%u", i);
                 tags_intern(tags, "press-1", name, "degC", "", "sim", &at);
         }
@@ -126,30 +145,40 @@ static int open_all(const char *path, uint32_t batch, struct tags *tags)
         return 0;
 }
 
+static uint32_t number(int argc, char **argv, int i, uint32_t otherwise)
+{
+        return argc > i ? (uint32_t)strtoul(argv[i], NULL, 10) : otherwise;
+}
+
 int main(int argc, char **argv)
 {
-        uint32_t n = argc > 2 ? (uint32_t)atoi(argv[2]) : 1000000, batch = argc > 3 ? (uint32_t)atoi(argv[3]) : 1000;
-        struct tags *tags = tags_new(N_TAGS);
+        uint32_t n = number(argc, argv, 2, 1000000), batch = number(argc, argv, 3, 1000);
         double cpu, wall, append_s = 0;
         struct spool_counts c;
         uint64_t wrote, idle;
+        struct tags *tags;
         char path[4000];
 
         if (argc < 2) {
-                fprintf(stderr, "usage: spool_bench DIR [READINGS [BATCH]]\n");
+                fprintf(stderr, "usage: spool_bench DIR [READINGS [BATCH [TAGS [HELD]]]]\n");
                 return 2;
         }
+        bench.n_tags = number(argc, argv, 4, 1000);
+        tags = tags_new(bench.n_tags);
         snprintf(path, sizeof(path), "%s/spool_bench.db", argv[1]);
         rt_sim_init(&bench.sim, 1, 1795428000000000);
         idle = from_proc("/proc/self/status", "VmRSS:");
         if (open_all(path, batch, tags) < 0)
                 return 1;
         printf("memory of an open spool: %" PRIu64 " KiB\n", from_proc("/proc/self/status", "VmRSS:") - idle);
+        fill(number(argc, argv, 5, 0));
         cpu = cpu_s();
         wall = wall_s();
         wrote = from_proc("/proc/self/io", "write_bytes:");
-        for (uint32_t i = 0; i + batch <= n; i += batch)
-                one_batch(i, batch, &append_s);
+        for (uint32_t i = 0; i + batch <= n; i += batch) {
+                put(i, batch, &append_s);
+                deliver();
+        }
         cpu = cpu_s() - cpu;
         wall = wall_s() - wall;
         wrote = from_proc("/proc/self/io", "write_bytes:") - wrote;

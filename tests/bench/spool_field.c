@@ -7,12 +7,16 @@
  * s; SPOOL_FIELD_VALUES=decimal: of one decimal each, else with all 53 bits in use spool_field flash MB      the same,
  * six hours, with the default interval and flash.max_per_day of MB: the last hour spool_field open GIB      the time
  * from opening a file of that size that was left by kill -9 to the first durable reading
+ *   spool_field rate N S K [FOR]   as hour, N readings a second, measured for FOR seconds (600)
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +67,61 @@ static uint64_t io(const char *name)
         if (f)
                 fclose(f);
         return n;
+}
+
+/* That reached the block device under it, in sectors of 512, and how often it was told to flush; of own_disk. */
+static void device(uint64_t *bytes, uint64_t *flushes)
+{
+        unsigned long long v[16] = {0};
+        char name[64];
+        struct stat st;
+        FILE *f = NULL;
+        int fd = open(path, O_RDONLY);
+
+        if (fd >= 0 && fstat(fd, &st) == 0 && syncfs(fd) == 0) {
+                snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/stat", major(st.st_dev), minor(st.st_dev));
+                f = fopen(name, "r");
+        }
+        for (int i = 0; f && i < 16 && fscanf(f, "%llu", &v[i]) == 1; i++)
+                ;
+        if (f)
+                fclose(f);
+        if (fd >= 0)
+                close(fd);
+        *bytes = v[6] * 512;
+        *flushes = v[15];
+}
+
+static struct {
+        uint64_t host, wchar, device, flushes;
+} since;
+
+static void begin_count(void)
+{
+        device(&since.device, &since.flushes);
+        since.host = io("write_bytes");
+        since.wchar = io("wchar");
+}
+
+static void end_count(void)
+{
+        uint64_t bytes, flushes;
+
+        since.host = io("write_bytes") - since.host;
+        since.wchar = io("wchar") - since.wchar;
+        device(&bytes, &flushes);
+        since.device = bytes - since.device;
+        since.flushes = flushes - since.flushes;
+}
+
+static void print_count(double n, double for_s)
+{
+        printf("%.1f host bytes a reading, %.2f GB a day", (double)since.host / n,
+               (double)since.host / for_s * 86400 / 1e9);
+        if (getenv("RATE_DIR"))
+                printf("; its disk %.1f bytes a reading, %.2f GB a day, %.0f flushes", (double)since.device / n,
+                       (double)since.device / for_s * 86400 / 1e9, (double)since.flushes);
+        printf("\n");
 }
 
 static void open_spool(void)
@@ -184,19 +243,23 @@ static void outage(double days)
 
 static uint64_t acked;
 
-static void live_second(void)
+static void live_for(int n, int64_t us)
 {
-        append_second(150);
-        run_for(1000000);
+        append_second(n);
+        run_for(us);
         if (fetch_after(acked))
                 acked = fetch.rows[fetch.n_rows - 1].seq;
         spool_ack(spool, SPOOL_SAMPLES, acked);
 }
 
+static void live_second(void)
+{
+        live_for(150, 1000000);
+}
+
 /* Kept rows first fill up, so that the hour measured has as much to let go as it brings. */
 static void hour(double interval_s, double keep_s)
 {
-        uint64_t before, wchar;
         double began = seconds();
 
         conf.commit_interval_us = (int64_t)(interval_s * 1e6);
@@ -204,17 +267,34 @@ static void hour(double interval_s, double keep_s)
         open_spool();
         for (int s = 0; s < (int)keep_s + 600; s++)
                 live_second();
-        before = io("write_bytes");
-        wchar = io("wchar");
+        begin_count();
         for (int s = 0; s < 3600; s++)
                 live_second();
-        before = io("write_bytes") - before;
-        wchar = io("wchar") - wchar;
+        end_count();
         printf("150/s for an hour, commit interval %.1f s: %.2f host bytes per reading byte of 24 (%.1f MB; write(2): "
-               "%.1f"
-               " MB), %.2f GB a day, %.0f s\n",
-               (double)conf.commit_interval_us / 1e6, (double)before / (540000.0 * 24), (double)before / 1e6,
-               (double)wchar / 1e6, (double)before * 24 / 1e9, seconds() - began);
+               "%.1f MB), %.0f s\n  ",
+               (double)conf.commit_interval_us / 1e6, (double)since.host / (540000.0 * 24), (double)since.host / 1e6,
+               (double)since.wchar / 1e6, seconds() - began);
+        print_count(540000, 3600);
+}
+
+/* In as many pieces as there are commits. */
+static void rate(int per_s, double interval_s, double keep_s, double for_s)
+{
+        int64_t us = (int64_t)(interval_s * 1e6), n = (int64_t)(per_s * interval_s),
+                steps = (int64_t)(for_s / interval_s);
+
+        conf.commit_interval_us = us;
+        conf.keep_delivered_us = (int64_t)(keep_s * 1e6);
+        open_spool();
+        for (int64_t i = 0; i < (int64_t)((keep_s + 60) / interval_s); i++)
+                live_for((int)n, us);
+        begin_count();
+        for (int64_t i = 0; i < steps; i++)
+                live_for((int)n, us);
+        end_count();
+        printf("%d/s, commits of %.0f ms, %.0f s kept: ", per_s, interval_s * 1e3, keep_s);
+        print_count((double)(n * steps), for_s);
 }
 
 /* As agent/agent.c does it: the commit interval follows what was written. */
@@ -337,6 +417,8 @@ int main(int argc, char **argv)
                 outage(argc > 2 ? atof(argv[2]) : 7);
         } else if (!strcmp(argv[1], "hour"))
                 hour(argc > 2 ? atof(argv[2]) : 1, argc > 3 ? atof(argv[3]) : 3600);
+        else if (!strcmp(argv[1], "rate") && argc > 4)
+                rate(atoi(argv[2]), atof(argv[3]), atof(argv[4]), argc > 5 ? atof(argv[5]) : 600);
         else if (!strcmp(argv[1], "flash"))
                 flash(argc > 2 ? atof(argv[2]) : 800);
         else

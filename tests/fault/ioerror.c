@@ -21,6 +21,7 @@
 #include "agent/base/rt_sim.h"
 #include "store/spool.h"
 #include "tests/fault/disk.h"
+#include "tests/fault/old_format.h"
 #include "tests/lib/temp_dir.h"
 
 enum { OLD_ROWS = 3000, NEW_ROWS = 1200 };
@@ -207,16 +208,27 @@ static void clean(void)
         closedir(all);
 }
 
-static void make_old(struct life *l)
+/* Left as it was, or closed and with the pages of before: the next open converts them. */
+static void make_old(struct life *l, bool old_pages)
 {
+        sqlite3 *c;
+
         CHECK(open_spool(l));
         append(l, OLD_ROWS);
         run_for(l, 2000000);
         spool_ack(l->spool, SPOOL_SAMPLES, OLD_ROWS - 500);
         run_for(l, 2000000);
         rt_sim_cut(&l->sim);
-        spool_abandon(l->spool);
+        if (old_pages)
+                CHECK(spool_close(l->spool));
+        else
+                spool_abandon(l->spool);
         tags_free(l->tags);
+        if (!old_pages)
+                return;
+        CHECK(sqlite3_open(path, &c) == SQLITE_OK);
+        CHECK(sqlite3_exec(c, OLD_PAGES_SQL, NULL, NULL, NULL) == SQLITE_OK);
+        sqlite3_close(c);
 }
 
 static void arm(const struct disk_fault *f)
@@ -235,8 +247,10 @@ static void disarm(void)
         fail_memory(0, false);
 }
 
+enum age { NEW, OLD, OLD_PAGES, N_AGES };
+
 /* True when the fault struck. */
-static bool one_life(const struct disk_fault *f, bool old)
+static bool one_life(const struct disk_fault *f, enum age age)
 {
         struct life l = {0};
         bool struck;
@@ -245,8 +259,8 @@ static bool one_life(const struct disk_fault *f, bool old)
         rt_sim_init(&l.sim, 1, 1795428000000000);
         spool_fetch_init(&l.fetch, SPOOL_SAMPLES, 400, 1 << 16);
         disk_begin(dir.path);
-        if (old)
-                make_old(&l);
+        if (age)
+                make_old(&l, age == OLD_PAGES);
         arm(f);
         if (open_spool(&l)) {
                 use(&l);
@@ -277,16 +291,17 @@ static bool one_life(const struct disk_fault *f, bool old)
 
 static void each_n(struct disk_fault f, const char *name, uint64_t step)
 {
+        static const char *const ages[] = {[NEW] = "new", [OLD] = "old", [OLD_PAGES] = "old-paged"};
         static char words[100];
         uint64_t runs = n_runs;
 
-        for (int old = 0; old < 2; old++)
+        for (enum age age = NEW; age < N_AGES; age++)
                 for (f.at = at = 1;; f.at = at += at < 50 ? 1 : step) {
                         snprintf(words, sizeof(words), "%s, %s, %s, %s file", name,
                                  f.calls ? strerror(f.error) : "no memory", f.persistent ? "for good" : "once",
-                                 old ? "old" : "new");
+                                 ages[age]);
                         where = words;
-                        if (!one_life(&f, old))
+                        if (!one_life(&f, age))
                                 break;
                 }
         printf("%-10s %-24s %-8s %6" PRIu64 " runs\n", name, f.calls ? strerror(f.error) : "no memory",

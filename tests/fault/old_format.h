@@ -17,4 +17,7 @@
         "CREATE VIEW readings AS SELECT * FROM reading;"                                                          \
         "PRAGMA user_version=4;"
 
+/* And its pages the size that they had in format 10. */
+#define OLD_PAGES_SQL "PRAGMA journal_mode=DELETE; PRAGMA page_size=4096; VACUUM; PRAGMA journal_mode=WAL"
+
 #endif

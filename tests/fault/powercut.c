@@ -112,6 +112,8 @@ static void make_first_version(struct world *w)
                               "DROP TABLE rescue; DROP TABLE alarm; DROP TABLE alarm_log; DROP TABLE learned;"
                               "DELETE FROM meta WHERE key = 'alarm_told'; PRAGMA user_version=1",
                               NULL, NULL, NULL) == SQLITE_OK);
+        if (below(w, 2))
+                CHECK(w, sqlite3_exec(c, OLD_PAGES_SQL, NULL, NULL, NULL) == SQLITE_OK);
         sqlite3_close(c);
         seen.migrations++;
         w->migrating = true;

@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, COLUMNS_MAX = 14, TEXT_MAX = 300 };
+#include "store/batch.h"
+
+enum { PAGE = PAGE_BYTES, COLUMNS_MAX = 14, TEXT_MAX = 300 };
 
 /* ---- bytes ---- */
 

@@ -57,6 +57,7 @@ static const char config[] =
         "   - {topic: \"r/{tag}\", payload: raw, source: raw}\n"
         "   - {topic: \"j/{line}/{source}\", payload: json, readings: [{tag: t, value: /v, unit: degC}]}\n"
         "   - {topic: \"spBv1.0/#\", payload: sparkplug_b}\n"
+        "   - {topic: \"+/x/+\", payload: text, source: x, tag: beside}\n" /* the others have parts of it */
         " - name: three\n"
         "   url: mqtt://127.0.0.1:1\n"
         "   protocol: 3.1.1\n"

@@ -71,6 +71,7 @@ static void check_packet(const unsigned char *p, size_t header_len, uint32_t len
 {
         struct mqtt_connack connack;
         struct mqtt_publish head;
+        struct mqtt_ids ids;
         struct err e;
 
         BUG_ON(mqtt_packet_allowed(*p, v311, &e) < 0);
@@ -79,8 +80,8 @@ static void check_packet(const unsigned char *p, size_t header_len, uint32_t len
                 return;
         }
         BUG_ON(mqtt_publish_head(*p, p + header_len, len, len, v311, &head, &e) < 0);
-        BUG_ON(!head.topic_sound || head.properties_len > MQTT_PROPERTIES_MAX);
-        BUG_ON(mqtt_properties_of_publish(p + header_len + head.properties_at, head.properties_len, &e) != 0);
+        BUG_ON(!mqtt_is_topic(head.topic, head.topic_len) || head.properties_len > MQTT_PROPERTIES_MAX);
+        BUG_ON(mqtt_properties_of_publish(p + header_len + head.properties_at, head.properties_len, &ids, &e) != 0);
         BUG_ON(len - head.payload_at > MQTT_ASIDE_KEPT + 25);
 }
 

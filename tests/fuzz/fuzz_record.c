@@ -244,7 +244,7 @@ static json_t *parse(const char *text, size_t len)
 
 static void check_head(const json_t *o, const struct input *in, const char *letter)
 {
-        char id[200];
+        char id[TEXT_NAME_MAX + 64];
 
         snprintf(id, sizeof(id), "%s:%" PRIu64 ":%s%" PRIu64, in->gateway, in->epoch, letter, in->row.seq);
         BUG_ON(strcmp(text_at(o, "id"), id) != 0);

@@ -148,7 +148,8 @@ static uint64_t drain(struct serial_framer *f, struct serial_decoder *d, bool si
         enum serial_found found;
 
         while ((found = silence ? serial_frame_flush(f, &frame) : serial_frame_next(f, &frame)) != SERIAL_MORE) {
-                BUG_ON(frame.len > f->max_frame + 6); /* a telegram's ! and what stands for its CRC */
+                /* a telegram's ! and what stands for its CRC; a line's end, and the sum that is waited for behind it */
+                BUG_ON(frame.len > f->max_frame + (f->kind == SERIAL_LINE ? f->n_mark + f->n_sum : 6));
                 BUG_ON((found == SERIAL_BROKEN) != (frame.reason != NULL));
                 print = text_hash(frame.bytes, frame.len, print * 31 + found);
                 if (found == SERIAL_FRAME && d)

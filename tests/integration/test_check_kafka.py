@@ -51,6 +51,8 @@ def test_topics_that_keep_what_comes_late_are_not_noted(broker, check):
     for topic, setting in GOOD.items():
         alter(broker, topic, setting)
     assert check() == {}
+    for topic in GOOD:
+        assert sum(broker.ends(topic).values()) == 0, f"{topic}: a check writes nothing"
 
 
 def test_each_way_to_lose_what_comes_late_is_noted(broker, check):
@@ -69,6 +71,41 @@ def test_each_way_to_lose_what_comes_late_is_noted(broker, check):
 
 def test_a_topic_that_is_not_there_is_noted(check):
     assert "create it" in check(samples_topic="no_such_topic")["no_such_topic"][0]
+
+
+GUARD = ["authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "allow.everyone.if.no.acl.found=true"]
+
+
+def test_a_topic_that_may_not_be_written_to_is_noted(tmp_path, tmp_path_factory, jars):
+    guarded = Kafka(tmp_path_factory.mktemp("kafka-rights"), jars, extra=GUARD)
+    try:
+        guarded.start().make_topics()
+        for kind, operation in (("allow", "Describe"), ("allow", "DescribeConfigs"), ("deny", "Write")):
+            guarded.tool("kafka.admin.AclCommand", "--add", "--topic", kafkas.EVENTS, f"--{kind}-principal", "User:ANONYMOUS",
+                         "--operation", operation)
+        told = [n for n in notes_of(tmp_path, guarded.brokers) if "may not write" in n]
+        assert len(told) == 1 and kafkas.EVENTS in told[0] and "grant Write" in told[0], told
+        assert sum(guarded.ends(kafkas.SAMPLES).values()) == 0
+    finally:
+        guarded.kill()
+
+
+def test_an_address_that_leads_nowhere_is_noted(tmp_path, tmp_path_factory, jars):
+    misled = Kafka(tmp_path_factory.mktemp("kafka-misled"), jars, extra=["advertised.listeners=PLAINTEXT://127.0.0.1:9"])
+    try:
+        misled.start()
+        told = notes_of(tmp_path, misled.brokers, code=69)
+        assert any("broker 1" in n and "127.0.0.1:9 (advertised.listeners)" in n and "refused" in n for n in told), told
+    finally:
+        misled.kill()
+
+
+def notes_of(tmp_path, brokers, code=0):
+    path = tmp_path / "other.yaml"
+    path.write_text(f"gateway: gw-1\nspool: {{path: {tmp_path}/spool.db}}\nkafka: {{brokers: ['{brokers}']}}\n"
+                    "sim: [{name: s, source: a, tags: [{tag: t}]}]\n")
+    return [json.loads(line)["text"] for line in
+            agents.tool("check", "--kafka", path, "--json", code=code, seconds=60).stdout.splitlines()]
 
 
 def test_no_answer_is_69_and_says_why(tmp_path):

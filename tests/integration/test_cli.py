@@ -11,7 +11,7 @@ from rig import records
 from rig.agent import tool
 from test_kill9 import Steady
 
-COMMANDS = ["status", "check", "tags", "send", "demo", "spool ls", "spool show", "spool tail", "spool export", "spool stats"]
+COMMANDS = ["status", "check", "try", "doctor", "tags", "send", "demo", "spool ls", "spool show", "spool tail", "spool export", "spool stats"]
 
 
 @pytest.fixture
@@ -47,6 +47,17 @@ def test_wrong_usage_is_2(args):
 
 def test_did_you_mean():
     assert "status" in tool("stauts", code=2).stderr
+
+
+def test_a_tag_that_is_not_there_is_1(filled):
+    for command in ("tags", "spool tail", "spool export", "spool stats"):
+        done = filled.tool(*command.split(), "--tag", "press-1/nothing", code=1)
+        assert "knows no tag press-1/nothing" in done.stderr and not done.stdout, (command, done)
+
+
+def test_what_is_told_of_words_from_outside_has_no_escapes(tmp_path):
+    done = tool("spool", "ls", "--spool", tmp_path / "a\x1b[31mb", code=69)
+    assert "\x1b" not in done.stderr and "a?[31mb" in done.stderr
 
 
 def test_a_spool_that_is_not_there_is_69(tmp_path):

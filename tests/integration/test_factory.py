@@ -43,7 +43,7 @@ def press(temp, pressure, running):
 
 PRESSES = {"press-1": press(723, 123.456, True), "press-2": press(815, 4.25, False), "plc-1": press(-45, -1e-3, True)}
 METER = {"input": [*registers("f", 12.5), *registers("I", 4294901244)]}
-SPARKPLUG = {("edge-3", "Uptime"): 7, ("robot-1", "Axis_1~20"): 71.5, ("robot-1", "busy"): True}
+SPARKPLUG = {("edge-3", "Uptime"): 7, ("robot-1", "Axis_1._20"): 71.5, ("robot-1", "busy"): True}
 EXPECTED = {  # (source, tag): (value, unit)
     ("press-1", "temp"): (72.3, "degC"), ("press-1", "pressure"): (float32(123.456), "bar"), ("press-1", "running"): (True, None),
     ("press-2", "temp"): (81.5, "degC"), ("press-2", "pressure"): (4.25, "bar"), ("press-2", "running"): (False, None),
@@ -159,7 +159,7 @@ class Factory:
         node.publish(topic.format("NBIRTH"), payload(0, bd_seq, metric("Uptime", 1, INT64, SPARKPLUG["edge-3", "Uptime"])))
         device = [metric("Axis 1", 2, FLOAT, 1.0), metric("busy", 3, BOOLEAN, 1)]
         node.publish(topic.format("DBIRTH") + "/robot-1", payload(1, *device))
-        news = [metric(alias=2, as_kind=FLOAT, v=SPARKPLUG["robot-1", "Axis_1~20"]), metric(alias=3, as_kind=BOOLEAN, v=1)]
+        news = [metric(alias=2, as_kind=FLOAT, v=SPARKPLUG["robot-1", "Axis_1._20"]), metric(alias=3, as_kind=BOOLEAN, v=1)]
         node.publish(topic.format("DDATA") + "/robot-1", payload(2, *news))
 
     def stop(self):
@@ -227,7 +227,7 @@ def check_values(rows):
     assert tags_of(good) == set(EXPECTED)
     for r in good:
         value, unit = EXPECTED[r["source"], r["tag"]]
-        if (r["source"], r["tag"]) == ("robot-1", "Axis_1~20") and value_of(r) == 1.0:
+        if (r["source"], r["tag"]) == ("robot-1", "Axis_1._20") and value_of(r) == 1.0:
             continue  # its birth
         assert type(value_of(r)) is (float if type(value) is int else type(value)), r
         assert value_of(r) == (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value), r

@@ -16,7 +16,8 @@ import pytest
 from rig import agent as agents
 from rig import wait
 from rig.agent import tool
-from test_commissioning import check, crc
+from rig.slaves import crc
+from test_commissioning import check
 
 # tag: unit, function, address, registers; the value is the pair's number, in the last two registers
 SHAPES = {"a": (1, 3, 0, 2), "b": (1, 3, 10, 2), "c": (1, 3, 100, 60), "d": (1, 4, 0, 2), "e": (2, 3, 0, 2), "f": (2, 4, 500, 125), "g": (17, 4, 7, 10)}

@@ -90,8 +90,9 @@ def set_rowid(path, table, i, rowid):
     """Of row `i` in the table's only page, as damage would."""
     with sqlite3.connect(path) as c:
         root = c.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+        page_bytes = c.execute("PRAGMA page_size").fetchone()[0]
     with open(path, "r+b") as f:
-        page = (root - 1) * 4096
+        page = (root - 1) * page_bytes
         f.seek(page + 8 + 2 * i)
         at = page + int.from_bytes(f.read(2), "big")
         f.seek(at + 1)

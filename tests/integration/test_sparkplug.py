@@ -11,6 +11,7 @@ import time
 import pytest
 
 from rig import agent as agents
+from rig import wait
 from rig.mqtt import _length, _text
 
 INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT, DOUBLE, BOOLEAN, STRING, DATETIME, TEXT, UUID, DATASET, BYTES = range(1, 18)
@@ -188,12 +189,12 @@ def test_births_data_and_death(plant, mosquitto):
     wait_accepted(plant, 17)
     expected = [
         ("edge-3", "Uptime", 7.0, "good"),
-        ("press-1", "Inputs_Temp_1~2f20", 71.5, "good"), ("press-1", "running", True, "good"), ("press-1", "offset", -5.0, "good"),
+        ("press-1", "Inputs_Temp_1._2f20", 71.5, "good"), ("press-1", "running", True, "good"), ("press-1", "offset", -5.0, "good"),
         ("press-1", "recipe", "läuft", "good"), ("press-1", "total", 2**63 - 1, "good"),
-        ("press-1", "Inputs_Temp_1~2f20", 72.25, "good"), ("press-1", "offset", -6.0, "good"),
-        ("press-1", "Inputs_Temp_1~2f20", None, "bad/sensor"), ("press-1", "running", None, "bad/stale"),
+        ("press-1", "Inputs_Temp_1._2f20", 72.25, "good"), ("press-1", "offset", -6.0, "good"),
+        ("press-1", "Inputs_Temp_1._2f20", None, "bad/sensor"), ("press-1", "running", None, "bad/stale"),
         ("edge-3", "Uptime", 8.0, "good"),
-    ] + [(s, t, None, "bad/not_connected") for s, t in (("edge-3", "Uptime"), *(("press-1", t) for t in ("Inputs_Temp_1~2f20", "running", "offset", "recipe", "total")))]
+    ] + [(s, t, None, "bad/not_connected") for s, t in (("edge-3", "Uptime"), *(("press-1", t) for t in ("Inputs_Temp_1._2f20", "running", "offset", "recipe", "total")))]
     got = readings(plant)
     assert [told(r) for r in got] == expected
     assert got[1]["unit"] == "degC" and got[1]["edge"] == "edge-3" and got[1]["group"] == plant.group, got[1]
@@ -206,6 +207,35 @@ def test_births_data_and_death(plant, mosquitto):
     wait_accepted(plant, 18)
     assert "edge-3 is up" in plant.log()
     again.die()
+
+
+def forget(agent, tags):
+    """As soon as the file has it that Kafka has their readings."""
+    wait.until(f"{tags} to be forgotten", 20, lambda: agent.tool("tags", "forget", tags, "--yes", code=None).returncode == 0)
+
+
+def test_a_node_that_is_gone_for_good_is_forgotten_with_its_tags(room):
+    group = room.gateway
+    agent = room.agent({"mqtt": {"client_id": group, "subscriptions": [{"topic": f"spBv1.0/{group}/#", "payload": "sparkplug_b"}]}}).start()
+    nodes = [Edge(room.mosquitto.port, group, name) for name in ("edge-3", "edge-4")]
+    for node in nodes:
+        node.birth()  # it has no metric of its own
+        node.device_birth(f"press-{node.name[-1]}", metric("temp", 1, FLOAT, 71.5))
+    agent.wait_delivered(2)
+    for node in nodes:
+        node.die()
+    down = agent.wait("both to be down", lambda s: s["held"] == 0 and s["drivers"][0]["n_devices_down"] == 2)
+    way = next(c["todo"] for c in down["conditions"] if c["name"] == "device_down")
+    command = way.partition("millrace tags forget ")[2].split()
+    assert command[1] == "--yes" and "edge=edge-3" in command[0], way
+    forget(agent, command[0].strip("'"))
+    s = agent.wait("the other to be down alone", lambda s: s["drivers"][0]["n_devices_down"] == 1)
+    assert [d["name"] for d in s["drivers"][0]["devices"]] == ["edge-4"], s["drivers"][0]
+    assert "its tags were forgotten" in agent.log()
+    forget(agent, "press-4")
+    agent.wait("nothing to be wrong", lambda s: not [c for c in s["conditions"] if c["name"] == "device_down"])
+    Edge(room.mosquitto.port, group, "edge-4", bd_seq=1).birth(metric("Uptime", 1, UINT32, 1))
+    agent.wait_delivered(5)
 
 
 def test_what_was_missed_is_asked_for(plant, mosquitto):

@@ -88,7 +88,7 @@ def test_udp_of_every_kind(tmp_path):
     seen = rows(agent)
     assert [(r["source"], r["tag"], r["value_str"][:20]) for r in seen] == [
         ("plc", "sshd", "in"), ("127.0.0.1", "message", "no header"), ("127.0.0.1", "message", "???bytes"),
-        ("h", "a", "x" * 20), ("bad_name~3a", "a_b~2f", "y")]
+        ("h", "a", "x" * 20), ("bad_name._3a", "a_b._2f", "y")]
     assert 8000 < len(seen[3]["value_str"]) <= 8192
 
 

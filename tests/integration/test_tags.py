@@ -132,7 +132,7 @@ def test_a_share_is_told_and_leaves_the_other_its_own(room):
     wait.until("both levels, once each", 20, lambda: [(e["state"], e["driver"], e["most"]) for e in (r.data for r in room.events())
                                                       if e["kind"] == "tag_limit"] in ([("high", "plant", 50), ("full", "plant", 50)],
                                                                                        [("full", "plant", 50)]))
-    assert "mqtt plant: 50 of 50 (max_tags)" in agent.tool("status").stdout
+    assert "mqtt plant: 50 of 50 (max_tags)" in agent.tool("status", code=1).stdout
 
 
 def test_nobody_speaks_for_a_source_that_another_item_has(room):
@@ -145,7 +145,7 @@ def test_nobody_speaks_for_a_source_that_another_item_has(room):
     publish(room, ("l1/mill/v", 5000), ("l1/mill/w", 5000), ("l1/saw/v", 3))
     status = agent.wait("all messages", lambda s: s["drivers"][0]["malformed"] + s["drivers"][0]["readings"] == 4)
     assert (status["drivers"][0]["sources_refused"], status["drivers"][0]["untagged"]) == (2, 2)
-    assert [q["reason"] for q in agent.listing("spool", "quarantine")] == ["mill belongs to sim mill"] * 2
+    wait.until("both to be on disk", 20, lambda: [q["reason"] for q in agent.listing("spool", "quarantine")] == ["mill belongs to sim mill"] * 2)
     assert [r["value"] for r in agent.listing("spool", "tail", "-n", "100") if r["source"] == "mill" and r.get("line")] == [7]
     assert agent.listing("alarms", "ls") == []
     refused = wait.until("the event", 20, lambda: [e for e in (r.data for r in room.events()) if e["kind"] == "source_refused"])

@@ -65,11 +65,12 @@ enum wire { WIRE_OK, WIRE_ENDS, WIRE_BROKEN, WIRE_MUTE };
 struct mqtt_link {
         struct world *w;
         struct mqtt_link_upcalls up;
-        bool accepted, watch_dup;
+        bool accepted;
         struct fifo queue, held; /* the library's, the gate's */
         uint64_t end, released;
         int64_t keepalive_us, next_out_us, last_in_us, ping_us, accepted_us;
         uint32_t n_delivered, n_acked; /* at QoS 1 */
+        int n_asked;                   /* SUBSCRIBEs */
 };
 
 struct world {
@@ -306,7 +307,7 @@ static void broker_hear(struct world *w, const struct packet *p)
                 break;
         case SUBSCRIBE:
                 w->subscribed = true;
-                say(w, (struct packet){.type = SUBACK});
+                say(w, (struct packet){.type = SUBACK, .mid = p->mid});
                 break;
         case PUBACK:
                 on_puback(w, p);
@@ -487,7 +488,7 @@ static void deliver(struct mqtt_link *l, const struct packet *p)
                 .payload = payload,
                 .len = write_payload(w, p->number, payload),
                 .mid = p->mid,
-                .dup = l->watch_dup && p->dup,
+                .dup = p->dup,
         };
 
         w->message[p->number].arrival = ++w->n_arrived;
@@ -507,7 +508,7 @@ static void take_packet(struct mqtt_link *l, const struct packet *p)
                 l->accepted_us = now_of(l->w);
                 l->up.on_accepted(l->up.ctx, p->session);
         } else if (p->type == SUBACK) {
-                l->up.on_subscribed(l->up.ctx, 2, (const int[]){1, 1});
+                l->up.on_subscribed(l->up.ctx, p->mid, 2, (const int[]){1, 1});
         } else if (p->type == PINGRESP) {
                 l->ping_us = 0;
         } else {
@@ -616,13 +617,19 @@ const char *mqtt_link_why(const struct mqtt_link *l)
         return "the wire is cut";
 }
 
-int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos)
+bool mqtt_link_takes_ids(const struct mqtt_link *l)
 {
-        fifo_put(&l->queue, (struct packet){.type = SUBSCRIBE});
+        return true;
+}
+
+int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos, uint32_t id, int *mid)
+{
+        *mid = ++l->n_asked;
+        fifo_put(&l->queue, (struct packet){.type = SUBSCRIBE, .mid = (uint16_t)*mid});
         return 0;
 }
 
-int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters)
+int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters, int *mid)
 {
         return 0;
 }
@@ -640,11 +647,6 @@ int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *p
 void mqtt_link_goodbye(struct mqtt_link *l)
 {
         fifo_put(&l->queue, (struct packet){.type = DISCONNECT});
-}
-
-void mqtt_link_watch_dup(struct mqtt_link *l, bool on)
-{
-        l->watch_dup = on;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -88,7 +89,10 @@ static void test_wrong(void **state)
                 {{"spool"}, "needs one more word"},
                 {{"spool", "shwo", "1"}, "did you mean 'spool show'?"},
                 {{"frobnicate"}, "'millrace help' lists them"},
+                {{"tags", "forgt"}, "no such command: tags forgt; did you mean 'tags forget'?"},
                 {{"status", "--jsn"}, "did you mean --json?"},
+                {{"status", "--bogus"}, "no such option: --bogus"},
+                {{"status", "--conifg"}, "did you mean --config?"},
                 {{"status", "--frobnicate"}, "no such option: --frobnicate"},
                 {{"status", "-x"}, "no such option: -x"},
                 {{"status", "--json=yes"}, "--json takes no value"},
@@ -100,7 +104,7 @@ static void test_wrong(void **state)
                 {{"spool", "tail", "-n", "many"}, "a whole number"},
                 {{"spool", "tail", "-n", "-1"}, "a whole number"},
                 {{"spool", "tail", "-n", "99999999999999999999"}, "a whole number"},
-                {{"spool", "export", "--since", "yesterday"}, "a time is needed"},
+                {{"spool", "export", "--since", "last-week"}, "a time is needed"},
                 {{"spool", "export", "--json", "--csv"}, "exclude each other"},
                 {{"send", "a/b", "1", "2", "3", "4", "5"}, "too many arguments"},
         };
@@ -112,6 +116,7 @@ static void test_wrong(void **state)
                 assert_int_equal(parse(&c, cases[i].words, &e), CLI_USAGE);
                 if (!strstr(e.text, cases[i].said))
                         fail_msg("case %zu: \"%s\" does not say \"%s\"", i, e.text, cases[i].said);
+                assert_null(strstr(e.text, "--bus")); /* there is one, and none of these takes it */
         }
 }
 
@@ -125,6 +130,8 @@ static void test_times(void **state)
                 {"2d", now_us - 2 * 86400000000},      {"500ms", now_us - 500000},
                 {"2026-11-23T10:00:00Z", now_us},      {"2026-11-23T10:00:00.5Z", now_us + 500000},
                 {"2026-11-23T12:00:00+02:00", now_us}, {"2026-11-23", now_us - 10 * 3600000000},
+                {"2026-11-23 10:00:00Z", now_us},      {"2026-11-23 11:00:00+01", now_us},
+                {"2026-11-23 05:00:00-05", now_us},    {"2026-11-23 15:30:00+05:30", now_us},
         };
         static const char *const wrong[] = {"", "1", "now", "-1h", "2026-13-01", "2026-11-23T25:00:00Z", "1h ago"};
         int64_t us;
@@ -133,6 +140,12 @@ static void test_times(void **state)
                 assert_true(cli_time(right[i].s, now_us, &us));
                 assert_int_equal(us, right[i].us);
         }
+        setenv("TZ", "XYZ-2", 1); /* two hours east */
+        tzset();
+        assert_true(cli_time("today", now_us, &us));
+        assert_int_equal(us, now_us - 12 * 3600000000);
+        assert_true(cli_time("yesterday", now_us, &us));
+        assert_int_equal(us, now_us - 36 * 3600000000);
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
                 if (cli_time(wrong[i], now_us, &us))
                         fail_msg("'%s' was taken as a time", wrong[i]);
@@ -170,6 +183,8 @@ static void test_help_of_every_command(void **state)
                 assert_non_null(strstr(text, "--help"));
                 assert_non_null(strstr(k->example, k->name));
                 assert_null(strstr(text, "(null)"));
+                if (k->run == cmd_doctor || k->run == cmd_try)
+                        assert_non_null(strstr(text, "  78  "));
                 free(text);
         }
 }

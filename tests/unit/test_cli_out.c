@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -30,7 +31,7 @@ static char *listed(enum form form)
 {
         char *text;
         size_t len;
-        struct out o = {.f = open_memstream(&text, &len), .json = form == JSON, .terminal = form == TABLE};
+        struct out o = {.f = open_memstream(&text, &len), .json = form == JSON, .terminal = form == TABLE, .utc = true};
 
         out_table(&o, columns, 6);
         for (size_t i = 0; i < 3; i++)
@@ -51,10 +52,10 @@ static void check(enum form form, const char *expected)
 
 static void test_table(void **state)
 {
-        check(TABLE, "NAME                     COUNT     SIZE  AT                              AGE  RATE\n"
-                     "a                    1,234,567  2.0 KiB  2026-11-23T10:00:00.123456Z  1m 30s   2.2\n"
-                     "zw\xc3\xb6lf                        0      0 B  -                                 -     -\n"
-                     "tab?line?esc?[2J\"q\"          7      1 B  1970-01-01T00:00:00.000000Z      0s   0.0\n");
+        check(TABLE, "NAME                     COUNT     SIZE  AT                       AGE  RATE\n"
+                     "a                    1,234,567  2.0 KiB  2026-11-23 10:00:00Z  1m 30s   2.2\n"
+                     "zw\xc3\xb6lf                        0      0 B  -                          -     -\n"
+                     "tab?line?esc?[2J\"q\"          7      1 B  1970-01-01 00:00:00Z      0s   0.0\n");
 }
 
 static void test_pipe(void **state)
@@ -74,6 +75,87 @@ static void test_json(void **state)
               "{\"name\":\"tab\\tline\\nesc\\u001b[2J\\\"q\\\"\",\"n\":7,\"bytes\":1,\"at\":\"1970-01-01T00:00:00."
               "000000Z\","
               "\"age_s\":0.000,\"rate\":0.000}\n");
+}
+
+static const struct out_column two[] = {
+        {"source", "SOURCE", OUT_TEXT}, {"n", "N", OUT_COUNT}, {"why", "WHY", OUT_TEXT}};
+
+static char *two_columns(size_t cols, bool utf8, bool colour, bool filled)
+{
+        static const struct out_cell row[] = {
+                {.text = "line-1-press-17"}, {.n = 1234}, {.text = "no answer within 300 ms", .colour = OUT_RED}};
+        char *text;
+        size_t len;
+        struct out o = {
+                .f = open_memstream(&text, &len), .terminal = true, .cols = cols, .utf8 = utf8, .colour = colour};
+
+        out_table(&o, two, 3);
+        out_when_empty(&o, "no source yet");
+        if (filled)
+                out_row(&o, row);
+        out_table_end(&o);
+        fclose(o.f);
+        return text;
+}
+
+static void test_a_narrow_terminal(void **state)
+{
+        static const struct {
+                size_t cols;
+                bool utf8;
+                const char *text;
+        } cases[] = {
+                {0, true, "SOURCE               N  WHY\nline-1-press-17  1,234  no answer within 300 ms\n"},
+                {47, true, "SOURCE               N  WHY\nline-1-press-17  1,234  no answer within 300 ms\n"},
+                {40, true, "SOURCE               N  WHY\nline-1-press-17  1,234  no answ…n 300 ms\n"},
+                {35, true, "SOURCE             N  WHY\nline-1…ess-17  1,234  no ans…300 ms\n"},
+                {27, false, "SOURCE         N  WHY\nline~s-17  1,234  no a~0 ms\n"},
+                {5, false, "SOURCE        N  WHY\nlin~s-17  1,234  no ~0 ms\n"},
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                char *text = two_columns(cases[i].cols, cases[i].utf8, false, true);
+
+                assert_string_equal(text, cases[i].text);
+                free(text);
+        }
+}
+
+static void test_colours_and_empty_lists(void **state)
+{
+        char *text = two_columns(0, true, true, true);
+
+        assert_non_null(strstr(text, "\033[1mWHY\033[0m\n"));
+        assert_non_null(strstr(text, "\033[1;31mno answer within 300 ms\033[0m\n"));
+        free(text);
+        text = two_columns(0, true, true, false);
+        assert_string_equal(text, "no source yet\n");
+        free(text);
+}
+
+static void test_times_of_people(void **state)
+{
+        static const struct {
+                const char *tz;
+                bool utc;
+                const char *shown;
+        } cases[] = {
+                {"UTC", false, "2026-11-23 10:00:00Z"},          {"CET-1", false, "2026-11-23 11:00:00+01"},
+                {"EST5", false, "2026-11-23 05:00:00-05"},       {"IST-5:30", false, "2026-11-23 15:30:00+05:30"},
+                {"NST3:30", false, "2026-11-23 06:30:00-03:30"}, {"CET-1", true, "2026-11-23 10:00:00Z"},
+        };
+        char s[48];
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                setenv("TZ", cases[i].tz, 1);
+                tzset();
+                assert_int_equal(out_put_time(s, sizeof(s), 1795428000123456, cases[i].utc), strlen(cases[i].shown));
+                assert_string_equal(s, cases[i].shown);
+        }
+        out_put_time(s, sizeof(s), -1, true);
+        assert_string_equal(s, "1969-12-31 23:59:59Z");
+        out_put_time(s, sizeof(s), INT64_MIN, true);
+        out_put_time(s, sizeof(s), INT64_MAX, true);
 }
 
 static void test_clean(void **state)
@@ -100,6 +182,18 @@ static void test_clean(void **state)
                 out_put_clean(shown, cases[i].cap, cases[i].text);
                 assert_string_equal(shown, cases[i].shown);
         }
+}
+
+static void test_members_are_cut_between_characters(void **state)
+{
+        char shown[9];
+
+        out_put_members(shown, sizeof(shown), "\"line\":\"l2\",\"a\":\"b\"");
+        assert_string_equal(shown, "line=l2,");
+        out_put_members(shown, sizeof(shown), "\"line\":\"a\xe2\x82\xac\"");
+        assert_string_equal(shown, "line=a");
+        out_put_members(shown, sizeof(shown), "\"lin\":\"a\xe2\x82\xac\"");
+        assert_string_equal(shown, "lin=a\xe2\x82\xac");
 }
 
 static void test_counts(void **state)
@@ -150,6 +244,33 @@ static void test_values(void **state)
         }
 }
 
+static void test_floats_as_their_type_prints(void **state)
+{
+        static const struct {
+                double v;
+                const char *shown;
+        } cases[] = {
+                {(double)71.3f, "71.3"},
+                {71.3, "71.3"},
+                {(double)0.1f, "0.1"},
+                {71, "71.0"},
+                {(double)-1.17e-5f, "-0.0000117"},
+                {16777217, "16777217.0"},
+                {(double)3.4e38f, "3.4e38"},
+                {1e300, "1e300"},
+                {0, "0.0"},
+                {(double)1e10f, "10000000000.0"},
+                {71.300003, "71.300003"},
+                {(double)3.1415927f, "3.1415927"},
+        };
+        char s[64];
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                view_put_shown(s, sizeof(s), &(struct reading){.type = READING_F64, .v.f64 = cases[i].v});
+                assert_string_equal(s, cases[i].shown);
+        }
+}
+
 static void test_members(void **state)
 {
         static const struct out_column labels = {"labels", "LABELS", OUT_MEMBERS};
@@ -158,9 +279,9 @@ static void test_members(void **state)
         size_t len;
         struct out o = {.f = open_memstream(&text, &len), .json = true};
 
-        out_put_cell(shown, sizeof(shown), OUT_MEMBERS, &cell, true);
+        out_put_cell(&o, shown, sizeof(shown), OUT_MEMBERS, &cell);
         assert_string_equal(shown, "line=l1,cell=3");
-        out_put_cell(shown, 6, OUT_MEMBERS, &cell, true);
+        out_put_cell(&o, shown, 6, OUT_MEMBERS, &cell);
         assert_string_equal(shown, "line=");
         out_table(&o, &labels, 1);
         out_row(&o, &cell);
@@ -186,9 +307,19 @@ static void test_qualities(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_table),     cmocka_unit_test(test_pipe),    cmocka_unit_test(test_json),
-                cmocka_unit_test(test_clean),     cmocka_unit_test(test_counts),  cmocka_unit_test(test_values),
-                cmocka_unit_test(test_qualities), cmocka_unit_test(test_members),
+                cmocka_unit_test(test_table),
+                cmocka_unit_test(test_pipe),
+                cmocka_unit_test(test_json),
+                cmocka_unit_test(test_clean),
+                cmocka_unit_test(test_members_are_cut_between_characters),
+                cmocka_unit_test(test_counts),
+                cmocka_unit_test(test_values),
+                cmocka_unit_test(test_qualities),
+                cmocka_unit_test(test_members),
+                cmocka_unit_test(test_a_narrow_terminal),
+                cmocka_unit_test(test_colours_and_empty_lists),
+                cmocka_unit_test(test_times_of_people),
+                cmocka_unit_test(test_floats_as_their_type_prints),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

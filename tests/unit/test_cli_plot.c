@@ -33,7 +33,8 @@ static void add(double t_s, double value, enum quality quality)
 static int setup(void **state)
 {
         plot_init(&plot, 1000000);
-        screen = (struct tail_screen){.rows = 24, .cols = 80, .source = "press-3", .tag = "temp", .unit = "degC"};
+        screen = (struct tail_screen){
+                .rows = 24, .cols = 80, .source = "press-3", .tag = "temp", .unit = "degC", .utc = true};
         return 0;
 }
 
@@ -241,7 +242,7 @@ static void assert_screen(const char *const *expected)
 static void test_whole_screen(void **state)
 {
         static const char *const expected[14] = {
-                " press-3/temp  27.5 degC  uncertain                        2026-11-23T10:00:55Z",
+                " press-3/temp  27.5 degC  uncertain                        2026-11-23 10:00:55Z",
                 " min 0  max 27.5   49 readings, 3 bad, 1 uncertain   a column is 1.0s",
                 "        30 +",
                 "           |                                                            *******",
@@ -253,7 +254,7 @@ static void test_whole_screen(void **state)
                 "           |               *********",
                 "         0 +           *****",
                 "           +...........--------------------.......-----xxx--------------------~",
-                "            2026-11-23T09:59:49Z                           2026-11-23T10:00:55Z",
+                "            2026-11-23 09:59:49Z                           2026-11-23 10:00:55Z",
                 " - good  ~ uncertain  x bad  . nothing",
         };
 

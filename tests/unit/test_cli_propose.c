@@ -139,6 +139,52 @@ static void test_products(void **state)
         }
 }
 
+static const char *proposed(const char *zone, const char *first, const char *second, char *notes)
+{
+        struct samples s = {.zone = zone, .local_us = INT64_C(1795428000000000)}; /* 2026-11-23T10:00:00 on the wall */
+        static char text[400];
+        struct proposal p;
+
+        samples_add(&s, "tele/plug/SENSOR", first, strlen(first));
+        if (second)
+                samples_add(&s, "tele/plug/SENSOR", second, strlen(second));
+        propose(&s, &p);
+        assert_int_equal(p.n, 1);
+        assert_accepted(p.subs[0]);
+        snprintf(text, sizeof(text), "%s", p.subs[0]);
+        snprintf(notes, 400, "%s", p.notes);
+        proposal_fini(&p);
+        samples_fini(&s);
+        return text;
+}
+
+/* Tasmota's Time: believed to be of this machine's zone when it shows what a clock here shows. */
+static void test_times_without_a_zone(void **state)
+{
+        static const char
+                now[] = "{\"Time\":\"2026-11-23T10:00:01\",\"P\":5}",
+                old[] = "{\"Time\":\"2026-11-20T10:00:00\",\"P\":5}",
+                utc[] = "{\"Time\":\"2026-11-23T09:00:01\",\"P\":5}",
+                both[] = "{\"Time\":\"2026-11-23T10:00:01\",\"P\":5,\"m\":{\"ts\":1795424400}}",
+                each[] = "{\"v\":[{\"id\":\"a\",\"v\":1,\"t\":\"2026-11-23T10:00:01\"}]}",
+                full[] = "{topic: \"tele/{source}/SENSOR\", payload: json, time: \"/Time\", time_format: iso8601, "
+                         "time_zone: \"Europe/Berlin\", readings: [{tag: \"P\", value: \"/P\"}]}",
+                bare[] = "{topic: \"tele/{source}/SENSOR\", payload: json, readings: [{tag: \"P\", value: \"/P\"}]}";
+        char notes[400];
+
+        assert_string_equal(proposed("Europe/Berlin", now, NULL, notes), full);
+        assert_non_null(strstr(notes, "is it the device's?"));
+        assert_string_equal(proposed("Europe/Berlin", old, now, notes), full); /* what was retained is older */
+        assert_string_equal(proposed("Europe/Berlin", utc, NULL, notes), bare);
+        assert_non_null(strstr(notes, "its times say no zone"));
+        assert_string_equal(proposed(NULL, now, NULL, notes), bare);
+        assert_non_null(strstr(notes, "its times say no zone"));
+        assert_non_null(strstr(proposed("Europe/Berlin", both, NULL, notes), "time: \"/m/ts\", time_format: unix_s"));
+        assert_string_equal(notes, "");
+        assert_non_null(strstr(proposed("Europe/Berlin", each, NULL, notes),
+                               "time: \"/t\", time_format: iso8601, time_zone: \"Europe/Berlin\""));
+}
+
 static void test_bounds(void **state)
 {
         struct samples s = {0};
@@ -180,6 +226,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_products),
+                cmocka_unit_test(test_times_without_a_zone),
                 cmocka_unit_test(test_bounds),
                 cmocka_unit_test(test_overlap),
         };

@@ -120,7 +120,7 @@ static void test_export(void **state)
               "seq,ts,source,tag,value,unit,quality,state\n"
               "6,2026-11-23T10:00:05.000000Z,press-1,note,\"a,\"\"b\",,good,held\n"
               "8,2026-11-23T10:00:06.000000Z,press-1,temp,,degC,bad/comm_failure,held\n");
-        check(h, WORDS("spool", "export", "--tag", "nobody"), 0, "");
+        check(h, WORDS("spool", "export", "--tag", "nobody"), CLI_NO, "");
 }
 
 static void test_tail(void **state)
@@ -176,9 +176,12 @@ static void test_lists(void **state)
               "press-1\ttemp\tdegC\t3\t1\t0.5\t2026-11-23T10:00:00.000000Z\t2026-11-23T10:00:06.000000Z\n"
               "press-1\tnote\t\t2\t1\t0.5\t2026-11-23T10:00:01.000000Z\t2026-11-23T10:00:05.000000Z\n");
         check(h, WORDS("tags", "--json", "--tag", "*/temp"), CLI_OK,
-              "{\"source\":\"press-1\",\"tag\":\"temp\",\"unit\":\"degC\",\"driver\":\"plant\",\"labels\":{\"line\":"
-              "\"l1\"},"
-              "\"last_ts\":\"2026-11-23T10:00:06.000000Z\",\"last_value\":null}\n");
+              "{\"source\":\"press-1\",\"tag\":\"temp\",\"labels\":{\"line\":\"l1\"},\"last_value\":null,\"unit\":"
+              "\"degC\",\"quality\":\"bad/comm_failure\",\"age_s\":4.000,\"last_ts\":"
+              "\"2026-11-23T10:00:06.000000Z\",\"driver\":\"plant\"}\n");
+        check(h, WORDS("tags", "--tag", "*/note"), CLI_OK,
+              "SOURCE\tTAG\tLABELS\tVALUE\tUNIT\tQUALITY\tAGE\tLAST\tDRIVER\n"
+              "press-1\tnote\t\ta,\"b\t\tgood\t5.0s\t2026-11-23T10:00:05.000000Z\tplant\n");
 }
 
 /* No daemon: the same keys from the file, and "no" for an answer. */

@@ -90,9 +90,8 @@ static const struct {
         {"- gateway\n", "t:1:1: the file is a list; allowed: a map of sections (section: …)\n"},
         {"site: a\n", "t:1:1: gateway: missing; it is required\nt:1:1: kafka: missing; it is required\n"},
         {HEAD "---\n" HEAD, "t:4:1: a second document begins; allowed: one\n"},
-        {HEAD "site: [a\n", "t:5:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']'\n"},
-        {HEAD "\tsite: a\n",
-         "t:4:1: not YAML: while scanning for the next token, found character that cannot start any token\n"},
+        {HEAD "site: [a\n", "t:4:7: the [ that opens here is not closed\n"},
+        {HEAD "\tsite: a\n", "t:4:1: a tab indents this line; allowed: blanks\n"},
         {HEAD "site: \x01\n", "t:4:7: a control character (byte 0x01); allowed: UTF-8 text\n"},
         {HEAD "site: \"é\xff\"\n", "t:4:9: bytes that are not UTF-8; allowed: UTF-8 text\n"},
         {HEAD "site: \xed\xa0\x80\n", "t:4:7: bytes that are not UTF-8; allowed: UTF-8 text\n"},
@@ -100,7 +99,8 @@ static const struct {
         {HEAD "site: &a plant\n", "t:4:7: an anchor (&a); allowed: plain values only\n"},
         {HEAD "site: !!str plant\n", "t:4:7: a tag (tag:yaml.org,2002:str); allowed: values without a tag\n"},
         {"gateway: &g gw-7\nsite: *g\n",
-         "t:1:10: an anchor (&g); allowed: plain values only\nt:2:7: an alias (*g); allowed: the value, written out\n"},
+         "t:1:10: an anchor (&g); allowed: plain values only\nt:2:7: an alias (*g); allowed: the value, written out, "
+         "or in quotes a text that begins with *\n"},
         {HEAD "<<: {site: a}\n", "t:4:1: a merge key (<<); allowed: the keys, written out\n"},
         {HEAD "? [a, b]\n: 1\n", "t:4:3: a list or map stands where a key belongs; allowed: key: value\n"},
         {HEAD "site: [[[[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]]]]\n", "t:4:22: nested too deep; allowed: 16 levels\n"},
@@ -118,9 +118,19 @@ static const struct {
         {HEAD "mqtt: []\n", ""},
         {HEAD "site: {a: b}\n",
          "t:4:7: site: a map is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
+        {HEAD "site: a/b~c\n",
+         "t:4:7: site: \"a/b~c\" holds /, which no name may have; it could be a_b_c; allowed: a name: 1 "
+         "to 64 letters, digits, _ - .\n"},
+        {HEAD "site: a~20\n",
+         "t:4:7: site: \"a~20\" holds ~, which no name may have; it could be a_20; allowed: a name: 1 to "
+         "64 letters, digits, _ - .\n"},
+        {HEAD "site: m\u00b3\n",
+         "t:4:7: site: \"m\u00b3\" holds \u00b3, which no name may have; it could be m__; allowed: a "
+         "name: 1 to 64 letters, digits, _ - .\n"},
         {HEAD "site:\n", "t:4:6: site: nothing is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
         {HEAD "site: null\n",
          "t:4:7: site: nothing is written here; allowed: a name: 1 to 64 letters, digits, _ - .\n"},
+        {HEAD "log: {\"x\\x9b\\e\": info}\n", "t:4:7: log: unknown key \"x???\"; allowed: level, per_minute\n"},
         {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
         {HEAD "\"si\\0te\": a\n", "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, "
                                   "limits, metrics, flash, profiles_dir, " KINDS
@@ -132,6 +142,51 @@ static void test_structure(void **state)
         for (size_t i = 0; i < LENGTH(structure); i++)
                 check_faults(structure[i].yaml, strlen(structure[i].yaml), structure[i].told);
         check_faults("a\0b", 3, "t:1:2: a control character (byte 0x00); allowed: UTF-8 text\n");
+}
+
+/* All that is wrong is told in one run, and nothing twice. */
+static const struct {
+        const char *yaml, *told;
+} together[] = {
+        /* a section that can't be read hides neither the others nor what they lack */
+        {"gateway: gw 7\nkafka: {brokers: [a:1]\nspool: {path: x}\n",
+         "t:1:10: gateway: \"gw 7\" is not a name; allowed: a name: 1 to 64 letters a to z, digits, _ - .\n"
+         "t:2:8: the { that opens here is not closed\n"
+         "t:3:15: spool.path: \"x\" is not an absolute path; allowed: an absolute path\n"},
+        /* what is right is held against the rest, whatever else is wrong */
+        {HEAD "site: a b\nsim: [{name: s, source: a, tags: [{tag: t}]}, {name: t, source: a, tags: [{tag: t}]}]\n"
+              "syslog: [{name: s, listen: \"127.0.0.1:5514\"}]\n",
+         "t:4:7: site: \"a b\" holds a blank, which no name may have; it could be a_b; allowed: a name: 1 to 64 "
+         "letters, digits, _ - .\n"
+         "t:5:81: sim[1].tags[0].tag: a/t is read by sim[0].tags[0].tag in t:5 already; allowed: one item for a "
+         "source and tag\n"
+         "t:6:17: syslog[0].name: \"s\" is used twice, first by sim[0].name in t:5; allowed: once over all drivers\n"},
+        /* of devices too: one with a fault of its own, one whose bus has one, one whose bus is not there */
+        {HEAD "modbus: [{name: l1, port: /dev/a}, {name: l2, port: b}]\n"
+              "profiles: [{name: p, registers: [{tag: t, at: \"holding:0\"}]}]\n"
+              "devices:\n"
+              "  - {bus: l1, source: d1, unit: 999, profile: q}\n"
+              "  - {bus: l2, source: d2, unit: 1, profile: p}\n"
+              "  - {bus: l9, source: d3, unit: 1, profile: p}\n"
+              "  - {bus: l1, source: d4, unit: 248, profile: p}\n",
+         "t:4:53: modbus[1].port: \"b\" is not a port; allowed: /dev/…, or tcp://host:port, as tcp://10.0.0.5:502 or "
+         "tcp://[fd00::5]; rtu+tcp:// and ascii+tcp:// for serial servers that pass bytes on\n"
+         "t:7:33: devices[0].unit: \"999\" is out of range; allowed: 0 to 255\n"
+         "t:7:47: devices[0].profile: \"q\" is not in profiles, nor in the library; allowed: a name from there\n"
+         "t:9:11: devices[2].bus: \"l9\" is not in modbus; allowed: a name from there (did you mean l1?)\n"
+         "t:10:33: devices[3].unit: a slave on a serial line has a unit from 1 to 247 (0 is for all at once, nobody "
+         "answers)\n"},
+        /* one whose name is wrong may be the one that is meant */
+        {HEAD "mqtt: [{name: \"a b\", url: \"mqtt://h\", subscriptions: [{topic: a, source: b, tag: c}]}]\n"
+              "notify: {mqtt: {connection: a}}\n",
+         "t:4:15: mqtt[0].name: \"a b\" holds a blank, which no name may have; it could be a_b; allowed: a name: 1 to "
+         "64 letters, digits, _ - .\n"},
+};
+
+static void test_all_faults_in_one_run(void **state)
+{
+        for (size_t i = 0; i < LENGTH(together); i++)
+                check_faults(together[i].yaml, strlen(together[i].yaml), together[i].told);
 }
 
 static const struct {
@@ -349,7 +404,7 @@ static void test_river(void **state)
         assert_string_equal(c->drivers[0].name, "plant");
         assert_string_equal(c->drivers[0].ops->kind, "mqtt");
         assert_string_equal(mqtt->url, "mqtt://127.0.0.1:1883");
-        assert_int_equal(mqtt->ack_delay_us, 20000);
+        assert_int_equal(mqtt->ack_delay_us, 1000000);
         assert_int_equal(mqtt->subscriptions.n, 2);
         assert_string_equal(subs[0].topic, "factory/{line}/{source}/{tag}");
         assert_int_equal(subs[0].payload, MQTT_NUMBER);
@@ -446,7 +501,7 @@ static void test_notices(void **state)
                 load(HEAD "sim: [{name: s, source: s, tags: [{tag: t}]}]\n"
                           "serial: [{name: l, port: /dev/a, source: l, match: \"(?<t>x)\", readings: [{tag: t}]}]\n"
                           "notify: {exec: {command: [/bin/true]}}\n"
-                          "mqtt: [{name: a, url: \"mqtt://h\", username: u, password_file: /no/such, "
+                          "mqtt: [{name: a, url: \"mqtts://h\", username: u, password_file: /no/such, "
                           "subscriptions: [{topic: \"a/{tag}\"}]}]\n");
 
         check_told(&c->notices, "");
@@ -478,6 +533,52 @@ static void folder_init(struct folder *d)
         temp_dir_init(&d->dir, "config");
         temp_dir_path(&d->dir, "m.yaml", d->main);
         assert_int_equal(mkdir(temp_dir_path(&d->dir, "conf.d", sub), 0755), 0);
+}
+
+/* What is allowed, and will make somebody sorry. */
+static const struct {
+        const char *yaml, *told;
+} unwise[] = {
+        {"spool: {path: /s, max_size: 64MiB}\nkafka: {brokers: [\"a:1\"]}\n"
+         "sim: [{name: s, source: s, tags: [{tag: t}], period: 1s}]\n",
+         ""},
+        {"spool: {path: /s, max_size: 64MiB}\nkafka: {brokers: [\"a:1\"], properties: "
+         "[security.protocol=sasl_plaintext]}\n"
+         "sim: [{name: s, source: s, tags: [{tag: t}], period: 1ms}]\n",
+         "t:2:29: spool.max_size: 64.0 MiB holds 2"},
+        {"spool: {path: /s}\nkafka: {brokers: [\"a:1\"], properties: [security.protocol=SASL_PLAINTEXT]}\n",
+         "t:3:40: kafka.properties[0]: the password crosses the network readable by all on the way; sasl_ssl hides it"},
+        {"spool: {path: /s}\nkafka: {brokers: [\"127.0.0.1:1\"], properties: [security.protocol=sasl_plaintext]}\n",
+         ""},
+        {"spool: {path: /s}\nkafka: {brokers: [\"a:1\"]}\n"
+         "mqtt: [{name: a, url: \"mqtt://h\", username: u, password_file: /p, subscriptions: [{topic: "
+         "\"x/{tag}\"}]}]\n",
+         "t:4:23: mqtt[0].url: the password crosses the network readable by all on the way; mqtts:// hides it"},
+        {"spool: {path: /s}\nkafka: {brokers: [\"a:1\"]}\n"
+         "mqtt: [{name: a, url: \"mqtt://h\", client_id: c, subscriptions: [{topic: \"x/{source}/{tag}\"}]}, "
+         "{name: b, url: \"mqtt://h\", client_id: c, subscriptions: [{topic: \"x/y/{tag}\"}]}]\n",
+         "t:4:134: mqtt[1].client_id: a has this client id at the same broker: each throws the other out"},
+        {"spool: {path: /s}\nkafka: {brokers: [\"a:1\"]}\n"
+         "mqtt: [{name: a, url: \"mqtt://h\", subscriptions: [{topic: \"x/{source}/{tag}\"}]}, "
+         "{name: b, url: \"mqtt://h\", subscriptions: [{topic: \"y/{tag}\"}, {topic: \"x/y/{tag}\"}]}]\n",
+         "a has x/{source}/{tag} at the same broker: a message that both match is read twice"},
+};
+
+static void test_what_is_unwise_is_told(void **state)
+{
+        for (size_t i = 0; i < LENGTH(unwise); i++) {
+                char *yaml, *text;
+                struct config *c;
+
+                assert_true(asprintf(&yaml, "gateway: gw-7\n%s", unwise[i].yaml) > 0);
+                c = load(yaml);
+                text = told(&c->notices);
+                if (!strstr(text, unwise[i].told) || (!*unwise[i].told && strstr(text, "t:2:")))
+                        fail_msg("of:\n%stold:\n%sexpected:\n%s", yaml, text, unwise[i].told);
+                free(text);
+                free(yaml);
+                config_free(c);
+        }
 }
 
 static void test_fragments(void **state)
@@ -707,6 +808,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_structure),
+                cmocka_unit_test(test_all_faults_in_one_run),
                 cmocka_unit_test(test_scalars),
                 cmocka_unit_test(test_sections),
                 cmocka_unit_test(test_checks_of_modules),
@@ -715,6 +817,7 @@ int main(void)
                 cmocka_unit_test(test_factory),
                 cmocka_unit_test(test_payloads_fit_the_spool),
                 cmocka_unit_test(test_notices),
+                cmocka_unit_test(test_what_is_unwise_is_told),
                 cmocka_unit_test(test_fragments),
                 cmocka_unit_test(test_files_that_are_none),
                 cmocka_unit_test(test_bounds),

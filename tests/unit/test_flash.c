@@ -90,6 +90,16 @@ static void it_goes_back_when_there_is_less_to_write(void **state)
         assert_true(f.slowdown == 1);
 }
 
+static void a_budget_that_is_raised_or_taken_away_is_felt_soon(void **state)
+{
+        run(6, 30000, 800000, 1200000000);
+        run(0.2, 30000, 800000, 1200000000000);
+        assert_true(f.slowdown == 1);
+        run(6, 30000, 800000, 1200000000);
+        run(0.003, 30000, 800000, 0);
+        assert_true(f.slowdown == 1);
+}
+
 static void it_has_an_end(void **state)
 {
         run(6, 30000, 800000, 1200000000);
@@ -103,6 +113,7 @@ int main(void)
                 cmocka_unit_test_setup(the_factor_settles_under_the_budget, setup),
                 cmocka_unit_test_setup(bursts_do_not_make_it_swing, setup),
                 cmocka_unit_test_setup(it_goes_back_when_there_is_less_to_write, setup),
+                cmocka_unit_test_setup(a_budget_that_is_raised_or_taken_away_is_felt_soon, setup),
                 cmocka_unit_test_setup(it_has_an_end, setup),
         };
 

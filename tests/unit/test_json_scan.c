@@ -34,7 +34,7 @@ static const struct {
         {"{\"a\":5}", "/a/b", SCAN_ABSENT, ""},
         {"7", "", SCAN_NUMBER, "7"},
         {"[[1,2],[3,4]]", "/1/0", SCAN_NUMBER, "3"},
-        {"{\"a\":1,\"a\":2}", "/a", SCAN_NUMBER, "2"},
+        {"{\"b\":1,\"b\":2,\"a\":3}", "/a", SCAN_NUMBER, "3"}, /* b is nobody's */
         {"{\"\":3}", "/", SCAN_NUMBER, "3"},
         {"{\"\\u0061b\":4}", "/ab", SCAN_NUMBER, "4"},
         {"{\"a\":\"x\\n\\u00e9\\ud83d\\ude00\\/\"}", "/a", SCAN_TEXT, "x\n\xc3\xa9\xf0\x9f\x98\x80/"},
@@ -101,6 +101,8 @@ static const struct {
         {"\"\xff\"", 0, 3},
         {"\"a\0b\"", 5, 2},
         {"1\0", 2, 1},
+        {"{\"a\":1,\"a\":1}", 0, 11}, /* which one is meant? */
+        {"{\"a\":1,\"b\":{\"a\":2},\"\\u0061\":{}}", 0, 28},
 };
 
 static void test_refusals(void **state)
@@ -116,6 +118,27 @@ static void test_refusals(void **state)
                 assert_int_equal(json_scan(&p, refusals[i].text, len, v, &wrong), -1);
                 assert_non_null(wrong.why);
                 assert_int_equal(wrong.byte, refusals[i].byte);
+        }
+        json_paths_fini(&p);
+}
+
+/* Of all objects on the way, and of each object anew. */
+static void test_twice(void **state)
+{
+        struct json_paths p = {0};
+        struct json_value v[2];
+        struct json_wrong wrong;
+
+        assert_int_equal(json_paths_add(&p, "/a/x", NULL), 0);
+        assert_int_equal(json_paths_add(&p, "/b/x", NULL), 1);
+        for (int i = 0; i < 3; i++) { /* nothing stays from one scan to the next */
+                const char *right = "{\"a\":{\"x\":1,\"y\":2,\"y\":3},\"b\":{\"y\":4,\"x\":5},\"c\":{\"x\":6}}";
+                const char *twice = "{\"a\":{\"x\":1},\"b\":{\"x\":2},\"a\":{\"y\":3}}";
+
+                assert_int_equal(json_scan(&p, right, strlen(right), v, &wrong), 0);
+                assert_memory_equal(v[1].at, "5", 1);
+                assert_int_equal(json_scan(&p, twice, strlen(twice), v, &wrong), -1);
+                assert_string_equal(wrong.why, JSON_TWICE);
         }
         json_paths_fini(&p);
 }
@@ -216,9 +239,13 @@ static void what_may_stand_in_an_object(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_finds),    cmocka_unit_test(what_may_stand_in_an_object),
-                cmocka_unit_test(test_refusals), cmocka_unit_test(test_depth),
-                cmocka_unit_test(test_pointers), cmocka_unit_test(test_agrees_with_jansson),
+                cmocka_unit_test(test_finds),
+                cmocka_unit_test(what_may_stand_in_an_object),
+                cmocka_unit_test(test_refusals),
+                cmocka_unit_test(test_twice),
+                cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_pointers),
+                cmocka_unit_test(test_agrees_with_jansson),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,7 +161,7 @@ static void open_sink(struct fixture *f)
         f->sink = kafka_sink_open(f->rt, &f->conf, "gw-7", &e);
         if (!f->sink)
                 fail_msg("%s", e.text);
-        f->sink->up = (struct sink_upcalls){on_report, on_end, on_state, f};
+        f->sink->up = (struct sink_upcalls){on_report, on_end, on_state, .ctx = f};
 }
 
 static void close_sink(struct fixture *f)
@@ -623,7 +623,7 @@ static void test_what_is_opened_is_not_refused(void **state)
         if (kafka_sink_check(&f.conf, "gw-7", &e) < 0)
                 fail_msg("%s", e.text);
         assert_non_null(f.sink = kafka_sink_open(f.rt, &f.conf, "gw-7", &e));
-        f.sink->up = (struct sink_upcalls){on_report, on_end, on_state, &f};
+        f.sink->up = (struct sink_upcalls){on_report, on_end, on_state, .ctx = &f};
         tear_down(&f);
 }
 

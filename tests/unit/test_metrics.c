@@ -14,6 +14,7 @@
 
 #include "agent/base/err.h"
 #include "agent/control/metrics.h"
+#include "agent/health/health.h"
 
 static const char status[] = "{\"health\":\"degraded\",\"gateway\":\"gw-7\",\"site\":\"ulsan1\",\"version\":\"0.1.0\","
                              "\"epoch\":3,\"uptime_s\":11520.4,"
@@ -141,6 +142,18 @@ static void test_labels_are_escaped(void **state)
         free(text);
 }
 
+/* Of each name that there is, as many as stand: the list of them is cut. */
+static void test_conditions_are_counted(void **state)
+{
+        char *text = page("{\"gateway\":\"g\",\"conditions\":[{\"name\":\"source_down\"}],\"conditions_total\":141,"
+                          "\"conditions_by_name\":{\"device_down\":\"x\",\"source_down\":140,\"clock_unsynced\":1}}");
+
+        assert_line(text, "millrace_condition{gateway=\"g\",name=\"source_down\",severity=\"degraded\"} 140");
+        assert_line(text, "millrace_condition{gateway=\"g\",name=\"clock_unsynced\",severity=\"notice\"} 1");
+        assert_line(text, "millrace_condition{gateway=\"g\",name=\"spool_full\",severity=\"degraded\"} 0");
+        free(text);
+}
+
 static void test_what_is_not_there_is_left_out(void **state)
 {
         char *text = page("{\"held\":\"many\",\"drivers\":[3,{},{\"name\":\"x\"}],\"uplink\":[],\"clock\":7}");
@@ -205,6 +218,21 @@ static void test_alert_rules_ask_for_what_exists(void **state)
         }
         assert_true(found >= 10);
         free(text);
+        /* and there is one for each condition, by its name */
+        for (int id = 0; id < HEALTH_IDS; id++) {
+                snprintf(head, sizeof(head), "{name=\"%s\"}", health_rules[id].name);
+                if (!strstr(rules, head))
+                        fail_msg("no alert for %s", health_rules[id].name);
+        }
+        for (const char *at = rules; (at = strstr(at, "{name=\"")); at += strlen(name)) {
+                int id = 0;
+
+                sscanf(at, "{name=\"%127[a-z_]", name);
+                while (id < HEALTH_IDS && strcmp(health_rules[id].name, name) != 0)
+                        id++;
+                if (id == HEALTH_IDS)
+                        fail_msg("no such condition: %s", name);
+        }
 }
 
 int main(void)
@@ -213,6 +241,7 @@ int main(void)
                 cmocka_unit_test(test_samples),
                 cmocka_unit_test(test_format),
                 cmocka_unit_test(test_labels_are_escaped),
+                cmocka_unit_test(test_conditions_are_counted),
                 cmocka_unit_test(test_what_is_not_there_is_left_out),
                 cmocka_unit_test(test_addresses),
                 cmocka_unit_test(test_alert_rules_ask_for_what_exists),

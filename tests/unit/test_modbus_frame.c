@@ -118,7 +118,7 @@ static void an_exception_is_an_answer(void **state)
         modbus_rtu_push(&f, line, modbus_put_rtu(line, 17, (const uint8_t[]){0x83, 2}, 2));
         assert_true(modbus_rtu_find(&f, &want, &out, &before));
         assert_int_equal(out.len, 2);
-        assert_string_equal(modbus_exception(out.pdu[1]), "illegal data address");
+        assert_string_equal(modbus_exception(out.pdu[1]), "illegal data address, it has no such register");
         for (unsigned code = 0; code < 256; code++)
                 assert_non_null(modbus_exception(code));
 }

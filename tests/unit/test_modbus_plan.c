@@ -93,14 +93,14 @@ static void links_that_lead_nowhere_are_told(void **state)
         struct bench b;
 
         setup(&b, NULL, 0, 0);
-        b.devices[0] = (struct modbus_device_conf){.bus = "bus2", .profile = "press", .unit = 1};
+        b.devices[0] = (struct modbus_device_conf){.source = "s", .bus = "bus2", .profile = "press", .unit = 1};
         modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
         assert_ptr_equal(b.fault_at, &b.devices[0].bus);
         assert_non_null(strstr(b.fault, "did you mean bus1?"));
-        b.devices[0] = (struct modbus_device_conf){.bus = "bus1", .profile = "pres", .unit = 1};
+        b.devices[0] = (struct modbus_device_conf){.source = "s", .bus = "bus1", .profile = "pres", .unit = 1};
         modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
         assert_ptr_equal(b.fault_at, &b.devices[0].profile);
-        b.devices[0] = (struct modbus_device_conf){.bus = "bus1", .profile = "press", .unit = 0};
+        b.devices[0] = (struct modbus_device_conf){.source = "s", .bus = "bus1", .profile = "press", .unit = 0};
         modbus_link(&b.bus, 1, &b.profile, 1, b.devices, 1, on_fault, &b);
         assert_ptr_equal(b.fault_at, &b.devices[0].unit);
         assert_int_equal(b.n_faults, 3);

@@ -63,7 +63,7 @@ static void test_members_and_what_the_message_has_once(void **state)
                 TAKE(&sub, "neuron/l1",
                      "{\"values\":{\"tag0\":42,\"ta\\u0067\\n1\":\"a\\tb\",\"t2\":null,\"t3\":{},\"t4\":true},"
                      "\"node\":\"mod\\u0062us\",\"group\":7,\"timestamp\":1795427999000}"),
-                "modbus-7/tag0=42@-1000 modbus-7/tag_1~0a=a\tb@-1000 modbus-7/t2:sensor@-1000 "
+                "modbus-7/tag0=42@-1000 modbus-7/tag_1._0a=a\tb@-1000 modbus-7/t2:sensor@-1000 "
                 "modbus-7/t3:config@-1000 modbus-7/t4=true@-1000 ");
 }
 
@@ -126,8 +126,53 @@ static void test_all_or_none(void **state)
         }
         TAKE(&sub, "a", "{\"values\":[]}", "{\"values\":{}}"); /* nothing is lost by that */
         transcript_expect("");
-        assert_string_equal(TAKE(&sub, "a", "{\"values\":[{\"id\":1,\"v\":1}],\"values\":[{\"id\":2,\"v\":2}]}"),
-                            "plant/2=2 "); /* the last one counts */
+}
+
+/* Of two values under one name nobody knows which is meant: the message is no reading, however it is written. */
+static void test_a_name_that_stands_twice(void **state)
+{
+        struct mqtt_reading_conf by_key[] = {{.tag = "{key}"}};
+        struct mqtt_sub_conf sub = {
+                .topic = "a", .payload = MQTT_JSON, .each = "/values", .time = "$/t", .readings = {by_id, 1}};
+        static const char *const rows[] = {
+                "{\"values\":[{\"id\":1,\"v\":1}],\"values\":[{\"id\":2,\"v\":2}]}",
+                "{\"values\":[{\"id\":1,\"v\":1},{\"id\":2,\"v\":2,\"v\":2}]}",
+                "{\"values\":[{\"id\":1,\"v\":1,\"\\u0069d\":1}]}",
+                "{\"t\":1795427999,\"values\":[{\"id\":1,\"v\":1}],\"t\":1795427998}",
+        };
+        static const char *const members[] = {"{\"values\":{\"b\":1,\"a\":2,\"b\":3}}", "{\"values\":{\"\":1,\"\":2}}",
+                                              "{\"values\":{\"a\\\"b\":1,\"c\":2,\"a\\u0022b\":1}}"};
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                assert_int_equal(strncmp(TAKE(&sub, "a", rows[i]), "kept(", 5), 0);
+                assert_non_null(strstr(why, JSON_TWICE));
+        }
+        assert_string_equal(
+                TAKE(&sub, "a", "{\"values\":[{\"id\":1,\"v\":1,\"w\":2,\"w\":3},{\"id\":1,\"v\":2}],\"w\":1,\"w\":2}"),
+                "plant/1=1 plant/1=2 "); /* w is not asked for; each element has a name once */
+        sub.readings = (struct schema_list){by_key, 1};
+        for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
+                assert_int_equal(strncmp(TAKE(&sub, "a", members[i]), "kept(", 5), 0);
+                assert_non_null(strstr(why, JSON_TWICE));
+        }
+        assert_string_equal(TAKE(&sub, "a", "{\"values\":{\"b\":1,\"a\":2}}"), "plant/b=1 plant/a=2 ");
+}
+
+/* As many members as an object may have, of which the last has the first one's name. */
+static void test_many_names(void **state)
+{
+        struct mqtt_reading_conf by_key[] = {{.tag = "{key}"}};
+        struct mqtt_sub_conf sub = {
+                .topic = "a", .payload = MQTT_JSON, .each = "", .max_elements = 300, .readings = {by_key, 1}};
+        static char text[300 * 16];
+        char *to = text + sprintf(text, "{");
+
+        for (int i = 0; i < 300; i++)
+                to += sprintf(to, "\"k%d\":%d%c", i, i, i < 299 ? ',' : '}');
+        assert_int_equal(strncmp(TAKE(&sub, "a", text), "plant/k0=0 ", 11), 0);
+        memcpy(to - sizeof("\"k299\":299}") + 1, "\"k0\":299}  ", 12);
+        TAKE(&sub, "a", text);
+        assert_non_null(strstr(why, JSON_TWICE));
 }
 
 /* Readings of one tag that were gathered: its time is each element's. */
@@ -312,6 +357,8 @@ int main(void)
                 cmocka_unit_test(test_members_of_the_message),
                 cmocka_unit_test(test_names_without_each),
                 cmocka_unit_test(test_all_or_none),
+                cmocka_unit_test(test_a_name_that_stands_twice),
+                cmocka_unit_test(test_many_names),
                 cmocka_unit_test(test_a_backlog),
                 cmocka_unit_test(test_many),
                 cmocka_unit_test(test_bad_without_a_value),

@@ -102,13 +102,14 @@ static void test_shelly(void **state)
               "shelly1pm-3E68/temperature=41.2[degC] shelly1pm-3E68/online=true "
               "shelly1pm-3E68/relay:sensor{\"channel\":\"0\"} ");
         check("shelly-gen2", second,
-              "plus1pm-1/output=true{\"component\":\"switch_0~3a\"} "
-              "plus1pm-1/power=8.9[W]{\"component\":\"switch_0~3a\"} "
-              "plus1pm-1/voltage=237.5[V]{\"component\":\"switch_0~3a\"} "
-              "plus1pm-1/current=0.065[A]{\"component\":\"switch_0~3a\"} "
-              "plus1pm-1/energy=6.532[Wh]{\"component\":\"switch_0~3a\"} "
-              "plus1pm-1/temperature=23.5[degC]{\"component\":\"switch_0~3a\"} plus1pm-1/switch_0.output~3a=false@-500 "
-              "plus1pm-1/switch_0.power~3a=9.25[W]@-500 plus1pm-1/online=false ");
+              "plus1pm-1/output=true{\"component\":\"switch_0._3a\"} "
+              "plus1pm-1/power=8.9[W]{\"component\":\"switch_0._3a\"} "
+              "plus1pm-1/voltage=237.5[V]{\"component\":\"switch_0._3a\"} "
+              "plus1pm-1/current=0.065[A]{\"component\":\"switch_0._3a\"} "
+              "plus1pm-1/energy=6.532[Wh]{\"component\":\"switch_0._3a\"} "
+              "plus1pm-1/temperature=23.5[degC]{\"component\":\"switch_0._3a\"} "
+              "plus1pm-1/switch_0.output._3a=false@-500 "
+              "plus1pm-1/switch_0.power._3a=9.25[W]@-500 plus1pm-1/online=false ");
 }
 
 static void test_zigbee2mqtt(void **state)

@@ -104,7 +104,6 @@ static void test_numbers(void **state)
         by_id[0].tag = "{/id}";
 }
 
-/* Containers without a length, and what claims to be long. */
 /* Ids of 64 bits (EUI-64), as whatever they are sent. */
 static void test_names_of_64_bits(void **state)
 {
@@ -132,6 +131,7 @@ static void test_names_of_64_bits(void **state)
         assert_non_null(strstr(why, "a name that is not there"));
 }
 
+/* Containers without a length, and what claims to be long. */
 static void test_odd_containers(void **state)
 {
         struct mqtt_sub_conf sub = {.topic = "b", .payload = MQTT_CBOR, .each = "", .readings = {by_id, 1}};
@@ -150,6 +150,18 @@ static void test_odd_containers(void **state)
                 {MQTT_CBOR, BYTES("\x7f\x61\x61\xff"), "in pieces"},
                 {MQTT_CBOR, BYTES("\x1c"), "CBOR does not have"},
                 {MQTT_CBOR, BYTES("\xf8\x01"), "CBOR does not have"},
+                {MQTT_CBOR, BYTES("\x9f\xa2\x62id\xd2\x61x\x61v\xc6\xd4\xd9\xd9\xf7\x02\xff"), "plant/x=2 "}, /* tags */
+                {MQTT_CBOR, BYTES("\x81\xa2\x62id\x61x\x61v\xe0"), "plant/x:sensor "}, /* values without a meaning */
+                {MQTT_CBOR, BYTES("\x81\xa2\x62id\x61x\x61v\xf3"), "plant/x:sensor "},
+                {MQTT_CBOR, BYTES("\x81\xa2\x62id\x61x\x61v\xf8\xff"), "plant/x:sensor "},
+                {MQTT_CBOR, BYTES("\x81\xa2\x62id\x61x\x61v\xf7"), "plant/x:sensor "},
+                {MQTT_CBOR, BYTES("\xf8"), "CBOR does not have"},
+                /* more than 32 bits, of which the lower ones would do */
+                {MQTT_CBOR, BYTES("\x9b\0\0\0\x01\0\0\0\x01\xa2\x62id\x61x\x61v\x02"), "more than there is"},
+                {MQTT_CBOR, BYTES("\xbb\0\0\0\x01\0\0\0\x01\x62id\x61x"), "more than there is"},
+                {MQTT_CBOR, BYTES("\x81\xa2\x62id\x7b\0\0\0\x01\0\0\0\x01x\x61v\x02"), "too early"},
+                {MQTT_CBOR, BYTES("\x81\xa2\x62id\x5b\xff\0\0\0\0\0\0\x01x\x61v\x02"), "too early"},
+                {MQTT_CBOR, BYTES("\x81\xa2\x62id\x7b\0\0\0\0\0\0\0\x01x\x61v\x02"), "plant/x=2 "},
                 {MQTT_CBOR, BYTES("\x80\x80"), "behind the end"},
                 {MQTT_CBOR, BYTES("\xa1\x80\x01"), "a name that is"},
                 {MQTT_CBOR, BYTES("\xc1"), "too early"},
@@ -160,6 +172,10 @@ static void test_odd_containers(void **state)
                 {MQTT_MSGPACK, BYTES("\xc1"), "MessagePack does not have"},
         };
         char deep[100];
+        /* {true: {"id": "a", "v": 1}, false: {"id": "b", "v": 2}} */
+        static const char odd_keys[] = "\xa2\xf5\xa2\x62id\x61"
+                                       "a\x61v\x01\xf4\xa2\x62id\x61"
+                                       "b\x61v\x02";
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
                 const struct mqtt_bytes one[] = {rows[i].bytes, {NULL, 0}};
@@ -175,8 +191,55 @@ static void test_odd_containers(void **state)
         }
         memset(deep, 0x81, sizeof(deep));
         sub.payload = MQTT_CBOR;
+        assert_string_equal(TAKE_BYTES(&sub, "b", odd_keys), "plant/a=1 plant/b=2 ");
         mqtt_take(&sub, "b", (const struct mqtt_bytes[]){{deep, sizeof(deep)}, {NULL, 0}});
         assert_non_null(strstr(why, "deeper"));
+}
+
+/* Two members of one name: see test_mqtt_each. */
+static void test_a_name_that_stands_twice(void **state)
+{
+        static struct mqtt_reading_conf v[] = {{.tag = "v"}}, by_key[] = {{.tag = "{key}"}},
+                                        one[] = {{.tag = "one", .value = "/1"}};
+        static const struct {
+                int payload;
+                struct mqtt_reading_conf *r;
+                struct mqtt_bytes bytes;
+        } rows[] = {
+                {MQTT_CBOR, v, BYTES("\xa3\x61w\x01\x61v\x02\x61v\x03")},
+                {MQTT_CBOR, v, BYTES("\xbf\x61v\x02\x61v\x02\xff")},
+                {MQTT_CBOR, one, BYTES("\xa2\x01\x02\x61\x31\x03")}, /* 1 and "1" */
+                {MQTT_CBOR, by_key, BYTES("\xa3\x61w\x01\x61v\x02\x61w\x03")},
+                {MQTT_CBOR, by_key, BYTES("\xa3\x01\x01\x61v\x02\x61\x31\x03")},
+                {MQTT_CBOR, by_key, BYTES("\xa2\x01\x01\x01\x02")},
+                {MQTT_MSGPACK, v, BYTES("\x82\xa1v\x02\xa1v\x03")},
+                {MQTT_MSGPACK, by_key, BYTES("\x82\xa1v\x02\xa1v\x03")},
+                {MQTT_NDJSON, v, BYTES("{\"v\":1}\n{\"v\":1,\"v\":2}\n")},
+                {MQTT_CSV, v, BYTES("v,w,v\n1,2,3\n")},
+                {MQTT_CSV, by_key, BYTES("v,w,v\n1,2,3\n")},
+                {MQTT_INFLUX, v, BYTES("m v=1,w=2,v=3")},
+                {MQTT_INFLUX, by_key, BYTES("m v=1,w=2,v=3")},
+                {MQTT_SENML, NULL, BYTES("[{\"n\":\"a\",\"v\":1,\"v\":2}]")},
+                {MQTT_SENML, NULL, BYTES("\x81\xa3\x00\x61\x61\x02\x01\x02\x02")},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct mqtt_sub_conf sub = {.topic = "b",
+                                            .source = "s",
+                                            .payload = rows[i].payload,
+                                            .readings = {rows[i].r, rows[i].r != NULL}};
+                const struct mqtt_bytes bytes[] = {rows[i].bytes, {NULL, 0}};
+
+                if (rows[i].payload == MQTT_INFLUX && rows[i].r == v)
+                        v[0].value = "/fields/v";
+                if (rows[i].payload == MQTT_INFLUX)
+                        sub.each = rows[i].r == by_key ? "/fields" : NULL;
+                else if (rows[i].r == by_key)
+                        sub.each = "";
+                print_message("row %zu\n", i);
+                assert_int_equal(strncmp(mqtt_take(&sub, "b", bytes), "kept(", 5), 0);
+                assert_non_null(strstr(why, JSON_TWICE));
+        }
 }
 
 /* RFC 8428, 5.1.1 to 5.1.6; their times are of 2010, and not believed. */
@@ -200,7 +263,7 @@ static void test_senml_of_the_rfc(void **state)
                 .topic = "s", .payload = MQTT_SENML, .source = "{/device}", .readings = {split, 1}};
 
         assert_string_equal(TAKE(&by_device, "s", "[{\"n\":\"urn:dev:ow:10e2073a01080063\",\"u\":\"Cel\",\"v\":23.1}]"),
-                            "urn_dev_ow~3a3a/10e2073a01080063=23.1[Cel] ");
+                            "urn_dev_ow._3a3a/10e2073a01080063=23.1[Cel] ");
         assert_string_equal(
                 TAKE(&by_device, "s",
                      "[{\"bn\":\"dev-1/"
@@ -217,9 +280,10 @@ static void test_senml_of_the_rfc(void **state)
                      "[{\"bn\":\"2001:db8::2\",\"bt\":1.320078429e+09,\"n\":\":temperature\",\"u\":\"Cel\",\"v\":25.2},"
                      "{\"n\":\":lock\",\"vb\":true},{\"n\":\":s\",\"vs\":\"Machine "
                      "Room\"},{\"n\":\":d\",\"vd\":\"aGkg\"}]"),
-                "2001_db8__2~3a3a3a/temperature=25.2?[Cel] 2001_db8__2~3a3a3a/lock=true? 2001_db8__2~3a3a3a/s=Machine "
+                "2001_db8__2._3a3a3a/temperature=25.2?[Cel] 2001_db8__2._3a3a3a/lock=true? "
+                "2001_db8__2._3a3a3a/s=Machine "
                 "Room? "
-                "2001_db8__2~3a3a3a/d=hi ? ");
+                "2001_db8__2._3a3a3a/d=hi ? ");
 }
 
 static void test_senml_bases(void **state)
@@ -286,12 +350,12 @@ static void test_influx(void **state)
                             "weather/text=a \"b\\@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/n=7@-2000{\"location\":\"us-midwest\",\"season\":\"summer\"} "
                             "weather/temperature=83{\"location\":\"us-midwest\",\"season\":\"summer\"} "
-                            "my_meas~20/field_k~20=-1500{\"id~z\":\"1\",\"tag_k~2c\":\"v_w~3d\"} ");
+                            "my_meas._20/field_k._20=-1500{\"id._z\":\"1\",\"tag_k._2c\":\"v_w._3d\"} ");
         /* a text in front, with what JSON calls escapes */
         assert_string_equal(TAKE(&sub, "i", "m text=\"a\\\\nb\""), "m/text=a\\nb ");
         /* the record has these two whatever the topic says */
         assert_string_equal(TAKE(&sub, "i", "m,source=roof,tag=a t=1"),
-                            "m/t=1{\"source~z\":\"roof\",\"tag~z\":\"a\"} ");
+                            "m/t=1{\"source._z\":\"roof\",\"tag._z\":\"a\"} ");
         mqtt_take_note = note;
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
                 assert_int_equal(strncmp(TAKE(&sub, "i", wrong[i]), "kept(", 5), 0);
@@ -373,11 +437,17 @@ static void test_gzip(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_the_same_in_both), cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_names_of_64_bits), cmocka_unit_test(test_odd_containers),
-                cmocka_unit_test(test_senml_of_the_rfc), cmocka_unit_test(test_senml_bases),
-                cmocka_unit_test(test_influx),           cmocka_unit_test(test_csv),
-                cmocka_unit_test(test_lines_of_json),    cmocka_unit_test(test_gzip),
+                cmocka_unit_test(test_the_same_in_both),
+                cmocka_unit_test(test_numbers),
+                cmocka_unit_test(test_names_of_64_bits),
+                cmocka_unit_test(test_odd_containers),
+                cmocka_unit_test(test_a_name_that_stands_twice),
+                cmocka_unit_test(test_senml_of_the_rfc),
+                cmocka_unit_test(test_senml_bases),
+                cmocka_unit_test(test_influx),
+                cmocka_unit_test(test_csv),
+                cmocka_unit_test(test_lines_of_json),
+                cmocka_unit_test(test_gzip),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,7 +177,7 @@ static void look(const struct text *out, size_t skip, bool v311, struct seen *s)
         assert_int_equal(mqtt_packet_header(packet, out->n - skip, &header, &body), 1);
         assert_int_equal(header + body, out->n - skip);
         assert_int_equal(mqtt_publish_head(*packet, packet + header, body, body, v311, &p, &e), 0);
-        assert_true(p.topic_sound);
+        assert_true(mqtt_is_topic(p.topic, p.topic_len));
         assert_int_equal(p.properties_len, 0);
         *s = (struct seen){.first = *packet, .mid = p.mid, .topic_len = p.topic_len, .n_payload = body - p.payload_at};
         s->topic = malloc(p.topic_len + 1);
@@ -442,35 +442,76 @@ static void test_what_the_broker_takes(void **state)
         struct mqtt_inbound in;
 
         mqtt_inbound_init(&in, false, MAX_PAYLOAD, MARK);
-        assert_int_equal(in.max_packet, UINT32_MAX);
+        assert_int_equal(in.takes.max_packet, UINT32_MAX);
         assert_int_equal(mqtt_inbound_feed(&in, (const unsigned char *)"\x20\x08\0\0\5\x27\0\0\1\0", 10), 0);
-        assert_int_equal(in.max_packet, 256);
+        assert_int_equal(in.takes.max_packet, 256);
         mqtt_inbound_fini(&in);
 }
 
-static void test_a_long_packet_is_a_sign_of_life(void **state)
+/* However many there are, and whatever else a publisher has written. */
+static void test_identifiers(void **state)
 {
-        unsigned char many[5000] = {0};
-        struct mqtt_inbound in;
+        static const struct {
+                const char *props;
+                size_t len, n_ids;
+        } rows[] = {
+                {"\x0b\x05", 2, 1},
+                {"\x0b\x05\x01\x01\x0b\x80\x01\x26\0\1a\0\1b\x0b\xff\xff\xff\x7f", 19, 3},
+                {"\x01\x07\x0b\x05", 4, 1}, /* what is wrong is left out, not they */
+                {"\x0b\0", 2, 0},
+                {"\x09\0\x14"
+                 "0123456789abcdeF\0\0\0\5",
+                 23, 0}, /* a publisher's own */
+        };
+        static const uint32_t want[] = {5, 128, 268435455};
 
-        for (int huge = 0; huge < 2; huge++) {
-                mqtt_inbound_init(&in, true, MAX_PAYLOAD, MARK);
-                assert_int_equal(mqtt_inbound_feed(&in, (const unsigned char *)"\x20\2\0\0", 4), 0);
-                mqtt_inbound_took(&in, 4);
-                mqtt_inbound_still_there(&in);
-                assert_int_equal(in.to, 0);
-                assert_int_equal(
-                        mqtt_inbound_feed(&in,
-                                          (const unsigned char *)(huge ? "\x30\x80\x80\x80\1" : "\x30\x80\x80\1\0"), 5),
-                        0);
-                assert_int_equal(mqtt_inbound_feed(&in, many, sizeof(many)), 0);
-                mqtt_inbound_still_there(&in);
-                assert_int_equal(in.to - in.from, 2);
-                assert_memory_equal(in.out + in.from, "\xd0\0", 2);
-                mqtt_inbound_took(&in, 2);
-                mqtt_inbound_still_there(&in); /* nothing came since */
-                assert_int_equal(in.to, 0);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                unsigned char len = (unsigned char)rows[i].len;
+                struct text t = {0}, out, props = {0};
+                struct mqtt_publish p;
+                struct mqtt_inbound in;
+                uint32_t ids[MQTT_IDS_MAX];
+                struct err e;
+                size_t n = 0;
+
+                ADD(&t, "\x20\3\0\0\0");
+                add(&props, &len, 1);
+                add(&props, rows[i].props, rows[i].len);
+                add_publish(&t, 0x32, "a/b", 3, &props, 9);
+                out = run(&t, 3, false, NULL);
+                assert_int_equal(mqtt_publish_head(0x32, out.p + 7, out.n - 7, (uint32_t)out.n - 7, false, &p, &e), 0);
+                assert_int_equal(p.mid, 0x1234);
+                assert_int_equal(out.n - 7 - p.payload_at, 9);
+                mqtt_inbound_init(&in, false, MAX_PAYLOAD, MARK);
+                if (p.properties_len)
+                        n = mqtt_inbound_ids(&in, out.p + 7 + p.properties_at + 3, p.properties_len - 3, ids);
+                assert_int_equal(n, rows[i].n_ids);
+                assert_memory_equal(ids, want, n * sizeof(*ids));
                 mqtt_inbound_fini(&in);
+                free(out.p);
+                free(props.p);
+                free(t.p);
+        }
+}
+
+static void test_many_identifiers(void **state)
+{
+        for (size_t n = 20; n <= 300; n += 20) {
+                struct text props = {0}, t = {0}, out;
+                unsigned char len[2] = {(unsigned char)(0x80 | (2 * n & 0x7f)), (unsigned char)(2 * n >> 7)};
+
+                add(&props, len, 2);
+                for (size_t i = 0; i < n; i++)
+                        add(&props, (unsigned char[]){0x0b, (unsigned char)(1 + i % 127)}, 2);
+                ADD(&t, "\x20\3\0\0\0");
+                if (2 * n > 127)
+                        add_publish(&t, 0x30, "a/b", 3, &props, 9);
+                out = run(&t, 50, false, NULL);
+                if (2 * n > 127) /* four bytes each and their head; too many are none */
+                        assert_int_equal(out.n, n <= MQTT_IDS_MAX ? 5 + 3 + 5 + 2 + 19 + 4 * n + 9 : 5 + 2 + 5 + 1 + 9);
+                free(out.p);
+                free(props.p);
+                free(t.p);
         }
 }
 
@@ -505,7 +546,8 @@ int main(void)
                 cmocka_unit_test(test_what_breaks_the_protocol),
                 cmocka_unit_test(test_before_the_connack),
                 cmocka_unit_test(test_what_the_broker_takes),
-                cmocka_unit_test(test_a_long_packet_is_a_sign_of_life),
+                cmocka_unit_test(test_identifiers),
+                cmocka_unit_test(test_many_identifiers),
                 cmocka_unit_test(test_memory_is_bounded),
         };
 

@@ -132,7 +132,7 @@ static void test_readings(void **state)
         take("b/any", "1", 0, false);
         check_tag(&got[4], "plant", "level", "", "");
         take("n/p 3/x", "1", 0, false);
-        check_tag(&got[5], "p_3~20", "x", "bar", "");
+        check_tag(&got[5], "p_3._20", "x", "bar", "");
         assert_int_equal(d.n_mapped, 1);
         take("n/p 3/x", "1", 0, false);
         take("n/p 3/z", "1", 0, false);

@@ -139,7 +139,7 @@ static void begin(void)
 {
         memset(&T, 0, sizeof(T));
         T.now_us = 100 * SECOND;
-        mqtt_machine_init(&T.m, KEEPALIVE_US, DELAY_US, BATCH);
+        mqtt_machine_init(&T.m, KEEPALIVE_US, &(struct mqtt_ack_pace){DELAY_US, DELAY_US}, BATCH);
 }
 
 static void check_rows(const struct row *rows)

@@ -65,6 +65,46 @@ static void test_each_its_own(void **state)
         end();
 }
 
+/* Two subscriptions that say different units of one tag: what has the last one is good. */
+static void test_two_units(void **state)
+{
+        static struct mqtt_reading_conf asked[] = {{.tag = "t", .value = "/v", .unit = "{/u}"}},
+                                        fixed[] = {{.tag = "gone", .unit = "K"},
+                                                   {.tag = "t", .value = "/v", .unit = "C"}},
+                                        same[] = {{.tag = "{/n}", .value = "/v", .unit = "C"}};
+        static struct mqtt_sub_conf both[] = {
+                {.topic = "z/a", .payload = MQTT_JSON, .source = "s", .readings = {fixed, 2}},
+                {.topic = "z/+", .payload = MQTT_JSON, .source = "s", .readings = {asked, 1}},
+        };
+        static const struct mqtt_conf two = {.name = "plant", .max_payload_bytes = 200, .subscriptions = {both, 2}};
+        struct err e = {""};
+
+        bench_init(&b, &mqtt_ops, "plant", &two);
+        b.note = note;
+        assert_int_equal(mqtt_intake_init(&in, &b.d, &e), 0);
+        for (int i = 0; i < 2; i++) { /* the second time the topic is known */
+                take("z/a", "{\"v\":1,\"u\":\"F\"}", 0, false);
+                transcript_expect("s/t:config s/t=1 kept({\"v\":1,\"u\":\"F\"}) ");
+                assert_non_null(strstr(b.d.last_error, "two units"));
+        }
+        take("z/a", "{\"v\":1,\"u\":\"C\"}", 0, false);
+        transcript_expect("s/t=1 s/t=1 ");
+        take("z/a", "{\"v\":1}", 0, false); /* no unit says nothing */
+        transcript_expect("s/t=1 s/t=1 ");
+        mqtt_intake_fini(&in);
+        bench_fini(&b);
+        both[0].readings = (struct schema_list){same, 1};
+        bench_init(&b, &mqtt_ops, "plant", &two);
+        b.note = note;
+        assert_int_equal(mqtt_intake_init(&in, &b.d, &e), 0);
+        take("z/a", "{\"v\":1,\"n\":\"t\",\"u\":\"F\"}", 0, false);
+        transcript_expect("s/t:config s/t=1 kept({\"v\":1,\"n\":\"t\",\"u\":\"F\"}) ");
+        take("z/a", "{\"v\":1,\"n\":\"x\",\"u\":\"F\"}", 0, false);
+        transcript_expect("s/x=1 s/t=1 ");
+        mqtt_intake_fini(&in);
+        bench_fini(&b);
+}
+
 /* All of a message or none, whoever reads it; and once. */
 static void on_pause(struct driver *d, bool on)
 {
@@ -93,6 +133,10 @@ static void test_retained_ones_can_be_left_out(void **state)
         begin();
         take("z/x", "5", 0, true);
         transcript_expect("x/any=5 kept(5) ");
+        assert_int_equal(b.d.n_ignored, 0);
+        take("z/deep/x", "5", 0, true); /* and it is counted when nobody reads it */
+        transcript_expect("");
+        assert_int_equal(b.d.n_ignored, 1);
         end();
 }
 
@@ -116,17 +160,61 @@ static void test_the_broker_is_asked_for_the_widest(void **state)
 
         begin();
         mqtt_session_init(&s, &b.d, &in, "mqtt plant");
-        assert_int_equal(s.n_filters, 2);
-        assert_string_equal(s.filters[0], "z/#");
-        assert_string_equal(s.filters[1], "y/+");
+        assert_int_equal(s.n_asked, 2);
+        assert_string_equal(s.asked[0].text, "z/#");
+        assert_string_equal(s.asked[1].text, "y/+");
+        assert_int_equal(s.asked[0].id, 0);
         assert_int_equal(s.n_left, 2); /* a session from before may have them */
-        assert_string_equal(s.left[0], "z/special");
-        assert_string_equal(s.left[1], "z/+");
+        assert_string_equal(s.left[0].text, "z/special");
+        assert_string_equal(s.left[1].text, "z/+");
+        mqtt_session_fini(&s);
+        end();
+}
+
+/* A broker that answers for one of two: the other one is not granted, and asked for again. */
+static void test_fewer_answers_than_questions(void **state)
+{
+        struct mqtt_session s;
+        int granted = 0;
+
+        begin();
+        mqtt_session_init(&s, &b.d, &in, "mqtt plant");
+        s.asked[0].mid = s.asked[1].mid = 7;
+        assert_int_equal(mqtt_session_granted(&s, NULL, 7, 1, &granted), 1);
+        assert_int_equal(s.asked[0].answer, MQTT_GRANTED);
+        assert_int_equal(s.asked[1].answer, MQTT_REFUSED);
+        assert_non_null(strstr(b.d.last_error, "refuses the subscription of y/+"));
         mqtt_session_fini(&s);
         end();
 }
 
 /* A number that is to be a text is written somewhere: each subscription's stands until all are handed over. */
+/* It is said once, and over when all are answered. */
+static void test_no_answer(void **state)
+{
+        struct mqtt_session s;
+        int granted[] = {0, 0};
+
+        begin();
+        mqtt_session_init(&s, &b.d, &in, "mqtt plant");
+        for (int i = 0; i < 20; i++)
+                mqtt_session_tick(&s); /* nothing is asked */
+        assert_int_equal(b.d.n_errors, 0);
+        s.asked[0].mid = s.asked[1].mid = 7;
+        for (int i = 0; i < 4; i++)
+                mqtt_session_tick(&s);
+        assert_int_equal(b.d.n_errors, 0);
+        for (int i = 0; i < 20; i++)
+                mqtt_session_tick(&s);
+        assert_int_equal(b.d.n_errors, 1);
+        assert_true(b.d.error_stands);
+        assert_string_equal(b.d.last_error, "the broker does not answer the subscription of z/# and 1 more");
+        assert_int_equal(mqtt_session_granted(&s, NULL, 7, 2, granted), 0);
+        assert_false(b.d.error_stands);
+        mqtt_session_fini(&s);
+        end();
+}
+
 static void test_texts_of_numbers_stay_apart(void **state)
 {
         struct mqtt_reading_conf temp = {.tag = "temp", .convert.type = CONVERT_TEXT},
@@ -146,6 +234,37 @@ static void test_texts_of_numbers_stay_apart(void **state)
         end();
 }
 
+/* A broker that names a subscription the topic is not of: nothing is lost by that. */
+static void test_identifiers_that_are_not_true(void **state)
+{
+        struct mqtt_sub_conf parts[] = {
+                {.topic = "a/{source}/c", .payload = MQTT_NUMBER, .tag = "x"},
+                {.topic = "a/b/{source}", .payload = MQTT_NUMBER, .tag = "y"},
+                {.topic = "z/{source}", .payload = MQTT_NUMBER, .tag = "z"},
+        };
+        struct mqtt_conf own = {.name = "plant", .max_payload_bytes = 200, .subscriptions = {parts, 3}};
+        struct mqtt_message m = {.payload = "5", .len = 1, .n_ids = 1};
+        struct err e = {""};
+
+        bench_init(&b, &mqtt_ops, "plant", &own);
+        b.note = note;
+        assert_int_equal(mqtt_intake_init(&in, &b.d, &e), 0);
+        m.ids = &in.subs[1].id;
+        assert_true(*m.ids > 0);
+        for (int i = 0; i < 2; i++) {
+                m.topic = "a/other/c";
+                assert_int_equal(mqtt_intake_take(&in, &m), 0);
+                transcript_expect("other/x=5 ");
+                m.topic = "a/b/c";
+                assert_int_equal(mqtt_intake_take(&in, &m), 0);
+                transcript_expect("c/y=5 ");
+                m.topic = "z/m";
+                assert_int_equal(mqtt_intake_take(&in, &m), 0);
+                transcript_expect("m/z=5 ");
+        }
+        end();
+}
+
 static int check(const char *a, const char *b_topic, int payload)
 {
         struct mqtt_sub_conf two[] = {{.topic = a, .tag = "x"}, {.topic = b_topic, .tag = "y", .payload = payload}};
@@ -158,25 +277,49 @@ static int check(const char *a, const char *b_topic, int payload)
         return r;
 }
 
-static void test_what_check_refuses(void **state)
+static void test_check_takes_any_two(void **state)
 {
         assert_int_equal(check("z/+", "z/special", MQTT_NUMBER), 0);
         assert_int_equal(check("z/{source}", "z/{name}", MQTT_NUMBER), 0);
-        assert_int_equal(check("a/+/c", "a/b/+", MQTT_NUMBER), -1);
+        assert_int_equal(check("a/+/c", "a/b/+", MQTT_NUMBER), 0);
         assert_int_equal(check("a/+/c", "a/b/d", MQTT_NUMBER), 0);
-        assert_int_equal(check("#", "spBv1.0/#", MQTT_SPARKPLUG_B), -1);
+        assert_int_equal(check("#", "spBv1.0/#", MQTT_SPARKPLUG_B), 0);
+}
+
+/* What nothing ever came for is known by its topic. */
+static void test_silent_ones_are_named(void **state)
+{
+        char topics[200], few[8];
+
+        begin();
+        assert_int_equal(mqtt_intake_silent(&in, topics, sizeof(topics)), 5);
+        take("y/a", "2", 0, false);
+        assert_int_equal(mqtt_intake_silent(&in, topics, sizeof(topics)), 4);
+        assert_null(strstr(topics, "y/{source}"));
+        assert_int_equal(mqtt_intake_silent(&in, few, sizeof(few)), 4);
+        take("z/special", "no number", 0, false); /* garbage is not silence */
+        take("z/other", "{\"v\":1}", 0, false);
+        take("z", "up", 0, false);
+        assert_int_equal(mqtt_intake_silent(&in, topics, sizeof(topics)), 0);
+        assert_string_equal(topics, "");
+        end();
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_its_own),
+                cmocka_unit_test(test_two_units),
                 cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_retained_ones_can_be_left_out),
                 cmocka_unit_test(test_topics_without_room_in_the_table),
                 cmocka_unit_test(test_texts_of_numbers_stay_apart),
                 cmocka_unit_test(test_the_broker_is_asked_for_the_widest),
-                cmocka_unit_test(test_what_check_refuses),
+                cmocka_unit_test(test_identifiers_that_are_not_true),
+                cmocka_unit_test(test_fewer_answers_than_questions),
+                cmocka_unit_test(test_no_answer),
+                cmocka_unit_test(test_check_takes_any_two),
+                cmocka_unit_test(test_silent_ones_are_named),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,7 @@ enum { N_PACKETS = sizeof(packets) / sizeof(*packets) };
 
 static struct err why;
 static struct mqtt_connack connack;
+static struct mqtt_ids ids;
 
 static int check_publish(unsigned char first, const unsigned char *body, size_t len, bool v311)
 {
@@ -54,7 +55,7 @@ static int check_publish(unsigned char first, const unsigned char *body, size_t 
 
         if (mqtt_publish_head(first, body, len, (uint32_t)len, v311, &p, &why) < 0)
                 return -1;
-        return mqtt_properties_of_publish(body + p.properties_at, p.properties_len, &why);
+        return mqtt_properties_of_publish(body + p.properties_at, p.properties_len, &ids, &why);
 }
 
 /* With these properties. */
@@ -161,9 +162,9 @@ static void test_values_that_may_not_be(void **state)
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
                 assert_int_equal(check(&packets[rows[i].packet], rows[i].props, rows[i].len), rows[i].result);
         assert_int_equal(check(&packets[0], "\x27\0\1\0\2", 5), 0);
-        assert_int_equal(connack.max_packet, 0x10002);
+        assert_int_equal(connack.takes.max_packet, 0x10002);
         assert_int_equal(check(&packets[0], "", 0), 0);
-        assert_int_equal(connack.max_packet, UINT32_MAX);
+        assert_int_equal(connack.takes.max_packet, UINT32_MAX);
         assert_true(connack.accepted);
 }
 
@@ -176,8 +177,9 @@ static void test_many_properties(void **state)
         memset(props, 0, sizeof(props));
         for (size_t i = 0; i < sizeof(props); i += 5)
                 props[i] = 0x26;
-        assert_int_equal(mqtt_properties_of_publish(props, MQTT_PROPERTIES_MAX / 5 * 5, &e), 0);
-        assert_int_equal(mqtt_properties_of_publish(props, MQTT_PROPERTIES_MAX / 5 * 5 + 5, &e), MQTT_PROPERTY_E_STRIP);
+        assert_int_equal(mqtt_properties_of_publish(props, MQTT_PROPERTIES_MAX / 5 * 5, &ids, &e), 0);
+        assert_int_equal(mqtt_properties_of_publish(props, MQTT_PROPERTIES_MAX / 5 * 5 + 5, &ids, &e),
+                         MQTT_PROPERTY_E_STRIP);
         for (len = 0; len < 1900; len += 5)
                 assert_int_equal(check(&packets[0], props, len), 0);
 }
@@ -231,6 +233,16 @@ static void test_text(void **state)
         assert_false(mqtt_is_topic((const unsigned char *)"", 0));
         assert_false(mqtt_is_topic((const unsigned char *)"f/+", 3));
         assert_false(mqtt_is_topic((const unsigned char *)"f/#", 3));
+        for (size_t n = 1; n < 20; n++) /* wherever it stands */
+                for (size_t at = 0; at < n; at++)
+                        for (unsigned byte = 0; byte < 256; byte++) {
+                                unsigned char topic[20];
+
+                                memset(topic, at % 2 ? ' ' : '~', n);
+                                topic[at] = (unsigned char)byte;
+                                assert_int_equal(mqtt_is_topic(topic, n),
+                                                 byte >= 0x20 && byte < 0x7f && byte != '+' && byte != '#');
+                        }
         assert_false(mqtt_is_topic((const unsigned char *)"f\0g", 3));
 }
 

@@ -141,6 +141,40 @@ static void test_number(void **state)
         mqtt_decoder_fini(&d);
 }
 
+/* Where a unit is configured it may stand behind the number, and nothing else makes one of a text. */
+static void test_number_with_its_unit(void **state)
+{
+        static const struct row rows[] = {
+                {S("21.3 \xc2\xb0"
+                   "C"),
+                 READING_F64, .f64 = 21.3},
+                {S(" 21.3C\r\n"), READING_F64, .f64 = 21.3},
+                {S("-4"), READING_F64, .f64 = -4},
+                {S("nan"), READING_NONE, QUALITY_BAD_SENSOR},
+                {S("\"21.3 C\""), READING_F64, .f64 = 21.3},
+                {S("\"open\""), READING_TEXT, QUALITY_UNCERTAIN, .text = "open"}, /* as a text of JSON */
+                {S("open"), -1, .text = "neither"},
+                {S("21.3 F"), -1, .text = "neither"},
+                {S("21.3 C 4"), -1, .text = "neither"},
+                {S("21.3 C\0"), -1, .text = "NUL"},
+                {S("1e400"), -1},
+                {S("9223372036854775808"), -1, .text = "64 bits"},
+                {S(""), -1, .text = "empty"},
+                {S("[21.3]"), -1, .text = "object"},
+        };
+        const struct mqtt_sub_conf c = {.topic = "t",
+                                        .payload = MQTT_NUMBER,
+                                        .unit = "\xc2\xb0"
+                                                "C"};
+        struct mqtt_decoder d;
+        struct err e;
+
+        assert_int_equal(mqtt_decoder_init(&d, &c, &e), 0);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+                check_row(&d, &rows[i]);
+        mqtt_decoder_fini(&d);
+}
+
 static void test_text_and_raw(void **state)
 {
         static const struct row rows[] = {
@@ -188,7 +222,7 @@ static void test_json_value(void **state)
                 {S("{\"v\":null}"), READING_NONE, QUALITY_BAD_SENSOR},
                 {S("{\"v\":{}}"), READING_NONE, QUALITY_BAD_CONFIG},
                 {S("{\"v\":[1]}"), READING_NONE, QUALITY_BAD_CONFIG},
-                {S("{\"v\":1,\"v\":2}"), READING_F64, .f64 = 2}, /* the last one counts */
+                {S("{\"v\":1,\"v\":2}"), -1, .text = "stands twice"},
                 {S("{\"w\":1}"), -1, .text = "none of the configured values"},
                 {S("[{\"v\":1}]"), -1, .text = "none of the configured values"},
                 {S("71.3"), -1, .text = "none of the configured values"},
@@ -369,10 +403,15 @@ static void test_large_and_deep(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_number),         cmocka_unit_test(test_text_and_raw),
-                cmocka_unit_test(test_json_value),     cmocka_unit_test(test_json_several),
-                cmocka_unit_test(test_time),           cmocka_unit_test(test_untrusted_time_of_a_bad_value),
-                cmocka_unit_test(test_large_and_deep), cmocka_unit_test(test_escaped_texts),
+                cmocka_unit_test(test_number),
+                cmocka_unit_test(test_number_with_its_unit),
+                cmocka_unit_test(test_text_and_raw),
+                cmocka_unit_test(test_json_value),
+                cmocka_unit_test(test_json_several),
+                cmocka_unit_test(test_time),
+                cmocka_unit_test(test_untrusted_time_of_a_bad_value),
+                cmocka_unit_test(test_large_and_deep),
+                cmocka_unit_test(test_escaped_texts),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,26 @@ static void test_idle_time_fills_one_burst_only(void **state)
         assert_true(pace_wait_us(&p, 0) > 0); /* a clock that stands still, or an old time, gives nothing */
 }
 
+/* At a limit records go in groups: each by itself would be a request of its own. */
+static void test_what_waits_goes_together(void **state)
+{
+        int64_t now_us = 0;
+        int n_waits = 0;
+        struct pace p;
+
+        pace_init(&p, 100000, now_us);
+        for (int i = 0; i < 4000; i++) {
+                int64_t wait_us;
+
+                while ((wait_us = pace_wait_us(&p, now_us))) {
+                        n_waits++;
+                        now_us += wait_us;
+                }
+                pace_spend(&p, 250);
+        }
+        assert_in_range(n_waits, 30, 40); /* 1 MB less the burst, 25 KB each time */
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -78,6 +98,7 @@ int main(void)
                 cmocka_unit_test(test_mean_rate),
                 cmocka_unit_test(test_a_wait_is_enough),
                 cmocka_unit_test(test_idle_time_fills_one_burst_only),
+                cmocka_unit_test(test_what_waits_goes_together),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -621,16 +621,23 @@ static void test_matches(void **state)
                 {"공장/온?", "공장", "온도", true},
                 {"K?che/t", "Küche", "t", true},
                 {"*/온도", "공장", "습도", false},
-                {"p_1/a_b", "p_1~20", "a_b~2f", true}, /* what it became matters only to who asks */
-                {"p/a_b~2f", "p", "a_b~2f", true},
-                {"p/a_b~2f", "p", "a_b~20", false},
-                {"p/a_b*", "p", "a_b~20", true},
+                {"p_1/a_b", "p_1._20", "a_b._2f", true}, /* what it became matters only to who asks */
+                {"p/a_b._2f", "p", "a_b._2f", true},
+                {"p/a_b._2f", "p", "a_b._20", false},
+                {"p/a_b*", "p", "a_b._20", true},
                 {"p/temp", "p", "temp{line=l2}", true},
                 {"p/temp{line=l2}", "p", "temp{line=l2}", true},
                 {"p/temp{line=l2}", "p", "temp{line=l1}", false},
                 {"p/*{line=l2}", "p", "temp{line=l2}", true},
                 {"p/temp{line=l2}", "p", "temp", false},
-                {"p/temp", "p", "temp~20{line=a_b~20}", true},
+                {"p/temp", "p", "temp._20{line=a_b._20}", true},
+                {"p/a_b~2f", "p", "a_b._2f", true}, /* as it was written before format 10 of the file */
+                {"p/a_b~*", "p", "a_b._2f", true},
+                {"p/a_b~2f", "p", "a_b._20", false},
+                {"p/T_°C", "p", "T____C._5f20c2b0", false},
+                {"p/T°C", "p", "T__C._c2b0", true},
+                {"p/e\u0301*", "p", "\u00e9t\u00e9", true}, /* in whatever form */
+                {"p/a._2f", "p", "a._2f", true},
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)

@@ -199,12 +199,12 @@ static void test_births_and_data(void **state)
         assert_true(out.r[0].flags == READING_SOURCE_TIME);
         device_birth(1);
         assert_int_equal(out.n, 2);
-        check_tag(0, "press-1", "Outputs_Temp_1~2f20", "degC", LABELS);
+        check_tag(0, "press-1", "Outputs_Temp_1._2f20", "degC", LABELS);
         check_tag(1, "press-1", "vib", "", LABELS);
         assert_int_equal(out.n_mapped, 1);
         data(DDATA, 2, 10, 71.5);
         assert_int_equal(out.n, 1);
-        check_tag(0, "press-1", "Outputs_Temp_1~2f20", "degC", LABELS);
+        check_tag(0, "press-1", "Outputs_Temp_1._2f20", "degC", LABELS);
         check_f64(0, 71.5, QUALITY_GOOD);
         data(NDATA, 3, 1, 6);
         check_tag(0, "edge-3", "Uptime", "", LABELS);
@@ -215,7 +215,7 @@ static void test_births_and_data(void **state)
         take(DDATA);
         assert_int_equal(out.n, 2);
         check_tag(0, "press-1", "vib", "", LABELS);
-        check_tag(1, "press-1", "Outputs_Temp_1~2f20", "degC", LABELS); /* a name counts more than an alias */
+        check_tag(1, "press-1", "Outputs_Temp_1._2f20", "degC", LABELS); /* a name counts more than an alias */
         assert_true(out.r[1].ts_us == (NOW_MS - 500) * 1000);
         assert_null(out.reason);
         assert_null(out.gap);
@@ -369,6 +369,47 @@ static void death(int bd_seq)
         take(NDEATH);
 }
 
+static char gone[200];
+
+static void on_gone(void *ctx, const char *source)
+{
+        strcat(strcat(gone, source), " ");
+}
+
+static void forget(const char *source)
+{
+        for (uint32_t i = 0; i < tags_count(tags); i++)
+                if (tags_is_tag(tags, i) && !strcmp(tags_get(tags, i)->source, source))
+                        assert_true(tags_forget(tags, i));
+        *gone = '\0';
+        sparkplug_forgotten(s, on_gone, NULL);
+}
+
+/* Which is what an operator says of those that will never be born again. */
+static void test_the_dead_are_gone_with_their_tags(void **state)
+{
+        begin(100);
+        node_birth(4);
+        device_birth(1);
+        forget("press-1"); /* it lives */
+        assert_string_equal(gone, "");
+        device_birth(2);
+        new_payload(3);
+        take(DDEATH);
+        forget("another");
+        assert_string_equal(gone, "");
+        forget("press-1");
+        assert_string_equal(gone, "press-1 ");
+        device_birth(4);
+        assert_string_equal(out.state, "up");
+        death(4);
+        forget("press-1");
+        assert_string_equal(gone, "press-1 ");
+        forget("edge-3");
+        assert_string_equal(gone, "edge-3 press-1 ");
+        end();
+}
+
 static void test_deaths(void **state)
 {
         begin(100);
@@ -465,7 +506,7 @@ static void test_a_metric_that_is_gone(void **state)
         assert_int_equal(out.n, 2);
         check_f64(0, 9, QUALITY_GOOD);
         check_tag(0, "press-1", "vib", "", LABELS);
-        check_tag(1, "press-1", "Outputs_Temp_1~2f20", "degC", LABELS);
+        check_tag(1, "press-1", "Outputs_Temp_1._2f20", "degC", LABELS);
         assert_int_equal(out.r[1].quality, QUALITY_BAD_NOT_CONNECTED);
         data(DDATA, 3, 10, 8);
         check_tag(0, "press-1", "vib", "", LABELS);
@@ -509,20 +550,21 @@ static void test_names(void **state)
         take("spBv1.0/plant/DBIRTH/edge-3/edge-3");
         check_tag(0, "edge-3.edge-3", "x", "", LABELS);
         take("spBv1.0/plant/DBIRTH/edge-4/press 1");
-        check_tag(0, "press_1~20", "x", "", "\"group\":\"plant\",\"edge\":\"edge-4\"");
+        check_tag(0, "press_1._20", "x", "", "\"group\":\"plant\",\"edge\":\"edge-4\"");
         take("spBv1.0/plant/DBIRTH/edge-4/press_1");
         check_tag(0, "press_1", "x", "", "\"group\":\"plant\",\"edge\":\"edge-4\"");
         assert_int_equal(tags_count(tags), 8);
         take("spBv1.0/plant/DBIRTH/edge-3/edge-3.edge-3");
-        check_tag(0, "edge-3.edge-3~z", "x", "", LABELS);
+        check_tag(0, "edge-3.edge-3._z", "x", "", LABELS);
         end();
 }
 
 /* A name is a function of what was sent, whatever came before it. */
 static void test_the_order_changes_no_name(void **state)
 {
-        static const char *const names[] = {"t#1", "t_1", "t 1", "t/1", "온도", "온/도", "t_1~23"};
-        static const char *const mapped[] = {"t_1~23", "t_1", "t_1~20", "t_1~2f", "온도", "온_도~2f", "t_1_23~5f7e"};
+        static const char *const names[] = {"t#1", "t_1", "t 1", "t/1", "온도", "온/도", "t_1._23"};
+        static const char *const mapped[] = {"t_1._23", "t_1",       "t_1._20",      "t_1._2f",
+                                             "온도",    "온_도._2f", "t_1._23._5f5f"};
         enum { N = sizeof(names) / sizeof(*names) };
 
         for (size_t first = 0; first < N; first++) {
@@ -1071,7 +1113,7 @@ static void test_values_are_converted(void **state)
         static struct schema_pair states[] = {{"0", "stopped"}, {"1", "running"}};
 
         begin(100);
-        say_how("Press_Temp~2f", "degC", (struct convert_conf){.scale = 0.1, .none = {none, 1}});
+        say_how("Press_Temp._2f", "degC", (struct convert_conf){.scale = 0.1, .none = {none, 1}});
         say_how("Mode", NULL, (struct convert_conf){.scale = 1, .map = {states, 2}});
         say_how("Serial", NULL, (struct convert_conf){.scale = 1, .type = CONVERT_TEXT});
         new_payload(0);
@@ -1081,7 +1123,7 @@ static void test_values_are_converted(void **state)
         put_int("Plain", 4, 7);
         take("spBv1.0/g/NBIRTH/edge");
         assert_int_equal(out.n, 4);
-        check_tag(0, "edge", "Press_Temp~2f", "degC", "\"group\":\"g\",\"edge\":\"edge\"");
+        check_tag(0, "edge", "Press_Temp._2f", "degC", "\"group\":\"g\",\"edge\":\"edge\"");
         check_f64(0, 23.5, QUALITY_GOOD);
         assert_true(out.r[1].type == READING_TEXT && out.r[1].len == 7 && !memcmp(out.r[1].v.text, "running", 7));
         assert_true(out.r[2].type == READING_TEXT && out.r[2].len == 4 && !memcmp(out.r[2].v.text, "4711", 4));
@@ -1169,6 +1211,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_births_and_data),
                 cmocka_unit_test(test_values_are_converted),
+                cmocka_unit_test(test_the_dead_are_gone_with_their_tags),
                 cmocka_unit_test(test_a_text_where_a_number_is_meant_is_told),
                 cmocka_unit_test(test_codes_are_of_the_datatype),
                 cmocka_unit_test(test_room_for_texts_of_numbers),

@@ -22,6 +22,19 @@ static struct mqtt_sub_conf subs[] = {
         {.topic = "spBv1.0/other/#", .payload = MQTT_SPARKPLUG_B},
 };
 static const struct mqtt_conf conf = {.name = "plant", .max_payload_bytes = 100000, .subscriptions = {subs, 3}};
+/* The same, and others that are of the same topics: one has all, one a part of what Sparkplug has. */
+static struct mqtt_sub_conf beside_subs[] = {
+        {.topic = "spBv1.0/plant/+/edge/#", .payload = MQTT_SPARKPLUG_B},
+        {.topic = "+/plant/#", .payload = MQTT_RAW, .source = "all", .tag = "raw"},
+        {.topic = "spBv1.0/#", .payload = MQTT_SPARKPLUG_B},
+        {.topic = "+/plant/NDATA/#",
+         .payload = MQTT_RAW,
+         .source = "data",
+         .tag = "raw",
+         .retained = MQTT_RETAINED_SKIP},
+};
+static const struct mqtt_conf beside = {
+        .name = "plant", .max_payload_bytes = 100000, .subscriptions = {beside_subs, 4}};
 
 enum { METRICS = 250 };
 static struct rt_sim sim;
@@ -31,6 +44,8 @@ static struct reading got[4096];
 static size_t n_got, room, n_dropped;
 static char reason[200], told[200], asked[200];
 static int can_publish;
+static uint32_t ids[1];
+static size_t n_ids;
 
 static int emit(struct driver *dr, const struct reading *r, size_t n, bool may_wait)
 {
@@ -65,7 +80,7 @@ static int publish(void *ctx, const char *topic, const void *payload, size_t len
 
 static const struct driver_host host = {.emit = emit, .quarantine = quarantine, .device_event = device_event};
 
-static void begin(void)
+static void begin_with(const struct mqtt_conf *c)
 {
         struct err e;
 
@@ -75,10 +90,15 @@ static void begin(void)
         reason[0] = told[0] = asked[0] = '\0';
         rt_sim_init(&sim, 1, 1795428000000000);
         d = (struct driver){
-                .name = "plant", .gateway = "gw", .conf = &conf, .rt = &sim.rt, .tags = tags_new(1000), .host = &host};
+                .name = "plant", .gateway = "gw", .conf = c, .rt = &sim.rt, .tags = tags_new(1000), .host = &host};
         assert_int_equal(mqtt_intake_init(&in, &d, &e), 0);
         in.publish = publish;
         in.publish_ctx = &told;
+}
+
+static void begin(void)
+{
+        begin_with(&conf);
 }
 
 static void end(void)
@@ -117,6 +137,8 @@ static int take(const char *topic, int seq, int n, uint16_t mid, bool dup)
                                                             .payload = bytes,
                                                             .len = spb__payload__pack(&p, bytes),
                                                             .mid = mid,
+                                                            .ids = ids,
+                                                            .n_ids = n_ids,
                                                             .dup = dup});
 }
 
@@ -257,6 +279,83 @@ static void test_redelivery(void **state)
         end();
 }
 
+static const char *source_of(size_t i)
+{
+        return tags_get(d.tags, got[i].tag)->source;
+}
+
+static void test_beside_other_subscriptions(void **state)
+{
+        begin_with(&beside);
+        assert_int_equal(take(NBIRTH, 0, 3, 0, false), 0);
+        assert_int_equal(n_got, 4); /* once for both of Sparkplug's */
+        assert_string_equal(source_of(0), "all");
+        check_texts(1, 3);
+        assert_int_equal(take(NDATA, 1, 2, 0, false), 0);
+        assert_int_equal(n_got, 8);
+        assert_string_equal(source_of(4), "all");
+        assert_string_equal(source_of(5), "data");
+        check_texts(6, 2);
+        assert_int_equal(d.n_errors + d.n_malformed, 0);
+        end();
+}
+
+/* What has been done of a message is not done twice, wherever the room ended. */
+static void test_pieces_beside_others(void **state)
+{
+        begin_with(&beside);
+        for (size_t n = 0; n < 2; n++) {
+                room = n;
+                assert_int_equal(take(NBIRTH, 0, METRICS, 3, false), DRIVER_E_WAIT);
+                assert_int_equal(n_got, n);
+        }
+        room = 120;
+        assert_int_equal(take(NBIRTH, 0, METRICS, 3, false), DRIVER_E_WAIT);
+        assert_int_equal(n_got, 101);
+        room = 1000;
+        assert_int_equal(take(NBIRTH, 0, METRICS, 3, false), 0);
+        assert_int_equal(n_got, METRICS + 1);
+        check_texts(1, METRICS);
+        assert_int_equal(in.n_rows, METRICS + 1);
+        assert_int_equal(d.n_errors, 0);
+        mqtt_redelivery_begin(in.redelivery, true);
+        assert_int_equal(take(NBIRTH, 0, METRICS, 3, true), 0);
+        assert_int_equal(d.n_redelivered, 1);
+        assert_int_equal(n_got, METRICS + 1);
+        end();
+}
+
+/* The others had no room: when it comes again, they have it, though Sparkplug's was given up. */
+static void test_given_up_beside_others(void **state)
+{
+        begin_with(&beside);
+        room = 0;
+        assert_int_equal(take(NBIRTH, 0, 3, 3, false), DRIVER_E_WAIT);
+        mqtt_intake_give_up(&in);
+        assert_int_equal(n_dropped, 3);
+        room = 1000;
+        mqtt_redelivery_begin(in.redelivery, true);
+        assert_int_equal(take(NBIRTH, 0, 3, 3, true), 0);
+        assert_int_equal(n_got, 4);
+        end();
+}
+
+/* By identifiers: copies come one by one, and Sparkplug's is read when the first of its subscriptions is meant. */
+static void test_copies_beside_others(void **state)
+{
+        begin_with(&beside);
+        for (size_t i = 0; i < 3; i++) {
+                ids[0] = in.subs[i].id;
+                n_ids = 1;
+                assert_true(ids[0] > 0);
+                assert_int_equal(take(NBIRTH, 0, 3, 0, false), 0);
+        }
+        assert_int_equal(n_got, 4);
+        assert_int_equal(d.n_errors, 0);
+        n_ids = 0;
+        end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -266,6 +365,10 @@ int main(void)
                 cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_given_up),
                 cmocka_unit_test(test_redelivery),
+                cmocka_unit_test(test_beside_other_subscriptions),
+                cmocka_unit_test(test_pieces_beside_others),
+                cmocka_unit_test(test_given_up_beside_others),
+                cmocka_unit_test(test_copies_beside_others),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -376,6 +376,72 @@ static void test_an_old_file_gets_labels(void **state)
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM learned WHERE tag LIKE 'temp{cell=3,line=%}'"), 2);
 }
 
+/*
+ * Before format 10 names had a ~ where ._ is now, were in no form, and signs
+ * stayed: all of them mean the tag that they meant, and an alarm's state goes
+ * with it.
+ */
+static void test_an_old_file_gets_names_of_today(void **state)
+{
+        static const char *const names[] = {
+                "press._1._2f5f/t_1._23{\"line\":\"l_1._20\"}", /* what looks like one of today is one */
+                "press_1._20/m__._c2b3{}",
+                "press_1._20/t_1._23{\"line\":\"l_1._20\",\"id._z\":\"é\"}",
+                "é/x{}",
+                "é/x{}",
+        };
+        static const char *const alarms[] = {
+                "press_1._20 t_1._23{id._z=é,line=l_1._20} hot 7 1", /* shelved */
+                "é x hot 4 1",                                       /* however it was typed */
+        };
+        sqlite3_stmt *st;
+        sqlite3 *db;
+        int n = 0;
+
+        fixture_open(&T);
+        fixture_close(&T);
+        db_run(T.path,
+               "DELETE FROM tag; DELETE FROM alarm; INSERT INTO tag (id, source, name, unit, labels, driver) VALUES"
+               " (0, 'press._1._2f5f', 't_1~23', '', '\"line\":\"l_1~20\"', 'm'),"
+               " (1, 'press_1~20', 'm³', '', '', 'm'),"
+               " (2, 'press_1~20', 't_1~23', '', '\"line\":\"l_1~20\",\"id~z\":\"e\u0301\"', 'm_1~20'),"
+               " (3, 'e\u0301', 'x', '', '', ''), (4, '\u00e9', 'x', '', '', '');"
+               "INSERT INTO alarm VALUES ('press_1~20', 't_1~23{id~z=e\u0301,line=l_1~20}', 'hot', 'hi', 'shelved', 1,"
+               " 1, 0, 1, 7, 5, 6, 700, '0123456789abcdef'),"
+               " ('e\u0301', 'x', 'hot', 'hi', 'unack', 1, 1, 0, 0, 4, 5, 0, 700, '1123456789abcdef');"
+               "INSERT INTO alarm_log (at_us, source, tag, rule) VALUES (1, 'press_1~20', 't_1~23{line=l_1~20}', 'a');"
+               "INSERT INTO learned (at_us, source, tag, rule, limit_kind, form, memory) VALUES"
+               " (1, 'press_1~20', 'm³', 'odd', 'deviation', 1, x'00');"
+               "PRAGMA user_version = 9");
+        for (int again = 0; again < 2; again++) {
+                fixture_open(&T);
+                fixture_close(&T);
+        }
+        assert_int_equal(db_ask(T.path, "PRAGMA user_version"), db_ask(T.path, "SELECT 10"));
+        assert_int_equal(sqlite3_open(T.path, &db), SQLITE_OK);
+        sqlite3_prepare_v2(db, "SELECT source || '/' || name || '{' || labels || '}' FROM tag ORDER BY id", -1, &st,
+                           NULL);
+        while (sqlite3_step(st) == SQLITE_ROW && n < (int)(sizeof(names) / sizeof(*names)))
+                assert_string_equal((const char *)sqlite3_column_text(st, 0), names[n++]);
+        assert_int_equal(n, sizeof(names) / sizeof(*names));
+        sqlite3_finalize(st);
+        sqlite3_prepare_v2(
+                db,
+                "SELECT source || ' ' || tag || ' ' || rule || ' ' || activations || ' ' || active FROM alarm"
+                " ORDER BY source",
+                -1, &st, NULL);
+        for (n = 0; sqlite3_step(st) == SQLITE_ROW && n < (int)(sizeof(alarms) / sizeof(*alarms));)
+                assert_string_equal((const char *)sqlite3_column_text(st, 0), alarms[n++]);
+        assert_int_equal(n, sizeof(alarms) / sizeof(*alarms));
+        sqlite3_finalize(st);
+        sqlite3_close(db);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM alarm_log WHERE source = 'press_1._20' AND tag ="
+                                        " 't_1._23{line=l_1._20}'"),
+                         1);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM learned WHERE tag = 'm__._c2b3'"), 1);
+        assert_int_equal(db_ask(T.path, "SELECT count(*) FROM tag WHERE driver = 'm_1._20'"), 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -384,6 +450,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_the_journal_is_bounded, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_an_old_file_gets_the_tables, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_an_old_file_gets_labels, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_an_old_file_gets_names_of_today, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_was_heard_is_marked, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_is_learned_waits_for_a_commit, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_is_learned_is_bounded, set_up, tear_down),

@@ -266,7 +266,7 @@ static void make_old_file(void)
 
 static void check_moved(void)
 {
-        assert_int_equal(db_ask(T.path, "PRAGMA user_version"), db_ask(T.path, "SELECT 9"));
+        assert_int_equal(db_ask(T.path, "PRAGMA user_version"), db_ask(T.path, "SELECT 10"));
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM sqlite_master WHERE name = 'reading_old'"), 0);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM reading"), OLD_ROWS);
         assert_int_equal(db_ask(T.path, "SELECT count(*) FROM (SELECT * FROM reading EXCEPT SELECT * FROM before)"), 0);
@@ -322,6 +322,69 @@ static void delivered_readings_are_left_behind(void **state)
         assert_int_equal(db_ask(T.path, "SELECT min(seq) FROM reading"), 100001);
 }
 
+/* ---- pages ---- */
+
+static void give_old_pages(void)
+{
+        fixture_close(&T);
+        db_run(T.path, OLD_PAGES_SQL);
+        assert_int_equal(db_ask(T.path, "PRAGMA page_size"), 4096);
+}
+
+static void append_rows(int n)
+{
+        for (int i = 0; i < n; i++) {
+                struct reading r = reading();
+
+                r.type = READING_I64;
+                r.v.i64 = T.sim.now.wall_us;
+                assert_int_equal(spool_append(T.spool, &r), 0);
+                if (i % 500 == 499)
+                        fixture_run_for(&T, 1000000);
+        }
+        fixture_run_for(&T, 1000000);
+}
+
+static void a_small_file_gets_the_pages_of_today(void **state)
+{
+        uint64_t epoch = fixture_counts(&T).epoch;
+
+        append_rows(3000);
+        spool_ack(T.spool, SPOOL_SAMPLES, 1000);
+        fixture_run_for(&T, 1000000);
+        give_old_pages();
+        fixture_open(&T);
+        assert_int_equal(db_ask(T.path, "PRAGMA page_size"), 1024);
+        append_rows(3000);
+        fixture_cut_power(&T);
+        fixture_open(&T);
+        assert_int_equal(fixture_counts(&T).epoch, epoch);
+        assert_int_equal(fixture_counts(&T).accepted, 6000);
+        assert_int_equal(fixture_counts(&T).held, 5000);
+        fixture_verify(&T);
+        assert_true(fixture_fetch(&T, 5998) == 2 && T.fetch.rows[1].seq == 6000);
+}
+
+/* It works as before, and is as large as it may be. */
+static void a_large_file_keeps_its_pages(void **state)
+{
+        T.conf.when_full = SPOOL_DROP_OLDEST;
+        append_rows(300000);
+        give_old_pages();
+        assert_true(db_bytes(T.path) > T.conf.max_size_bytes / 4);
+        for (int i = 0; i < 3; i++) {
+                fixture_open(&T);
+                assert_int_equal(db_ask(T.path, "PRAGMA page_size"), 4096);
+                append_rows(200000);
+                assert_in_range(db_bytes(T.path), T.conf.max_size_bytes / 4 * 3, T.conf.max_size_bytes);
+                assert_int_equal(fixture_counts(&T).accepted, fixture_counts(&T).held + fixture_counts(&T).dropped);
+                assert_in_range(fixture_counts(&T).held_bytes, T.conf.max_size_bytes / 2, T.conf.max_size_bytes);
+                fixture_verify(&T);
+                fixture_cut_power(&T);
+        }
+        fixture_open(&T);
+}
+
 static int start(void **state)
 {
         fixture_init(&T, "spool_format", 7);
@@ -352,6 +415,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(readings_of_an_older_file_are_the_same, start, end),
                 cmocka_unit_test_setup_teardown(a_move_goes_on_where_it_stopped, start, end),
                 cmocka_unit_test_setup_teardown(delivered_readings_are_left_behind, start, end),
+                cmocka_unit_test_setup_teardown(a_small_file_gets_the_pages_of_today, start, end),
+                cmocka_unit_test_setup_teardown(a_large_file_keeps_its_pages, start, end),
         };
 
         log_init(LOG_ERROR);

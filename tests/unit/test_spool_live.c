@@ -79,7 +79,7 @@ static void a_larger_spool_takes_more_at_once(void **state)
         fixture_run_for(&T, S);
         assert_int_equal(T.n_room, 1);
         fill();
-        assert_in_range(fixture_counts(&T).held, held * 19 / 10, held * 23 / 10);
+        assert_in_range(fixture_counts(&T).held, held * 2, held * 3); /* the WAL's share does not grow with it */
         assert_true(db_bytes(T.path) <= 16 * MIB);
         assert_int_equal(T.n_dropped, 0);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/batch.h"
 #include "store/inspect/query.h"
 #include "tests/lib/db.h"
 #include "tests/lib/spool_fixture.h"
@@ -280,6 +281,53 @@ static void the_small_tables_are_listed_without_a_daemon(void **state)
         spool_query_close(q);
 }
 
+struct last_seen {
+        size_t n, n_last;
+        char words[200];
+};
+
+static bool on_last(void *ctx, const struct spool_query_tag *t)
+{
+        struct last_seen *s = ctx;
+        size_t len = strlen(s->words);
+
+        s->n++;
+        if (!t->has_last)
+                return true;
+        s->n_last++;
+        if (t->last.type == READING_TEXT)
+                snprintf(s->words + len, sizeof(s->words) - len, "%s=%.*s ", t->name, (int)t->last.len, t->last.v.text);
+        else
+                snprintf(s->words + len, sizeof(s->words) - len, "%s=%g ", t->name, t->last.v.f64);
+        assert_int_equal(t->last_ts_us, t->last.ts_us);
+        return true;
+}
+
+/* Walked from the newest down, and no further than is needed or allowed. */
+static void the_last_reading_of_each_tag(void **state)
+{
+        static const struct {
+                uint64_t most;
+                size_t n_last;
+                const char *words;
+        } rows[] = {{1000000, 2, "temp=2999 state=idle "},
+                    {2, 2, "temp=2999 state=idle "},
+                    {1, 1, "state=idle "},
+                    {0, 0, ""}};
+        struct spool_query *q = open_query();
+        struct err e;
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                struct last_seen s = {0};
+
+                assert_int_equal(spool_query_last(q, rows[i].most, on_last, &s, &e), 0);
+                assert_int_equal(s.n, 2);
+                assert_int_equal(s.n_last, rows[i].n_last);
+                assert_string_equal(s.words, rows[i].words);
+        }
+        spool_query_close(q);
+}
+
 /* ---- pages that answer places which do not grow ---- */
 
 static long read_file(unsigned char **p)
@@ -313,7 +361,7 @@ static void set_rowid(const char *table, int i, unsigned char rowid)
         long at;
 
         snprintf(sql, sizeof(sql), "SELECT rootpage FROM sqlite_master WHERE name = '%s'", table);
-        at = (db_ask(T.path, sql) - 1) * 4096;
+        at = (db_ask(T.path, sql) - 1) * PAGE_BYTES;
         read_file(&p);
         page = p + at;
         assert_int_equal(page[0], 13);
@@ -463,6 +511,57 @@ static void a_wrong_file_is_named(void **state)
         assert_non_null(strstr(e.text, "not a spool"));
 }
 
+static bool on_event_row(void *ctx, const struct spool_query_row *row)
+{
+        struct seen *s = ctx;
+
+        s->first = s->n++ ? s->first : row->seq;
+        s->last = row->seq;
+        return true;
+}
+
+/*
+ * Delivered events stay for those who ask what happened: for long after delivered readings went, the newest, within
+ * half of their share of the room; none of them is in the ledger.
+ */
+static void delivered_events_stay_within_bounds(void **state)
+{
+        static const struct spool_filter all = {.lane = SPOOL_EVENTS};
+        struct seen few = {0}, many = {0};
+        struct spool_counts counts;
+        struct spool_query *q;
+        char body[200];
+        struct err e;
+
+        fixture_close(&T);
+        T.conf.keep_delivered_us = 0;
+        T.conf.max_size_bytes = 4 << 20;
+        fixture_open(&T);
+        spool_ack(T.spool, SPOOL_EVENTS, 2);
+        fixture_run_for(&T, 3 * INT64_C(86400000000));
+        assert_int_equal(spool_query_open(&q, T.path, &e), 0);
+        assert_int_equal(spool_query_rows(q, &all, on_event_row, &few, &e), 0);
+        assert_int_equal(few.n, 2);
+        snprintf(body, sizeof(body), "\"c\":\"%0190d\"", 0);
+        for (uint64_t i = 3; i <= 2000; i++) {
+                spool_append_event(T.spool, WALL_US, "link", 100, SPOOL_NO_TAG, body, strlen(body));
+                if (i % 20)
+                        continue;
+                fixture_run_for(&T, 100000);
+                spool_ack(T.spool, SPOOL_EVENTS, i);
+        }
+        fixture_run_for(&T, 100000);
+        assert_int_equal(spool_query_rows(q, &all, on_event_row, &many, &e), 0);
+        assert_int_equal(many.last, 2000);
+        assert_in_range(many.n, 300, 1000);
+        assert_int_equal(many.n, many.last - many.first + 1);
+        spool_counts(T.spool, &counts);
+        assert_int_equal(counts.events_dropped, 0);
+        assert_int_equal(counts.events_held, 0);
+        spool_query_close(q);
+        (void)state;
+}
+
 #define AROUND(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -477,6 +576,8 @@ int main(void)
                 AROUND(a_wrong_file_is_named),
                 AROUND(what_does_not_grow_ends_a_listing),
                 AROUND(a_listing_can_be_given_up),
+                AROUND(the_last_reading_of_each_tag),
+                AROUND(delivered_events_stay_within_bounds),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

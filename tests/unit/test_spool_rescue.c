@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "agent/base/log.h"
+#include "store/batch.h"
 #include "tests/lib/db.h"
 #include "tests/lib/spool_fixture.h"
 
@@ -214,12 +215,44 @@ static void no_version_of_reading(struct fixture *h)
 
 static void zeroed_first_page(struct fixture *h)
 {
+        overwrite(h->path, 0, 0, PAGE_BYTES);
+}
+
+/* As files were made before. */
+static void give_old_pages(struct fixture *h)
+{
+        run_sql(h->path, "PRAGMA journal_mode=DELETE; PRAGMA page_size=4096; VACUUM; PRAGMA journal_mode=WAL");
+        assert_int_equal(db_ask(h->path, "PRAGMA page_size"), 4096);
+        unlink(beside(h, "-wal"));
+        unlink(beside(h, "-shm"));
+}
+
+static void old_pages_without_a_header(struct fixture *h)
+{
+        give_old_pages(h);
+        overwrite(h->path, 0, 0xa5, 100);
+}
+
+static void old_pages_without_the_first(struct fixture *h)
+{
+        give_old_pages(h);
         overwrite(h->path, 0, 0, 4096);
+}
+
+static void old_pages_that_say_new(struct fixture *h)
+{
+        give_old_pages(h);
+        overwrite(h->path, 16, PAGE_BYTES >> 8, 1);
+}
+
+static void new_pages_that_say_old(struct fixture *h)
+{
+        overwrite(h->path, 16, 4096 >> 8, 1);
 }
 
 static void torn_first_page(struct fixture *h)
 {
-        overwrite(h->path, 110, 0xff, 3900); /* behind the header of its tree */
+        overwrite(h->path, 110, 0xff, PAGE_BYTES - 196); /* behind the header of its tree */
 }
 
 /* The root of `sample`: SQLite can't reach a single row any more. */
@@ -227,7 +260,7 @@ static void no_root(struct fixture *h)
 {
         off_t root = db_ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'sample'");
 
-        overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
+        overwrite(h->path, (root - 1) * PAGE_BYTES, 0x5a, PAGE_BYTES);
         unlink(beside(h, "-shm"));
 }
 
@@ -235,12 +268,12 @@ static void no_tags(struct fixture *h)
 {
         off_t root = db_ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'tag'");
 
-        overwrite(h->path, (root - 1) * 4096, 0x5a, 4096);
+        overwrite(h->path, (root - 1) * PAGE_BYTES, 0x5a, PAGE_BYTES);
 }
 
 static void cut_in_half(struct fixture *h)
 {
-        assert_int_equal(truncate(h->path, size_of(h->path) / 2 / 4096 * 4096 + 1000), 0);
+        assert_int_equal(truncate(h->path, size_of(h->path) / 2 / PAGE_BYTES * PAGE_BYTES + 1000), 0);
 }
 
 static void cut_to_nothing(struct fixture *h)
@@ -384,6 +417,10 @@ static void what_is_readable_is_carried_over(void **state)
                 {"header's version of writing", no_version_of_writing, true, ROWS - ACKED - 1},
                 {"header's version of reading", no_version_of_reading, true, ROWS - ACKED - 1},
                 {"first page zeroed", zeroed_first_page, true, ROWS - ACKED - 1},
+                {"old pages, garbage header", old_pages_without_a_header, true, ROWS - ACKED - 1},
+                {"old pages, first one zeroed", old_pages_without_the_first, true, ROWS - ACKED - 1},
+                {"old pages, header says new", old_pages_that_say_new, true, ROWS - ACKED - 1},
+                {"header says old pages", new_pages_that_say_old, true, ROWS - ACKED - 1},
                 {"first page torn", torn_first_page, true, ROWS - ACKED - 1},
                 {"no root of the readings", no_root, true, ROWS - ACKED - 1},
                 {"no tag table", no_tags, true, ROWS - ACKED - 1},
@@ -423,14 +460,14 @@ static void what_is_readable_is_carried_over(void **state)
 /* Overflow pages begin with a page number, leaves of tables with 13. */
 static off_t leaf_in_the_middle(const char *path)
 {
-        off_t at = size_of(path) / 2 / 4096 * 4096;
+        off_t at = size_of(path) / 2 / PAGE_BYTES * PAGE_BYTES;
         int fd = open(path, O_RDONLY);
         char first = 0;
 
-        for (; first != 13; at += 4096)
+        for (; first != 13; at += PAGE_BYTES)
                 assert_int_equal(pread(fd, &first, 1, at), 1);
         close(fd);
-        return at - 4096;
+        return at - PAGE_BYTES;
 }
 
 /* A page in the middle that SQLite has no reason to look at when opening. */
@@ -441,7 +478,7 @@ static void a_hole_is_told_by_its_seqs(void **state)
 
         fill(h, true);
         at = leaf_in_the_middle(h->path);
-        overwrite(h->path, at, 0, 4096);
+        overwrite(h->path, at, 0, PAGE_BYTES);
         marked(h);
         assert_true(fixture_try_open(h));
         assert_true(db_ask(h->path, "SELECT lost_n BETWEEN 1 AND 300 FROM rescue"));
@@ -519,8 +556,9 @@ static void alarms_that_cannot_be_read_are_damage(void **state)
         struct fixture *h = *state;
 
         fill(h, true);
-        overwrite(h->path, (db_ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'alarm'") - 1) * 4096, 0,
-                  4096);
+        overwrite(h->path,
+                  (db_ask(h->path, "SELECT rootpage FROM sqlite_master WHERE name = 'alarm'") - 1) * PAGE_BYTES, 0,
+                  PAGE_BYTES);
         assert_true(fixture_try_open(h));
         assert_int_equal(spool_each_alarm(h->spool, on_alarm, NULL, &h->e), -1);
         assert_non_null(strstr(h->e.text, "its alarms cannot be read"));
@@ -595,7 +633,7 @@ static void magic_and_noise(struct fixture *h)
 {
         unlink(h->path);
         temp_dir_write(h->path, "SQLite format 3");
-        random_bytes(h, 16, 4096);
+        random_bytes(h, 16, PAGE_BYTES);
         overwrite(h->path, 15, 0, 1);
 }
 
@@ -735,6 +773,22 @@ static void a_file_that_is_taken_away_is_told(void **state)
         check_new_epoch(h);
         assert_int_equal(fixture_counts(h).dropped, 2);
         assert_int_equal(db_ask(h->path, "SELECT lost = '1-2' FROM rescue"), 1);
+}
+
+/* Eight times, as the coin of the clock lets the look be before the end and behind it. */
+static void a_look_may_outlive_the_spool(void **state)
+{
+        struct fixture *h = *state;
+
+        for (int k = 0; k < 8; k++) {
+                assert_true(fixture_try_open(h));
+                spool_watch(h->spool);
+                assert_true(spool_close(h->spool));
+                fixture_leave(h);
+                assert_int_equal(unlink(h->path), 0);
+                unlink(beside(h, ".epoch"));
+                fixture_run_for(h, 1000000);
+        }
 }
 
 static void on_durable(struct spool_sync *q)
@@ -1214,6 +1268,19 @@ static void move_beside(struct fixture *h, const char *suffix, const char *to)
                 unlink(where);
 }
 
+/* As it is right behind a checkpoint. */
+static void append_until_written_back(struct fixture *h)
+{
+        struct stat before, now;
+
+        assert_int_equal(stat(h->path, &before), 0);
+        now = before;
+        for (int k = 0; k < 500 && !memcmp(&now.st_mtim, &before.st_mtim, sizeof(now.st_mtim)); k++) {
+                append_some(h, 50);
+                assert_int_equal(stat(h->path, &now), 0);
+        }
+}
+
 /*
  * Without its WAL the file has all that was committed, or says what it has not: after each commit, whatever it brought
  * (readings, events, both, a checkpoint). With it, nothing is damaged.
@@ -1235,8 +1302,8 @@ static void a_wal_may_go_after_any_commit(void **state)
                 assert_int_equal(tags_intern(h->tags, "press-1", "t", "", "", "sim", &r.tag), 0);
                 for (int k = 0; k < (i % 3 ? 900 : 0); k++)
                         assert_int_equal(spool_append(h->spool, &r), 0);
-                for (int k = 0; i % 6 == 1 && k < 40; k++) /* once the WAL is written back */
-                        append_some(h, 50);
+                if (i % 6 == 1)
+                        append_until_written_back(h);
                 if (i % 3 != 1)
                         spool_append_event(h->spool, r.ts_us, "link", 100, SPOOL_NO_TAG, body, sizeof(body) - 1);
                 fixture_run_for(h, 3000000);
@@ -1412,6 +1479,7 @@ int main(void)
                 T(what_is_not_ours_is_not_touched),
                 T(whatever_lies_there_is_told),
                 T(a_file_that_is_taken_away_is_told),
+                T(a_look_may_outlive_the_spool),
                 T(a_missing_shm_is_nothing),
                 T(any_damage_is_survived),
                 T(books_that_contradict_themselves_are_damage),

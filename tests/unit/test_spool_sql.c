@@ -114,7 +114,7 @@ static void test_nothing_can_be_changed(void **state)
                 "CREATE TEMP TABLE t(x)",
                 "DROP TABLE sample",
                 "ATTACH '/tmp/another.db' AS another",
-                "PRAGMA user_version = 9",
+                "PRAGMA user_version = 10",
                 "PRAGMA journal_mode = DELETE",
                 "PRAGMA integrity_check",
                 "VACUUM",

@@ -288,6 +288,46 @@ static void an_error_stands_while_a_device_is_down(void **state)
         check_driver("the broker refuses the subscription of a/b");
 }
 
+/* What is said of it; the clock of the machine may have something to say as well. */
+static void check_condition(const char *verdict, const char *name, const char *what)
+{
+        json_t *o = read_status(), *list = json_object_get(o, "conditions");
+        size_t i = 0;
+
+        while (i < json_array_size(list) &&
+               strcmp(json_string_value(json_object_get(json_array_get(list, i), "name")), name) != 0)
+                i++;
+        assert_string_equal(json_string_value(json_object_get(json_array_get(list, i), "what")), what);
+        assert_string_equal(json_string_value(json_object_get(o, "health")), verdict);
+        json_decref(o);
+}
+
+/* Anybody can send what can't be read. */
+static void what_cannot_be_read_hides_no_fault(void **state)
+{
+        T.kafka.on_produce = NULL;
+        T.kafka.sink.up.on_state(T.kafka.sink.up.ctx, true, "connected");
+        wait_s(1);
+        driver_error(the_driver, "the broker refuses the subscription of a/b");
+        the_driver->error_stands = true;
+        driver_malformed(the_driver, "a/c", "no JSON");
+        for (int i = 0; i < 200; i++) {
+                wait_s(1);
+                bring(QUALITY_GOOD);
+                the_driver->host->quarantine(the_driver, "a/c", "no JSON", "x", 1);
+                check_condition("degraded", "source_fault", "the broker refuses the subscription of a/b");
+        }
+        the_driver->error_stands = false;
+        wait_s(2);
+        driver_error(the_driver, "one that comes once");
+        for (int i = 0; i < 80; i++) {
+                wait_s(1);
+                bring(QUALITY_GOOD);
+                driver_malformed(the_driver, "a/c", "no JSON");
+        }
+        check_condition("ok", "source_malformed", "a/c: no JSON; 20 messages could not be read");
+}
+
 static void an_uplink_s_error_is_over_when_it_is_up(void **state)
 {
         json_t *o;
@@ -375,6 +415,7 @@ int main(void)
                 AROUND(a_link_s_error_is_over_when_it_is_up),
                 AROUND(an_error_is_over_when_good_readings_come_without_it),
                 AROUND(an_error_stands_while_a_device_is_down),
+                AROUND(what_cannot_be_read_hides_no_fault),
                 AROUND(an_uplink_s_error_is_over_when_it_is_up),
                 AROUND(a_refused_heartbeat_is_told_and_no_lane_is),
                 AROUND(a_lane_that_is_refused_is_told_by_its_name),

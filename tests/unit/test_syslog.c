@@ -291,7 +291,7 @@ static void names_and_bytes_are_mended(void **state)
 
         send_all(udp, "<13>1 - fe80::1 my:app - - - 20\xb0"
                       "C \xc3\xa4 \xe2\x82");
-        transcript_expect("fe80__1~3a3a/my_app~3a 20?C \xc3\xa4 ??|");
+        transcript_expect("fe80__1._3a3a/my_app._3a 20?C \xc3\xa4 ??|");
         assert_int_equal(b.d.n_mapped, 2);
         assert_int_equal(b.d.n_malformed, 1);
         assert_string_equal(b.d.last_error, "127.0.0.1: a message was not UTF-8");
@@ -311,7 +311,7 @@ static void what_is_mended_is_counted_once(void **state)
                 bench_make_room(&b, 1);
                 bench_turn(&b);
         }
-        transcript_expect("fe80__1~3a3a/my_app~3a 20?|fe80__1~3a3a/my_app~3a 20?|fe80__1~3a3a/my_app~3a 20?|");
+        transcript_expect("fe80__1._3a3a/my_app._3a 20?|fe80__1._3a3a/my_app._3a 20?|fe80__1._3a3a/my_app._3a 20?|");
         assert_int_equal(b.d.n_mapped, 2);
         assert_int_equal(b.d.n_malformed, 3);
         bench_make_room(&b, 2);

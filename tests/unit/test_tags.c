@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "agent/base/tags.h"
+#include "agent/base/text.h"
 
 struct seen {
         int n;
@@ -73,7 +74,7 @@ static void a_tag_as_people_write_it(void **state)
                 {"온도{라인=l2}", "온도{라인=l2}", true},
         };
         static const char *const idents[] = {"temp", "temp{line=l2}", "temp{line=l2,cell=3}", "온도{라인=둘}",
-                                             "a_b~20"};
+                                             "a_b._20"};
         static const char *const none[] = {"",
                                            "temp{",
                                            "temp{}",
@@ -107,8 +108,65 @@ static void a_tag_as_people_write_it(void **state)
         assert_true(strlen(ident) <= TAGS_IDENT_MAX && tags_is_ident(ident, strlen(ident)));
         assert_string_not_equal(ident, other);
         assert_true(tags_ident_means(ident, ident) && !tags_ident_means(ident, other));
+        for (size_t i = 0; i < sizeof(idents) / sizeof(*idents); i++) {
+                assert_true(tags_read_ident(ident, idents[i]));
+                assert_true(tags_ident_means(ident, idents[i]));
+        }
+        for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+                assert_false(tags_read_ident(ident, none[i]));
         tags_put_ident(ident, "temp", "no labels of ours");
         assert_string_equal(ident, "temp");
+}
+
+/* What is typed, or stands in an older file, is the tag's text whatever the form. */
+static void the_form_of_a_text(void **state)
+{
+        static const struct {
+                const char *was, *is;
+        } cases[] = {
+                {"t_1~23", "t_1._23"},
+                {"e\u0301{line=l2}", "\u00e9{line=l2}"},
+                {"temp{z=a_b~20,line=o\u0308}", "temp{line=\u00f6,z=a_b._20}"},
+                {"temp{id~z=1,ida=2}", "temp{id._z=1,ida=2}"},
+                {"temp{a=b,~x0123456789abcdef}", "temp{a=b,~x0123456789abcdef}"},
+        };
+        char ident[TAGS_IDENT_MAX + 1], labels[200];
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                assert_true(tags_read_ident(ident, cases[i].was));
+                assert_string_equal(ident, cases[i].is);
+                assert_true(tags_ident_today(ident, cases[i].was));
+                assert_string_equal(ident, cases[i].is);
+        }
+        assert_false(tags_read_ident(ident, "°C{line=l2}"));
+        assert_true(tags_ident_today(ident, "°C{line=l2}"));
+        assert_string_equal(ident, "__C._c2b0{line=l2}");
+        assert_true(tags_labels_today(labels, sizeof(labels), "\"line\":\"a_b~20\",\"id~z\":\"m\u00b3\""));
+        assert_string_equal(labels, "\"line\":\"a_b._20\",\"id._z\":\"m__._c2b3\"");
+        assert_false(tags_labels_today(labels, sizeof(labels), "no labels"));
+        assert_false(tags_labels_today(labels, 20, "\"line\":\"a-longer-one\""));
+}
+
+/* The longest of all have room, and a short name's text is as long as ever. */
+static void a_text_has_room(void **state)
+{
+        char name[TEXT_NAME_MAX + 1], labels[700], ident[TAGS_IDENT_MAX + 1];
+
+        for (int i = 0; i < TEXT_NAME_CHARS; i++)
+                memcpy(name + 4 * i, "\U00020000", 4);
+        name[TEXT_NAME_MAX] = '\0';
+        snprintf(labels, sizeof(labels), "\"line\":\"%s\"", name);
+        tags_put_ident(ident, name, labels);
+        assert_true(strlen(ident) <= TAGS_IDENT_MAX && !strncmp(ident, name, TEXT_NAME_MAX));
+        assert_non_null(strstr(ident, "{~x"));
+        snprintf(labels, sizeof(labels), "\"line\":\"%.180s\"", name);
+        tags_put_ident(ident, name, labels);
+        assert_int_equal(strlen(ident), TEXT_NAME_MAX + 7 + 180);
+        tags_put_ident(ident, "temp", labels);
+        assert_int_equal(strlen(ident), 4 + 7 + 180);
+        snprintf(labels, sizeof(labels), "\"line\":\"%s\"", name);
+        tags_put_ident(ident, "temp", labels);
+        assert_non_null(strstr(ident, "{~x")); /* 267 bytes: 256 was the bound before, too */
 }
 
 static void which_tag_is_meant(void **state)
@@ -454,6 +512,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_tag_is_its_source_name_and_labels),
                 cmocka_unit_test(a_tag_as_people_write_it),
+                cmocka_unit_test(the_form_of_a_text),
+                cmocka_unit_test(a_text_has_room),
                 cmocka_unit_test(which_tag_is_meant),
                 cmocka_unit_test(a_unit_changes_and_the_tag_stays),
                 cmocka_unit_test(a_full_table_leaves_the_unit_as_it_was),

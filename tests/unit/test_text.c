@@ -122,6 +122,17 @@ static void test_double_forms(void **state)
                 {-71.3, "-71.3"},
                 {0.1, "0.1"},
                 {100, "100.0"},
+                {0.0001, "0.0001"},
+                {-0.00012, "-0.00012"},
+                {0.00005, "0.00005"},
+                {12345.6789, "12345.6789"},
+                {99999.99995, "99999.99995"},
+                {428999.9999, "428999.9999"},
+                {429000, "429000.0"},
+                {429496.7296, "429496.7296"},
+                {1000000.5, "1000000.5"},
+                {0.10000000000000002, "0.10000000000000002"},
+                {99.899999999999991, "99.89999999999999"},
                 {1e-300, "1e-300"},
                 {5e-324, "5e-324"},
                 {1e22, "1e22"},
@@ -666,6 +677,29 @@ static void test_copy(void **state)
         }
 }
 
+/* ---- patterns ---- */
+
+static void test_matches(void **state)
+{
+        static const struct {
+                const char *pattern, *s;
+                bool yes;
+        } rows[] = {
+                {"", "", true},           {"", "a", false},           {"*", "", true},
+                {"?", "", false},         {"?", "ä", true},           {"??", "ä", false},
+                {"K?che", "Küche", true}, {"K??che", "Küche", false}, {"?", "𝒳", true},
+                {"*?", "도", true},       {"*??", "도", false},       {"*?b?c", "äbxbäc", true},
+                {"?", "\xff", true}, /* not UTF-8: bytes */
+                {"[ab]", "a", false},     {"[ab]", "[ab]", true},     {"a\\*", "a\\b", true},
+                {"*a*b", "xaxxb", true},  {"*a*b", "xaxxbx", false},
+        };
+
+        for (size_t i = 0; i < LENGTH(rows); i++)
+                assert_int_equal(text_matches(rows[i].pattern, rows[i].s), rows[i].yes);
+        assert_true(text_part_matches("ab?x", 3, "abäx", 4));
+        assert_false(text_part_matches("ab?x", 3, "abäx", 5));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -691,6 +725,7 @@ int main(void)
                 cmocka_unit_test(test_copy),
                 cmocka_unit_test(test_did_you_mean),
                 cmocka_unit_test(test_hash),
+                cmocka_unit_test(test_matches),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

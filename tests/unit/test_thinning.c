@@ -178,12 +178,35 @@ static void test_items_change(void **state)
         thinning_free(t);
 }
 
+/* Read at once, or by a clock that was set back by less than a millisecond. */
+static void test_the_same_time_is_a_little_later(void **state)
+{
+        const uint32_t tag[] = {slow, door};
+
+        for (size_t k = 0; k < 2; k++) {
+                struct thinning *t = make();
+                char out[256] = "";
+                struct reading r;
+
+                for (int i = 0; i < 100; i++)
+                        pass(t, out, number(tag[k], 1, 20), false);
+                r = number(tag[k], 1, 20);
+                r.ts_us -= 100;
+                pass(t, out, r, false);
+                assert_string_equal(out, "20@1 ");
+                r.ts_us -= 2000; /* back: it begins anew */
+                pass(t, out, r, false);
+                assert_string_equal(out, "20@1 20@0 20@0 ");
+                thinning_free(t);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_by_exception),        cmocka_unit_test(test_by_door),
                 cmocka_unit_test(test_what_is_always_kept), cmocka_unit_test(test_nothing_is_unaccounted_for),
-                cmocka_unit_test(test_items_change),
+                cmocka_unit_test(test_items_change),        cmocka_unit_test(test_the_same_time_is_a_little_later),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);

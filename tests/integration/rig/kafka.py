@@ -181,17 +181,30 @@ class Kafka:
         return records
 
 
-def safe_kafka(folder, jars, certificates, user, password):
-    """SASL_SSL with SCRAM-SHA-512; the server's key as PEM. Not started."""
+def server_keys(folder, certificates):
+    """Kafka's own properties for them: it wants key and certificate in one file."""
     with open(f"{certificates}/server.key", encoding="ascii") as key, open(f"{certificates}/server.pem", encoding="ascii") as crt:
         (folder / "server.both.pem").write_text(key.read() + crt.read())
+    return ["ssl.keystore.type=PEM", f"ssl.keystore.location={folder}/server.both.pem",
+            "ssl.truststore.type=PEM", f"ssl.truststore.location={certificates}/ca.pem"]
+
+
+def mutual_kafka(folder, jars, certificates):
+    """SSL that wants a certificate of everybody. Not started."""
+    broker = Kafka(folder, jars, extra=[*server_keys(folder, certificates), "ssl.client.auth=required"], listener="SSL")
+    broker.client.update({"security.protocol": "SSL", "ssl.ca.location": f"{certificates}/ca.pem",
+                          "ssl.certificate.location": f"{certificates}/client.pem", "ssl.key.location": f"{certificates}/client.key"})
+    return broker
+
+
+def safe_kafka(folder, jars, certificates, user, password, listener="SASL_SSL"):
+    """With SCRAM-SHA-512; the server's key as PEM. Not started."""
     extra = ["sasl.enabled.mechanisms=SCRAM-SHA-512", "sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512",
-             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule "
+             f"listener.name.{listener.lower()}.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule "
              f'required username="{user}" password="{password}";',
-             "ssl.keystore.type=PEM", f"ssl.keystore.location={folder}/server.both.pem",
-             "ssl.truststore.type=PEM", f"ssl.truststore.location={certificates}/ca.pem"]
-    broker = Kafka(folder, jars, extra=extra, listener="SASL_SSL",
+             *server_keys(folder, certificates)]
+    broker = Kafka(folder, jars, extra=extra, listener=listener,
                    start_args=["-S", f'SCRAM-SHA-512=[name={user},password="{password}"]'])
-    broker.client.update({"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": user,
+    broker.client.update({"security.protocol": listener, "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": user,
                           "sasl.password": password, "ssl.ca.location": f"{certificates}/ca.pem"})
     return broker

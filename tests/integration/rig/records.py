@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import fastjsonschema
 
 NUMBER = re.compile(rb'"value":(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)[,}]')
-NAME = re.compile(r"[\w.-]{1,64}(~[0-9a-z]+)?\Z")  # behind ~: what a name that was changed was
 VALUE_KEYS = ("value", "value_str", "value_bool", "value_int")
 REQUIRED = {"id", "gateway", "source", "tag", "ts", "ts_us", "quality", "epoch", "seq"}
 
@@ -27,6 +27,12 @@ def must_be(kind, data):
         schema(kind)(data)
     except fastjsonschema.JsonSchemaException as e:
         raise AssertionError(f"not a {kind} of contract v1: {e}: {data}") from e
+
+
+def is_name(s):
+    """By the contract: 1 to 64 letters (with their marks) and digits of any script, _ - and a dot, in normal form C."""
+    letters = ("L", "M", "Nd", "Nl")
+    return 1 <= len(s) <= 64 and unicodedata.is_normalized("NFC", s) and all(c in "_-." or unicodedata.category(c).startswith(letters) for c in s)
 
 
 def of_gateway(records, gateway):
@@ -50,7 +56,7 @@ def check_contract(r):
     assert REQUIRED <= d.keys(), f"missing {REQUIRED - d.keys()} in {where}"
     assert d["id"] == f'{d["gateway"]}:{d["epoch"]}:{d["seq"]}', where
     assert r.key == f'{d["gateway"]}/{d["source"]}'.encode(), (r.key, where)
-    assert NAME.match(d["source"]) and NAME.match(d["tag"]), where
+    assert is_name(d["source"]) and is_name(d["tag"]), where
     assert all(type(d[k]) is int for k in ("ts_us", "epoch", "seq")), where
     iso = datetime.fromtimestamp(d["ts_us"] // 1000000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     assert d["ts"] == f'{iso}.{d["ts_us"] % 1000000:06d}Z', where
