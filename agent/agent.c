@@ -27,6 +27,7 @@
 enum {
         DROP_NOTE_US = 10000000,
         HEARTBEAT_US = 60000000,
+        HEARTBEAT_AGAIN_US = 1000000,
         COMMIT_MAX_US = 60000000,
         LAST_ROWS_US = 20000,
         SPOOL_PER_WINDOW = 8
@@ -46,6 +47,11 @@ static void on_spool_committed(void *ctx)
         struct agent *a = ctx;
 
         uplink_kick(a->uplink);
+}
+
+static void on_spool_interval(void *ctx)
+{
+        host_commits(((struct agent *)ctx)->host);
 }
 
 static void on_spool_pressure(void *ctx, bool high)
@@ -68,13 +74,12 @@ static void on_spool_pressure(void *ctx, bool high)
 static void on_spool_fault(void *ctx, const char *what)
 {
         struct agent *a = ctx;
-        char words[1024] = "";
+        struct event_words words;
 
-        if (what)
-                words[text_put_json(words, what, strnlen(what, sizeof(words) / 6 - 1))] = '\0';
         host_disk(a->host, what != NULL);
         pipeline_event(&a->pipeline, "spool_fault", what ? EVENT_FAILURE : EVENT_NORMAL, SPOOL_NO_TAG,
-                       "\"state\":\"%s\",\"why\":\"%s\"", what ? "failing" : "normal", words);
+                       "\"state\":\"%s\",\"why\":\"%s\"", what ? "failing" : "normal",
+                       event_words(&words, what ? what : "", EVENT_WORDS));
 }
 
 /* The next start finds the rescue's marker. */
@@ -105,6 +110,10 @@ static void on_spool_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, u
         struct agent *a = ctx;
         struct drop_note *d = &a->dropped;
 
+        if (!health_drop_is_told(reason)) {
+                a->n_dropped += n;
+                snprintf(a->drop_reason, sizeof(a->drop_reason), "%s", reason);
+        }
         if (d->n && strcmp(d->reason, reason))
                 tell_dropped(a);
         if (!d->n) {
@@ -120,12 +129,11 @@ static void on_spool_dropped(void *ctx, uint64_t first_seq, uint64_t last_seq, u
 static void on_uplink_state(void *ctx, bool up, const char *why)
 {
         struct agent *a = ctx;
-        char words[1024] = "";
+        struct event_words words;
 
-        if (why)
-                words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
         pipeline_event(&a->pipeline, "uplink", up ? EVENT_NORMAL : EVENT_BACKLOG, SPOOL_NO_TAG,
-                       "\"state\":\"%s\",\"why\":\"%s\"", up ? "up" : "down", words);
+                       "\"state\":\"%s\",\"why\":\"%s\"", up ? "up" : "down",
+                       event_words(&words, why ? why : "", EVENT_WORDS));
 }
 
 static void on_uplink_resent(void *ctx, uint32_t token, bool delivered, const char *why)
@@ -193,6 +201,8 @@ static void on_each_second(struct rt_timer *t)
         forget_settle(a);
         if (a->dropped.n && rt_mono_us(a->rt) - a->dropped_told_us >= DROP_NOTE_US)
                 tell_dropped(a);
+        conditions_look(a);
+        books_look(a);
 }
 
 static void on_heartbeat(struct rt_timer *t)
@@ -200,8 +210,7 @@ static void on_heartbeat(struct rt_timer *t)
         struct agent *a = list_entry(t, struct agent, heartbeat);
         char *json = status_heartbeat_json(a);
 
-        rt_timer_set(a->rt, t, HEARTBEAT_US);
-        uplink_heartbeat(a->uplink, json, strlen(json));
+        rt_timer_set(a->rt, t, uplink_heartbeat(a->uplink, json, strlen(json)) ? HEARTBEAT_US : HEARTBEAT_AGAIN_US);
         free(json);
 }
 
@@ -262,6 +271,7 @@ static int open_alarms(struct agent *a, struct err *e)
 int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct sink *sink, struct err *e)
 {
         struct spool_upcalls from_spool = {.on_room = on_spool_room,
+                                           .on_interval = on_spool_interval,
                                            .on_committed = on_spool_committed,
                                            .on_pressure = on_spool_pressure,
                                            .on_fault = on_spool_fault,
@@ -274,6 +284,8 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
 
         *a = (struct agent){.rt = rt, .conf = conf, .sink = sink};
         flash_init(&a->flash);
+        conditions_init(a);
+        certificates_init(&a->certificates, rt, conf);
         a->each_second.on_due = on_each_second;
         a->heartbeat.on_due = on_heartbeat;
         a->gateway = mem_strdup(conf->gateway);
@@ -310,17 +322,20 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
 
 void agent_start(struct agent *a)
 {
+        char books[BOOKS_MEMBERS];
+
         a->started_us = rt_mono_us(a->rt);
         a->first_seq = a->seq_at_update = spool_appended_seq(a->spool, SPOOL_SAMPLES);
         a->dropped_told_us = a->started_us - DROP_NOTE_US;
-        pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"started\",\"version\":\"%s\"",
-                       MILLRACE_VERSION);
+        pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"started\",\"version\":\"%s\",%s",
+                       MILLRACE_VERSION, books_members(books, a));
         rt_timer_set(a->rt, &a->each_second, 0);
         rt_timer_set(a->rt, &a->heartbeat, 1000000);
         uplink_kick(a->uplink);
         alarms_start(a->alarms);
         notifiers_start(&a->notifiers);
         host_start(a->host);
+        certificates_look(&a->certificates, a->conf);
 }
 
 static void on_last_durable(struct spool_sync *q)
@@ -368,13 +383,16 @@ static void on_host_stopped(void *ctx)
 
 void agent_stop(struct agent *a, int64_t within_us, void (*on_stopped)(void *ctx), void *ctx)
 {
+        char books[BOOKS_MEMBERS];
+
         a->on_stopped = on_stopped;
         a->ctx = ctx;
         a->stop_by_us = rt_mono_us(a->rt) + within_us;
         rt_timer_cancel(a->rt, &a->heartbeat);
         requeue_stop(a->requeue);
         a->stopping = true;
-        pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"stopping\"");
+        pipeline_event(&a->pipeline, "agent", EVENT_NORMAL, SPOOL_NO_TAG, "\"state\":\"stopping\",%s",
+                       books_members(books, a));
         host_stop(a->host, on_host_stopped, a);
 }
 
@@ -392,6 +410,8 @@ static void release(struct agent *a)
         requeue_free(a->requeue);
         uplink_free(a->uplink);
         free(a->reload.faults);
+        conditions_fini(&a->conditions);
+        certificates_fini(&a->certificates);
         free(a->gateway);
         tags_free(a->tags);
 }

@@ -13,7 +13,10 @@
 #include <stdint.h>
 
 #include "agent/alarms/notifiers.h"
+#include "agent/books.h"
+#include "agent/certificates.h"
 #include "agent/clock.h"
+#include "agent/conditions.h"
 #include "agent/config/config.h"
 #include "agent/control/requeue.h"
 #include "agent/host.h"
@@ -77,7 +80,12 @@ struct agent {
         uint64_t first_seq,
                 seq_at_update; /* above first_seq: of this run; appended when the clock was last looked at */
 
+        struct conditions conditions;
+        struct books books;
+        struct certificates certificates;
         struct drop_note dropped;
+        uint64_t n_dropped; /* since start, what no other condition tells (health_drop_is_told) */
+        char drop_reason[32];
         int64_t dropped_told_us;
         uint64_t io_bytes_at_start, io_bytes_at_midnight;
         int64_t day; /* since 1970, of io_bytes_at_midnight */

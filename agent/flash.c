@@ -1,14 +1,16 @@
 /*
  * flash: see flash.h.  The mean forgets with a time constant of five minutes,
  * so a burst (a start, a drained backlog) is not answered at once; the factor
- * moves by a tenth up and a fiftieth down per look, slower than the mean, with
+ * moves by a twentieth up and a hundredth down per look, slower than the mean, with
  * a dead band between 75 and 95 % of the budget, so that it settles instead of
- * swinging, though a commit a minute is a burst.  How it fails: at the longest
- * intervals the budget may still be exceeded; the forecast in `status` says so.
+ * swinging, though a commit a minute is a burst.  Far below (the plant writes
+ * less, the budget was raised) it goes back as fast as it came, and without a
+ * budget at once.  How it fails: at the longest intervals the budget may still
+ * be exceeded; the forecast in `status` says so.
  */
 #include "agent/flash.h"
 
-enum { UPDATE_US = 10000000, FORGET_S = 300, MOST = 60 };
+enum { UPDATE_US = 5000000, FORGET_S = 300, MOST = 60 };
 
 static const struct schema_key keys[] = {
         {.name = "max_per_day",
@@ -37,10 +39,12 @@ static double next_slowdown(const struct flash *f, const struct flash_conf *conf
 {
         double limit = (double)conf->max_per_day_bytes, next = f->slowdown;
 
-        if (limit > 0 && flash_forecast(f) > limit * 0.95)
-                next *= 1.1;
-        else if (limit == 0 || flash_forecast(f) < limit * 0.75)
-                next /= 1.02;
+        if (limit == 0)
+                return 1;
+        if (flash_forecast(f) > limit * 0.95)
+                next *= 1.05;
+        else if (flash_forecast(f) < limit * 0.75)
+                next /= flash_forecast(f) < limit * 0.25 ? 1.05 : 1.01;
         return next > MOST ? MOST : next < 1 ? 1 : next;
 }
 

@@ -31,7 +31,7 @@ void flash_init(struct flash *f);
 
 /*
  * `written`: by the process so far. True when slowdown changed. Looks closer
- * together than ten seconds are ignored.
+ * together than five seconds are ignored.
  */
 bool flash_update(struct flash *f, const struct flash_conf *conf, uint64_t written, int64_t mono_us);
 

@@ -21,6 +21,13 @@ static struct host_slot *slot_of(struct driver *d)
         return d->host_priv;
 }
 
+void host_set_state(struct host_slot *s, enum driver_state state)
+{
+        if (state != s->d.state || !s->state_since_us)
+                s->state_since_us = rt_mono_us(s->host->rt);
+        s->d.state = state;
+}
+
 /* ---- polling ---- */
 
 static void poll_after(struct host_slot *s, int64_t now_us)
@@ -43,7 +50,7 @@ void host_on_timer(struct rt_timer *t)
 
         if (!s->started) {
                 s->started = true;
-                s->d.state = DRIVER_CONNECTING;
+                host_set_state(s, DRIVER_CONNECTING);
                 s->d.ops->start(&s->d);
                 return;
         }
@@ -101,6 +108,13 @@ void host_room(struct host *h)
         }
 }
 
+void host_commits(struct host *h)
+{
+        for (size_t i = 0; i < h->n; i++)
+                if (h->slot[i]->d.ops->commits && h->slot[i]->d.state == DRIVER_UP)
+                        h->slot[i]->d.ops->commits(&h->slot[i]->d);
+}
+
 /* ---- the drivers' upcalls ---- */
 
 static int up_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
@@ -149,8 +163,7 @@ static void up_sync(struct driver *d, struct driver_sync *ds)
 
 static void up_quarantine(struct driver *d, const char *origin, const char *reason, const void *payload, size_t len)
 {
-        d->n_malformed++;
-        text_format(d->last_error, sizeof(d->last_error), "%s: %s", origin, reason);
+        driver_malformed(d, origin, reason);
         spool_quarantine(slot_of(d)->host->spool, d->name, origin, reason, payload, len);
 }
 
@@ -161,7 +174,7 @@ static void up_link_up(struct driver *d)
         int64_t now_us = rt_mono_us(h->rt);
 
         s->backoff.n = 0;
-        d->state = DRIVER_UP;
+        host_set_state(s, DRIVER_UP);
         host_errors_over(s);
         log_info(s->scope, "connected");
         if (s->told_down) {
@@ -185,18 +198,18 @@ static void up_link_down(struct driver *d, const char *why)
         struct host_slot *s = slot_of(d);
         struct host *h = s->host;
         int64_t pause_us = backoff_next_us(&s->backoff, rt_random(h->rt));
-        char words[3 * sizeof(d->last_error)];
+        struct event_words words;
 
-        d->state = DRIVER_DOWN;
+        host_set_state(s, DRIVER_DOWN);
         d->n_errors++;
         text_copy(d->last_error, sizeof(d->last_error), why);
         s->started = false;
         if (!s->told_down) {
                 s->told_down = true;
                 s->down_since_us = rt_mono_us(h->rt);
-                words[text_put_json(words, d->last_error, strnlen(d->last_error, sizeof(words) / 6 - 1))] = '\0';
                 pipeline_event(h->pipeline, "link", EVENT_FAULT, SPOOL_NO_TAG,
-                               "\"driver\":\"%s\",\"state\":\"down\",\"why\":\"%s\"", d->name, words);
+                               "\"driver\":\"%s\",\"state\":\"down\",\"why\":\"%s\"", d->name,
+                               event_words(&words, d->last_error, EVENT_WORDS));
                 pipeline_link(h->pipeline, d->name, true);
                 log_warn(s->scope, "%s; trying again in %.1f s, then with growing pauses", why, (double)pause_us / 1e6);
         }
@@ -211,7 +224,7 @@ static void up_stopped(struct driver *d)
 
         rt_timer_cancel(h->rt, &s->timer);
         s->stopped = true;
-        d->state = DRIVER_STOPPED;
+        host_set_state(s, DRIVER_STOPPED);
         host_check_stopped(h);
 }
 
@@ -219,13 +232,15 @@ static void up_device_event(struct driver *d, const char *source, const char *st
 {
         struct host_slot *s = slot_of(d);
         bool down = !strcmp(state, "down");
-        char words[3 * sizeof(d->last_error)];
+        struct event_words words;
 
-        host_errors_device(s, source, down);
-        words[text_put_json(words, why, strnlen(why, sizeof(words) / 6 - 1))] = '\0';
+        if (strcmp(state, "forgotten") != 0)
+                host_devices_told(s, source, down, why);
+        else if (!host_devices_forget(s, source))
+                return;
         pipeline_event(s->host->pipeline, "device", down ? EVENT_FAULT : EVENT_NORMAL, SPOOL_NO_TAG,
                        "\"driver\":\"%s\",\"source\":\"%s\",\"state\":\"%s\",\"why\":\"%s\"", d->name, source, state,
-                       words);
+                       event_words(&words, why, EVENT_WORDS));
         pipeline_device(s->host->pipeline, source, down);
         if (down)
                 log_warn(s->scope, "%s is down: %s", source, why);
@@ -268,20 +283,41 @@ const struct driver_host host_upcalls = {.emit = up_emit,
 
 /* ---- for status ---- */
 
+static void see(struct host_rise *r, uint64_t n, int64_t now_us)
+{
+        if (n > r->seen)
+                r->at_us = now_us;
+        r->seen = n;
+}
+
 /*
  * A mean that forgets over about ten seconds: what is asked of a slow bus comes
  * seldom and all at once.
  */
 void host_each_second(struct host *h)
 {
+        int64_t now_us = rt_mono_us(h->rt);
+
         for (size_t i = 0; i < h->n; i++) {
                 struct driver *d = &h->slot[i]->d;
                 double share = (double)(d->busy_us - d->busy_seen_us) / 1e6;
+                const struct tags_item *it = tags_item_of(h->tags, d->name);
+
+                see(&h->slot[i]->late_polls, d->n_overruns, now_us);
+                see(&h->slot[i]->owned, it ? it->n_owned : 0, now_us);
+                see(&h->slot[i]->mapped, d->n_mapped, now_us);
 
                 d->load += (share - d->load) / LOAD_SECONDS;
                 d->busy_seen_us = d->busy_us;
         }
         host_look_at_errors(h);
+}
+
+void host_tags_forgotten(struct host *h)
+{
+        for (size_t i = 0; i < h->n; i++)
+                if (h->slot[i]->d.ops->forgotten)
+                        h->slot[i]->d.ops->forgotten(&h->slot[i]->d);
 }
 
 void host_look_at_errors(struct host *h)
@@ -296,6 +332,31 @@ void host_look_at_errors(struct host *h)
 const struct driver *host_driver(const struct host *h, size_t i)
 {
         return i < h->n ? &h->slot[i]->d : NULL;
+}
+
+bool host_source(const struct host *h, size_t i, struct host_source *out)
+{
+        const struct host_slot *s;
+
+        if (i >= h->n)
+                return false;
+        s = h->slot[i];
+        *out = (struct host_source){.d = &s->d,
+                                    .tags = tags_item_of(h->tags, s->d.name),
+                                    .state_since_us = s->state_since_us,
+                                    .down_since_us = s->told_down ? s->down_since_us : 0,
+                                    .paused_since_us = s->d.paused ? s->paused_since_us : 0,
+                                    .was_down = s->told_down,
+                                    .error_since_us = s->error.since_us,
+                                    .error_is_malformed = s->error.malformed,
+                                    .n_malformed = s->d.n_malformed - s->error.n_malformed_before,
+                                    .devices = s->devices.v,
+                                    .n_devices = s->devices.n,
+                                    .n_down = s->devices.n_down,
+                                    .late = s->late_polls,
+                                    .owned = s->owned,
+                                    .mapped = s->mapped};
+        return true;
 }
 
 const char *host_state_name(const struct driver *d)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/base/text.h"
 #include "agent/pipeline.h"
 #include "drivers/driver.h"
 
@@ -52,6 +53,7 @@ void host_slow_acks(struct host *h, double times);
  */
 void host_pause(struct host *h, bool on);
 void host_room(struct host *h);
+void host_commits(struct host *h); /* see driver_ops.commits */
 
 /*
  * Commits do not get through, or do again: sources that wait for one are shown
@@ -62,6 +64,9 @@ void host_disk(struct host *h, bool fails);
 void host_stop(struct host *h, void (*on_stopped)(void *ctx), void *ctx);
 void host_free(struct host *h);
 
+/* Tags were forgotten, and with them devices that nobody configures. */
+void host_tags_forgotten(struct host *h);
+
 /* Once a second: the loads of buses, and errors that are over. */
 void host_each_second(struct host *h);
 /*
@@ -71,6 +76,35 @@ void host_look_at_errors(struct host *h);
 
 /* For status: the i-th driver, NULL behind the last. */
 const struct driver *host_driver(const struct host *h, size_t i);
+
+/* One of several devices behind a driver. */
+struct host_device {
+        char name[TEXT_NAME_MAX + 1];
+        char why[120];    /* while it is down */
+        int64_t since_us; /* monotonic: up or down since then; 0: nothing was heard of it yet */
+        bool down;
+};
+
+/* A counter, and when it rose last (monotonic; 0: not since start). */
+struct host_rise {
+        uint64_t seen;
+        int64_t at_us;
+};
+
+/* What the host knows of a driver; times are monotonic, 0: not so. */
+struct host_source {
+        const struct driver *d;
+        const struct tags_item *tags; /* NULL: it has none from the wire */
+        int64_t state_since_us, down_since_us, paused_since_us;
+        bool was_down;           /* it is not connected, and that was told */
+        int64_t error_since_us;  /* last_error */
+        bool error_is_malformed; /* what came could not be read; else something failed */
+        uint64_t n_malformed;    /* so many since then */
+        const struct host_device *devices;
+        size_t n_devices, n_down;
+        struct host_rise late, owned, mapped; /* polls that were skipped; names of another item; that were changed */
+};
+bool host_source(const struct host *h, size_t i, struct host_source *out); /* false behind the last */
 const char *host_state_name(const struct driver *d);
 
 #endif

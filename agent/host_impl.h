@@ -13,11 +13,18 @@
 /* What the host knows of a driver's last_error. */
 struct host_error {
         char seen[200]; /* as it was when last looked at */
-        uint64_t n_seen;
-        int64_t seen_us; /* monotonic, when it was news */
-        bool good_since; /* a good reading came since then */
-        uint64_t *down;  /* hashes of the sources that are down */
-        size_t n_down;
+        uint64_t n_seen, n_errors_seen;
+        uint64_t n_malformed_before; /* when nothing stood yet */
+        int64_t seen_us, since_us;   /* monotonic, when it was news; when the first of them was */
+        bool good_since;             /* a good reading came since then */
+        bool stood;                  /* the driver said that it stands */
+        bool malformed;              /* nothing failed, but what came can't be read */
+};
+
+/* host_devices.c */
+struct host_devices {
+        struct host_device *v;
+        size_t n, n_down;
 };
 
 struct host_slot {
@@ -27,8 +34,10 @@ struct host_slot {
         struct backoff backoff;
         struct spool_sync spool_sync; /* for the driver's, below */
         struct driver_sync *sync;     /* NULL: none is waited for */
-        int64_t next_poll_us, down_since_us, paused_since_us;
+        int64_t next_poll_us, down_since_us, paused_since_us, state_since_us;
         struct host_error error;
+        struct host_devices devices;
+        struct host_rise late_polls, owned, mapped;
         bool started, stopped;
         bool late;                      /* made while others run */
         bool leaves;                    /* it is to stop while they go on */
@@ -63,9 +72,17 @@ void host_pause_update(struct host_slot *s);
 /* host_errors.c */
 void host_errors_look(struct host_slot *s, const struct rt_time *now);
 void host_errors_emitted(struct host_slot *s, const struct reading *r, size_t n);
-void host_errors_device(struct host_slot *s, const char *source, bool down);
 void host_errors_over(struct host_slot *s);
-void host_errors_fini(struct host_slot *s);
+
+/* host_devices.c */
+void host_devices_init(struct host_slot *s); /* those that the configuration names */
+void host_devices_told(struct host_slot *s, const char *source, bool down, const char *why);
+/* It was told as down, and is not listed any more; false: it was not. */
+bool host_devices_forget(struct host_slot *s, const char *source);
+void host_devices_leave(struct host_slot *s); /* the driver is removed, or another takes its place */
+void host_devices_fini(struct host_slot *s);
+
+void host_set_state(struct host_slot *s, enum driver_state state);
 
 /* host_life.c: a driver has stopped */
 void host_check_stopped(struct host *h);

@@ -96,6 +96,7 @@ static struct host_slot *make(struct host *h, const struct driver_ops *ops, cons
                               const struct driver *before, struct err *e)
 {
         struct host_slot *s = mem_alloc(sizeof(*s));
+        const struct tags_item *it;
 
         s->host = h;
         s->late = h->running;
@@ -119,6 +120,9 @@ static struct host_slot *make(struct host *h, const struct driver_ops *ops, cons
                 return NULL;
         }
         s->d.before = NULL;
+        host_devices_init(s);
+        it = tags_item_of(h->tags, name);
+        s->owned.seen = it ? it->n_owned : 0; /* what the one before was refused is its own affair */
         return s;
 }
 
@@ -126,7 +130,7 @@ static void dispose(struct host_slot *s)
 {
         rt_timer_cancel(s->host->rt, &s->timer);
         s->d.ops->fini(&s->d);
-        host_errors_fini(s);
+        host_devices_fini(s);
         free(s);
 }
 
@@ -203,9 +207,12 @@ void host_remove(struct host *h, const char *name)
         if (i == h->n)
                 return;
         s = h->slot[i];
-        if (s->told_down)
+        if (s->told_down) {
                 pipeline_event(h->pipeline, "link", EVENT_NORMAL, SPOOL_NO_TAG,
                                "\"driver\":\"%s\",\"state\":\"removed\"", s->d.name);
+                pipeline_link(h->pipeline, s->d.name, false);
+        }
+        host_devices_leave(s);
         tags_release(h->tags, name);
         dispose(s);
         memmove(&h->slot[i], &h->slot[i + 1], (--h->n - i) * sizeof(*h->slot));
@@ -226,6 +233,7 @@ int host_replace(struct host *h, const struct driver_ops *ops, const char *name,
         }
         s->told_down = h->slot[i]->told_down;
         s->down_since_us = h->slot[i]->down_since_us;
+        host_devices_leave(h->slot[i]);
         dispose(h->slot[i]);
         h->slot[i] = s;
         start(s);

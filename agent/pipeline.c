@@ -10,13 +10,14 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 
-enum { UNIT_AGAIN_US = 60000000, UNITS_MAX = 60, UNIT_JSON = 6 * 32 + 1 };
+enum { UNIT_AGAIN_US = 60000000, UNITS_MAX = 60, UNIT_BYTES = 32 };
 
 void pipeline_init(struct pipeline *p, struct rt *rt, struct tags *tags, struct spool *spool, struct alarms *alarms,
                    struct thinning *thinning)
@@ -34,8 +35,24 @@ static size_t text_bytes(const struct reading *r, size_t n)
         return sum;
 }
 
+/*
+ * A number that became a text is told: nobody's rules or curves have it any
+ * more.
+ */
+static void turn(struct pipeline *p, uint32_t tag, uint16_t type)
+{
+        struct tag *t = tags_get(p->tags, tag);
+
+        if (type == READING_TEXT && (t->type == READING_F64 || t->type == READING_I64)) {
+                p->n_turned++;
+                p->turned = tag;
+        }
+        t->type = type;
+}
+
 static void append(struct pipeline *p, const struct reading *r)
 {
+        struct tag *t;
         int rc;
 
         BUG_ON(r->quality >= N_QUALITIES || r->type > READING_RAW);
@@ -47,7 +64,10 @@ static void append(struct pipeline *p, const struct reading *r)
                 p->n_refused++;
                 return;
         }
-        tags_get(p->tags, r->tag)->n_readings++;
+        t = tags_get(p->tags, r->tag);
+        t->n_readings++;
+        if (t->type != r->type && r->type != READING_NONE)
+                turn(p, r->tag, r->type);
 }
 
 /*
@@ -78,11 +98,12 @@ static void take(struct pipeline *p, const struct reading *r, const struct rt_ti
 
 int pipeline_take(struct pipeline *p, const struct reading *r, size_t n, bool may_wait)
 {
-        struct rt_time now;
+        struct rt_time now = {0};
 
         if (may_wait && !spool_has_room(p->spool, p->thinning ? 2 * n : n, text_bytes(r, n)))
                 return PIPELINE_E_WAIT;
-        rt_now(p->rt, &now);
+        if (p->alarms)
+                rt_now(p->rt, &now);
         for (size_t i = 0; i < n; i++)
                 take(p, &r[i], &now);
         if (p->alarms)
@@ -126,37 +147,41 @@ void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity
         spool_append_event(p->spool, ts_us, kind, severity, tag_or_none, body, len);
 }
 
+const char *event_words(struct event_words *w, const char *words, size_t most)
+{
+        char plain[EVENT_WORDS + 1];
+
+        BUG_ON(most > EVENT_WORDS);
+        w->json[text_put_json(w->json, plain, text_copy(plain, most + 1, words))] = '\0';
+        return w->json;
+}
+
+/*
+ * As long as it has to be: names and words come from outside, each with its
+ * bound, and none fits here by luck.
+ */
 void pipeline_event(struct pipeline *p, const char *kind, enum event_severity severity, uint32_t tag_or_none,
                     const char *members, ...)
 {
-        char body[1024];
+        char head[80], *body;
         struct rt_time now;
         va_list ap;
-        int n = snprintf(body, sizeof(body), "\"kind\":\"%s\",\"severity\":%d", kind, severity);
-        size_t used = (size_t)n;
+        int head_len =
+                snprintf(head, sizeof(head), "\"kind\":\"%s\",\"severity\":%d%s", kind, severity, *members ? "," : "");
+        int len;
 
-        if (*members) {
-                body[used++] = ',';
-                va_start(ap, members);
-                n = vsnprintf(body + used, sizeof(body) - used, members, ap);
-                va_end(ap);
-                BUG_ON(n < 0 || (size_t)n >= sizeof(body) - used);
-                used += (size_t)n;
-        }
+        BUG_ON(head_len < 0 || (size_t)head_len >= sizeof(head));
+        va_start(ap, members);
+        len = vsnprintf(NULL, 0, members, ap);
+        va_end(ap);
+        body = mem_alloc((size_t)(head_len + len) + 1);
+        memcpy(body, head, (size_t)head_len);
+        va_start(ap, members);
+        vsnprintf(body + head_len, (size_t)len + 1, members, ap);
+        va_end(ap);
         rt_now(p->rt, &now);
-        spool_append_event(p->spool, now.wall_us, kind, severity, tag_or_none, body, used);
-}
-
-/* At most 32 bytes of it, in whole characters: an event has a bound. */
-static const char *unit_in_json(char out[UNIT_JSON], const char *unit)
-{
-        size_t len = strnlen(unit, 33);
-
-        if (len > 32)
-                for (len = 32; len && ((unsigned char)unit[len] & 0xc0) == 0x80;)
-                        len--;
-        out[text_put_json(out, unit, len)] = '\0';
-        return out;
+        spool_append_event(p->spool, now.wall_us, kind, severity, tag_or_none, body, (size_t)(head_len + len));
+        free(body);
 }
 
 /*
@@ -182,7 +207,7 @@ void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit)
         struct tag *t = tags_get(p->tags, tag);
         int64_t now_us = rt_mono_us(p->rt);
         const char *unit = tags_unit(p->tags, tag);
-        char from[UNIT_JSON], to[UNIT_JSON];
+        struct event_words from, to;
 
         if ((t->unit_told_us && now_us - t->unit_told_us < UNIT_AGAIN_US) || !may_tell_unit(p, now_us))
                 return;
@@ -190,5 +215,5 @@ void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit)
         log_notice("tags", "%s/%s: its unit is '%s' now, it was '%s'", t->source, t->name, unit, old_unit);
         pipeline_event(p, "tag", EVENT_NOTICE, tag,
                        "\"state\":\"unit_changed\",\"old_unit\":\"%s\",\"new_unit\":\"%s\"",
-                       unit_in_json(from, old_unit), unit_in_json(to, unit));
+                       event_words(&from, old_unit, UNIT_BYTES), event_words(&to, unit, UNIT_BYTES));
 }

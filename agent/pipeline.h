@@ -43,6 +43,8 @@ struct pipeline {
         bool clock_unsynced;
         int64_t units_since_us; /* changes of units that were told since then: `n_units` */
         unsigned n_units;
+        uint64_t n_turned;  /* tags that were numbers and brought a text; since start */
+        uint32_t turned;    /* the last of them */
         uint64_t n_refused; /* readings that got a seq and a line in the ledger, not a row; since start */
 };
 
@@ -73,6 +75,17 @@ void pipeline_unit_changed(void *ctx, uint32_t tag, const char *old_unit);
 /* An event whose body is ready; `ctx` is a struct pipeline. */
 void pipeline_put_event(void *ctx, int64_t ts_us, const char *kind, int severity, uint32_t tag_or_none,
                         const char *body, size_t len);
+
+/*
+ * Words from outside as the inside of a JSON string, for an event's members: at
+ * most so many bytes of them (EVENT_WORDS is the most), in whole characters.
+ * Returns what is in *w.
+ */
+enum { EVENT_WORDS = 200 };
+struct event_words {
+        char json[6 * EVENT_WORDS + 1];
+};
+const char *event_words(struct event_words *w, const char *words, size_t most);
 
 /*
  * An event of the agent's own; `members` is the rest of the JSON object after

@@ -30,6 +30,7 @@ struct rt_uv {
         struct rt rt; /* first */
         uv_loop_t loop;
         uv_timer_t timer;
+        int64_t armed_us; /* what the timer is set to; INT64_MAX: it is not */
         struct list jobs;
 
         struct list slow_waiting; /* works without a thread */
@@ -44,6 +45,7 @@ struct rt_uv {
 struct poll {
         uv_poll_t handle;       /* first */
         struct rt_watch *watch; /* NULL: closing */
+        int mask;
 };
 
 struct slow {
@@ -59,13 +61,20 @@ struct job {
         struct rt_work *work;
 };
 
-static void uv_ops_now(struct rt *rt, struct rt_time *now)
+static int64_t uv_ops_mono_us(struct rt *rt)
 {
-        struct timespec mono, wall;
+        struct timespec mono;
 
         clock_gettime(CLOCK_MONOTONIC, &mono);
+        return (int64_t)mono.tv_sec * 1000000 + mono.tv_nsec / 1000;
+}
+
+static void uv_ops_now(struct rt *rt, struct rt_time *now)
+{
+        struct timespec wall;
+
         clock_gettime(CLOCK_REALTIME, &wall);
-        now->mono_us = (int64_t)mono.tv_sec * 1000000 + mono.tv_nsec / 1000;
+        now->mono_us = uv_ops_mono_us(rt);
         now->wall_us = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000;
 }
 
@@ -73,6 +82,7 @@ static void on_timer(uv_timer_t *timer)
 {
         struct rt_uv *uv = timer->data;
 
+        uv->armed_us = INT64_MAX;
         rt_run_due(&uv->rt, rt_mono_us(&uv->rt));
 }
 
@@ -81,6 +91,7 @@ static void uv_ops_arm(struct rt *rt, int64_t due_us)
         struct rt_uv *uv = (struct rt_uv *)rt;
         int64_t delay_us;
 
+        uv->armed_us = due_us;
         if (due_us == INT64_MAX) {
                 uv_timer_stop(&uv->timer);
                 return;
@@ -97,8 +108,10 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 
         if (!p->watch)
                 return;
-        if (status < 0)
+        if (status < 0) {
+                p->mask = 0; /* libuv has stopped it */
                 raised = RT_ERROR;
+        }
         if (events & (UV_READABLE | UV_DISCONNECT))
                 raised |= RT_READ;
         if (events & UV_WRITABLE)
@@ -132,6 +145,9 @@ static void uv_ops_watch(struct rt *rt, struct rt_watch *w, unsigned events)
                 p->watch = w;
                 w->impl = p;
         }
+        if (p->mask == mask) /* libuv would take it out of epoll and put it in again */
+                return;
+        p->mask = mask;
         BUG_ON(uv_poll_start(&p->handle, mask, on_poll) != 0);
 }
 
@@ -268,8 +284,12 @@ static void uv_ops_random(struct rt *rt, void *out, size_t n_bytes)
         BUG_ON(uv_random(NULL, NULL, out, n_bytes, 0, NULL) != 0);
 }
 
-static const struct rt_ops uv_ops = {
-        .now = uv_ops_now, .arm = uv_ops_arm, .watch = uv_ops_watch, .work = uv_ops_work, .random = uv_ops_random};
+static const struct rt_ops uv_ops = {.now = uv_ops_now,
+                                     .mono_us = uv_ops_mono_us,
+                                     .arm = uv_ops_arm,
+                                     .watch = uv_ops_watch,
+                                     .work = uv_ops_work,
+                                     .random = uv_ops_random};
 
 struct rt *rt_uv_new(void)
 {
@@ -287,6 +307,7 @@ struct rt *rt_uv_new(void)
         uv_unref((uv_handle_t *)&uv->slow_ended); /* keeps the loop only while one runs */
         BUG_ON(uv_timer_init(&uv->loop, &uv->timer) != 0);
         uv->timer.data = uv;
+        uv->armed_us = INT64_MAX;
         return &uv->rt;
 }
 
@@ -295,8 +316,10 @@ void rt_uv_run(struct rt *rt)
         struct rt_uv *uv = (struct rt_uv *)rt;
 
         uv->stopped = false;
-        while (!uv->stopped && uv_run(&uv->loop, UV_RUN_ONCE))
-                ;
+        do { /* a timer that was cancelled, or moved away, wakes nobody */
+                if (rt_next_due(rt) != uv->armed_us)
+                        uv_ops_arm(rt, rt_next_due(rt));
+        } while (!uv->stopped && uv_run(&uv->loop, UV_RUN_ONCE));
 }
 
 void rt_uv_stop(struct rt *rt)

@@ -93,8 +93,9 @@ static void on_timer(struct rt_timer *t)
         struct uplink_status up;
         struct notify_seen seen;
         bool fed;
-        char words[160];
+        char words[400], why[200];
 
+        conditions_headline(n->agent, why, sizeof(why));
         spool_counts(n->agent->spool, &counts);
         uplink_status(n->agent->uplink, &up);
         see(n->agent, &counts, &up, &seen);
@@ -105,9 +106,9 @@ static void on_timer(struct rt_timer *t)
                                   ? "a commit does not end"
                                   : "Kafka has records and gives no answer");
         n->starved = !fed;
-        snprintf(words, sizeof(words), "%sSTATUS=%" PRIu64 " readings held, uplink %s%s",
-                 fed && n->period_us ? "WATCHDOG=1\n" : "", counts.held, up.state,
-                 counts.failing ? ", disk failing" : "");
+        text_format(words, sizeof(words), "%sSTATUS=%s, %" PRIu64 " readings held%s%s",
+                    fed && n->period_us ? "WATCHDOG=1\n" : "", health_verdict(&n->agent->conditions.health),
+                    counts.held, *why ? "; " : "", why);
         tell(words);
         rt_timer_set(n->agent->rt, t, n->period_us ? n->period_us : STATUS_EVERY_US);
 }

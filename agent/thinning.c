@@ -19,6 +19,8 @@
 #include "agent/rules/rules_conf.h"
 #include "agent/rules/swinging_door.h"
 
+enum { SAME_US = 1000 };
+
 static const char *const methods[] = {"exception", "swinging_door", NULL};
 
 static int check(void *obj, const char **key, struct err *e)
@@ -193,10 +195,21 @@ static bool begin_next(struct thinning *t, uint32_t tag)
         return false;
 }
 
+/*
+ * What comes within the same microsecond, or up to 1 ms back, is moved behind
+ * the one before when it is appended; so it is here.
+ */
+static int64_t time_of(const struct swinging_door *t, int64_t ts_us)
+{
+        int64_t last_us = t->holds ? t->held.ts_us : t->sent.ts_us;
+
+        return t->begun && ts_us <= last_us && last_us - ts_us < SAME_US ? last_us + 1 : ts_us;
+}
+
 static size_t push(struct stretch *s, const struct reading *r, struct reading out[2])
 {
-        struct swinging_door_point point[2];
-        int n = swinging_door_push(&s->thin, &s->conf, (struct swinging_door_point){r->ts_us, number_of(r)}, point);
+        struct swinging_door_point point[2], p = {time_of(&s->thin, r->ts_us), number_of(r)};
+        int n = swinging_door_push(&s->thin, &s->conf, p, point);
 
         if (n == 2)
                 out[0] = s->held;

@@ -66,13 +66,15 @@ void driver_error(struct driver *d, const char *fmt, ...)
         vsnprintf(text, sizeof(text), fmt, ap);
         va_end(ap);
         d->n_errors++;
+        d->fault_stands = true;
         text_copy(d->last_error, sizeof(d->last_error), text);
 }
 
 void driver_malformed(struct driver *d, const char *origin, const char *reason)
 {
         d->n_malformed++;
-        text_format(d->last_error, sizeof(d->last_error), "%s: %s", origin, reason);
+        if (!d->fault_stands)
+                text_format(d->last_error, sizeof(d->last_error), "%s: %s", origin, reason);
 }
 
 static bool may_keep(struct driver_examples *x, int64_t now_us)

@@ -95,12 +95,26 @@ struct driver_ops {
          * none of this kind does.
          */
         size_t (*share)(const void *conf, size_t usual);
+        /*
+         * What is asked for and never came since init: how many, and their names for people in `out`, separated by
+         * ", ". NULL: nothing of the kind.
+         */
+        size_t (*silent)(const struct driver *d, char *out, size_t cap);
+        /*
+         * Tags were forgotten: device_event "forgotten" for each device of the wire that is down and has no tag any
+         * more.  NULL: it has none of the wire.
+         */
+        void (*forgotten)(struct driver *d);
+        size_t where;     /* offset in conf of what says where the source is, a const char *; 0: nothing does */
+        bool has_devices; /* each source that names() tells is one that device_event speaks of */
         /* Makes d->priv from d->conf; no I/O. 0 or -1 with a sentence. */
         int (*init)(struct driver *d, struct err *e);
         /* Begins or, after link_down, tries again when the host's backoff says so. */
         void (*start)(struct driver *d);
         /* One period is over (drivers with d->period_us > 0); NULL for those that are pushed to. */
         void (*poll)(struct driver *d);
+        /* A commit begins anyway: who holds acknowledgements asks for its sync now. NULL: none of this kind does. */
+        void (*commits)(struct driver *d);
         /* true: take nothing more from the source until false. May come at any time, also twice. */
         void (*pause)(struct driver *d, bool on);
         /* Ends all I/O; calls host->stopped when nothing is under way any more (at once, or later). */
@@ -138,9 +152,11 @@ struct driver {
         double load;
         char last_error[200];  /* what stands now; "": nothing */
         int64_t last_error_us; /* by the host: wall clock, when it was seen last; 0: not yet, or nothing stands */
-        bool error_stands;     /* by the driver: it does not end by itself, only with the next link_up */
+        bool fault_stands;     /* last_error is of what failed: what can't be read is counted, and not said */
+        bool error_stands;     /* by the driver: it ends when this is false again, or with the next link_up */
         bool paused;
-        double ack_slowdown; /* by the host, 1 and up: acknowledgements may be held so many times longer */
+        uint32_t commits_window; /* so few messages may be under way that commits are small, and many; 0: not so */
+        double ack_slowdown;     /* by the host, 1 and up: acknowledgements may be held so many times longer */
 };
 
 enum { DRIVER_E_WAIT = 1 };
@@ -169,11 +185,20 @@ struct driver_host {
         void (*link_up)(struct driver *d);
         void (*link_down)(struct driver *d, const char *why);
         void (*stopped)(struct driver *d);
-        /* One of several devices behind the driver: "up" or "down", why. One event instead of one alarm per tag. */
+        /*
+         * One of several devices behind the driver: "up", "down" or "forgotten", why. One event instead of one alarm
+         * per tag.
+         */
         void (*device_event)(struct driver *d, const char *source, const char *state, const char *why);
         /* The driver's readings that were committed last before this start, with mid != 0, oldest first. */
         void (*recent)(struct driver *d, void (*each)(void *ctx, const struct reading *r), void *ctx);
 };
+
+/* "mqtt://h:1883", "/dev/ttyUSB0": for people. NULL: nothing of the kind. */
+static inline const char *driver_where(const struct driver *d)
+{
+        return d->ops->where ? *(const char *const *)((const char *)d->conf + d->ops->where) : NULL;
+}
 
 static inline int driver_emit(struct driver *d, const struct reading *r, size_t n, bool may_wait)
 {
@@ -210,7 +235,10 @@ void driver_bad(struct driver *d, const uint32_t *tags, size_t n, enum quality q
 /* Counts an error, and keeps the sentence as the last one. */
 void driver_error(struct driver *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Counts what came as malformed; last_error is "origin: reason". */
+/*
+ * Counts what came as malformed; last_error is "origin: reason", unless a fault
+ * stands there.
+ */
 void driver_malformed(struct driver *d, const char *origin, const char *reason);
 
 /*

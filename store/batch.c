@@ -28,6 +28,7 @@ void spool_batch_init(struct spool_batch *b, const struct spool_plan *plan)
 
 void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan)
 {
+        b->page_bytes = plan->page_bytes;
         if (b->cap_rows < plan->batch_rows) {
                 b->cap_rows = plan->batch_rows;
                 b->rows = mem_grow(b->rows, b->cap_rows, sizeof(*b->rows));
@@ -81,6 +82,14 @@ bool spool_batch_empty(const struct spool_batch *b)
                !b->tags_moved;
 }
 
+uint64_t spool_batch_bytes(const struct spool_batch *b, size_t n_new_tags)
+{
+        uint64_t bytes = b->cost_bytes + b->quarantine_bytes.n + n_new_tags * 200 + b->refused.n * 64 +
+                         b->n_alarms * 256 + b->n_notes * 320;
+
+        return bytes + bytes / 16 + (uint64_t)BATCH_PAGES * b->page_bytes;
+}
+
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len)
 {
         struct spool_row *row = &b->rows[b->n_rows];
@@ -90,7 +99,7 @@ void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *
         b->n_rows++;
         row->seq = seq;
         row->r = *r;
-        b->cost_bytes += spool_row_cost(text_len);
+        b->cost_bytes += spool_row_cost(text_len, b->page_bytes);
         if (r->type != READING_TEXT && r->type != READING_RAW)
                 return;
         if (text_len)

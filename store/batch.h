@@ -10,16 +10,18 @@
 #include "store/spool.h"
 
 enum {
-        PAGE_BYTES = 4096,
-        ROW_BYTES = 48,    /* what a reading without text is counted as */
+        PAGE_BYTES = 1024, /* of a new file; those that are older have 4096 (plan) */
+        ROW_BYTES = SPOOL_READING_BYTES,
         KEEP_ROWS = 65535, /* the newest seqs stay after delivery, for spool_recent: as many as MQTT has packet ids */
-        FILE_VERSION = 9,  /* user_version */
+        FILE_VERSION = 10, /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
         REASON_MAX = 48,
         EVENT_BODY_MAX = 4096,
         QUARANTINE_SHARES = 8,
-        VACUUM_PAGES = 128, /* given back to the file system per commit */
+        VACUUM_PAGES = 512, /* given back to the file system per commit */
+        BATCH_PAGES = 8,    /* that a batch of a single row takes, too */
+        SPARE_PAGES = 24,   /* of the database, for small tables and inner pages */
 };
 
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
@@ -31,25 +33,31 @@ extern const char *const spool_lane_names[SPOOL_LANES];
 
 /* Derived from max_size once; see spool_plan for how. */
 struct spool_plan {
-        uint64_t wal_bytes;        /* WAL never larger */
-        uint64_t checkpoint_bytes; /* checkpoint when it is larger */
-        uint64_t db_pages;         /* database never larger */
-        uint64_t event_bytes;      /* of these for events */
+        uint32_t page_bytes;                /* of the file */
+        uint64_t all_bytes;                 /* database and WAL together never larger */
+        uint64_t wal_bytes;                 /* that the WAL always has */
+        uint64_t wal_most;                  /* WAL never larger, and only while the database leaves so much */
+        uint64_t checkpoint_bytes;          /* checkpoint when it is larger, then */
+        uint64_t db_pages;                  /* database never larger */
+        uint64_t event_bytes;               /* of these for events */
+        uint64_t note_bytes, learned_bytes; /* for the alarms' journal, and for what rules have learned */
         size_t batch_rows, batch_text, batch_events, batch_quarantine;
         uint64_t quarantine_bytes, dead_bytes;
         uint64_t save_rows, save_bytes; /* tag times are saved after so many */
 };
-void spool_plan(struct spool_plan *p, const struct spool_conf *conf);
+void spool_plan(struct spool_plan *p, const struct spool_conf *conf, uint32_t page_bytes);
 
 /*
- * Bytes a reading will take in the file, pages that can't be shared included;
- * rather too much.
+ * Bytes a reading will take in the file, rather too much: what is left of a page
+ * that the next row does not fit, and pages that can't be shared, included.
  */
-static inline uint64_t spool_row_cost(size_t text_len)
+static inline uint64_t spool_row_cost(size_t text_len, uint32_t page_bytes)
 {
-        if (text_len < 400)
+        if (text_len < page_bytes / 10)
                 return ROW_BYTES + text_len + text_len / 8;
-        return text_len < PAGE_BYTES ? ROW_BYTES + 2 * text_len : text_len + 2 * PAGE_BYTES;
+        if (text_len < page_bytes / 4)
+                return ROW_BYTES + text_len + text_len / 3;
+        return ROW_BYTES + text_len + (text_len < page_bytes ? text_len : text_len / 2);
 }
 
 /* ---- a batch: what one commit writes ---- */
@@ -121,6 +129,7 @@ struct spool_batch {
         size_t n_rows, text_used;
         size_t cap_rows, cap_text;
         uint64_t cost_bytes; /* of the rows */
+        uint32_t page_bytes;
         struct spool_event_item *events;
         size_t n_events, cap_events;
         struct spool_quarantine_item *quarantine;
@@ -165,6 +174,11 @@ void spool_batch_fit(struct spool_batch *b, const struct spool_plan *plan);
 void spool_batch_clear(struct spool_batch *b);
 void spool_batch_fini(struct spool_batch *b);
 bool spool_batch_empty(const struct spool_batch *b);
+/*
+ * What it takes in the file but for its events, with `n_new_tags`; rather too
+ * much.
+ */
+uint64_t spool_batch_bytes(const struct spool_batch *b, size_t n_new_tags);
 void spool_batch_put(struct spool_batch *b, uint64_t seq, const struct reading *r, size_t text_len);
 /* False: no memory for it (the batch's share of events is used up). */
 bool spool_batch_put_event(struct spool_batch *b, const struct spool_plan *plan, uint64_t seq, int64_t ts_us,

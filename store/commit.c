@@ -137,7 +137,7 @@ void spool_reconfigure_idle(struct spool *s)
 {
         struct spool_batch *b = s->gather;
 
-        spool_plan(&s->plan, &s->conf);
+        spool_plan(&s->plan, &s->conf, s->plan.page_bytes);
         if (spool_batch_empty(b))
                 spool_batch_fit(b, &s->plan);
         if (s->plan.batch_rows > b->cap_rows || s->plan.batch_rows < b->n_rows)
@@ -152,6 +152,7 @@ static void swap(struct spool *s, bool save)
 
         s->gather = s->committing;
         s->committing = b;
+        s->n_fresh = 0;
         s->gather->no = b->no + 1;
         spool_reconfigure_idle(s);
         snapshot(s, b, save);
@@ -167,6 +168,7 @@ static void launch(struct spool *s)
                 spool_db_reconfigure(&s->db, &s->conf);
         s->conf_moved = false;
         s->state = COMMIT_RUNNING;
+        s->launched_us = rt_mono_us(s->rt);
         s->n_launched++;
         s->run_pending = true;
         s->run_done = false;
@@ -202,7 +204,13 @@ void spool_want_room(struct spool *s, int64_t within_us)
 
 static void on_interval(struct rt_timer *t)
 {
-        spool_want_commit(list_entry(t, struct spool, interval));
+        struct spool *s = list_entry(t, struct spool, interval);
+
+        s->in_upcalls = true; /* one commit for all who join */
+        if (s->up.on_interval)
+                s->up.on_interval(s->up.ctx);
+        s->in_upcalls = false;
+        spool_want_commit(s);
 }
 
 static void on_retry(struct rt_timer *t)
@@ -237,6 +245,16 @@ static void works_again(struct spool *s)
                 s->up.on_fault(s->up.ctx, NULL);
 }
 
+static void take_drops(struct spool *s)
+{
+        for (size_t i = 0; i < s->result.drops.n; i++) {
+                const struct spool_drop *d = &s->result.drops.v[i];
+
+                spool_note_drop(s, d);
+                lane_drop(&s->lanes[d->lane], d->first, d->last);
+        }
+}
+
 /*
  * The commit is on disk: counters and watermarks follow.  If the file went
  * meanwhile (gone) nobody is told, and an empty one is tried until it is back.
@@ -246,8 +264,8 @@ static void settle(struct spool *s)
         const struct spool_result *res = &s->result;
         struct spool_batch *b = s->committing;
 
-        for (size_t i = 0; i < res->drops.n; i++)
-                lane_drop(&s->lanes[res->drops.v[i].lane], res->drops.v[i].first, res->drops.v[i].last);
+        take_drops(s);
+        spool_keep_fresh(s, b);
         for (int i = 0; i < SPOOL_LANES; i++)
                 lane_committed(&s->lanes[i], b->last[i], b->acked[i], i == SPOOL_SAMPLES ? &b->ahead : NULL);
         s->used_pages = res->used_pages;
@@ -259,6 +277,7 @@ static void settle(struct spool *s)
         s->rows_committed += res->n_rows;
         s->more = res->more;
         s->purging = res->purging;
+        spool_note_batch(s, b);
         spool_batch_clear(b);
 }
 
@@ -320,8 +339,7 @@ static void settle_acks(struct spool *s)
 {
         struct spool_batch *b = s->committing;
 
-        for (size_t i = 0; i < s->result.drops.n; i++)
-                lane_drop(&s->lanes[s->result.drops.v[i].lane], s->result.drops.v[i].first, s->result.drops.v[i].last);
+        take_drops(s);
         for (int i = 0; i < SPOOL_LANES; i++)
                 lane_committed(&s->lanes[i], s->lanes[i].last, b->acked[i], i == SPOOL_SAMPLES ? &b->ahead : NULL);
         s->used_pages = s->result.used_pages;
@@ -338,6 +356,7 @@ static void on_commit_done(struct rt_work *w)
 
         BUG_ON(s->state != COMMIT_RUNNING || s->run_pending || s->in_upcalls);
         s->run_done = false;
+        spool_note_commit(s);
         s->low_space = s->result.low_space;
         s->in_upcalls = true;
         spool_fetch_parked(s);

@@ -99,28 +99,12 @@ void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most
 
 void spool_fetch_fini(struct spool_fetch *f)
 {
+        if (rt_timer_armed(&f->soon))
+                rt_timer_cancel(f->rt, &f->soon);
         free(f->rows);
         free(f->text);
         f->rows = NULL;
         f->text = NULL;
-}
-
-/* False: it does not fit behind the others. */
-static bool keep_text(struct spool_fetch *f, struct reading *r, size_t *used)
-{
-        if (r->type != READING_TEXT && r->type != READING_RAW)
-                return true;
-        if (f->text_cap - *used < r->len) {
-                if (f->n_rows)
-                        return false;
-                f->text = mem_grow(f->text, r->len, 1);
-                f->text_cap = r->len;
-        }
-        if (r->len)
-                memcpy(f->text + *used, r->v.text, r->len);
-        r->v.text = f->text + *used;
-        *used += r->len;
-        return true;
 }
 
 /*
@@ -147,7 +131,7 @@ static int take_rows(struct spool_fetch *f, sqlite3_stmt *st, uint64_t after, ui
                         rc = SQLITE_CORRUPT;
                         break;
                 }
-                if (!keep_text(f, &row->r, used))
+                if (!spool_keep_text(f, &row->r, used))
                         break;
                 after = row->seq;
                 f->n_rows++;
@@ -274,13 +258,24 @@ static void on_fetched(struct rt_work *w)
         f->on_rows(f);
 }
 
+static void on_soon(struct rt_timer *t)
+{
+        struct spool_fetch *f = list_entry(t, struct spool_fetch, soon);
+
+        f->on_rows(f);
+}
+
 void spool_fetch(struct spool *s, struct spool_fetch *f)
 {
         BUG_ON(!f->most_rows);
         f->spool = s;
+        f->rt = s->rt;
         f->work.run = run_fetch;
         f->work.on_done = on_fetched;
-        if (atomic_load(&s->db.trimming[f->lane]))
+        f->soon.on_due = on_soon;
+        if (f->may_be_fresh && spool_take_fresh(s, f))
+                rt_timer_set(s->rt, &f->soon, 0);
+        else if (atomic_load(&s->db.trimming[f->lane]))
                 park(s, f);
         else
                 start(s, f);

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "store/forecast.h"
 #include "store/writer/db.h"
 
 /* ---- the loop side ---- */
@@ -30,7 +31,7 @@ struct spool {
         enum commit_state state;
         bool conf_moved;          /* the next commit takes it along */
         bool urgent;              /* a commit is wanted now */
-        bool in_upcalls;          /* the end of a commit is being told: no new one yet */
+        bool in_upcalls;          /* the end of a commit is being told, or its begin: no new one yet */
         bool more;                /* the last commit left trimming to do */
         bool purging;             /* and rows to purge */
         bool wants_room;          /* somebody was told to wait */
@@ -54,16 +55,25 @@ struct spool {
         struct spool_watch *watch;
         struct spool_recheck *recheck;
         uint64_t n_launched; /* tries of commits */
+        uint64_t fresh_after;
+        size_t n_fresh; /* all rows behind fresh_after, still in `committing` */
         struct rt_work work;
         pthread_mutex_t db_lock;
         bool run_pending, run_done; /* under db_lock */
         struct spool_db db;
         struct spool_result result;
         uint64_t used_pages, file_bytes, event_bytes, first_seq;
+        uint64_t batch_bytes; /* of the largest lately */
         int64_t oldest_held_ts_us;
         uint64_t commits, rows_committed, quarantined, dead_lettered, alarm_notes_lost;
         bool failing;
         char fault[200];
+
+        struct forecast forecast;
+        uint64_t gone[SPOOL_N_GONE], disk_free_bytes;
+        int64_t full_since_us; /* wall; 0: not full */
+        int64_t launched_us, commit_us;
+        int64_t commit_most_us[2], minute_us; /* of the minute from then on, and the one before */
 
         pthread_mutex_t reader_lock;
         bool reader_says_damaged;           /* under reader_lock */
@@ -76,6 +86,14 @@ struct spool {
 int spool_room_for(const struct spool *s, size_t n, size_t text_bytes); /* 0 or SPOOL_E_* */
 void spool_tell_room(struct spool *s);
 void spool_tell_pressure(struct spool *s);
+void spool_note_batch(struct spool *s, const struct spool_batch *b); /* that is on disk */
+
+/* outlook.c */
+void spool_note_drop(struct spool *s, const struct spool_drop *d); /* before its commit counts */
+void spool_note_full(struct spool *s);                             /* something gives way, or is to wait */
+void spool_note_commit(struct spool *s);                           /* has ended, well or not */
+void spool_note_level(struct spool *s, uint64_t held_bytes, uint64_t usable_bytes);
+void spool_tell_outlook(const struct spool *s, struct spool_counts *out);
 
 void spool_commit_init(struct spool *s);
 void spool_reconfigure_idle(struct spool *s);
@@ -111,5 +129,11 @@ int spool_unreadable(struct spool *s, int rc, const char *sql, const char *what,
 int spool_reader_open(struct spool *s, struct err *e);
 void spool_reader_close(struct spool *s);
 void spool_fetch_parked(struct spool *s); /* no commit is under way */
+/* Into the fetch's own buffer; false: it does not fit behind the others. */
+bool spool_keep_text(struct spool_fetch *f, struct reading *r, size_t *used);
+
+/* fresh.c; false: ask the file. */
+void spool_keep_fresh(struct spool *s, const struct spool_batch *b);
+bool spool_take_fresh(const struct spool *s, struct spool_fetch *f);
 
 #endif

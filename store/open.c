@@ -57,7 +57,7 @@ static struct spool *make(struct rt *rt, const struct spool_conf *conf, struct t
         pthread_mutex_init(&s->db_lock, NULL);
         pthread_mutex_init(&s->reader_lock, NULL);
         s->db.lock_fd = -1;
-        spool_plan(&s->plan, conf);
+        spool_plan(&s->plan, conf, PAGE_BYTES);
         for (int i = 0; i < 2; i++)
                 spool_batch_init(&s->batches[i], &s->plan);
         s->gather = &s->batches[0];
@@ -129,11 +129,16 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
                 dispose(s, false);
                 return -1;
         }
+        spool_plan(&s->plan, conf, s->db.plan.page_bytes);
+        spool_reconfigure_idle(s);
         s->n_tags_sent = s->cap_saved_ts = tags_count(tags);
         s->saved_ts = mem_grow(s->saved_ts, s->cap_saved_ts, sizeof(*s->saved_ts));
         for (size_t i = 0; i < s->n_tags_sent; i++)
                 s->saved_ts[i] = INT64_MIN;
         s->rows_since_save = s->lanes[SPOOL_SAMPLES].last - s->db.v.ts_saved_seq;
+        spool_disk_measure(&s->db);
+        s->disk_free_bytes = s->db.disk_free;
+        s->result.disk_free_bytes = s->db.disk_free;
         spool_db_stat(&s->db, s->lanes[SPOOL_SAMPLES].acked_durable, &s->result);
         s->used_pages = s->result.used_pages;
         s->file_bytes = s->result.file_bytes;

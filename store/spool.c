@@ -29,6 +29,7 @@ static int refuse(struct spool *s, int rc)
         s->wants_room = true;
         if (rc == SPOOL_E_FULL && !s->full) {
                 s->full = true;
+                spool_note_full(s);
                 rt_timer_set(s->rt, &s->kick, 0); /* the pressure is told, should it not be yet */
         }
         spool_want_commit(s);

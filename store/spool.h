@@ -35,6 +35,12 @@ enum spool_lane { SPOOL_EVENTS = 0, SPOOL_SAMPLES = 1, SPOOL_LANES };
 
 enum spool_when_full { SPOOL_DROP_OLDEST, SPOOL_DROP_NEWEST, SPOOL_BLOCK, SPOOL_THIN };
 
+/*
+ * How readings go that there was no room for. REFUSED: their source could not
+ * wait.
+ */
+enum spool_gone { SPOOL_GONE_OLDEST, SPOOL_GONE_NEWEST, SPOOL_GONE_THINNED, SPOOL_GONE_REFUSED, SPOOL_N_GONE };
+
 /* The `spool:` section. */
 struct spool_conf {
         struct schema_at at;
@@ -52,6 +58,12 @@ extern const struct schema spool_schema;
 /* The longest text a reading can have: a longer one is refused, memory_full. */
 uint64_t spool_text_most(const struct spool_conf *conf);
 
+/*
+ * What a reading without text is reckoned with as long as it is not there, here
+ * and by all who size a spool; it takes 25 to 30.
+ */
+enum { SPOOL_READING_BYTES = 48 };
+
 /* What held rows may take before when_full acts; less than max_size. */
 uint64_t spool_usable_bytes(const struct spool_conf *conf);
 
@@ -63,6 +75,7 @@ enum {
 /* All are called on the loop thread. Any may be NULL. */
 struct spool_upcalls {
         void (*on_room)(void *ctx);                    /* appends are taken again after SPOOL_E_BUSY or SPOOL_E_FULL */
+        void (*on_interval)(void *ctx);                /* a commit begins that nobody waits for: who will, may now */
         void (*on_committed)(void *ctx);               /* new rows can be fetched, or counters moved */
         void (*on_pressure)(void *ctx, bool high);     /* held bytes passed 90 % / fell under 75 % of the usable */
         void (*on_fault)(void *ctx, const char *what); /* the disk fails (what), or works again (NULL) */
@@ -310,6 +323,9 @@ struct spool_fetch {
         uint64_t n_launched; /* the spool's, from here on */
         unsigned n_again;
         bool is_alone;
+        bool may_be_fresh; /* set by who only wants the rows: those of the last commit need not come from the file */
+        struct rt *rt;
+        struct rt_timer soon;
 };
 void spool_fetch_init(struct spool_fetch *f, enum spool_lane lane, uint32_t most_rows, uint32_t most_bytes);
 void spool_fetch_fini(struct spool_fetch *f);
@@ -413,6 +429,14 @@ struct spool_counts {
         uint64_t alarm_notes_lost;           /* since start: journal lines a batch had no room for */
         bool failing;                        /* commits do not get through */
         char fault[200];
+
+        /* Of the running spool alone. */
+        int64_t full_since_us;              /* wall clock; 0: when_full has nothing to do */
+        uint64_t gone[SPOOL_N_GONE];        /* since start, for want of room */
+        double gone_per_s[SPOOL_N_GONE];    /* over the last minute */
+        double fill_bytes_per_s, full_in_s; /* held bytes grow, and then it is full; 0: not in sight */
+        uint64_t disk_free_bytes;           /* of the file system; UINT64_MAX: it does not say */
+        int64_t commit_us, commit_most_us;  /* what the last took, and the longest of a minute or two */
 };
 void spool_counts(const struct spool *s, struct spool_counts *out);
 

@@ -13,7 +13,7 @@
 
 struct spool_watch {
         struct rt_work work;
-        struct spool *spool;
+        struct spool *spool; /* NULL: it is closed */
         struct spool_place place;
         char *path;
         bool ours, running;
@@ -35,7 +35,7 @@ static void on_watched(struct rt_work *w)
         struct spool_watch *watch = list_entry(w, struct spool_watch, work);
 
         watch->running = false;
-        if (!watch->ours)
+        if (watch->spool && !watch->ours)
                 spool_want_commit(watch->spool);
 }
 
@@ -62,6 +62,7 @@ void spool_watch_free(struct spool_watch *w)
         if (!w)
                 return;
         if (w->running) {
+                w->spool = NULL;
                 w->next = left_behind;
                 left_behind = w;
                 return;

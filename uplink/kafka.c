@@ -55,6 +55,8 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
                 k->n_out++;
                 kafka_watch_silence(k);
                 outstanding_add(&k->out, rec->opaque);
+                if (rec->topic == SINK_RAW)
+                        kafka_ask_of_raw(k);
                 return 0;
         }
         kafka_put_headers(k, headers);
@@ -100,6 +102,7 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
         k->rt = rt;
         kafka_events_init(k);
         kafka_life_init(k);
+        kafka_ask_init(k);
         k->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         make_headers(k);
         if (kafka_setup_fill(&k->setup, conf, gateway, e) == 0 && kafka_setup_complete(&k->setup, conf, e) == 0) {
@@ -128,6 +131,7 @@ void kafka_sink_close(struct sink *s)
         rt_timer_cancel(k->rt, &k->turn);
         rt_timer_cancel(k->rt, &k->tick);
         rt_timer_cancel(k->rt, &k->silent);
+        rt_timer_cancel(k->rt, &k->ask);
         if (k->watch.fd >= 0)
                 close(k->watch.fd);
         while (k->n_spare)

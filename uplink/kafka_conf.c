@@ -59,8 +59,9 @@ static const struct schema_key keys[] = {
          .offset = AT(linger_us),
          .min = 0,
          .max = 10e6,
-         .def = "50ms",
-         .help = "How long a record waits for company; longer means fewer, larger requests."},
+         .def = "5ms",
+         .help = "How long a record waits for company, alarms too. What one commit brings goes together anyway; only "
+                 "what is longer than commits are apart means fewer, larger requests."},
         {.name = "window_records",
          .type = SCHEMA_INT,
          .offset = AT(window_records),

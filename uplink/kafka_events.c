@@ -66,6 +66,8 @@ void kafka_tell_state(struct kafka *k, bool up, const char *why)
                 k->fault[0] = '\0'; /* what failed before is over */
         if (up && k->known && k->up)
                 return;
+        if (up && k->known)
+                kafka_ask_again(k);
         k->known = true;
         k->up = up;
         if (k->sink.up.on_state)
@@ -109,10 +111,13 @@ static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
                 k->n_out--;
                 outstanding_remove(&k->out, (uint32_t)(uintptr_t)m->_private);
                 take_headers_back(k, m);
-                if (result == SINK_DELIVERED)
+                if (result == SINK_DELIVERED) {
                         kafka_tell_state(k, true, "connected");
-                else
+                        if (k->missing)
+                                kafka_topic_is_there(k, rd_kafka_topic_name(m->rkt));
+                } else {
                         why = kafka_words_of(k, m->err, rd_kafka_topic_name(m->rkt), text, sizeof(text));
+                }
                 k->sink.up.on_report(k->sink.up.ctx, (uint32_t)(uintptr_t)m->_private, result, why);
         }
         return n;
@@ -152,18 +157,25 @@ static const char *certificate_words(int x509_error)
         }
 }
 
-/* librdkafka's words; what is wrong with a certificate in ours. */
-void kafka_connection_words(const struct kafka_setup *s, rd_kafka_resp_err_t err, const char *words, char *out,
-                            size_t cap)
+/* In ours: what is wrong with a certificate, and with the rest of it. */
+void kafka_connection_words(const struct kafka_setup *s, const char *words, char *out, size_t cap)
 {
-        bool refused = err == RD_KAFKA_RESP_ERR__SSL && strstr(words, "certificate verify failed");
+        bool refused = strstr(words, "certificate verify failed") != NULL;
         const char *why = refused ? certificate_words(atomic_load(s->certificate)) : NULL;
         const char *broker_end = strstr(words, ": ");
+        char plain[300] = "";
 
         if (why && broker_end)
-                snprintf(out, cap, "%.*s: %s", (int)(broker_end - words), words, why);
-        else
-                snprintf(out, cap, "%s", words);
+                snprintf(plain, sizeof(plain), "%.*s: %s", (int)(broker_end - words), words, why);
+        kafka_plain_words(*plain ? plain : words, out, cap);
+}
+
+void kafka_refused_words(const struct kafka_setup *s, const char *words, char *out, size_t cap)
+{
+        char plain[150];
+
+        kafka_plain_words(words, plain, sizeof(plain));
+        snprintf(out, cap, "Kafka refuses %s%.64s: %s", *s->user ? "user " : "this client", s->user, plain);
 }
 
 static void on_error(struct kafka *k, rd_kafka_event_t *ev)
@@ -175,15 +187,14 @@ static void on_error(struct kafka *k, rd_kafka_event_t *ev)
         if (err == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev)) {
                 on_fatal(k);
         } else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED) {
-                snprintf(text, sizeof(text), "Kafka refuses %s%.64s: %.100s", *k->setup.user ? "user " : "this client",
-                         k->setup.user, words);
+                kafka_refused_words(&k->setup, words, text, sizeof(text));
                 memcpy(k->fault, text, sizeof(k->fault));
                 kafka_tell_state(k, false, text);
         } else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
                 snprintf(text, sizeof(text), "no broker answers: %.150s", *k->fault ? k->fault : words);
                 kafka_tell_state(k, false, text);
         } else {
-                kafka_connection_words(&k->setup, err, words, k->fault, sizeof(k->fault));
+                kafka_connection_words(&k->setup, words, k->fault, sizeof(k->fault));
                 if (k->known && !k->up) { /* why it stays down may have changed */
                         snprintf(text, sizeof(text), "no broker answers: %.150s", k->fault);
                         kafka_tell_state(k, false, text);
@@ -233,6 +244,9 @@ static size_t on_event(struct kafka *k, rd_kafka_event_t *ev)
         case RD_KAFKA_EVENT_LOG:
                 on_log(ev);
                 return 1;
+        case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
+                kafka_take_topics(k, ev);
+                return 1;
         default:
                 return 1;
         }
@@ -281,6 +295,7 @@ void kafka_listen(struct kafka *k)
         rd_kafka_queue_io_event_enable(k->p.queue, k->watch.fd, &one, sizeof(one));
         rt_watch_set(k->rt, &k->watch, RT_READ);
         rt_timer_set(k->rt, &k->turn, 0); /* what came before is not told by the fd */
+        kafka_ask(k);
 }
 
 void kafka_watch_silence(struct kafka *k)

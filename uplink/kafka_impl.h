@@ -4,7 +4,9 @@
  *
  * kafka.c: the sink.  kafka_setup.c: what a producer is made from.
  * kafka_life.c: how producers end and come.  kafka_events.c: what librdkafka
- * tells, in words.  kafka_topics.c: what the topics are set to.
+ * tells, in words.  kafka_ask.c: are the topics there.  For the tool:
+ * kafka_topics.c, what they are set to, and kafka_reach.c, can they be reached
+ * and written to.
  */
 #ifndef MILLRACE_UPLINK_KAFKA_IMPL_H
 #define MILLRACE_UPLINK_KAFKA_IMPL_H
@@ -62,12 +64,14 @@ struct kafka {
         uint64_t n_out;
         struct outstanding out;
         struct rt_watch watch;
-        struct rt_timer turn, tick, silent;
+        struct rt_timer turn, tick, silent, ask;
         uint64_t n_answers, n_answers_seen;
         struct rt_work work;
         bool known, up;
-        char fault[200]; /* what a broker connection failed with last */
-        struct err made; /* of the work */
+        unsigned missing;          /* bits of enum sink_topic that the brokers do not have */
+        bool sends_raw, asked_raw; /* raw payloads are sent; their topic was asked for */
+        char fault[200];           /* what a broker connection failed with last */
+        struct err made;           /* of the work */
         void (*on_closed)(void *ctx);
         void *close_ctx;
 };
@@ -88,6 +92,14 @@ void kafka_life_init(struct kafka *k);
 void kafka_begin_purge(struct kafka *k);
 void kafka_end_purge(struct kafka *k);
 
+/* kafka_ask.c */
+void kafka_ask_init(struct kafka *k);
+void kafka_ask(struct kafka *k);        /* there is a producer, of which nothing is known */
+void kafka_ask_again(struct kafka *k);  /* a broker answers again */
+void kafka_ask_of_raw(struct kafka *k); /* a raw payload is out */
+void kafka_take_topics(struct kafka *k, rd_kafka_event_t *ev);
+void kafka_topic_is_there(struct kafka *k, const char *name); /* it took a record */
+
 /* kafka_events.c */
 void kafka_events_init(struct kafka *k);
 void kafka_listen(struct kafka *k);
@@ -96,9 +108,29 @@ void kafka_watch_silence(struct kafka *k); /* a record went out */
 void kafka_put_headers(struct kafka *k, rd_kafka_headers_t *h);
 void kafka_tell_state(struct kafka *k, bool up, const char *why);
 enum sink_result kafka_result_of(rd_kafka_resp_err_t err);
-/* Why a connection failed, any thread. */
-void kafka_connection_words(const struct kafka_setup *s, rd_kafka_resp_err_t err, const char *words, char *out,
-                            size_t cap);
+/* Why a connection failed, any thread. In words of a person: kafka_plain.c. */
+void kafka_plain_words(const char *words, char *out, size_t cap);
+void kafka_connection_words(const struct kafka_setup *s, const char *words, char *out, size_t cap);
+void kafka_refused_words(const struct kafka_setup *s, const char *words, char *out, size_t cap);
 const char *kafka_words_of(const struct kafka *k, rd_kafka_resp_err_t err, const char *topic, char *out, size_t cap);
+
+/* ---- for the tool: kafka_topics.c, kafka_reach.c ---- */
+
+/* Where a sentence about the cluster goes. */
+struct kafka_note {
+        void (*on_note)(void *ctx, const char *text, enum kafka_note_kind kind);
+        void *ctx;
+};
+
+void kafka_note_say(const struct kafka_note *n, enum kafka_note_kind kind, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* The brokers' own addresses, and the partitions of the producer's topics. */
+void kafka_look_around(const struct kafka_producer *p, const struct kafka_note *n);
+/*
+ * `most`: the largest record a topic takes, as it says itself; 0: it is left
+ * alone.  Nothing is written.
+ */
+void kafka_try_writing(const struct kafka_setup *s, const int64_t most[SINK_TOPICS], const struct kafka_note *n);
 
 #endif

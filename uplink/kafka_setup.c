@@ -76,7 +76,8 @@ static int set_ours(struct kafka_setup *s, const struct kafka_conf *c, const cha
                 {"message.timeout.ms", "0"},
                 {"partitioner", "murmur2_random"}, /* as Java clients */
                 {"statistics.interval.ms", "0"},
-                {"reconnect.backoff.max.ms", "2000"}, /* its 10 s would add as much to every outage */
+                {"reconnect.backoff.max.ms", "2000"},          /* its 10 s would add as much to every outage */
+                {"topic.metadata.propagation.max.ms", "4000"}, /* a topic that is not there is told, not waited for */
                 {"log.queue", "true"},
         };
         /* zstd's own level, 3, is four times the work on a batch of a few records, for no fewer bytes. */

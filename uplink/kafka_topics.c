@@ -4,10 +4,11 @@
  * A gateway sends late what it held: Kafka must not delete it for its age when
  * it arrives, nor refuse it for that, nor keep the last record of a key only.
  * What a topic is set to is asked of the brokers (DescribeConfigs), which say
- * what is in force, their own defaults included.
+ * what is in force, their own defaults included.  Then kafka_reach.c looks at
+ * whether they can be reached and written to.
  *
  * For the tool: it blocks, for ASK_MS at most and for as long as a look-up of a
- * name may take.  Fails with a sentence when no broker answers; what is wrong
+ * name may take, and then for as long as that does.  Fails with a sentence when no broker answers; what is wrong
  * with one topic, not to be seen included, is a sentence to on_note.
  */
 #include <inttypes.h>
@@ -22,11 +23,23 @@ enum { ASK_MS = 10000, POLL_MS = 100 };
 #define LEAST_MS (30 * DAY_MS) /* what a topic should keep or take, if it goes by our time */
 
 struct note {
+        struct kafka_note to;
         const char *topic;
-        void (*on_note)(void *ctx, const char *text);
-        void *ctx;
         bool live_first;
+        enum kafka_note_kind kind; /* of what is said next */
+        int64_t most[SINK_TOPICS]; /* bytes of a record, of those that are there and used */
 };
+
+void kafka_note_say(const struct kafka_note *n, enum kafka_note_kind kind, const char *fmt, ...)
+{
+        char text[480];
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        n->on_note(n->ctx, text, kind);
+}
 
 static void say(const struct note *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void say(const struct note *n, const char *fmt, ...)
@@ -38,7 +51,7 @@ static void say(const struct note *n, const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(text + len, sizeof(text) - (size_t)len, fmt, ap);
         va_end(ap);
-        n->on_note(n->ctx, text);
+        n->to.on_note(n->to.ctx, text, n->kind);
 }
 
 /* ---- one topic ---- */
@@ -104,20 +117,29 @@ static void look_at_topic(const struct note *n, enum sink_topic which, const rd_
         look_at_times(n, topic, deletes);
 }
 
-static void look(const struct note *n, enum sink_topic which, const rd_kafka_ConfigResource_t *topic)
+static void look(struct note *n, enum sink_topic which, const rd_kafka_ConfigResource_t *topic)
 {
+        const char *most = value_of(topic, "max.message.bytes");
         rd_kafka_resp_err_t err = rd_kafka_ConfigResource_error(topic);
 
-        if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && which == SINK_RAW)
+        bool absent = err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+
+        n->kind = absent && which != SINK_RAW ? KAFKA_NOTE_STOPS
+                  : err && !absent            ? KAFKA_NOTE_UNSEEN
+                                              : KAFKA_NOTE_LOSES;
+        if (absent && which == SINK_RAW)
                 say(n, "it is not there; a source with payload: raw needs it");
-        else if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        else if (absent)
                 say(n, "it is not there: create it, or allow its automatic creation");
         else if (err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-                say(n, "what it is set to can't be seen: the user has no right to DESCRIBE_CONFIGS");
+                say(n, "what it is set to can't be seen, and so whether it may be written to is not tried: grant "
+                       "DescribeConfigs "
+                       "on it to have that looked at");
         else if (err)
                 say(n, "what it is set to can't be seen: %.200s", rd_kafka_ConfigResource_error_string(topic));
         else
                 look_at_topic(n, which, topic);
+        n->most[which] = most ? strtoll(most, NULL, 10) : 0;
 }
 
 /* ---- asking ---- */
@@ -153,8 +175,7 @@ static rd_kafka_event_t *wait_for_answer(const struct kafka_producer *p, const s
                         return ev;
                 if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_ERROR &&
                     rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-                        kafka_connection_words(s, rd_kafka_event_error(ev), rd_kafka_event_error_string(ev), text,
-                                               sizeof(text));
+                        kafka_connection_words(s, rd_kafka_event_error_string(ev), text, sizeof(text));
                         err_set(e, "kafka: no broker answers: %s", text);
                 }
                 rd_kafka_event_destroy(ev);
@@ -185,10 +206,11 @@ static int take_answer(rd_kafka_event_t *ev, const struct kafka_setup *s, struct
         return 0;
 }
 
-int kafka_topics_check(const struct kafka_conf *conf, const char *gateway, void (*on_note)(void *ctx, const char *text),
-                       void *ctx, struct err *e)
+int kafka_topics_check(const struct kafka_conf *conf, const char *gateway,
+                       void (*on_note)(void *ctx, const char *text, enum kafka_note_kind kind), void *ctx,
+                       struct err *e)
 {
-        struct note n = {.on_note = on_note, .ctx = ctx, .live_first = conf->live_first};
+        struct note n = {.to = {on_note, ctx}, .live_first = conf->live_first};
         struct kafka_producer p = {0};
         struct kafka_setup s;
         rd_kafka_event_t *ev;
@@ -196,10 +218,13 @@ int kafka_topics_check(const struct kafka_conf *conf, const char *gateway, void 
 
         if (r == 0 && (r = kafka_producer_make(&p, &s, e)) == 0) {
                 ask(&p, &s);
+                kafka_look_around(&p, &n.to); /* also of a cluster that then does not answer */
                 ev = wait_for_answer(&p, &s, e);
                 r = take_answer(ev, &s, &n, e);
                 rd_kafka_event_destroy(ev);
         }
+        if (r == 0)
+                kafka_try_writing(&s, n.most, &n.to);
         kafka_producer_destroy(&p);
         kafka_setup_fini(&s);
         return r;

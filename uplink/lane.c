@@ -66,7 +66,7 @@ void lane_stop(struct uplink_lane_state *l)
 
 void lane_fini(struct uplink_lane_state *l)
 {
-        rt_timer_cancel(l->u->rt, &l->wake);
+        lane_stop(l);
         window_fini(&l->w);
         lane_read_fini(l);
 }

@@ -78,7 +78,8 @@ struct uplink {
         enum { LINK_UNKNOWN, LINK_UP, LINK_DOWN } link;
         struct uplink_fault fault; /* of the link, until it is up */
         struct uplink_fault heartbeat;
-        bool beats; /* a heartbeat was delivered, and none refused since */
+        bool beats;       /* a heartbeat was delivered, and none refused since */
+        unsigned missing; /* topics, as sink_upcalls.on_missing says */
         uint64_t delivered, retried, poisoned, bytes_sent;
 };
 

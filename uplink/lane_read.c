@@ -59,6 +59,7 @@ void lane_read_init(struct uplink_lane_state *l, uint64_t acked_seq)
                 spool_fetch_init(&b->fetch, l->id, events ? EVENT_FETCH_ROWS : FETCH_ROWS,
                                  events ? EVENT_FETCH_BYTES : FETCH_BYTES);
                 b->fetch.on_rows = on_rows;
+                b->fetch.may_be_fresh = true;
         }
 }
 
@@ -209,10 +210,14 @@ void lane_learn_durable(struct uplink_lane_state *l)
         window_durable(&l->w, spool_durable(l->u->spool, l->id, l->first));
 }
 
+/* Most commits have no event, and none is looked for then. */
 void lane_kick(struct uplink_lane_state *l)
 {
+        struct spool_counts c;
+
         lane_learn_durable(l);
-        l->idle = false;
+        spool_counts(l->u->spool, &c);
+        l->idle = l->fetch_after >= c.last_seq[l->id];
         l->batch[0].kicked = l->batch[1].kicked = true;
 }
 

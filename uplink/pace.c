@@ -15,6 +15,7 @@ void pace_init(struct pace *p, uint64_t bytes_s, int64_t now_us)
         *p = (struct pace){.bytes_s = bytes_s, .burst = bytes_s / 2, .at_us = now_us};
         if (p->burst < BURST_MIN)
                 p->burst = BURST_MIN;
+        p->enough = bytes_s / 4;
         p->tokens = (double)p->burst;
 }
 
@@ -28,9 +29,10 @@ int64_t pace_wait_us(struct pace *p, int64_t now_us)
                 p->at_us = now_us;
         }
         BUG_ON(p->tokens > (double)p->burst);
-        if (p->tokens > 0)
+        p->rests = p->tokens <= 0 || (p->rests && p->tokens < (double)p->enough);
+        if (!p->rests)
                 return 0;
-        return (int64_t)ceil(-p->tokens * 1e6 / (double)p->bytes_s) + 1;
+        return (int64_t)ceil(((double)p->enough - p->tokens) * 1e6 / (double)p->bytes_s) + 1;
 }
 
 void pace_spend(struct pace *p, uint64_t bytes)

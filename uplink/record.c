@@ -329,9 +329,10 @@ static char *put_aggregate(char *p, const struct spool_aggregate *a, bool with_r
         return p + text_put_double(p, a->max);
 }
 
-static char *put_tail(const struct record_encoder *enc, char *p, uint64_t seq)
+/* `seq`: its digits, as they stand in the id. */
+static char *put_tail(const struct record_encoder *enc, char *p, const char *seq, size_t seq_len)
 {
-        p = put_u64(put(p, tail_part(enc), enc->tail_len), seq);
+        p = put(put(p, tail_part(enc), enc->tail_len), seq, seq_len);
         *p++ = '}';
         return p;
 }
@@ -349,7 +350,8 @@ size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, c
         const struct reading *r = &row->r;
         const struct record_tag *g = tag_of(enc, tag, r->tag);
         unsigned quality = r->quality;
-        char *p;
+        char *p, *seq;
+        size_t seq_len;
 
         BUG_ON(cap < record_bound(enc, tag, row));
         if (r->type == READING_F64 && !isfinite(r->v.f64) && !quality_is_bad(quality))
@@ -357,7 +359,10 @@ size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, c
         p = put(buf, enc->fixed, enc->head_len);
         if (r->flags & READING_AGGREGATE)
                 *p++ = 'a'; /* its seq was a reading's that may be known elsewhere, as an alarm's sample_seq */
-        p = put_time(enc, put(put_u64(p, row->seq), g->text, g->mid_len), r->ts_us);
+        seq = p;
+        p = put_u64(p, row->seq);
+        seq_len = (size_t)(p - seq);
+        p = put_time(enc, put(p, g->text, g->mid_len), r->ts_us);
         if (!quality_is_bad(quality))
                 p = put_value(p, r);
         p = put_quality(put(p, g->text + g->mid_len, g->unit_len), quality);
@@ -370,7 +375,7 @@ size_t record_encode_sample(struct record_encoder *enc, char *buf, size_t cap, c
                 p = PUT(p, ",\"arrival_us\":");
                 p += text_put_i64(p, r->arrival_us);
         }
-        return (size_t)(put_tail(enc, p, row->seq) - buf);
+        return (size_t)(put_tail(enc, p, seq, seq_len) - buf);
 }
 
 /* An alarm's event_id names the activation, so it comes with the body. */
@@ -386,13 +391,16 @@ size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, co
 {
         const struct reading *r = &row->r;
         const struct record_tag *g = tag_or_null ? tag_of(enc, tag_or_null, r->tag) : NULL;
-        char *p = put(buf, enc->fixed, enc->head_len);
+        char *p = put(buf, enc->fixed, enc->head_len), *seq;
+        size_t seq_len;
 
         BUG_ON(cap < record_event_bound(enc, tag_or_null, row));
         *p++ = 'e';
+        seq = p;
         p = put_u64(p, row->seq);
+        seq_len = (size_t)(p - seq);
         if (!names_itself(r))
-                p = put_u64(put(p, event_part(enc), enc->event_len), row->seq);
+                p = put(put(p, event_part(enc), enc->event_len), seq, seq_len);
         p = g ? put(p, g->text, g->mid_len) : put(p, mid_part(enc), enc->mid_len);
         p = put_time(enc, p, r->ts_us);
         if (g)
@@ -401,7 +409,7 @@ size_t record_encode_event(struct record_encoder *enc, char *buf, size_t cap, co
                 *p++ = ',';
                 p = put(p, r->v.text, r->len);
         }
-        return (size_t)(put_tail(enc, p, row->seq) - buf);
+        return (size_t)(put_tail(enc, p, seq, seq_len) - buf);
 }
 
 int64_t record_timestamp_ms(int64_t ts_us, int64_t now_us)

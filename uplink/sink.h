@@ -43,6 +43,8 @@ struct sink_upcalls {
         void (*on_reports_end)(void *ctx);
         /* up: a broker answers; !up: why none does. Also told: rights and authentication, in plain words. */
         void (*on_state)(void *ctx, bool up, const char *why);
+        /* Bits of enum sink_topic that the brokers say they do not have; each time it is asked. */
+        void (*on_missing)(void *ctx, unsigned missing);
         void *ctx;
 };
 

@@ -53,12 +53,12 @@ void uplink_note(struct uplink *u, struct uplink_fault *f, const char *why)
 }
 
 /*
- * A refused one is told, since nothing else is sent to its topic; while the
- * link is down it is the link that tells.
+ * A refused one is told, since nothing else is sent to its topic, also when it
+ * is the first record of all; while the link is down it is the link that tells.
  */
 static void on_heartbeat(struct uplink *u, bool delivered, const char *why)
 {
-        if (!delivered && u->link != LINK_UP)
+        if (!delivered && u->link == LINK_DOWN)
                 return;
         u->beats = delivered;
         u->heartbeat = (struct uplink_fault){.at_us = 0};
@@ -102,6 +102,11 @@ static void on_state(void *ctx, bool up, const char *why)
                 uplink_note(u, &u->fault, why);
         if (changed && u->up.on_state)
                 u->up.on_state(u->up.ctx, up, why);
+}
+
+static void on_missing(void *ctx, unsigned missing)
+{
+        ((struct uplink *)ctx)->missing = missing;
 }
 
 /* ---- stopping ---- */
@@ -168,8 +173,11 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
                 lane_init(&u->lane[i], u, (enum uplink_lane)i, u->n_lanes == UPLINK_LANES ? 2 : 1);
         spool_pin_sent(spool, SPOOL_EVENTS, u->lane[UPLINK_EVENTS].w.cap);
         spool_pin_sent(spool, SPOOL_SAMPLES, (uint64_t)conf->window_records);
-        sink->up = (struct sink_upcalls){
-                .on_report = on_report, .on_reports_end = on_reports_end, .on_state = on_state, .ctx = u};
+        sink->up = (struct sink_upcalls){.on_report = on_report,
+                                         .on_reports_end = on_reports_end,
+                                         .on_state = on_state,
+                                         .on_missing = on_missing,
+                                         .ctx = u};
         return u;
 }
 
@@ -278,6 +286,7 @@ void uplink_status(const struct uplink *u, struct uplink_status *out)
                                       .retried = u->retried,
                                       .poisoned = u->poisoned,
                                       .bytes_sent = u->bytes_sent,
+                                      .missing = u->missing,
                                       .fault = u->fault};
         if (u->lane[UPLINK_SAMPLES].first)
                 out->backlog = spool_held_below(u->spool, u->lane[UPLINK_SAMPLES].first);
@@ -286,7 +295,7 @@ void uplink_status(const struct uplink *u, struct uplink_status *out)
         lanes_status(u, out);
 }
 
-void uplink_heartbeat(struct uplink *u, const char *json, size_t len)
+bool uplink_heartbeat(struct uplink *u, const char *json, size_t len)
 {
         struct sink_record rec = {.topic = SINK_STATUS,
                                   .key = u->gateway,
@@ -299,10 +308,11 @@ void uplink_heartbeat(struct uplink *u, const char *json, size_t len)
         int r;
 
         if (u->stopping)
-                return;
+                return true;
         rt_now(u->rt, &now);
         rec.ts_ms = record_timestamp_ms(now.wall_us, now.wall_us);
         r = u->sink->ops->produce(u->sink, &rec, &e);
         if (r && r != SINK_E_FULL)
                 on_heartbeat(u, false, e.text);
+        return r != SINK_E_FULL;
 }

@@ -71,6 +71,7 @@ struct uplink_status {
         struct uplink_fault heartbeat_fault;
         uint64_t delivered, retried, poisoned; /* records since start */
         uint64_t bytes_sent;
+        unsigned missing; /* bits of enum sink_topic that Kafka does not have */
 };
 
 struct uplink_upcalls {
@@ -89,8 +90,11 @@ void uplink_kick(struct uplink *u); /* the spool has new rows */
  */
 void uplink_reconfigure(struct uplink *u);
 void uplink_status(const struct uplink *u, struct uplink_status *out);
-/* A heartbeat on the status topic: not spooled, lost when Kafka is away. */
-void uplink_heartbeat(struct uplink *u, const char *json, size_t len);
+/*
+ * A heartbeat on the status topic: not spooled, lost when Kafka is away.  False:
+ * there is no room for it now.
+ */
+bool uplink_heartbeat(struct uplink *u, const char *json, size_t len);
 /*
  * The row once more, under its old id, beside what the lanes send; ends in
  * on_again with the token (at most 2^30) unless it is refused: SINK_E_FULL,
@@ -118,12 +122,20 @@ void kafka_sink_close(struct sink *k); /* after closed */
 int kafka_sink_check(const struct kafka_conf *conf, const char *gateway, struct err *e);
 
 /*
- * Asks the brokers what the topics are set to; a sentence to on_note for each
- * that could lose records, or -1 with one when no broker answers.  Blocking,
- * for about ten seconds.
+ * Asks the brokers what the topics are set to, whether each broker can be
+ * reached at the address it names, and whether the topics may be written to
+ * (one record to each that is too large for it: nothing is written); a sentence
+ * to on_note for each, or -1 with one when
+ * no broker answers.  Blocking, for about half a minute at most.
  */
-int kafka_topics_check(const struct kafka_conf *conf, const char *gateway, void (*on_note)(void *ctx, const char *text),
-                       void *ctx, struct err *e);
+enum kafka_note_kind {
+        KAFKA_NOTE_UNSEEN, /* this user may not see it; records may be well */
+        KAFKA_NOTE_LOSES,  /* records could be lost by it */
+        KAFKA_NOTE_STOPS   /* records can't get through */
+};
+int kafka_topics_check(const struct kafka_conf *conf, const char *gateway,
+                       void (*on_note)(void *ctx, const char *text, enum kafka_note_kind kind), void *ctx,
+                       struct err *e);
 
 /*
  * Another configuration while it runs.  prepare: any thread, blocking (secrets,

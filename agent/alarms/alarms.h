@@ -117,6 +117,8 @@ struct alarm_key {
  * False: it is no such name.
  */
 bool alarm_key_cut(char *name, struct alarm_key *key);
+/* Such a name as somebody writes it, with all names in their form. False: no room. */
+bool alarm_key_read(char *out, size_t cap, const char *written);
 
 /* The alarm as it is now. 0, RULES_E_UNKNOWN or ALARMS_E_SEVERAL. */
 int alarms_row(struct alarms *a, const struct alarm_key *key, struct rules_row *out);
@@ -146,7 +148,7 @@ void alarms_notice_of(struct alarms *a, const struct rules_row *row, struct alar
 
 /* ---- json.c: as JSON ---- */
 
-enum { ALARM_TEXT_MAX = 4096, ALARM_OPERATOR_MAX = 200 };
+enum { ALARM_TEXT_MAX = 6144, ALARM_OPERATOR_MAX = 200 };
 
 struct alarm_operator {
         const char *by, *comment; /* "": nobody, nothing */

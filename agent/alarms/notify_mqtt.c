@@ -24,10 +24,12 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/tags.h"
+#include "agent/base/text.h"
 
 enum { SLICE = 100, SLICE_US = 50000, RIGHTED_MAX = 5000 /* per connection: more than that is not of our making */ };
 
-enum { WAITING_MAX = 64, TOPIC_MAX = 640, RENAMED_US = 1000000 };
+enum { WAITING_MAX = 64, TOPIC_MAX = 3 * TEXT_NAME_MAX + TAGS_IDENT_MAX, RENAMED_US = 1000000 };
 
 struct message {
         char *topic, *json;

@@ -9,6 +9,8 @@
 
 #include "agent/alarms/impl.h"
 #include "agent/base/err.h"
+#include "agent/base/tags.h"
+#include "agent/base/text.h"
 
 void alarms_notice_of(struct alarms *a, const struct rules_row *row, struct alarm_notice *out, char *buf, size_t cap)
 {
@@ -28,6 +30,19 @@ bool alarm_key_cut(char *name, struct alarm_key *key)
         *tag++ = *rule++ = '\0';
         *key = (struct alarm_key){.source = name, .tag = strcmp(tag, "-") == 0 ? "" : tag, .rule = rule};
         return true;
+}
+
+bool alarm_key_read(char *out, size_t cap, const char *written)
+{
+        const char *tag = strchr(written, '/'), *rule = tag ? strchr(tag + 1, '/') : NULL;
+        char source[TEXT_NAME_MAX + 1], ident[TAGS_IDENT_MAX + 1], its[2 * TAGS_IDENT_MAX];
+        int n;
+
+        if (!rule || (size_t)(rule - tag) > sizeof(its) || !text_read_name(source, written, (size_t)(tag - written)))
+                return (size_t)snprintf(out, cap, "%s", written) < cap;
+        snprintf(its, sizeof(its), "%.*s", (int)(rule - tag - 1), tag + 1);
+        n = snprintf(out, cap, "%s/%s/", source, tags_read_ident(ident, its) ? ident : its);
+        return (size_t)n < cap && text_name_pattern(out + n, cap - (size_t)n, rule + 1);
 }
 
 enum { NAMED_MAX = 8 };

@@ -14,7 +14,16 @@
 #include <string.h>
 
 #include "agent/base/json_scan.h"
+#include "agent/base/table_hash.h"
 #include "agent/base/text.h"
+
+void json_paths_begin(const struct json_paths *p, struct json_value *found)
+{
+        for (int i = 0; i < p->n_nodes; i++)
+                p->node[i].seen = 0;
+        for (int i = 0; i < p->n_slots; i++)
+                found[i].type = SCAN_ABSENT;
+}
 
 static int node_new(struct json_paths *p, const char *key, size_t len)
 {
@@ -23,8 +32,14 @@ static int node_new(struct json_paths *p, const char *key, size_t len)
 
         p->node = mem_grow(p->node, (unsigned long)p->n_nodes + 1, sizeof(*p->node));
         n = &p->node[p->n_nodes];
-        *n = (struct json_node){
-                .key = mem_alloc(len + 1), .key_len = (uint32_t)len, .slot = -1, .child = -1, .next = -1, .any = -1};
+        *n = (struct json_node){.key = mem_alloc(len + 1),
+                                .key_len = (uint32_t)len,
+                                .slot = -1,
+                                .child = -1,
+                                .next = -1,
+                                .any = -1,
+                                .in = -1,
+                                .then = -1};
         memcpy(n->key, key, len);
         for (size_t i = 0; i < len && digits; i++)
                 digits = key[i] >= '0' && key[i] <= '9';
@@ -168,8 +183,79 @@ bool json_rows_take(const struct json_paths *p, struct json_rows *rows, struct j
         return true;
 }
 
+/* The places in an array, which are one for each. */
+static bool are_places(const struct json_paths *p, const struct json_rows *rows)
+{
+        for (size_t i = 0; i < rows->n; i++) {
+                const struct json_value *key = &json_rows_at(p, rows, i)[JSON_CELL_KEY];
+
+                if (key->type != SCAN_I64 || (i && key->i64 <= json_rows_at(p, rows, i - 1)[JSON_CELL_KEY].i64))
+                        return false;
+        }
+        return true;
+}
+
+/*
+ * As it is met by pointers: integers by their digits.  What has no name by its
+ * bits and type.
+ */
+static size_t name_of(const struct json_value *key, char room[TEXT_DOUBLE_MAX], const char **at)
+{
+        *at = key->at;
+        if (key->type == SCAN_TEXT || key->type == SCAN_BYTES || key->type == SCAN_NUMBER)
+                return key->len;
+        *at = room;
+        if (key->type == SCAN_I64)
+                return text_put_i64(room, key->i64);
+        memcpy(room, &key->i64, sizeof(key->i64));
+        room[sizeof(key->i64)] = (char)key->type;
+        return sizeof(key->i64) + 1;
+}
+
+static bool same_name(const struct json_value *key, const char *at, size_t len)
+{
+        char room[TEXT_DOUBLE_MAX];
+        const char *other;
+
+        return name_of(key, room, &other) == len && !memcmp(other, at, len);
+}
+
+static void make_room_for_names(struct json_rows *rows)
+{
+        size_t n = rows->n_named ? rows->n_named : 64;
+
+        while (n < 2 * rows->n)
+                n *= 2;
+        if (n == rows->n_named)
+                return;
+        rows->n_named = n;
+        rows->named = mem_grow(rows->named, n, sizeof(*rows->named));
+}
+
+bool json_rows_twice(const struct json_paths *p, struct json_rows *rows)
+{
+        char room[TEXT_DOUBLE_MAX];
+        const char *at;
+
+        if (rows->n < 2 || are_places(p, rows))
+                return false;
+        make_room_for_names(rows);
+        memset(rows->named, 0, rows->n_named * sizeof(*rows->named));
+        for (size_t i = 0; i < rows->n; i++) {
+                size_t len = name_of(&json_rows_at(p, rows, i)[JSON_CELL_KEY], room, &at);
+                size_t k = (size_t)table_hash(at, len, 0) & (rows->n_named - 1);
+
+                for (; rows->named[k]; k = (k + 1) & (rows->n_named - 1))
+                        if (same_name(&json_rows_at(p, rows, rows->named[k] - 1u)[JSON_CELL_KEY], at, len))
+                                return true;
+                rows->named[k] = (uint16_t)(i + 1);
+        }
+        return false;
+}
+
 void json_rows_fini(struct json_rows *rows)
 {
         free(rows->cell);
+        free(rows->named);
         *rows = (struct json_rows){0};
 }

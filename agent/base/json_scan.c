@@ -7,9 +7,9 @@
  * bounded by a constant.  Everywhere else in the program JSON is the library's.
  *
  * How: a loop with an explicit stack.  Each level knows its node in the tree of
- * pointers, or -1 when nothing below it is asked for.  Keys mostly come in the
- * order they were configured in, so the search among a level's nodes begins
- * behind the last one found.
+ * pointers, or -1 when nothing below it is asked for.  Objects of one sender
+ * have their keys in one order, so each node remembers which one came behind
+ * it, and the search among a level's nodes begins there.
  *
  * Fails: at the first wrong byte, with its position and what was expected.
  */
@@ -123,11 +123,12 @@ size_t json_unescape(char *out, const struct json_value *v)
 /* ---- the scan ---- */
 
 struct frame {
-        bool is_object;
-        int node;      /* of the container; -1: nothing in it is asked for */
-        int cursor;    /* where the search among its children begins */
-        int32_t index; /* of the element to come */
-        bool is_walked, in_row;
+        bool is_object, in_row;
+        int number;            /* which container of the text */
+        int first;             /* child of its node; -1: none is asked for */
+        int any;               /* while walked; else -1 */
+        int *likely;           /* child to come */
+        int32_t index;         /* of the element to come */
         struct json_value key; /* of the member to come, while walked */
 };
 
@@ -138,7 +139,7 @@ struct scan {
         struct json_rows *rows;
         const char *why;
         struct frame stack[JSON_DEPTH_MAX];
-        int depth;
+        int depth, n_containers;
         int node; /* of the value to come */
 };
 
@@ -207,14 +208,10 @@ static const char *skip_plain(const char *s, const char *end)
         return s;
 }
 
-/* `s` is on the opening quote. */
-static bool take_string(struct scan *c, struct json_value *v)
+static bool take_rest(struct scan *c, struct json_value *v)
 {
-        const char *from = ++c->s;
+        const char *from = c->s;
 
-        v->type = SCAN_TEXT;
-        v->at = from;
-        v->escaped = false;
         for (;;) {
                 c->s = skip_plain(c->s, c->end);
                 if (c->s == c->end)
@@ -228,6 +225,25 @@ static bool take_string(struct scan *c, struct json_value *v)
                         return false;
         }
         v->len = (uint32_t)(c->s++ - from);
+        return true;
+}
+
+/* `s` is on the opening quote. */
+static inline bool take_string(struct scan *c, struct json_value *v)
+{
+        const char *s = ++c->s;
+        size_t n;
+
+        v->type = SCAN_TEXT;
+        v->escaped = false;
+        v->at = s;
+        if (c->end - s < 8)
+                return take_rest(c, v);
+        n = n_plain(s); /* most names and words are short */
+        if (n == 8 || s[n] != '"')
+                return take_rest(c, v);
+        v->len = (uint32_t)n;
+        c->s = s + n + 1;
         return true;
 }
 
@@ -315,32 +331,54 @@ static inline bool is_plain_key(const struct json_node *n, const char *at, uint3
         return n->key_len == len && (!len || (*n->key == *at && (len == 1 || !memcmp(n->key + 1, at + 1, len - 1))));
 }
 
-/* The node of the member or element to come. */
-static int find_child(const struct scan *c, struct frame *f, const struct json_value *key)
+static inline bool is_child(const struct json_node *n, const struct frame *f, const struct json_value *key)
 {
-        const struct json_node *node = c->p->node;
-        int first = f->node >= 0 ? node[f->node].child : -1, i = f->cursor >= 0 ? f->cursor : first;
-        bool plain = key && !key->escaped;
+        if (!key)
+                return n->index == f->index;
+        return key->escaped ? is_escaped_key(n, key) : is_plain_key(n, key->at, key->len);
+}
 
-        f->in_row = f->is_walked;
-        if (first < 0)
-                return f->is_walked ? node[f->node].any : -1;
-        for (int start = i;;) {
-                const struct json_node *n = &node[i];
-
-                if (plain ? is_plain_key(n, key->at, key->len) : key ? is_escaped_key(n, key) : n->index == f->index) {
-                        f->cursor = n->next;
-                        f->in_row = false;
-                        return i;
-                }
-                i = n->next >= 0 ? n->next : first;
+static int search(const struct json_node *node, const struct frame *f, int start, const struct json_value *key)
+{
+        for (int i = start;;) {
+                i = node[i].next >= 0 ? node[i].next : f->first;
                 if (i == start)
-                        return f->is_walked ? node[f->node].any : -1;
+                        return -1;
+                if (is_child(&node[i], f, key))
+                        return i;
         }
+}
+
+enum { TWICE = -2 };
+
+/* The node of the member or element to come; or TWICE. */
+static inline int find_child(struct scan *c, struct frame *f, const struct json_value *key)
+{
+        struct json_node *node = c->p->node;
+        int i = f->first;
+
+        f->in_row = f->any >= 0;
+        if (i < 0)
+                return f->any;
+        if (*f->likely >= 0)
+                i = *f->likely;
+        if (!is_child(&node[i], f, key)) {
+                i = search(node, f, i, key);
+                if (i < 0)
+                        return f->any;
+        }
+        *f->likely = i;
+        f->likely = &node[i].then;
+        f->in_row = false;
+        if (node[i].seen == f->number)
+                return TWICE;
+        node[i].seen = f->number;
+        return i;
 }
 
 static bool take_key(struct scan *c)
 {
+        struct frame *f = &c->stack[c->depth - 1];
         struct json_value key;
 
         skip_space(c);
@@ -352,10 +390,10 @@ static bool take_key(struct scan *c)
         if (c->s == c->end || *c->s != ':')
                 return wrong(c, "':' was expected");
         c->s++;
-        if (c->stack[c->depth - 1].is_walked)
-                c->stack[c->depth - 1].key = key;
-        c->node = find_child(c, &c->stack[c->depth - 1], &key);
-        return true;
+        if (f->any >= 0)
+                f->key = key;
+        c->node = find_child(c, f, &key);
+        return c->node != TWICE || wrong(c, JSON_TWICE);
 }
 
 /*
@@ -374,11 +412,15 @@ static int enter(struct scan *c)
                 return -1;
         }
         f->is_object = *c->s == '{';
-        f->node = c->node;
-        f->cursor = -1;
+        f->number = ++c->n_containers;
         f->index = 0;
-        f->is_walked = c->node >= 0 && c->p->node[c->node].any >= 0;
-        if (f->is_walked)
+        f->first = f->any = -1;
+        if (c->node >= 0) {
+                f->first = c->p->node[c->node].child;
+                f->any = c->p->node[c->node].any;
+                f->likely = &c->p->node[c->node].in;
+        }
+        if (f->any >= 0)
                 json_rows_begin(c->rows);
         c->depth++;
         c->s++;
@@ -411,7 +453,7 @@ static int leave(struct scan *c)
         while (c->depth) {
                 struct frame *f = &c->stack[c->depth - 1];
 
-                if (f->is_walked && !end_row(c, f))
+                if (f->any >= 0 && !end_row(c, f))
                         return -1;
                 skip_space(c);
                 if (c->s < c->end && *c->s == ',') {
@@ -477,10 +519,9 @@ int json_scan_rows(const struct json_paths *p, const char *text, size_t len, str
         c.found = found;
         c.rows = rows;
         c.why = NULL;
-        c.depth = 0;
+        c.depth = c.n_containers = 0;
         c.node = p->n_nodes ? 0 : -1;
-        for (int i = 0; i < p->n_slots; i++)
-                found[i].type = SCAN_ABSENT;
+        json_paths_begin(p, found);
         if (run(&c) == 0) {
                 if (text_is_utf8(text, len))
                         return 0;

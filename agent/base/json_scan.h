@@ -50,7 +50,9 @@ struct json_node {
         int32_t index; /* the key as an array index; -1: can't be one */
         int slot;      /* -1: only on the way to others */
         int child, next;
-        int any; /* of a container that is walked: the node of each member that no pointer names; -1: it is not */
+        int any;      /* of a container that is walked: the node of each member that no pointer names; -1: it is not */
+        int seen;     /* number of the object that had it, in this scan */
+        int in, then; /* what came first in it, and behind it, the last time; -1: not known */
 };
 
 struct json_paths {
@@ -67,6 +69,8 @@ struct json_paths {
  */
 int json_paths_add(struct json_paths *p, const char *pointer, struct err *e);
 void json_paths_fini(struct json_paths *p);
+/* For those who scan: no name was seen, nothing found. */
+void json_paths_begin(const struct json_paths *p, struct json_value *found);
 
 /*
  * The array or object at the pointer is walked: pointers of json_paths_add_in
@@ -82,8 +86,10 @@ enum { JSON_CELL_KEY = 0 }; /* a name is a text, a place SCAN_I64 */
 struct json_rows {
         struct json_value *cell; /* n_cells of a row behind each other */
         size_t n, most, cap;
-        bool entered; /* the container is there, however many it holds */
-        bool over;    /* there were more than `most` */
+        bool entered;    /* the container is there, however many it holds */
+        bool over;       /* there were more than `most` */
+        uint16_t *named; /* rows by their names, for json_rows_twice */
+        size_t n_named;
 };
 
 static inline const struct json_value *json_rows_at(const struct json_paths *p, const struct json_rows *rows, size_t i)
@@ -97,7 +103,14 @@ static inline const struct json_value *json_rows_at(const struct json_paths *p, 
 void json_rows_begin(struct json_rows *rows);
 bool json_rows_take(const struct json_paths *p, struct json_rows *rows, struct json_value *found,
                     const struct json_value *key);
+/*
+ * Have two members one name?  Of a whole container, when no text in it has
+ * escapes any more.
+ */
+bool json_rows_twice(const struct json_paths *p, struct json_rows *rows);
 void json_rows_fini(struct json_rows *rows);
+
+#define JSON_TWICE "a name that is asked for stands twice in an object"
 
 struct json_wrong {
         const char *why;
@@ -105,9 +118,11 @@ struct json_wrong {
 };
 
 /*
- * `found` has a place for each slot.  Of a key that comes twice the last one
- * counts.  0, or -1: not JSON, or nested deeper than JSON_DEPTH_MAX, or not
- * UTF-8, or with a NUL in it.
+ * `found` has a place for each slot.  0, or -1: not JSON, or nested deeper than
+ * JSON_DEPTH_MAX, or not UTF-8, or with a NUL in it; or a name on one of the
+ * paths stands twice in an object, so that nobody knows which value is meant.
+ * Writes `seen`, `in` and `then` of the nodes: paths with nodes are one
+ * thread's.
  */
 int json_scan(const struct json_paths *p, const char *text, size_t len, struct json_value *found,
               struct json_wrong *wrong);

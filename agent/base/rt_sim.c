@@ -24,6 +24,11 @@ static void sim_now(struct rt *rt, struct rt_time *now)
         *now = ((struct rt_sim *)rt)->now;
 }
 
+static int64_t sim_mono_us(struct rt *rt)
+{
+        return ((struct rt_sim *)rt)->now.mono_us;
+}
+
 static void sim_arm(struct rt *rt, int64_t due_mono_us)
 {
 }
@@ -78,8 +83,12 @@ static void sim_work(struct rt *rt, struct rt_work *w)
                 w->run(w);
 }
 
-static const struct rt_ops sim_ops = {
-        .now = sim_now, .arm = sim_arm, .watch = sim_watch, .work = sim_work, .random = sim_random};
+static const struct rt_ops sim_ops = {.now = sim_now,
+                                      .mono_us = sim_mono_us,
+                                      .arm = sim_arm,
+                                      .watch = sim_watch,
+                                      .work = sim_work,
+                                      .random = sim_random};
 
 void rt_sim_init(struct rt_sim *sim, uint64_t seed, int64_t wall_us)
 {

@@ -18,7 +18,7 @@ struct err;
 
 enum schema_type {
         SCHEMA_TEXT,     /* const char * */
-        SCHEMA_NAME,     /* const char *, as text_is_name */
+        SCHEMA_NAME,     /* const char *, as text_read_name leaves it */
         SCHEMA_PATH,     /* const char *, absolute */
         SCHEMA_BOOL,     /* bool */
         SCHEMA_INT,      /* int64_t, min..max */
@@ -38,6 +38,7 @@ enum {
         SCHEMA_SCALAR = 4, /* SCHEMA_TEXT: any scalar is taken as its text (400001, holding:0) */
         SCHEMA_NAN = 8,    /* SCHEMA_FLOAT: absent is NaN, where 0 would mean something */
         SCHEMA_ASCII = 32, /* SCHEMA_NAME: of ASCII's letters alone, because others take it so (Kafka, ids) */
+        SCHEMA_FORM = 64,  /* SCHEMA_TEXT: may be a name, and is in its form then */
         SCHEMA_MINUS = 16, /* SCHEMA_INT, SCHEMA_DURATION: absent is -1, likewise */
 };
 

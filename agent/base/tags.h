@@ -38,8 +38,8 @@ enum {
         TAGS_ROWS_MAX = 1000000, /* of the table, whatever the configuration names: an id has 20 bits in the file */
         TAGS_WIRE_MAX = 900000,  /* rows above are for what it names */
         TAGS_WHY_MAX = 256,
-        TAGS_IDENT_MAX = 256,
-        TAGS_NAMED_MAX = 8, /* in a list of several */
+        TAGS_IDENT_MAX = 448, /* bytes: those of a name, and 192 */
+        TAGS_NAMED_MAX = 8,   /* in a list of several */
 };
 
 struct tag {
@@ -58,6 +58,7 @@ struct tag {
         int64_t unit_told_us; /* of a tag: when a change of its unit was told last (monotonic); 0: never */
         uint64_t n_readings;  /* since start */
         uint64_t last_seq;    /* of a tag: of its last reading since start; 0: none. The spool's */
+        uint16_t type;        /* of a tag's last reading with a value: enum reading_type */
         bool configured;      /* the configuration names it: counts for no bound, can't be forgotten */
         bool forgotten;       /* its name is free; readings in the spool point at it yet */
         bool moved;           /* the row in the file is not as this one: tags_next_moved() */
@@ -124,6 +125,14 @@ bool tags_labels_have(const char *labels, const char *wanted);
  * the table.
  */
 int tags_find_meant(struct tags *t, const char *source, const char *wanted, uint32_t *out, char *several, size_t cap);
+/*
+ * The text of a tag as a person writes it, or as it stands in a file of before
+ * format 10, with all its names in their form.  False: it is none.
+ */
+bool tags_read_ident(char out[TAGS_IDENT_MAX + 1], const char *s);
+bool tags_ident_today(char out[TAGS_IDENT_MAX + 1], const char *s);
+/* Likewise labels as in struct tag. False: no room, or they are none. */
+bool tags_labels_today(char *out, size_t cap, const char *labels);
 /* The labels of an ident as in struct tag. The length; 0: none, or no room. */
 size_t tags_put_labels(char *out, size_t cap, const char *ident);
 /*

@@ -19,6 +19,8 @@
 #include "agent/base/tags_impl.h"
 #include "agent/base/text.h"
 
+enum { NAME_SHARE = 64 /* bytes that a name is counted with at least: so much the labels have if it is shorter */ };
+
 struct label {
         const char *name, *value;
         size_t name_len, value_len;
@@ -114,17 +116,18 @@ static size_t put_all(char *out, size_t cap, const char *name, const char *label
 
 void tags_put_ident(char out[TAGS_IDENT_MAX + 1], const char *name, const char *labels)
 {
-        size_t at = TAGS_IDENT_MAX - 20;
+        size_t len = strlen(name), most = TAGS_IDENT_MAX - TEXT_NAME_MAX + (len > NAME_SHARE ? len : NAME_SHARE);
+        size_t at = most - 20;
         struct label l;
         uint64_t h = 0;
 
-        if (put_all(out, TAGS_IDENT_MAX + 1, name, labels) <= TAGS_IDENT_MAX)
+        if (put_all(out, most + 1, name, labels) <= most)
                 return;
         while (next_member(&labels, &l))
                 h += text_hash(l.value, l.value_len, text_hash(l.name, l.name_len, 0));
         while (out[at] != ',' && out[at] != '{')
                 at--;
-        snprintf(out + at + 1, TAGS_IDENT_MAX - at, "~x%016" PRIx64 "}", h);
+        snprintf(out + at + 1, most - at, "~x%016" PRIx64 "}", h);
 }
 
 const char *tags_ident(struct tags *t, uint32_t tag)
@@ -224,6 +227,77 @@ bool tags_is_ident(const char *s, size_t len)
                 if (*l.name != '~' && (!text_is_name(l.name, l.name_len) || !text_is_name(l.value, l.value_len)))
                         return false;
         return at > s + n + 1 && at[-1] != ',' && at + 1 == s + len && *at == '}';
+}
+
+/* A name in its form; of an old file (`all`) whatever it is. */
+static bool put_form(char out[TEXT_NAME_MAX + 1], const char *s, size_t len, bool all)
+{
+        if (text_read_name(out, s, len))
+                return true;
+        if (all)
+                text_map_name(out, s, len);
+        return all;
+}
+
+static size_t put_label_form(char *out, size_t cap, char mark, const struct label *l, bool all)
+{
+        char key[TEXT_NAME_MAX + 1], value[TEXT_NAME_MAX + 1];
+
+        if (*l->name == '~')
+                return (size_t)snprintf(out, cap, "%c%.*s", mark, (int)l->name_len, l->name);
+        if (!put_form(key, l->name, l->name_len, all) || !put_form(value, l->value, l->value_len, all))
+                return cap;
+        return (size_t)snprintf(out, cap, "%c%s=%s", mark, key, value);
+}
+
+static bool ident_form(char out[TAGS_IDENT_MAX + 1], const char *s, bool all)
+{
+        size_t len = strcspn(s, "{"), cap = TAGS_IDENT_MAX + 1, n;
+        char name[TEXT_NAME_MAX + 1], members[2 * TAGS_IDENT_MAX], mark = '{';
+        const char *at = s + len + 1;
+        struct label l;
+
+        if (!put_form(name, s, len, all))
+                return false;
+        n = (size_t)(stpcpy(out, name) - out);
+        if (!s[len])
+                return true;
+        for (; n < cap && next_written(&at, &l); mark = ',')
+                n += put_label_form(out + n, cap - n, mark, &l, all);
+        if (n + 2 > cap || mark == '{' || at[-1] == ',' || strcmp(at, "}") != 0)
+                return false;
+        strcpy(out + n, "}");
+        if (strchr(out, '~'))
+                return true;
+        tags_put_labels(members, sizeof(members), out);
+        tags_put_ident(out, name, members);
+        return true;
+}
+
+bool tags_read_ident(char out[TAGS_IDENT_MAX + 1], const char *s)
+{
+        return ident_form(out, s, false);
+}
+
+bool tags_ident_today(char out[TAGS_IDENT_MAX + 1], const char *s)
+{
+        return ident_form(out, s, true);
+}
+
+bool tags_labels_today(char *out, size_t cap, const char *labels)
+{
+        size_t n = 0;
+        struct label l;
+
+        *out = '\0';
+        while (n < cap && next_member(&labels, &l)) {
+                char key[TEXT_NAME_MAX + 1], value[TEXT_NAME_MAX + 1];
+
+                put_form(key, l.name, l.name_len, true);
+                put_form(value, l.value, l.value_len, true);
+                n += (size_t)snprintf(out + n, cap - n, "%s\"%s\":\"%s\"", n ? "," : "", key, value);
+        }
+        return n < cap && !*labels;
 }
 
 int tags_find_meant(struct tags *t, const char *source, const char *wanted, uint32_t *out, char *several, size_t cap)

@@ -212,12 +212,16 @@ const char *text_did_you_mean(const char *word, const char *const *candidates, s
         return nearest;
 }
 
-uint64_t text_hash(const void *p, size_t len, uint64_t seed)
+uint64_t text_hash_more(uint64_t h, const void *p, size_t len)
 {
         const unsigned char *s = p;
-        uint64_t h = 14695981039346656037u ^ seed;
 
         for (size_t i = 0; i < len; i++)
                 h = (h ^ s[i]) * 1099511628211u;
         return h;
+}
+
+uint64_t text_hash(const void *p, size_t len, uint64_t seed)
+{
+        return text_hash_more(14695981039346656037u ^ seed, p, len);
 }

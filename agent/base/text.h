@@ -9,23 +9,58 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TEXT_NAME_MAX = 64, TEXT_DOUBLE_MAX = 32, TEXT_TIME_MAX = 32 };
+enum {
+        TEXT_NAME_CHARS = 64,
+        TEXT_NAME_MAX = 4 * TEXT_NAME_CHARS, /* bytes */
+        TEXT_NAME_WHY = TEXT_NAME_MAX + 64,
+        TEXT_DOUBLE_MAX = 32,
+        TEXT_TIME_MAX = 32
+};
 
 /*
- * A name is 1..64 bytes of UTF-8: letters, digits and signs of any script, of
- * ASCII only letters, digits, _ - and a dot; nothing that can't be seen.  Or
- * such a name as text_map_name leaves it, with a ~ and what is behind it.
+ * A name is 1..64 characters of UTF-8: letters and digits of any script, _ -
+ * and a dot, in normal form C; nothing that can't be seen.
  */
 bool text_is_name(const char *s, size_t len);
 bool text_is_ascii_name(const char *s, size_t len); /* for what others restrict to it: 1..64 letters, digits, _ - . */
+size_t text_name_chars(const char *s);
 
 /*
- * What was sent, as a name.  True when it had to change something: then it has
- * a ~ in it, and no other text ever becomes the same (text_name.c).
+ * What was sent, as a name.  True when it had to change something: then there
+ * is a mark in it, ._ and what is behind, and no other text ever becomes the
+ * same (text_name.c).  To be put in normal form is no change.
  */
 bool text_map_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len);
 /* Always changed, and other than text_map_name or another mark does; y or z. */
 void text_mark_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len, char mark);
+/* Bytes in front of the mark of a changed name; of any other all. */
+size_t text_name_head(const char *s, size_t len);
+
+/*
+ * What people write, in its form; also a changed name of before format 10 of
+ * the file.  False: it is no name, and the fault says why, and what could be one,
+ * as the end of a sentence.
+ */
+bool text_read_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len);
+void text_name_fault(char out[TEXT_NAME_WHY], const char *s, size_t len);
+
+/*
+ * What a pattern of names has to be to find them: its characters in their form,
+ * those that no name has as a changed name has them. False: no room.
+ */
+bool text_name_pattern(char *out, size_t cap, const char *s);
+
+/*
+ * A pattern of names, as people write it: * any run, ? one character; all of
+ * `s`.  text_part_matches: of both so many bytes.
+ */
+bool text_matches(const char *pattern, const char *s);
+bool text_part_matches(const char *pattern, size_t pattern_len, const char *s, size_t len);
+
+/* A name with a ~, of before format 10 (text_name_old.c). False: it is none. */
+bool text_name_of_old(char out[TEXT_NAME_MAX + 1], const char *s, size_t len);
+/* Any name of an older file as it is today; one of today stays. */
+void text_name_today(char out[TEXT_NAME_MAX + 1], const char *s);
 
 /*
  * "100ms", "5s", "1.5h", "2d" (us ms s m h d) -> microseconds. A bare number is
@@ -100,5 +135,6 @@ const char *text_did_you_mean(const char *word, const char *const *candidates, s
  * Not for tables with keys from outside: table_hash.h.
  */
 uint64_t text_hash(const void *p, size_t len, uint64_t seed);
+uint64_t text_hash_more(uint64_t h, const void *p, size_t len); /* of what follows */
 
 #endif

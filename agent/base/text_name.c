@@ -1,64 +1,47 @@
 /*
  * text_name: which names there are, and what becomes of one that is none.
  *
- * A name is what was sent, byte by byte, in any script: nothing is folded, so e
- * with an accent as one character and as two are two names.  Left out is what
- * people can't see or can't type into a command: controls, blanks, marks of
- * direction and of no width, and of ASCII all but letters, digits, _ - and a
- * dot, because topics, commands and configurations have a meaning for them. The
- * unassigned is left in: scripts are added every year, and a name must not
- * change with a version of ours.
+ * Letters stay, with the marks that belong to them, and digits, in any script,
+ * and _ - and a dot: classes L, M, Nd and Nl of Unicode (Nl, because the zero
+ * of Chinese and Roman numbers are written with it; No, as in m³, are signs, as
+ * ° is).  What nobody sees is left out though its class be a letter's: a filler,
+ * a selector of variants.  A name is in normal form C, so it does not count how
+ * an é was typed.  What a version of Unicode does not know yet, is changed.
  *
  * What is changed is changed without loss: each byte that may not stay becomes
- * _, and behind a ~ (which no name from outside keeps) stand in hex, in order,
- * the bytes that became _ or were one: `Motor/Speed_1` is `Motor_Speed_1~2f5f`.
- * So two names are never one, whatever else was sent and in which order.  Only
- * what gets too long in this way is cut, and has 90 bits of a hash behind ~x.
+ * _, and behind a mark, ._ , stand in hex, in order, the bytes that became _ or
+ * were one: `Motor/Speed_1` is `Motor_Speed_1._2f5f`.  What looks like that and
+ * was sent is changed too, so it can be read back and two names are never one,
+ * whatever else was sent and in which order.  Only what gets too long in this
+ * way is cut, and has 90 bits of a hash behind ._x.
  *
- * Cannot fail.
+ * Nearly all names are short and of ASCII: they are looked at once, byte by
+ * byte, and nothing else is done.  Cannot fail.
  */
+#include <stdio.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "agent/base/text.h"
+#include "agent/base/text_nfc.h"
 
 enum {
         HASH_DIGITS = 18,
-        CUT_MAX = TEXT_NAME_MAX - 2 - HASH_DIGITS, /* of the name, in front of ~x and the hash */
+        CUT_CHARS = TEXT_NAME_CHARS - 3 - HASH_DIGITS, /* of the name, in front of ._x and the hash */
         SECOND_SEED = 0x7a3d,
 };
 
-struct range {
-        uint32_t first, last;
+/* A name while it is put together. */
+struct draft {
+        char head[TEXT_NAME_MAX + 1]; /* as much as a name has room for */
+        size_t n, chars;              /* bytes there; characters of all of it */
+        size_t n_cut;                 /* bytes of its first `cut` characters */
+        size_t cut;
+        char tail[TEXT_NAME_CHARS]; /* likewise */
+        size_t n_tail;
+        uint64_t hash[2];
+        bool changed;
 };
-
-/*
- * Cc, Zs, Zl, Zp and Cf of Unicode 15, and marks and fillers that show nothing.
- */
-static const struct range unseen[] = {
-        {0x80, 0xa0},       {0xad, 0xad},       {0x34f, 0x34f},     {0x600, 0x605},     {0x61c, 0x61c},
-        {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x115f, 0x1160},
-        {0x1680, 0x1680},   {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x2000, 0x200f},   {0x2028, 0x202f},
-        {0x205f, 0x206f},   {0x2800, 0x2800},   {0x3000, 0x3000},   {0x3164, 0x3164},   {0xfdd0, 0xfdef},
-        {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},   {0x110bd, 0x110bd},
-        {0x110cd, 0x110cd}, {0x13430, 0x1345f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
-};
-
-static bool is_seen(uint32_t c)
-{
-        size_t low = 0, high = sizeof(unseen) / sizeof(*unseen);
-
-        while (low < high) {
-                size_t mid = (low + high) / 2;
-
-                if (c > unseen[mid].last)
-                        low = mid + 1;
-                else if (c < unseen[mid].first)
-                        high = mid;
-                else
-                        return false;
-        }
-        return (c & 0xfffe) != 0xfffe;
-}
 
 static bool is_plain_byte(unsigned char c)
 {
@@ -66,74 +49,124 @@ static bool is_plain_byte(unsigned char c)
                c == '.';
 }
 
-static uint32_t code_point(const unsigned char *s, size_t n)
+/* Of one character, in UTF-8. */
+static bool may_stay(const char *s, size_t n)
 {
-        uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
+        utf8proc_int32_t c = 0;
+        utf8proc_category_t k;
 
-        for (size_t i = 1; i < n; i++)
-                c = c << 6 | (s[i] & 0x3f);
-        return c;
+        if (n == 1)
+                return is_plain_byte((unsigned char)*s);
+        utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &c);
+        k = utf8proc_category(c);
+        return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL && !utf8proc_get_property(c)->ignorable;
 }
 
-/* Length of the character that may stay here, or 0. */
-static size_t plain_step(const char *s, size_t len)
+static bool is_hex(const char *s, size_t len)
 {
-        size_t n = text_char(s, len);
-
-        if (n <= 1)
-                return n && is_plain_byte((unsigned char)*s);
-        return is_seen(code_point((const unsigned char *)s, n)) ? n : 0;
+        return strspn(s, "0123456789abcdef") >= len;
 }
 
-static size_t plain_length(const char *s, size_t len)
-{
-        size_t at = 0, n;
-
-        while (at < len && (n = plain_step(s + at, len - at)))
-                at += n;
-        return at;
-}
-
-/*
- * Behind the ~ of a changed name: hex, or x and a hash; a letter of a driver.
- */
+/* Behind the mark: hex, or x and a hash, or 0 for nothing; a driver's letter. */
 static bool is_tail(const char *s, size_t len)
 {
-        for (size_t i = 0; i < len; i++) {
-                if (!(s[i] >= '0' && s[i] <= '9') && !(s[i] >= 'a' && s[i] <= 'z'))
-                        return false;
-        }
-        return len > 0;
+        bool marked = len && (s[len - 1] == 'y' || s[len - 1] == 'z');
+
+        len -= marked;
+        if (len == 0)
+                return marked;
+        if (*s == 'x')
+                return len == 1 + HASH_DIGITS && strspn(s + 1, "0123456789abcdefghijklmnopqrstuv") >= HASH_DIGITS;
+        return (len == 1 && *s == '0') || (len % 2 == 0 && is_hex(s, len));
 }
 
-bool text_is_name(const char *s, size_t len)
+size_t text_name_head(const char *s, size_t len)
 {
-        size_t n;
+        const char *mark = len > 3 ? memrchr(s, '_', len) : NULL;
+        size_t n = mark ? (size_t)(mark - s) : 0;
+        char tail[TEXT_NAME_CHARS + 1];
 
-        if (len == 0 || len > TEXT_NAME_MAX)
-                return false;
-        n = plain_length(s, len);
-        return n == len || (n && s[n] == '~' && is_tail(s + n + 1, len - n - 1));
+        if (n < 2 || mark[-1] != '.' || len - n > sizeof(tail))
+                return len;
+        memcpy(tail, mark + 1, len - n - 1);
+        tail[len - n - 1] = '\0';
+        return is_tail(tail, len - n - 1) ? n - 1 : len;
 }
 
-bool text_is_ascii_name(const char *s, size_t len)
+static bool is_ascii(const char *s, size_t len)
 {
         for (size_t i = 0; i < len; i++) {
                 if (!is_plain_byte((unsigned char)s[i]))
                         return false;
         }
-        return len > 0 && len <= TEXT_NAME_MAX;
+        return len > 0 && len <= TEXT_NAME_CHARS;
 }
 
-/* ---- changing ---- */
+bool text_is_ascii_name(const char *s, size_t len)
+{
+        return is_ascii(s, len);
+}
 
-static char *put_hex(char *to, unsigned char c)
+/* ---- what it is made of ---- */
+
+static void put_char(struct draft *d, const char *s, size_t n)
+{
+        if (++d->chars > TEXT_NAME_CHARS)
+                return;
+        memcpy(d->head + d->n, s, n);
+        d->n += n;
+        if (d->chars <= d->cut)
+                d->n_cut = d->n;
+}
+
+static void put_hex(struct draft *d, unsigned char c)
 {
         static const char hex[] = "0123456789abcdef";
 
-        *to++ = hex[c >> 4];
-        *to++ = hex[c & 15];
-        return to;
+        if (d->n_tail + 2 <= sizeof(d->tail)) {
+                d->tail[d->n_tail] = hex[c >> 4];
+                d->tail[d->n_tail + 1] = hex[c & 15];
+        }
+        d->n_tail += 2;
+}
+
+static void put_piece(struct draft *d, const struct text_nfc *p)
+{
+        size_t at = 0;
+
+        while (at < p->len) {
+                size_t n = p->raw ? 0 : text_char(p->piece + at, p->len - at);
+                bool stays = n && may_stay(p->piece + at, n);
+
+                n = n ? n : 1;
+                if (stays)
+                        put_char(d, p->piece + at, n);
+                for (size_t i = 0; i < n && (!stays || p->piece[at] == '_'); i++) {
+                        if (!stays)
+                                put_char(d, "_", 1);
+                        put_hex(d, (unsigned char)p->piece[at + i]);
+                }
+                d->changed |= !stays;
+                at += n;
+        }
+        d->hash[0] = text_hash_more(d->hash[0], p->piece, p->len);
+        d->hash[1] = text_hash_more(d->hash[1], p->piece, p->len);
+}
+
+static void draft_of(struct draft *d, const char *s, size_t len, size_t mark)
+{
+        struct text_nfc p;
+
+        d->n = d->chars = d->n_cut = d->n_tail = 0;
+        d->cut = CUT_CHARS - mark;
+        d->hash[0] = text_hash("", 0, mark);
+        d->hash[1] = text_hash("", 0, SECOND_SEED + mark);
+        d->changed = false;
+        p.at = s;
+        p.end = s + len;
+        while (text_nfc_next(&p))
+                put_piece(d, &p);
+        d->head[d->n] = '\0';
 }
 
 static char *put_digits(char *to, uint64_t h, int n)
@@ -143,79 +176,140 @@ static char *put_digits(char *to, uint64_t h, int n)
         return to;
 }
 
-/* All of it with its tail; false: there is no room. */
-static bool put_whole(char out[TEXT_NAME_MAX + 1], const char *s, size_t len, const char *mark)
+static void put_changed(char out[TEXT_NAME_MAX + 1], const struct draft *d, const char *mark)
 {
-        char tail[2 * TEXT_NAME_MAX], *end = tail;
-        size_t at = 0, room = TEXT_NAME_MAX - 1 - strlen(mark);
+        size_t seed = strlen(mark);
+        bool whole = d->chars + 2 + d->n_tail + seed <= TEXT_NAME_CHARS;
+        char *to = stpcpy(mempcpy(out, d->head, whole ? d->n : d->n_cut), "._");
 
-        if (len > room)
-                return false;
-        while (at < len) {
-                size_t n = plain_step(s + at, len - at);
-
-                if (!n || s[at] == '_')
-                        end = put_hex(end, (unsigned char)s[at]);
-                if (n)
-                        memcpy(out + at, s + at, n);
-                else
-                        out[at] = '_';
-                at += n ? n : 1;
+        if (whole) {
+                to = mempcpy(to, d->tail, d->n_tail);
+        } else {
+                *to++ = 'x';
+                to = put_digits(to, d->hash[0], 13);
+                to = put_digits(to, d->hash[1], HASH_DIGITS - 13);
         }
-        if (len + (size_t)(end - tail) > room)
-                return false;
-        out[len] = '~';
-        memcpy(out + len + 1, tail, (size_t)(end - tail));
-        strcpy(out + len + 1 + (end - tail), mark);
-        return true;
-}
-
-static void put_cut(char out[TEXT_NAME_MAX + 1], const char *s, size_t len, const char *mark)
-{
-        size_t at = 0, seed = strlen(mark);
-        char *to;
-
-        while (at < len) {
-                size_t n = plain_step(s + at, len - at), step = n ? n : 1;
-
-                if (at + step > CUT_MAX - seed)
-                        break;
-                if (n)
-                        memcpy(out + at, s + at, n);
-                else
-                        out[at] = '_';
-                at += step;
-        }
-        to = stpcpy(out + at, "~x");
-        to = put_digits(to, text_hash(s, len, seed), 13);
-        to = put_digits(to, text_hash(s, len, SECOND_SEED + seed), HASH_DIGITS - 13);
         strcpy(to, mark);
 }
 
-static bool map(char out[TEXT_NAME_MAX + 1], const char *s, size_t len, const char *mark)
+/* ---- names ---- */
+
+bool text_map_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len)
 {
-        if (len == 0) {
-                stpcpy(stpcpy(out, "_~0"), mark);
-                return true;
-        }
-        if (!*mark && len <= TEXT_NAME_MAX && plain_length(s, len) == len) {
+        struct draft d;
+
+        if (is_ascii(s, len) && text_name_head(s, len) == len) {
                 memcpy(out, s, len);
                 out[len] = '\0';
                 return false;
         }
-        if (!put_whole(out, s, len, mark))
-                put_cut(out, s, len, mark);
+        if (len == 0) {
+                strcpy(out, "_._0");
+                return true;
+        }
+        draft_of(&d, s, len, 0);
+        if (!d.changed && d.chars <= TEXT_NAME_CHARS && text_name_head(d.head, d.n) == d.n) {
+                memcpy(out, d.head, d.n + 1);
+                return false;
+        }
+        put_changed(out, &d, "");
         return true;
-}
-
-bool text_map_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len)
-{
-        return map(out, s, len, "");
 }
 
 void text_mark_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len, char mark)
 {
         const char word[] = {mark, '\0'};
+        struct draft d;
 
-        map(out, s, len, word);
+        draft_of(&d, s, len, 1);
+        if (len)
+                put_changed(out, &d, word);
+        else
+                stpcpy(stpcpy(out, "_._0"), word);
+}
+
+bool text_read_name(char out[TEXT_NAME_MAX + 1], const char *s, size_t len)
+{
+        struct draft d;
+
+        if (len == 0)
+                return false;
+        draft_of(&d, s, len, 0);
+        if (d.changed || d.chars > TEXT_NAME_CHARS)
+                return text_name_of_old(out, s, len);
+        memcpy(out, d.head, d.n + 1);
+        return true;
+}
+
+bool text_is_name(const char *s, size_t len)
+{
+        struct draft d;
+
+        if (is_ascii(s, len))
+                return true;
+        if (len == 0 || len > TEXT_NAME_MAX)
+                return false;
+        draft_of(&d, s, len, 0);
+        return !d.changed && d.chars <= TEXT_NAME_CHARS && d.n == len && !memcmp(d.head, s, len);
+}
+
+bool text_name_pattern(char *out, size_t cap, const char *s)
+{
+        struct text_nfc p = {.at = s, .end = s + strlen(s)};
+        size_t n = 0;
+
+        while (text_nfc_next(&p)) {
+                for (size_t at = 0, step; at < p.len; at += step) {
+                        bool stays;
+
+                        step = text_char(p.piece + at, p.len - at);
+                        stays = step == 1 || (step && !p.raw && may_stay(p.piece + at, step));
+                        step = step ? step : 1;
+                        if (n + step + 2 > cap)
+                                return false;
+                        if (p.piece[at] == '~')
+                                memcpy(out + n++, "._", 2);
+                        else if (stays)
+                                memcpy(out + n, p.piece + at, step);
+                        else
+                                memset(out + n, '_', step);
+                        n += step;
+                }
+        }
+        out[n] = '\0';
+        return true;
+}
+
+size_t text_name_chars(const char *s)
+{
+        size_t n = 0;
+
+        for (; *s; s++)
+                n += (*s & 0xc0) != 0x80;
+        return n;
+}
+
+void text_name_fault(char out[TEXT_NAME_WHY], const char *s, size_t len)
+{
+        char name[TEXT_NAME_MAX + 1];
+        size_t at = 0, n = 0;
+        struct draft d;
+
+        draft_of(&d, s, len, 0);
+        if (!d.changed) {
+                snprintf(out, TEXT_NAME_WHY, "has %zu characters; allowed: 1 to %d", d.chars, TEXT_NAME_CHARS);
+                return;
+        }
+        while (at < len && (n = text_char(s + at, len - at)) && may_stay(s + at, n))
+                at += n;
+        memcpy(name, d.head, d.n_cut);
+        name[d.n_cut] = '\0';
+        if (at >= len)
+                n = 0; /* more marks on a letter than anybody writes */
+        if (n > 1 || (n && *(s + at) > ' ' && s[at] != 0x7f))
+                snprintf(out, TEXT_NAME_WHY, "holds %.*s, which no name may have; it could be %s", (int)n, s + at,
+                         name);
+        else
+                snprintf(out, TEXT_NAME_WHY, "holds %s, which no name may have; it could be %s",
+                         n && s[at] == ' ' ? "a blank" : "what can't be shown", name);
 }

@@ -9,11 +9,13 @@
  *  - n * 10^q with n < 2^53 and |q| <= 22 is one correctly rounded operation, so reading back can be tried without
  *    strtod.
  * So: scale to 15 digits, round, read back; one multiplication and one
- * division.  What does not fit goes through the C library with 16, then 17
- * digits, where strtod is the judge.  Two corners need care.  At a power of two
- * the gap below is half the gap above, so the nearest text of 16 digits may not
- * read back while its upper neighbour does. Subnormals have fewer digits than
- * 15, so there every length is tried from one digit up.
+ * division.  The same with four digits behind the point comes first: it is all
+ * that most sensors send, with a third of the digits to write.  What does not
+ * fit goes through the C library with 16, then 17 digits, where strtod is the
+ * judge.  Two corners need care.  At a power of two the gap below is half the
+ * gap above, so the nearest text of 16 digits may not read back while its upper
+ * neighbour does. Subnormals have fewer digits than 15, so there every length
+ * is tried from one digit up.
  *
  * The C library may write any decimal point (locale): only digits are taken
  * from its output, and it reads its own text. Nothing here fails but
@@ -31,7 +33,15 @@
  * No double and no midpoint of two has more than 767 digits: NUMBER_DIGITS
  * decide any rounding.
  */
-enum { DIGITS_MAX = 17, EXACT_DIGITS = 15, EXACT_POWER = 22, NUMBER_DIGITS = 780, SHORT_DIGITS = 18 };
+enum {
+        DIGITS_MAX = 17,
+        EXACT_DIGITS = 15,
+        EXACT_POWER = 22,
+        NUMBER_DIGITS = 780,
+        SHORT_DIGITS = 18,
+        FEW_PARTS = 10000,
+        FEW_MAX = 429000
+};
 
 static const double power_of_ten[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -47,19 +57,27 @@ static const char two_digits[] = "0001020304050607080910111213141516171819202122
                                  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
                                  "8081828384858687888990919293949596979899";
 
-/* Writes u so that it ends before `end`; returns where it begins. */
+/*
+ * Writes u so that it ends before `end`; returns where it begins.  A division
+ * of 64 bits is a call of many steps where a register has 32.
+ */
 static char *put_digits_before(char *end, uint64_t u)
 {
-        while (u >= 100) {
+        uint32_t rest;
+
+        for (; u > UINT32_MAX; u /= 100) {
                 end -= 2;
                 memcpy(end, two_digits + 2 * (u % 100), 2);
-                u /= 100;
         }
-        if (u >= 10) {
+        for (rest = (uint32_t)u; rest >= 100; rest /= 100) {
                 end -= 2;
-                memcpy(end, two_digits + 2 * u, 2);
+                memcpy(end, two_digits + 2 * (rest % 100), 2);
+        }
+        if (rest >= 10) {
+                end -= 2;
+                memcpy(end, two_digits + 2 * rest, 2);
         } else {
-                *--end = (char)('0' + u);
+                *--end = (char)('0' + rest);
         }
         return end;
 }
@@ -229,19 +247,40 @@ static size_t put_scientific(char *out, const struct decimal *t)
         return (size_t)(o - out) + n;
 }
 
+/*
+ * At most four digits behind the point, and in ten thousandths within 32 bits;
+ * NULL: it is not of that kind.
+ */
+static char *put_few(char *o, double a)
+{
+        char buf[16], *end = buf + sizeof(buf), *p;
+        uint32_t n = a < FEW_MAX ? (uint32_t)(a * FEW_PARTS + 0.5) : 0, part = n % FEW_PARTS;
+
+        if ((double)n / FEW_PARTS != a)
+                return NULL;
+        p = put_digits_before(end, n / FEW_PARTS);
+        memcpy(o, p, (size_t)(end - p));
+        o += end - p;
+        *o++ = '.';
+        memcpy(o, two_digits + 2 * (part / 100), 2);
+        memcpy(o + 2, two_digits + 2 * (part % 100), 2);
+        for (o += 4; o[-1] == '0' && o[-2] != '.'; o--)
+                continue;
+        return o;
+}
+
 size_t text_put_double(char out[TEXT_DOUBLE_MAX], double v)
 {
         double a = fabs(v);
         struct decimal t;
         int tried;
-        char *o = out;
+        char *o = out, *few;
 
         if (signbit(v))
                 *o++ = '-';
-        if (a == 0) {
-                memcpy(o, "0.0", 3);
-                return (size_t)(o + 3 - out);
-        }
+        few = put_few(o, a);
+        if (few)
+                return (size_t)(few - out);
         if (!decimal_fast(&t, a, &tried)) {
                 decimal_slow(&t, a, tried);
                 cut_zeros(&t);

@@ -150,14 +150,16 @@ static void print(struct cli *c, struct listing *l)
                 {"rule", "RULE", OUT_TEXT},
                 {"limit_kind", "LIMIT", OUT_TEXT},
                 {"since", "SINCE", OUT_TIME},
-                {"shelved_until", "SHELVED UNTIL", OUT_TIME},
-                {"activations", "TIMES", OUT_COUNT},
-                {"event_id", "EVENT", OUT_TEXT},
+                {"shelved_until", "SHELVED UNTIL", OUT_TIME, .spare = true},
+                {"activations", "TIMES", OUT_COUNT, .spare = true},
+                {"event_id", "EVENT", OUT_TEXT, .spare = true},
         };
 
         if (l->n)
                 qsort(l->rows, l->n, sizeof(*l->rows), by_need);
         out_table(&c->out, columns, sizeof(columns) / sizeof(*columns));
+        out_when_empty(&c->out,
+                       l->all ? "no alarm ever was" : "no alarm: every limit is kept (--all: those that were)");
         for (size_t i = 0; i < l->n && !out_broken(&c->out); i++) {
                 const struct spool_alarm *a = &l->rows[i];
                 struct named tag = named_of(a->tag);
@@ -285,6 +287,7 @@ int cmd_alarms_history(struct cli *c)
                 return r;
         split_tag(c->tag, tag, &pick);
         out_table(&c->out, columns, sizeof(columns) / sizeof(*columns));
+        out_when_empty(&c->out, "nothing happened to alarms in that time");
         r = spool_query_alarm_log(q, from_us, most, on_note, &h, &e);
         out_table_end(&c->out);
         if (r < 0)

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/base/text.h"
 
@@ -40,7 +41,7 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_CSV] = {"csv", 0, VALUE_NONE, NULL, 0, "comma-separated values with a header"},
         [CLI_OPT_TAG] = {"tag", 't', VALUE_TEXT, "SOURCE/TAG", IN(tag), "only this tag"},
         [CLI_OPT_SINCE] = {"since", 0, VALUE_TIME, "TIME", IN(since_us),
-                           "not older than this: 2026-11-23T10:00:00Z, 2026-11-23, or 1h (ago)"},
+                           "not older than this: 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 1h (ago)"},
         [CLI_OPT_UNTIL] = {"until", 0, VALUE_TIME, "TIME", IN(until_us), "not younger than this"},
         [CLI_OPT_ALL] = {"all", 'a', VALUE_NONE, NULL, 0, "delivered readings that are still kept, too"},
         [CLI_OPT_LINES] = {"lines", 'n', VALUE_COUNT, "N", IN(lines), "the last N (default: 10)"},
@@ -49,9 +50,10 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_UNIT] = {"unit", 'u', VALUE_TEXT, "U", IN(unit), "the value's unit"},
         [CLI_OPT_SECONDS] = {"seconds", 's', VALUE_COUNT, "N", IN(seconds),
                              "how long (default: 30; 0: until interrupted)"},
-        [CLI_OPT_MQTT] = {"mqtt", 0, VALUE_TEXT, "URL", IN(mqtt), "your MQTT broker instead of one of its own"},
+        [CLI_OPT_MQTT] = {"mqtt", 0, VALUE_TEXT, "URL", IN(mqtt),
+                          "your MQTT broker: mqtt://host:1883 or mqtts://host:8883"},
         [CLI_OPT_KAFKA] = {"kafka", 0, VALUE_TEXT, "HOST:PORT", IN(kafka),
-                           "your Kafka cluster instead of one of its own"},
+                           "a broker of your Kafka cluster, several with commas"},
         [CLI_OPT_TOPICS] = {"kafka", 0, VALUE_NONE, NULL, 0, "ask Kafka, too, what its topics are set to"},
         [CLI_OPT_RULES] = {"rules", 0, VALUE_TEXT, "FILE", IN(rules), "a configuration; only its alarms matter"},
         [CLI_OPT_INPUT] = {"input", 0, VALUE_TEXT, "FILE", IN(input), "a recording: CSV, or a spool"},
@@ -66,7 +68,7 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_DRY_RUN] = {"dry-run", 0, VALUE_NONE, NULL, 0, "only say what would be done"},
         [CLI_OPT_YES] = {"yes", 'y', VALUE_NONE, NULL, 0, "do it"},
         [CLI_OPT_UNITS] = {"units", 0, VALUE_TEXT, "LIST", IN(units),
-                           "these unit ids, as 1-247 or 1,3,10-20 (default: 1-247)"},
+                           "these unit ids, as 1-247 or 1,3,10-20 (default: 1-247; of setup: 1-32)"},
         [CLI_OPT_REGISTERS] =
                 {"registers", 0, VALUE_TEXT, "LIST", IN(registers),
                  "ask each of these registers, as 0-199 or 0-99,1000-1099 (default: 0-127, then samples)"},
@@ -83,6 +85,40 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_BUS] = {"bus", 0, VALUE_TEXT, "NAME", IN(bus), "the modbus item that the devices hang on, or a port"},
         [CLI_OPT_NAME] = {"name", 0, VALUE_TEXT, "NAME", IN(name), "the source's, where the file names no device"},
         [CLI_OPT_LEARN] = {"learn", 0, VALUE_NONE, NULL, 0, "propose devices and profiles of what was heard"},
+        [CLI_OPT_GATEWAY] = {"gateway", 0, VALUE_TEXT, "NAME", IN(gateway), "this gateway's name in every record"},
+        [CLI_OPT_KAFKA_LOGIN] = {"kafka-login", 0, VALUE_TEXT, "HOW", IN(kafka_login),
+                                 "none, tls, scram or plain: how Kafka lets us in"},
+        [CLI_OPT_KAFKA_USER] = {"kafka-user", 0, VALUE_TEXT, "NAME", IN(kafka_user), "user at Kafka"},
+        [CLI_OPT_KAFKA_PASSWORD_FILE] = {"kafka-password-file", 0, VALUE_TEXT, "FILE", IN(kafka_password_file),
+                                         "a file with the password at Kafka"},
+        [CLI_OPT_KAFKA_CA_FILE] = {"kafka-ca-file", 0, VALUE_TEXT, "FILE", IN(kafka_ca_file),
+                                   "PEM of the authority that signed Kafka's certificate, or none"},
+        [CLI_OPT_KAFKA_ENCRYPTED] = {"kafka-encrypted", 0, VALUE_TEXT, "WORD", IN(kafka_encrypted),
+                                     "yes (default), or no: user and password without TLS"},
+        [CLI_OPT_KAFKA_CERT_FILE] = {"kafka-cert-file", 0, VALUE_TEXT, "FILE", IN(kafka_cert_file),
+                                     "PEM of our certificate, where Kafka asks for one, or none"},
+        [CLI_OPT_KAFKA_KEY_FILE] = {"kafka-key-file", 0, VALUE_TEXT, "FILE", IN(kafka_key_file),
+                                    "PEM of the key to it"},
+        [CLI_OPT_MAKE_TOPICS] = {"topics", 0, VALUE_TEXT, "WORD", IN(topics),
+                                 "make those that are missing, or leave that to others"},
+        [CLI_OPT_SUBSCRIPTIONS] = {"subscriptions", 0, VALUE_TEXT, "LIST", IN(subscriptions),
+                                   "all that are proposed, none, their numbers, or a pattern as plant/{source}/{tag}"},
+        [CLI_OPT_PICK] = {"pick", 0, VALUE_TEXT, "LIST", IN(pick),
+                          "registers, as '3 holding:20 float32 CDAB temp degC; …', all, or none"},
+        [CLI_OPT_OUTAGE] = {"outage", 0, VALUE_TEXT, "TIME", IN(outage), "how long without Kafka is to be bridged: 3d"},
+        [CLI_OPT_REPLACE] = {"replace", 0, VALUE_NONE, NULL, 0,
+                             "replace a configuration that reads something; a copy is kept"},
+        [CLI_OPT_SERVICE] = {"service", 0, VALUE_TEXT, "WORD", IN(service),
+                             "start it now and with the machine, or leave"},
+        [CLI_OPT_UNTRIED] = {"untried", 0, VALUE_NONE, NULL, 0, "keep what can't be reached now"},
+        [CLI_OPT_REPORT] = {"report", 0, VALUE_TEXT, "FILE", IN(report),
+                            "also a new file with all of it for support, without secrets"},
+        [CLI_OPT_WIDE] = {"wide", 'w', VALUE_NONE, NULL, 0,
+                          "all columns, and nothing shortened, however narrow the terminal is"},
+        [CLI_OPT_UTC] = {"utc", 0, VALUE_NONE, NULL, 0, "times in UTC instead of the zone that TZ names"},
+        [CLI_OPT_WATCH] = {"watch", 0, VALUE_NONE, NULL, 0, "again and again, until interrupted"},
+        [CLI_OPT_KIND] = {"kind", 0, VALUE_TEXT, "LIST", IN(kind), "only these kinds, as link,device,condition"},
+        [CLI_OPT_FORMAT] = {"format", 0, VALUE_TEXT, "FORM", IN(format), "text (default), html, csv or json"},
         [CLI_OPT_HELP] = {"help", 'h', VALUE_NONE, NULL, 0, "this text"},
         [CLI_OPT_VERSION] = {"version", 'V', VALUE_NONE, NULL, 0, "the version"},
 };
@@ -106,12 +142,41 @@ const char *cli_option_help(enum cli_option_id id, char *left, size_t cap)
         return o->help;
 }
 
+/* "2026-11-23 11:00:00+01" as 2026-11-23T11:00:00+01:00. */
+static void put_iso(char *out, size_t cap, const char *s)
+{
+        size_t len = strlen(s);
+        bool hours = len > 3 && (s[len - 3] == '+' || s[len - 3] == '-') && strchr(s, ':');
+
+        snprintf(out, cap, "%.40s%s", s, hours ? ":00" : "");
+        if (len > 10 && out[10] == ' ')
+                out[10] = 'T';
+}
+
+/* When the day began that was `ago` days before; a day may have 23 hours. */
+static int64_t day_us(int64_t now_us, int ago)
+{
+        time_t now = (time_t)(now_us / 1000000);
+        struct tm tm;
+
+        if (!localtime_r(&now, &tm))
+                return now_us;
+        tm.tm_mday -= ago;
+        tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+        tm.tm_isdst = -1;
+        return (int64_t)mktime(&tm) * 1000000;
+}
+
 bool cli_time(const char *s, int64_t now_us, int64_t *us)
 {
-        char day[32];
+        char day[64];
         bool has_zone;
         int64_t ago_us;
 
+        if (strcmp(s, "today") == 0 || strcmp(s, "yesterday") == 0) {
+                *us = day_us(now_us, s[0] == 'y');
+                return true;
+        }
         if (text_duration(s, &ago_us)) {
                 *us = now_us - ago_us;
                 return true;
@@ -120,7 +185,8 @@ bool cli_time(const char *s, int64_t now_us, int64_t *us)
                 snprintf(day, sizeof(day), "%sT00:00:00Z", s);
                 return text_time(day, strlen(day), us, &has_zone);
         }
-        return text_time(s, strlen(s), us, &has_zone);
+        put_iso(day, sizeof(day), s);
+        return strlen(s) <= 40 && text_time(day, strlen(day), us, &has_zone);
 }
 
 static int put_count(const struct option *o, const char *value, uint64_t *out, struct err *e)
@@ -147,7 +213,9 @@ static int put_value(struct cli *c, const struct option *o, const char *value, s
         case VALUE_TIME:
                 if (cli_time(value, c->now_us, (int64_t *)(void *)at))
                         return 0;
-                err_set(e, "--%s %s: a time is needed, as 2026-11-23T10:00:00Z or 2026-11-23, or 1h for an hour ago",
+                err_set(e,
+                        "--%s %s: a time is needed, as 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 1h for an hour "
+                        "ago",
                         o->name, value);
                 return CLI_USAGE;
         default:
@@ -177,18 +245,6 @@ static int take_option(struct scan *s, int id, const char *value, struct err *e)
         return put_value(s->c, o, value, e);
 }
 
-static int unknown_option(const char *name, struct err *e)
-{
-        const char *names[CLI_OPTIONS], *near;
-
-        for (int i = 0; i < CLI_OPTIONS; i++)
-                names[i] = options[i].name;
-        near = text_did_you_mean(name, names, CLI_OPTIONS);
-        err_set(e, "no such option: --%s%s%s%s", name, near ? "; did you mean --" : "", near ? near : "",
-                near ? "?" : "");
-        return CLI_USAGE;
-}
-
 /*
  * Does the command's name begin with this word, and end there or go on with a
  * second one?
@@ -207,6 +263,21 @@ static bool is_taken_here(const struct scan *s, int id)
                 if (k->options & UINT64_C(1) << id && first_word_is(k, s->words[0]))
                         return true;
         return false;
+}
+
+/* The nearest of those that the command takes, as far as its words stand. */
+static int unknown_option(const struct scan *s, const char *name, struct err *e)
+{
+        const char *names[CLI_OPTIONS], *near;
+        size_t n = 0;
+
+        for (int i = 0; i < CLI_OPTIONS; i++)
+                if (s->n_words == 0 || ALWAYS & UINT64_C(1) << i || is_taken_here(s, i))
+                        names[n++] = options[i].name;
+        near = text_did_you_mean(name, names, n);
+        err_set(e, "no such option: --%s%s%s%s", name, near ? "; did you mean --" : "", near ? near : "",
+                near ? "?" : "");
+        return CLI_USAGE;
 }
 
 /* Of several with one name it is that which the command takes; or -1. */
@@ -228,7 +299,7 @@ static int long_option(struct scan *s, const char *text, struct err *e)
 
         snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), text);
         id = find_long(s, name);
-        return id < 0 ? unknown_option(name, e) : take_option(s, id, text[len] == '=' ? text + len + 1 : NULL, e);
+        return id < 0 ? unknown_option(s, name, e) : take_option(s, id, text[len] == '=' ? text + len + 1 : NULL, e);
 }
 
 static int find_letter(char letter)
@@ -368,12 +439,25 @@ static int check_options(const struct cli *c, struct err *e)
         return 0;
 }
 
+/* Is there a command of two words that begins with this one? */
+static bool second_of(const char *name)
+{
+        size_t len = strlen(name);
+
+        for (const struct cli_command *k = cli_commands; k->name; k++)
+                if (!strncmp(k->name, name, len) && k->name[len] == ' ')
+                        return true;
+        return false;
+}
+
 static int check_args(const struct cli *c, struct err *e)
 {
         const struct cli_command *k = c->command;
 
         if (c->n_args >= k->least && c->n_args <= k->most)
                 return 0;
+        if (c->n_args > k->most && second_of(k->name)) /* "tags" is a command, and "tags forget" another */
+                return unknown_command(k->name, c->args[k->most], e);
         if (c->n_args > k->most)
                 err_set(e, "'%s' does not take '%s'; usage: millrace %s %s", k->name, c->args[k->most], k->name,
                         k->args);

@@ -6,8 +6,9 @@
  * an editor or a rollout script gets the parts; a sentence of another build
  * leaves parts null and is whole in `text`.
  *
- * librdkafka is asked as well, by the function that the daemon opens with: what
- * the daemon refuses for good is refused here.
+ * librdkafka is asked as well, by the function that the daemon opens with, and
+ * each driver is made and not started: what the daemon refuses for good is
+ * refused here.
  *
  * With --kafka the brokers are asked what the topics are set to: what would
  * lose readings that were held for long is a note, since it may be meant so.
@@ -20,7 +21,10 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/excerpt.h"
+#include "agent/cli/trial.h"
 #include "agent/config/config.h"
+#include "agent/control/metrics_http.h"
 #include "drivers/modbus/plan.h"
 
 static const char allowed_mark[] = "; allowed: ", near_mark[] = "(did you mean ";
@@ -103,21 +107,56 @@ static void print_verdict(struct cli *c, const char *path, const struct config *
         }
 }
 
-/* The configuration, with what librdkafka refuses as one more fault. */
-static int load(const char *path, struct config **conf, struct faults *faults)
+/* What librdkafka refuses is one more fault. */
+static void on_loaded(const struct config *conf, struct faults *faults)
 {
         struct err e;
 
-        if (config_load(path, conf, faults) < 0)
+        if (kafka_sink_check(&conf->kafka, conf->gateway, &e) < 0)
+                faults_add(faults, &conf->kafka.at, "", "%s", e.text);
+}
+
+static bool all(void *ctx, const struct config_driver *d)
+{
+        return true;
+}
+
+static const struct schema_at *place_of(const struct config *conf, const char *name)
+{
+        for (size_t i = 0; i < conf->n_drivers; i++)
+                if (strcmp(conf->drivers[i].name, name) == 0 && conf->drivers[i].ops->schema->has_at)
+                        return conf->drivers[i].conf;
+        return &conf->at;
+}
+
+/* What a driver or the page of numbers would refuse at the daemon's start. */
+static void look_as_daemon(struct config *conf, struct faults *faults)
+{
+        const struct trial_item *items;
+        struct trial *t = trial_new(conf, all, NULL);
+        size_t n = trial_items(t, &items);
+        struct err e;
+
+        for (size_t i = 0; i < n; i++)
+                if (*items[i].why)
+                        faults_add(faults, place_of(conf, items[i].name), items[i].name, "%s", items[i].why);
+        trial_free(t);
+        if (conf->metrics.listen && metrics_http_load(&e) < 0)
+                faults_add(&conf->notices, &conf->at, "", "%s", e.text);
+}
+
+static int load(const char *path, struct config **conf, struct faults *faults)
+{
+        if (config_load_more(path, on_loaded, conf, faults) < 0)
                 return -1;
-        if (kafka_sink_check(&(*conf)->kafka, (*conf)->gateway, &e) == 0)
+        look_as_daemon(*conf, faults);
+        if (faults->n == 0)
                 return 0;
-        faults_add(faults, &(*conf)->kafka.at, "", "%s", e.text);
         config_free(*conf);
         return -1;
 }
 
-static void on_topic(void *ctx, const char *text)
+static void on_topic(void *ctx, const char *text, enum kafka_note_kind kind)
 {
         struct config *conf = ctx;
 
@@ -147,7 +186,7 @@ int cmd_check(struct cli *c)
                 if (c->out.json)
                         print_json(&c->out, &faults, "fault");
                 else
-                        faults_print(&faults, stderr);
+                        excerpt_faults(&faults, stderr);
                 faults_fini(&faults);
                 return CLI_CONFIG;
         }

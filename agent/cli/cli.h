@@ -64,6 +64,27 @@ enum cli_option_id {
         CLI_OPT_BUS,
         CLI_OPT_NAME,
         CLI_OPT_LEARN,
+        CLI_OPT_GATEWAY,
+        CLI_OPT_KAFKA_LOGIN,
+        CLI_OPT_KAFKA_USER,
+        CLI_OPT_KAFKA_PASSWORD_FILE,
+        CLI_OPT_KAFKA_CA_FILE,
+        CLI_OPT_KAFKA_ENCRYPTED,
+        CLI_OPT_KAFKA_CERT_FILE,
+        CLI_OPT_KAFKA_KEY_FILE,
+        CLI_OPT_MAKE_TOPICS,
+        CLI_OPT_SUBSCRIPTIONS,
+        CLI_OPT_PICK,
+        CLI_OPT_OUTAGE,
+        CLI_OPT_REPLACE,
+        CLI_OPT_SERVICE,
+        CLI_OPT_UNTRIED,
+        CLI_OPT_REPORT,
+        CLI_OPT_WIDE,
+        CLI_OPT_UTC,
+        CLI_OPT_WATCH,
+        CLI_OPT_KIND,
+        CLI_OPT_FORMAT,
         CLI_OPT_HELP,
         CLI_OPT_VERSION,
         CLI_OPTIONS
@@ -94,6 +115,11 @@ struct cli {
         const char *by, *comment, *span, *unused; /* --operator, --comment, --for, --unused-for */
         const char *units, *registers, *timeout, *as, *username, *password_file, *ca_file, *cert_file, *key_file;
         const char *bus, *name;
+        const char *gateway, *kafka_login, *kafka_user, *kafka_password_file, *kafka_ca_file, *topics, *subscriptions;
+        const char *kafka_encrypted, *kafka_cert_file, *kafka_key_file;
+        const char *pick, *outage, *service;
+        const char *report;
+        const char *kind, *format;
         int64_t since_us, until_us; /* when given */
         uint64_t lines, seconds;
         const char *args[CLI_ARGS_MAX];
@@ -114,8 +140,8 @@ static inline bool cli_has(const struct cli *c, uint64_t bits)
 int cli_parse(struct cli *c, int argc, const char *const *argv, struct err *e);
 
 /*
- * "2026-11-23T10:00:00Z", "2026-11-23" (UTC), or a duration: that long before
- * now.
+ * "2026-11-23T10:00:00Z", "2026-11-23 11:00:00+01" as lists show it,
+ * "2026-11-23" (UTC), a duration: that long before now; or today, yesterday: when that day began, as TZ has it.
  */
 bool cli_time(const char *s, int64_t now_us, int64_t *us);
 
@@ -134,9 +160,13 @@ int cmd_status(struct cli *c);
 int cmd_metrics(struct cli *c);
 int cmd_top(struct cli *c);
 int cmd_check(struct cli *c);
+int cmd_try(struct cli *c);
+int cmd_doctor(struct cli *c);
 int cmd_tags(struct cli *c);
 int cmd_tags_forget(struct cli *c);
 int cmd_tail(struct cli *c);
+int cmd_events(struct cli *c);
+int cmd_report(struct cli *c);
 int cmd_send(struct cli *c);
 int cmd_demo(struct cli *c);
 int cmd_modbus_scan(struct cli *c);
@@ -144,6 +174,7 @@ int cmd_modbus_read(struct cli *c);
 int cmd_modbus_listen(struct cli *c);
 int cmd_serial_sniff(struct cli *c);
 int cmd_mqtt_watch(struct cli *c);
+int cmd_setup(struct cli *c);
 int cmd_tags_import(struct cli *c);
 int cmd_help(struct cli *c);
 int cmd_version(struct cli *c);

@@ -6,6 +6,7 @@
 #include "agent/cli/cli.h"
 
 #define SPOOL (CLI_BIT(SPOOL) | CLI_BIT(JSON))
+#define LIST  (SPOOL | CLI_BIT(WIDE) | CLI_BIT(UTC))
 #define WORD  (SPOOL | CLI_BIT(OPERATOR) | CLI_BIT(COMMENT))
 #define PICK  (CLI_BIT(TAG) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(ALL))
 
@@ -21,26 +22,33 @@
 const struct cli_command cli_commands[] = {
         {.name = "status",
          .args = "",
-         .options = SPOOL,
+         .options = LIST | CLI_BIT(WATCH),
          .run = cmd_status,
-         .summary = "health, what is held and since when, rates, sources, uplink",
-         .detail = "Asks the daemon. When it does not run, the counts come from the spool's file and health is failed.",
+         .summary = "is it well; if not: what, since when, and what to do; then the numbers, sources, devices",
+         .detail =
+                 "Asks the daemon. When it does not run, the counts come from the spool's file and health is failed.\n"
+                 "The first line is the verdict, then two lines for each condition, the worst first: what it is and\n"
+                 "since when, and the way out. --watch shows the page every two seconds.",
          .no = "health is not ok",
          .example = "millrace status --json | jq .held"},
         {.name = "top",
          .args = "",
-         .options = CLI_BIT(SPOOL),
+         .options = CLI_BIT(SPOOL) | CLI_BIT(UTC),
          .run = cmd_top,
-         .summary = "a live screen: rates, what is held, sources, with the last minutes as graphs",
-         .detail = "For a terminal of 80 columns and 24 lines or more, a serial console included. q leaves, space\n"
-                   "holds the screen, arrows scroll. a shows the alarms: k acknowledges the chosen one, s shelves it\n"
-                   "for an hour.",
+         .summary = "a live screen: what is wrong, the flow to Kafka, sources, devices, tags, events, alarms",
+         .detail =
+                 "For a terminal of 80 columns and 24 lines or more, a serial console included; a larger one shows\n"
+                 "more of it at once. d, t, e and a choose sources with their devices, tags, events or alarms, or Tab\n"
+                 "one after the other; arrows scroll what is chosen. Of alarms k acknowledges the chosen one, s\n"
+                 "shelves it for an hour. q leaves, space holds the screen. In front of a tag's age, x is bad and ~\n"
+                 "uncertain; the curves are its last minutes, from its least to its greatest value, a column for\n"
+                 "five seconds.",
          .example = "millrace top"},
         {.name = "tail",
          .args = "SOURCE/TAG",
          .least = 1,
          .most = 1,
-         .options = SPOOL | CLI_BIT(LINES) | CLI_BIT(FOLLOW),
+         .options = SPOOL | CLI_BIT(UTC) | CLI_BIT(LINES) | CLI_BIT(FOLLOW),
          .run = cmd_tail,
          .summary = "one tag as a curve in the terminal; -f goes on with what arrives",
          .detail = "Draws the last readings, as many as there is room for or -n says, in columns of equal time. The\n"
@@ -49,6 +57,33 @@ const struct cli_command cli_commands[] = {
                    "Into a pipe, with --json, and for a tag of texts it prints lines as 'millrace spool tail' does.",
          .no = "there is no such tag, or several are meant where one is needed: 'SOURCE/TAG{line=l2}' is one",
          .example = "millrace tail -f press-3/temp"},
+        {.name = "events",
+         .args = "",
+         .options = SPOOL | CLI_BIT(UTC) | CLI_BIT(LINES) | CLI_BIT(FOLLOW) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) |
+                    CLI_BIT(KIND),
+         .run = cmd_events,
+         .summary = "what happened: links, devices, Kafka, alarms, drops, with how long it lasted; -f goes on",
+         .detail =
+                 "The last ten, or -n; with --since or --until all of that time. Works without the daemon. Events "
+                 "that\n"
+                 "Kafka has stay, too: the newest 10,000 of 31 days, at most a twentieth of spool.max_size.\n"
+                 "Kinds: agent, alarm, alarm_group, books (counts of each hour, only when asked for), clock,\n"
+                 "condition (what 'millrace status' told; what a link, a device or the spool tells in its own words\n"
+                 "is there once, as that: conditions of it with --kind condition), config, damaged, device, dropped,\n"
+                 "link, pause, source_refused, spool_fault, spool_pressure, spool_rescue, tag, tag_limit,\n"
+                 "tags_forgotten, uplink.",
+         .example = "millrace events --since yesterday --kind link,device,uplink"},
+        {.name = "report",
+         .args = "",
+         .options = CLI_BIT(SPOOL) | CLI_BIT(UTC) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(FORMAT) | CLI_BIT(JSON),
+         .run = cmd_report,
+         .summary = "a time in review: books, drops, outages, gaps, alarms; as text, HTML, CSV or JSON",
+         .detail =
+                 "Since yesterday, or --since. Reads the spool's file, works without the daemon. A gap is a tag that\n"
+                 "was silent three times as long as it usually is, and a minute at least. What can't be known any\n"
+                 "more, as delivered readings are not kept that long, is said. HTML is one page that needs nothing\n"
+                 "else. Walks all readings of the time: about a second per million.",
+         .example = "millrace report --since yesterday --until today --format html > yesterday.html"},
         {.name = "metrics",
          .args = "",
          .options = CLI_BIT(SPOOL),
@@ -62,22 +97,71 @@ const struct cli_command cli_commands[] = {
          .options = CLI_BIT(JSON) | CLI_BIT(DUMP) | CLI_BIT(TOPICS),
          .run = cmd_check,
          .summary = "check a configuration; tells every fault with its line",
-         .detail = "Checks FILE, or the configuration of --config, without touching the network, a port or the spool.\n"
-                   "Faults go to standard error; with --json they are objects on standard output. With --kafka it\n"
-                   "asks the brokers as well, and notes each topic that would delete or refuse what was held for\n"
-                   "less than 30 days; exit status 69 when none answers within ten seconds.",
+         .detail =
+                 "Checks FILE, or the configuration of --config, without touching the network, a port or the spool.\n"
+                 "Faults go to standard error; with --json they are objects on standard output. With --kafka it\n"
+                 "asks the brokers as well: notes each topic that would delete or refuse what was held for less than\n"
+                 "30 days, or may not be written to (nothing is), and each broker that can't be reached at the\n"
+                 "address it advertises; exit status 69 when none answers within ten seconds.",
          .example = "millrace check && systemctl reload millrace"},
+        {.name = "setup",
+         .args = "",
+         .options = CLI_BIT(SPOOL) | CLI_BIT(GATEWAY) | CLI_BIT(KAFKA) | CLI_BIT(KAFKA_LOGIN) | CLI_BIT(KAFKA_USER) |
+                    CLI_BIT(KAFKA_PASSWORD_FILE) | CLI_BIT(KAFKA_CA_FILE) | CLI_BIT(KAFKA_ENCRYPTED) |
+                    CLI_BIT(KAFKA_CERT_FILE) | CLI_BIT(KAFKA_KEY_FILE) | CLI_BIT(MAKE_TOPICS) | CLI_BIT(MQTT) |
+                    CLI_BIT(USERNAME) | CLI_BIT(PASSWORD_FILE) | CLI_BIT(CA_FILE) | CLI_BIT(CERT_FILE) |
+                    CLI_BIT(KEY_FILE) | CLI_BIT(FOR) | CLI_BIT(SUBSCRIPTIONS) | CLI_BIT(BUS) | CLI_BIT(UNITS) |
+                    CLI_BIT(PICK) | CLI_BIT(OUTAGE) | CLI_BIT(REPLACE) | CLI_BIT(SERVICE) | CLI_BIT(UNTRIED) |
+                    CLI_BIT(YES),
+         .run = cmd_setup,
+         .summary = "from an installed package to the first reading in Kafka, by questions",
+         .detail =
+                 "Asks for name, Kafka, MQTT and Modbus, tries each answer at once, listens to the broker (--for, "
+                 "10s)\n"
+                 "and searches the bus, proposes what can be read, sizes the spool for an outage, and shows all that\n"
+                 "it will do. Once that is agreed it writes the configuration (a copy of the old one stays), makes\n"
+                 "missing topics, starts the service, and shows the first reading that arrives in Kafka. Every\n"
+                 "question has an option; --yes answers the others with their defaults, so that it runs in a script.",
+         .no = "it was not agreed to, something could not be written or made, or no reading came within a minute",
+         .example = "millrace setup --gateway gw-7 --kafka kafka-1:9092 --mqtt mqtt://127.0.0.1 --yes"},
+        {.name = "doctor",
+         .args = "",
+         .options = CLI_BIT(JSON) | CLI_BIT(REPORT),
+         .run = cmd_doctor,
+         .summary = "try everything: what is wrong comes first, with what to do",
+         .detail =
+                 "Configuration, rights of the daemon's user, the daemon, clock, disk, spool, service, Kafka with its\n"
+                 "topics (as 'millrace check --kafka'), MQTT brokers with their limits, each source once. A daemon\n"
+                 "that runs is not disturbed: what it has open, it is asked about. Run it as root. Takes up to a\n"
+                 "minute.",
+         .no = "something is wrong",
+         .example = "millrace doctor --report for-support.txt"},
+        {.name = "try",
+         .args = "[SOURCE]",
+         .most = 1,
+         .options = CLI_BIT(JSON) | CLI_BIT(FOR),
+         .run = cmd_try,
+         .summary = "what the configured sources give now, read without spool and Kafka",
+         .detail =
+                 "SOURCE is an item of the configuration, or a source that one names; default: all. Each is read with\n"
+                 "the daemon's own drivers until all that is named came once, or what speaks by itself was listened\n"
+                 "to for ten seconds; --for reads for so long. Values are as they would be sent: with scale, offset,\n"
+                 "map and range, before rules and thinning. The daemon may run meanwhile: at an MQTT broker this is\n"
+                 "a guest of its own that takes nothing away; a serial port that is open is not opened.",
+         .no = "something that is named did not come, or came bad",
+         .example = "millrace try line1 --for 1m"},
         {.name = "tags forget",
          .args = "[SOURCE[/TAG]]",
          .most = 1,
-         .options = SPOOL | CLI_BIT(UNUSED_FOR) | CLI_BIT(DRY_RUN) | CLI_BIT(YES),
+         .options = LIST | CLI_BIT(UNUSED_FOR) | CLI_BIT(DRY_RUN) | CLI_BIT(YES),
          .run = cmd_tags_forget,
          .summary = "give back tags that nobody uses any more; needs --yes",
          .detail =
                  "SOURCE and TAG may be patterns with * and ?. Makes room in the table of tags (limits.max_tags, and\n"
                  "max_tags of each item); a new reading makes the tag anew. Readings that are kept keep their names.\n"
                  "Tags stay that the configuration names, that have readings Kafka does not have yet, or an alarm\n"
-                 "that is not normal. Works with the daemon and without.",
+                 "that is not normal. A device of Sparkplug that is dead and has no tag any more is not told as down\n"
+                 "any more. Works with the daemon and without.",
          .no = "there are no such tags, or some of them stay",
          .example = "millrace tags forget 'test-*' --unused-for 30d --dry-run"},
         {.name = "tags import",
@@ -96,9 +180,13 @@ const struct cli_command cli_commands[] = {
          .example = "millrace tags import meters.csv --bus line1 > conf.d/meters.yaml"},
         {.name = "tags",
          .args = "",
-         .options = SPOOL | CLI_BIT(TAG),
+         .options = LIST | CLI_BIT(TAG),
          .run = cmd_tags,
-         .summary = "every tag the spool knows, with its last reading",
+         .summary = "every tag the spool knows, with its last reading, its quality and age",
+         .detail = "Red is bad, yellow uncertain. Of a tag that was silent for long, value and quality may not be in "
+                   "the\n"
+                   "file any more (spool.keep_delivered); its time is.",
+         .no = "there is no such tag",
          .example = "millrace tags"},
         {.name = "send",
          .args = "SOURCE/TAG VALUE",
@@ -125,7 +213,7 @@ const struct cli_command cli_commands[] = {
          .example = "millrace demo --seconds 60"},
         {.name = "alarms ls",
          .args = "",
-         .options = SPOOL | CLI_BIT(TAG) | CLI_BIT(ALL),
+         .options = LIST | CLI_BIT(TAG) | CLI_BIT(ALL),
          .run = cmd_alarms_ls,
          .summary = "alarms that are not normal, the most severe first; --all: every one that ever was",
          .detail = "Asks the daemon. When it does not run, the states come from the spool's file.",
@@ -192,7 +280,7 @@ const struct cli_command cli_commands[] = {
          .example = "millrace alarms reset press-1/guard/open"},
         {.name = "alarms history",
          .args = "",
-         .options = SPOOL | CLI_BIT(TAG) | CLI_BIT(SINCE) | CLI_BIT(LINES),
+         .options = LIST | CLI_BIT(TAG) | CLI_BIT(SINCE) | CLI_BIT(LINES),
          .run = cmd_alarms_history,
          .summary = "what happened to alarms and who said what about them, oldest first",
          .example = "millrace alarms history --since 1d"},
@@ -216,7 +304,7 @@ const struct cli_command cli_commands[] = {
          .example = "millrace rules learn --input spool.db --until 2026-11-30 > proposed.yaml"},
         {.name = "spool ls",
          .args = "",
-         .options = SPOOL,
+         .options = LIST,
          .run = cmd_spool_ls,
          .summary = "lanes: ranges of seq, what is held and what is kept, ages, sizes",
          .example = "millrace spool ls"},
@@ -231,10 +319,11 @@ const struct cli_command cli_commands[] = {
          .example = "millrace spool show 918273"},
         {.name = "spool tail",
          .args = "",
-         .options = SPOOL | CLI_BIT(LINES) | CLI_BIT(FOLLOW) | CLI_BIT(TAG),
+         .options = SPOOL | CLI_BIT(UTC) | CLI_BIT(LINES) | CLI_BIT(FOLLOW) | CLI_BIT(TAG),
          .run = cmd_spool_tail,
          .summary = "the last readings; -f goes on with what arrives",
          .detail = "With --json every line is a reading in the form of the Kafka record's value.",
+         .no = "there is no such tag; with -f it is waited for",
          .example = "millrace spool tail -f --tag press-3/temp"},
         {.name = "spool export",
          .args = "",
@@ -242,28 +331,30 @@ const struct cli_command cli_commands[] = {
          .run = cmd_spool_export,
          .summary = "every held reading in order of seq, as JSON lines or CSV",
          .detail = "Reads the file in short steps, so that the daemon is not held up, however long the export takes.",
+         .no = "there is no such tag",
          .example = "millrace spool export --csv --since 1h --tag press-3/temp > temp.csv"},
         {.name = "spool stats",
          .args = "",
-         .options = SPOOL | CLI_BIT(TAG),
+         .options = LIST | CLI_BIT(TAG),
          .run = cmd_spool_stats,
          .summary = "readings per source and tag: counts, rates, first and last time",
+         .no = "there is no such tag",
          .example = "millrace spool stats --json"},
         {.name = "spool dropped",
          .args = "",
-         .options = SPOOL,
+         .options = LIST,
          .run = cmd_spool_dropped,
          .summary = "the ledger: which ranges of seq were dropped, when and why",
          .example = "millrace spool dropped"},
         {.name = "spool quarantine",
          .args = "",
-         .options = SPOOL,
+         .options = LIST,
          .run = cmd_spool_quarantine,
          .summary = "malformed messages kept for inspection, with their reason",
          .example = "millrace spool quarantine --json"},
         {.name = "spool verify",
          .args = "",
-         .options = SPOOL | CLI_BIT(ALL),
+         .options = LIST | CLI_BIT(ALL),
          .run = cmd_spool_verify,
          .summary = "is all of the file as it should be: pages, gaps, watermarks, ledger, tags, texts",
          .detail = "Works on a live spool, a copy, and one that was moved aside (.corrupt-...). While the daemon\n"
@@ -275,7 +366,7 @@ const struct cli_command cli_commands[] = {
          .args = "SELECT",
          .least = 1,
          .most = 1,
-         .options = SPOOL,
+         .options = SPOOL | CLI_BIT(WIDE),
          .run = cmd_spool_sql,
          .summary = "one SELECT on the spool, read-only and for at most 10 s",
          .detail = "The view readings has names and ISO times; the tables are reading, tag, event, cursor, dropped,\n"

@@ -49,11 +49,13 @@ void cli_print_help(const struct cli_command *k, FILE *f)
         if (k->no)
                 fprintf(f, "   1  %s\n", k->no);
         fprintf(f, "   2  the command line is wrong\n");
-        if (k->options & CLI_BIT(SPOOL))
+        if (k->options & CLI_BIT(UNTRIED))
+                fprintf(f, "  69  what was answered can't be reached; nothing was written\n");
+        else if (k->options & CLI_BIT(SPOOL))
                 fprintf(f, "  69  the daemon or the spool's file can't be reached\n");
         if (k->options & CLI_BIT(TOPICS))
                 fprintf(f, "  69  --kafka: no broker answers\n");
-        if (k->options & (CLI_BIT(SPOOL) | CLI_BIT(DUMP)))
+        if (k->options & (CLI_BIT(SPOOL) | CLI_BIT(DUMP) | CLI_BIT(REPORT)) || k->run == cmd_try)
                 fprintf(f, "  78  the configuration is wrong\n");
         fprintf(f, "\nExample:\n  %s\n", k->example);
 }
@@ -85,11 +87,13 @@ int cmd_version(struct cli *c)
 int cli_fail(int code, const char *fmt, ...)
 {
         struct err e;
+        char clean[sizeof(e.text)];
         va_list args;
 
         va_start(args, fmt);
         vsnprintf(e.text, sizeof(e.text), fmt, args);
         va_end(args);
-        fprintf(stderr, "millrace: %s\n", e.text);
+        out_put_clean(clean, sizeof(clean), e.text); /* it may be a broker's or a file's words */
+        fprintf(stderr, "millrace: %s\n", clean);
         return code;
 }

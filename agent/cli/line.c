@@ -8,27 +8,41 @@
 #include "agent/cli/line.h"
 
 #include <stdio.h>
+#include <string.h>
 
-/* A byte that goes on with a character takes no column. */
-static void cut(char *s, int cols)
-{
-        int n = 0;
-
-        for (; *s; s++) {
-                if (((unsigned char)*s & 0xc0) == 0x80)
-                        continue;
-                if (n++ == cols) {
-                        *s = '\0';
-                        return;
-                }
-        }
-}
+#include "agent/cli/fit.h"
 
 void line_vput(struct line *l, enum line_weight weight, int cols, const char *fmt, va_list args)
 {
         l->weight = weight;
+        l->n_marks = 0;
         vsnprintf(l->text, sizeof(l->text), fmt, args);
-        cut(l->text, cols);
+        l->text[fit_bytes(l->text, (size_t)cols)] = '\0';
+}
+
+static void mark(struct line *l, size_t from, enum line_weight weight)
+{
+        enum line_weight now = l->n_marks ? l->marks[l->n_marks - 1].weight : l->weight;
+
+        if (now == weight || l->n_marks == LINE_MARKS)
+                return;
+        l->marks[l->n_marks].from = (int)from;
+        l->marks[l->n_marks++].weight = weight;
+}
+
+void line_add(struct line *l, int at, int cols, enum line_weight weight, const char *text)
+{
+        size_t end = strlen(l->text), width = fit_width(l->text), n = cols > 0 ? fit_bytes(text, (size_t)cols) : 0;
+
+        if (end < LINE_BYTES && width < (size_t)at) {
+                mark(l, end, LINE_PLAIN);
+                end += (size_t)snprintf(l->text + end, sizeof(l->text) - end, "%*s", at - (int)width, "");
+        }
+        if (end + n >= LINE_BYTES || n == 0)
+                return;
+        mark(l, end, weight);
+        memcpy(l->text + end, text, n);
+        l->text[end + n] = '\0';
 }
 
 void line_put(struct line *l, enum line_weight weight, int cols, const char *fmt, ...)

@@ -54,6 +54,8 @@ int millrace_main(int argc, char **argv)
         if (r)
                 return cli_fail(r, "%s", e.text);
         out_init(&c.out, stdout, cli_has(&c, CLI_BIT(JSON)));
+        c.out.utc = cli_has(&c, CLI_BIT(UTC));
+        c.out.cols = cli_has(&c, CLI_BIT(WIDE)) ? 0 : c.out.cols;
         r = run(&c);
         if (!out_end(&c.out))
                 return cli_fail(CLI_NO, "the output could not be written in full");

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/text.h"
 #include "agent/cli/ctl_client.h"
 #include "agent/config/config.h"
 
@@ -115,7 +116,8 @@ void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f)
 
         if (!tag)
                 return;
-        snprintf(buf, SPLIT_MAX, "%s", tag);
+        if (!text_name_pattern(buf, SPLIT_MAX, tag))
+                snprintf(buf, SPLIT_MAX, "%s", tag);
         slash = strchr(buf, '/');
         if (slash)
                 *slash = '\0';
@@ -127,32 +129,34 @@ void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f)
         f->labels = brace ? brace + 1 : NULL;
 }
 
-/* Shell-like: * any run, ? one character. */
-static bool matches(const char *pattern, const char *s)
-{
-        const char *star = NULL, *retry = NULL;
-
-        while (*s) {
-                if (*pattern == '*') {
-                        star = ++pattern;
-                        retry = s;
-                } else if (*pattern == '?' || *pattern == *s) {
-                        pattern++;
-                        s++;
-                } else if (star) {
-                        pattern = star;
-                        s = ++retry;
-                } else {
-                        return false;
-                }
-        }
-        while (*pattern == '*')
-                pattern++;
-        return *pattern == '\0';
-}
-
 bool pick_matches(const struct spool_filter *f, const char *source, const char *name, const char *labels)
 {
-        return (!f->source || matches(f->source, source)) && (!f->name || matches(f->name, name)) &&
+        return (!f->source || text_matches(f->source, source)) && (!f->name || text_matches(f->name, name)) &&
                (!f->labels || tags_labels_have(labels, f->labels));
+}
+
+struct any {
+        const struct spool_filter *pick;
+        bool found;
+};
+
+static bool on_any(void *ctx, const struct spool_query_tag *tag)
+{
+        struct any *any = ctx;
+
+        any->found = pick_matches(any->pick, tag->source, tag->name, tag->labels);
+        return !any->found;
+}
+
+int require_tag(const struct cli *c, struct spool_query *q, const struct spool_filter *pick)
+{
+        struct any any = {.pick = pick};
+        struct err e;
+
+        if (!c->tag)
+                return CLI_OK;
+        if (spool_query_tags(q, false, on_any, &any, &e) < 0)
+                return cli_fail(CLI_AWAY, "%s", e.text);
+        return any.found ? CLI_OK
+                         : cli_fail(CLI_NO, "the spool knows no tag %.200s; 'millrace tags' lists them", c->tag);
 }

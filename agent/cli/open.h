@@ -30,13 +30,18 @@ int ask_daemon(const struct cli *c, json_t *request, json_t **reply);
 /* The configured spool, or the one of --spool. */
 int open_spool(const struct cli *c, struct spool_query **q);
 
-enum { SPLIT_MAX = 512 };
+enum { SPLIT_MAX = 1024 };
 
 /*
  * "press-3/temp", "press-3", patterns with * and ?: into source and name (NULL:
  * any). The halves live in `buf`.
  */
 void split_tag(const char *tag, char buf[SPLIT_MAX], struct spool_filter *f);
+/*
+ * CLI_OK when some tag of the spool is meant (or none was named), else CLI_NO
+ * with a sentence.
+ */
+int require_tag(const struct cli *c, struct spool_query *q, const struct spool_filter *pick);
 bool pick_matches(const struct spool_filter *f, const char *source, const char *name, const char *labels);
 
 #endif

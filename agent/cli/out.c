@@ -12,22 +12,41 @@
 #include "agent/cli/out.h"
 
 #include <inttypes.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
+#include "agent/cli/fit.h"
 
-enum { CELL_MAX = 512 };
+enum { CELL_MAX = 64, SHORTEST = 8, APART = 2 };
+
+struct out_shown {
+        char *text;
+        enum out_colour colour;
+};
 
 void out_init(struct out *o, FILE *f, bool json)
 {
         const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+        struct winsize size;
 
         *o = (struct out){.f = f, .json = json};
         o->terminal = !json && isatty(fileno(f));
         o->colour = o->terminal && !(no_color && no_color[0]) && !(term && strcmp(term, "dumb") == 0);
+        if (!o->terminal)
+                return;
+        setlocale(LC_CTYPE, "");
+        o->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+        if (ioctl(fileno(f), TIOCGWINSZ, &size) == 0) {
+                o->cols = size.ws_col;
+                o->rows = size.ws_row;
+        }
 }
 
 const char *out_on(const struct out *o, enum out_colour colour)
@@ -59,6 +78,14 @@ size_t out_put_count(char *s, size_t cap, uint64_t n, bool terminal)
         return at;
 }
 
+/* A cut before `next` that fell into a character takes it away whole. */
+static size_t cut_length(const char *s, size_t at, char next)
+{
+        while (at > 0 && ((unsigned char)next & 0xc0) == 0x80 && (s[at - 1] & 0x80))
+                next = s[--at];
+        return at;
+}
+
 void out_put_clean(char *s, size_t cap, const char *text)
 {
         size_t at = 0;
@@ -70,11 +97,7 @@ void out_put_clean(char *s, size_t cap, const char *text)
                 s[at++] = byte < 0x20 || byte == 0x7f || c1 ? '?' : *text;
                 text += c1;
         }
-        while (at > 0 && text[0] && ((unsigned char)text[0] & 0xc0) == 0x80 && ((unsigned char)s[at - 1] & 0x80)) {
-                text--; /* the cut fell into a character: take it away whole */
-                at--;
-        }
-        s[at] = '\0';
+        s[cut_length(s, at, *text)] = '\0';
 }
 
 void out_put_members(char *s, size_t cap, const char *members)
@@ -84,10 +107,28 @@ void out_put_members(char *s, size_t cap, const char *members)
         for (; *members && at + 1 < cap; members++)
                 if (*members != '"')
                         s[at++] = *members == ':' ? '=' : *members;
-        s[at] = '\0';
+        s[cut_length(s, at, *members)] = '\0';
 }
 
-size_t out_put_cell(char *s, size_t cap, enum out_kind kind, const struct out_cell *cell, bool terminal)
+size_t out_put_time(char *s, size_t cap, int64_t us, bool utc)
+{
+        time_t seconds = (time_t)(us / 1000000 - (us % 1000000 < 0));
+        char zone[24] = "Z";
+        struct tm parts;
+        int apart;
+
+        if (!(utc ? gmtime_r(&seconds, &parts) : localtime_r(&seconds, &parts)))
+                return (size_t)snprintf(s, cap, "-");
+        apart = (int)(parts.tm_gmtoff / 60);
+        if (apart % 60)
+                snprintf(zone, sizeof(zone), "%c%02d:%02d", apart < 0 ? '-' : '+', abs(apart) / 60, abs(apart) % 60);
+        else if (apart)
+                snprintf(zone, sizeof(zone), "%+03d", apart / 60);
+        return (size_t)snprintf(s, cap, "%04d-%02d-%02d %02d:%02d:%02d%s", parts.tm_year + 1900, parts.tm_mon + 1,
+                                parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, zone);
+}
+
+size_t out_put_cell(const struct out *o, char *s, size_t cap, enum out_kind kind, const struct out_cell *cell)
 {
         char time[TEXT_TIME_MAX];
 
@@ -101,12 +142,14 @@ size_t out_put_cell(char *s, size_t cap, enum out_kind kind, const struct out_ce
                 out_put_members(s, cap, cell->text);
                 return strlen(s);
         case OUT_COUNT:
-                return out_put_count(s, cap, cell->n, terminal);
+                return out_put_count(s, cap, cell->n, o->terminal);
         case OUT_SIZE:
                 return text_put_size(s, cap, cell->n);
         case OUT_SPAN:
                 return text_put_duration(s, cap, cell->us);
         case OUT_TIME:
+                if (o->terminal)
+                        return out_put_time(s, cap, cell->us, o->utc);
                 return (size_t)snprintf(s, cap, "%.*s", (int)text_put_time(time, cell->us), time);
         case OUT_REAL:
                 return (size_t)snprintf(s, cap, "%.1f", cell->real);
@@ -132,8 +175,9 @@ static void put_json_text(FILE *f, const char *text)
         fputc('"', f);
 }
 
-static void put_json_cell(FILE *f, enum out_kind kind, const struct out_cell *cell)
+static void put_json_cell(const struct out *o, enum out_kind kind, const struct out_cell *cell)
 {
+        FILE *f = o->f;
         char buf[64];
 
         if (cell->absent) {
@@ -149,7 +193,7 @@ static void put_json_cell(FILE *f, enum out_kind kind, const struct out_cell *ce
         } else if (kind == OUT_REAL) {
                 fprintf(f, "%.3f", cell->real);
         } else {
-                out_put_cell(buf, sizeof(buf), kind, cell, false);
+                out_put_cell(o, buf, sizeof(buf), kind, cell);
                 put_json_text(f, buf);
         }
 }
@@ -159,8 +203,14 @@ void out_table(struct out *o, const struct out_column *columns, size_t n_columns
         o->columns = columns;
         o->n_columns = n_columns;
         o->n_cells = 0;
+        o->empty = NULL;
         for (size_t i = 0; !o->json && !o->terminal && i < n_columns; i++)
                 fprintf(o->f, "%s%c", columns[i].title, i + 1 < n_columns ? '\t' : '\n');
+}
+
+void out_when_empty(struct out *o, const char *sentence)
+{
+        o->empty = sentence;
 }
 
 static void row_json(struct out *o, const struct out_cell *cells)
@@ -169,29 +219,43 @@ static void row_json(struct out *o, const struct out_cell *cells)
                 fputc(i == 0 ? '{' : ',', o->f);
                 put_json_text(o->f, o->columns[i].key);
                 fputc(':', o->f);
-                put_json_cell(o->f, o->columns[i].kind, &cells[i]);
+                put_json_cell(o, o->columns[i].kind, &cells[i]);
         }
         fputs("}\n", o->f);
 }
 
+static bool has_text(enum out_kind kind)
+{
+        return kind == OUT_TEXT || kind == OUT_MEMBERS;
+}
+
+/*
+ * All of a cell, whatever its length; the caller's.  (In one expression gcc 14
+ * takes the length of what is no text, too.)
+ */
+static char *cell_text(const struct out *o, enum out_kind kind, const struct out_cell *cell)
+{
+        const char *text = !cell->absent && has_text(kind) ? cell->text : "";
+        size_t cap = strlen(text) + CELL_MAX;
+        char *s = mem_alloc(cap);
+
+        out_put_cell(o, s, cap, kind, cell);
+        return s;
+}
+
 static void row_gather(struct out *o, const struct out_cell *cells)
 {
-        char buf[CELL_MAX];
-
         if (o->n_cells + o->n_columns > o->cap_cells) {
                 o->cap_cells = 2 * o->cap_cells + 16 * o->n_columns;
                 o->cells = mem_grow(o->cells, o->cap_cells, sizeof(*o->cells));
         }
-        for (size_t i = 0; i < o->n_columns; i++) {
-                out_put_cell(buf, sizeof(buf), o->columns[i].kind, &cells[i], true);
-                o->cells[o->n_cells++] = mem_strdup(buf);
-        }
+        for (size_t i = 0; i < o->n_columns; i++)
+                o->cells[o->n_cells++] =
+                        (struct out_shown){cell_text(o, o->columns[i].kind, &cells[i]), cells[i].colour};
 }
 
 void out_row(struct out *o, const struct out_cell *cells)
 {
-        char buf[CELL_MAX];
-
         if (o->json) {
                 row_json(o, cells);
                 return;
@@ -201,29 +265,11 @@ void out_row(struct out *o, const struct out_cell *cells)
                 return;
         }
         for (size_t i = 0; i < o->n_columns; i++) {
-                out_put_cell(buf, sizeof(buf), o->columns[i].kind, &cells[i], false);
-                fprintf(o->f, "%s%c", buf, i + 1 < o->n_columns ? '\t' : '\n');
+                char *text = cell_text(o, o->columns[i].kind, &cells[i]);
+
+                fprintf(o->f, "%s%c", text, i + 1 < o->n_columns ? '\t' : '\n');
+                free(text);
         }
-}
-
-static size_t width(const char *s)
-{
-        size_t n = 0;
-
-        for (; *s; s++)
-                n += ((unsigned char)*s & 0xc0) != 0x80;
-        return n;
-}
-
-static void put_padded(FILE *f, const char *s, size_t to, bool right, bool last)
-{
-        size_t n = width(s), pad = to > n ? to - n : 0;
-
-        if (right)
-                fprintf(f, "%*s%s", (int)pad, "", s);
-        else
-                fprintf(f, "%s%*s", s, last ? 0 : (int)pad, "");
-        fputs(last ? "" : "  ", f);
 }
 
 static bool is_right(enum out_kind kind)
@@ -231,24 +277,114 @@ static bool is_right(enum out_kind kind)
         return kind != OUT_TEXT && kind != OUT_MEMBERS && kind != OUT_TIME;
 }
 
+static size_t total_of(const struct out *o, const size_t *widths)
+{
+        size_t total = 0;
+
+        for (size_t i = 0; i < o->n_columns; i++)
+                total += widths[i] ? widths[i] + (total ? APART : 0) : 0;
+        return total;
+}
+
+static void leave_out_spare(const struct out *o, size_t *widths)
+{
+        for (size_t i = o->n_columns; i-- > 0 && total_of(o, widths) > o->cols;)
+                if (o->columns[i].spare)
+                        widths[i] = 0;
+}
+
+/* The widest text that may be shorter by a column; n_columns: none. */
+static size_t widest_text(const struct out *o, const size_t *widths)
+{
+        size_t most = SHORTEST, widest = o->n_columns;
+
+        for (size_t i = 0; i < o->n_columns; i++) {
+                bool may = o->columns[i].kind == OUT_TEXT || o->columns[i].kind == OUT_MEMBERS;
+
+                if (may && widths[i] > most && widths[i] > fit_width(o->columns[i].title)) {
+                        most = widths[i];
+                        widest = i;
+                }
+        }
+        return widest;
+}
+
+static void make_room(const struct out *o, size_t *widths)
+{
+        size_t total, widest;
+
+        leave_out_spare(o, widths);
+        total = total_of(o, widths);
+        for (; total > o->cols && (widest = widest_text(o, widths)) < o->n_columns; total--)
+                widths[widest]--;
+}
+
+/* 0: the column is not shown. */
+static size_t *measure(const struct out *o)
+{
+        size_t n = o->n_columns, *widths = mem_alloc(n * sizeof(*widths));
+
+        for (size_t i = 0; i < n; i++)
+                widths[i] = o->columns[i].kind == OUT_MEMBERS && o->cols ? 0 : fit_width(o->columns[i].title);
+        for (size_t k = 0; k < o->n_cells; k++) {
+                size_t width = fit_width(o->cells[k].text), title = fit_width(o->columns[k % n].title);
+
+                width = width && width < title ? title : width;
+                if (width > widths[k % n])
+                        widths[k % n] = width;
+        }
+        if (o->cols)
+                make_room(o, widths);
+        return widths;
+}
+
+static void put_padded(const struct out *o, const struct out_shown *cell, size_t to, bool right, bool last)
+{
+        const char *off = cell->colour ? out_off(o) : "";
+        size_t cap = strlen(cell->text) + 4;
+        char *shown = mem_alloc(cap);
+        int pad;
+
+        fit_elide(shown, cap, cell->text, to, o->utf8);
+        pad = (int)(to - fit_width(shown));
+        fprintf(o->f, "%*s%s%s%s%*s%s", right ? pad : 0, "", cell->colour ? out_on(o, cell->colour) : "", shown, off,
+                right || last ? 0 : pad, "", last ? "\n" : "  ");
+        free(shown);
+}
+
+static void put_row(const struct out *o, const struct out_shown *cells, const size_t *widths)
+{
+        size_t last = o->n_columns - 1;
+
+        while (last > 0 && !widths[last])
+                last--;
+        for (size_t i = 0; i <= last; i++)
+                if (widths[i])
+                        put_padded(o, &cells[i], widths[i], is_right(o->columns[i].kind), i == last);
+}
+
+static void put_table(const struct out *o)
+{
+        size_t n = o->n_columns, *widths = measure(o);
+        struct out_shown *heads = mem_alloc(n * sizeof(*heads));
+
+        for (size_t i = 0; i < n; i++)
+                heads[i] = (struct out_shown){(char *)(uintptr_t)o->columns[i].title, OUT_BOLD};
+        put_row(o, heads, widths);
+        for (size_t k = 0; k < o->n_cells; k += n)
+                put_row(o, &o->cells[k], widths);
+        free(heads);
+        free(widths);
+}
+
 void out_table_end(struct out *o)
 {
-        size_t n = o->n_columns;
-
-        for (size_t row = 0; o->terminal && row < o->n_cells + n; row += n) {
-                fputs(row == 0 ? out_on(o, OUT_BOLD) : "", o->f);
-                for (size_t i = 0; i < n; i++) {
-                        size_t to = width(o->columns[i].title);
-                        bool right = is_right(o->columns[i].kind);
-
-                        for (size_t k = i; k < o->n_cells; k += n)
-                                to = width(o->cells[k]) > to ? width(o->cells[k]) : to;
-                        put_padded(o->f, row == 0 ? o->columns[i].title : o->cells[row - n + i], to, right, i + 1 == n);
-                }
-                fprintf(o->f, "%s\n", row == 0 ? out_off(o) : "");
-        }
+        if (o->terminal && !o->n_cells && o->empty)
+                fprintf(o->f, "%s\n", o->empty);
+        else if (o->terminal)
+                put_table(o);
         for (size_t i = 0; i < o->n_cells; i++)
-                free(o->cells[i]);
+                free(o->cells[i].text);
         free(o->cells);
         o->cells = NULL;
         o->n_cells = o->cap_cells = 0;

@@ -11,7 +11,9 @@
  */
 #include "agent/cli/reading_view.h"
 
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +62,29 @@ size_t view_put_value(char *out, size_t cap, const struct reading *r)
         default:
                 return 0;
         }
+}
+
+/* Of the doubles that are the same float32, the one with the fewest digits. */
+static double as_float32(double v)
+{
+        char digits[32];
+
+        for (int n = 6; n <= 9; n++) {
+                snprintf(digits, sizeof(digits), "%.*g", n, v);
+                if (strtof(digits, NULL) == (float)v)
+                        return strtod(digits, NULL);
+        }
+        return v;
+}
+
+size_t view_put_shown(char *out, size_t cap, const struct reading *r)
+{
+        struct reading shown = *r;
+
+        if (r->type == READING_F64 && fabs(r->v.f64) < FLT_MAX && fabs(r->v.f64) > FLT_MIN &&
+            (double)(float)r->v.f64 == r->v.f64)
+                shown.v.f64 = as_float32(r->v.f64);
+        return view_put_value(out, cap, &shown);
 }
 
 size_t view_put_quality(char *out, size_t cap, unsigned quality)
@@ -164,16 +189,31 @@ static void row_csv(struct view *v, const struct spool_query_row *row)
         fprintf(f, ",%s,%s\n", quality, row->delivered ? "delivered" : "held");
 }
 
+/* To the millisecond, by the people's clock. */
+static void put_fine_time(char *s, size_t cap, int64_t us, bool utc)
+{
+        enum { SECONDS = sizeof("2026-11-23 10:00:00") - 1 };
+        char whole[64];
+
+        if (out_put_time(whole, sizeof(whole), us, utc) <= SECONDS)
+                snprintf(s, cap, "%s", whole);
+        else
+                snprintf(s, cap, "%.*s.%03d%s", SECONDS, whole, (int)((us % 1000000 + 1000000) % 1000000 / 1000),
+                         whole + SECONDS);
+}
+
 static void row_people(struct view *v, const struct spool_query_row *row)
 {
-        char ts[TEXT_TIME_MAX], tag[2 * TEXT_NAME_MAX + 2], value[PEOPLE_VALUE_MAX], clean[PEOPLE_VALUE_MAX],
-                quality[48];
+        char ts[80], tag[2 * TEXT_NAME_MAX + 2], value[PEOPLE_VALUE_MAX], clean[PEOPLE_VALUE_MAX], quality[48];
         const char *off = out_off(v->out), *on = "", *state = row->delivered ? "delivered" : "held";
         bool terminal = v->out->terminal;
 
-        ts[text_put_time(ts, row->r.ts_us)] = '\0';
+        if (terminal)
+                put_fine_time(ts, sizeof(ts), row->r.ts_us, v->out->utc);
+        else
+                ts[text_put_time(ts, row->r.ts_us)] = '\0';
         snprintf(tag, sizeof(tag), "%s/%s", row->source, row->name);
-        view_put_value(value, sizeof(value), &row->r);
+        (terminal ? view_put_shown : view_put_value)(value, sizeof(value), &row->r);
         out_put_clean(clean, sizeof(clean), value[0] ? value : "-");
         view_put_quality(quality, sizeof(quality), row->r.quality);
         if (row->r.quality != QUALITY_GOOD)

@@ -39,6 +39,12 @@ const char *view_record(struct view *v, const struct spool_query_row *row, size_
  */
 size_t view_put_value(char *out, size_t cap, const struct reading *r);
 
+/*
+ * The same for people: a number that came as a float32 with the digits that one
+ * has, 71.3 and not 71.30000305175781.
+ */
+size_t view_put_shown(char *out, size_t cap, const struct reading *r);
+
 /* good, bad/comm_failure */
 size_t view_put_quality(char *out, size_t cap, unsigned quality);
 

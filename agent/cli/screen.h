@@ -12,7 +12,15 @@
 
 #include "agent/cli/line.h"
 
-enum screen_key { SCREEN_NONE = -1, SCREEN_UP = 0x1000, SCREEN_DOWN, SCREEN_RESIZED }; /* others: their character */
+enum screen_key {
+        SCREEN_NONE = -1, /* others: their character */
+        SCREEN_UP = 0x1000,
+        SCREEN_DOWN,
+        SCREEN_PAGE_UP,
+        SCREEN_PAGE_DOWN,
+        SCREEN_BACK, /* Shift and Tab */
+        SCREEN_RESIZED,
+};
 
 /* False: this terminal can't be drawn on; said why on standard error. */
 bool screen_open(void);

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "agent/base/tags.h"
 #include "agent/base/text.h"
 #include "agent/cli/open.h"
 
@@ -32,9 +33,10 @@ static json_t *request_of(const struct cli *c, struct err *e)
 {
         const char *slash = strchr(c->args[0], '/');
         size_t source_len = slash ? (size_t)(slash - c->args[0]) : 0;
+        char name[TEXT_NAME_MAX + 1], ident[TAGS_IDENT_MAX + 1];
         json_t *value, *o;
 
-        if (!slash || !text_is_name(c->args[0], source_len) || !tags_is_ident(slash + 1, strlen(slash + 1))) {
+        if (!slash || !text_read_name(name, c->args[0], source_len) || !tags_read_ident(ident, slash + 1)) {
                 err_set(e,
                         "'%s': SOURCE/TAG is needed, each 1 to 64 letters, digits, _ - . and labels, where it has "
                         "some, "
@@ -47,8 +49,7 @@ static json_t *request_of(const struct cli *c, struct err *e)
                 err_set(e, "the value is neither a number nor valid UTF-8 text");
                 return NULL;
         }
-        o = json_pack("{s:s, s:s%, s:s, s:o}", "cmd", "send", "source", c->args[0], source_len, "tag", slash + 1,
-                      "value", value);
+        o = json_pack("{s:s, s:s, s:s, s:o}", "cmd", "send", "source", name, "tag", ident, "value", value);
         if (o && c->unit && json_object_set_new(o, "unit", json_string(c->unit)) != 0) {
                 json_decref(o);
                 err_set(e, "the unit is not valid UTF-8");

@@ -155,6 +155,7 @@ int cmd_spool_dropped(struct cli *c)
         if (r)
                 return r;
         out_table(&c->out, columns, sizeof(columns) / sizeof(*columns));
+        out_when_empty(&c->out, "the ledger is empty: nothing was dropped");
         if (spool_query_dropped(q, on_drop, &c->out, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
         out_table_end(&c->out);
@@ -163,8 +164,8 @@ int cmd_spool_dropped(struct cli *c)
 }
 
 /*
- * The payload as text when it is text; else *hex is set. Both are the caller's
- * to free.
+ * The payload as text when it is text; else *hex is set, with 0x before it.
+ * Both are the caller's to free.
  */
 static void payload_texts(const struct spool_query_quarantine *item, char **text, char **hex)
 {
@@ -176,18 +177,18 @@ static void payload_texts(const struct spool_query_quarantine *item, char **text
                 memcpy(*text, item->payload, item->len);
                 return;
         }
-        *hex = mem_alloc(2 * item->len + 1);
+        *hex = mem_alloc(2 * item->len + 3);
+        strcpy(*hex, "0x");
         for (size_t i = 0; i < item->len; i++)
-                snprintf(*hex + 2 * i, 3, "%02x", bytes[i]);
+                snprintf(*hex + 2 + 2 * i, 3, "%02x", bytes[i]);
 }
 
 static bool on_quarantined(void *ctx, const struct spool_query_quarantine *item)
 {
         struct out *out = ctx;
-        char *text, *hex, shown[64];
+        char *text, *hex;
 
         payload_texts(item, &text, &hex);
-        snprintf(shown, sizeof(shown), "%s%.60s", hex ? "0x" : "", hex ? hex : text);
         struct out_cell cells[] = {
                 {.n = item->id},
                 {.us = item->at_us},
@@ -195,8 +196,8 @@ static bool on_quarantined(void *ctx, const struct spool_query_quarantine *item)
                 {.text = item->origin},
                 {.text = item->reason},
                 {.n = item->len},
-                {.text = out->json ? text : shown, .absent = out->json && !text},
-                {.text = hex, .absent = !hex},
+                {.text = text || out->json ? text : hex, .absent = out->json && !text},
+                {.text = hex ? hex + 2 : NULL, .absent = !hex},
         };
         out_row(out, cells);
         free(text);
@@ -218,6 +219,7 @@ int cmd_spool_quarantine(struct cli *c)
         if (r)
                 return r;
         out_table(&c->out, columns, sizeof(columns) / sizeof(*columns) - (c->out.json ? 0 : 1));
+        out_when_empty(&c->out, "the quarantine is empty: no message was malformed");
         if (spool_query_quarantine(q, on_quarantined, &c->out, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
         out_table_end(&c->out);

@@ -55,6 +55,11 @@ int cmd_spool_export(struct cli *c)
         if (r)
                 return r;
         split_tag(c->tag, tag, &filter);
+        r = require_tag(c, q, &filter);
+        if (r) {
+                spool_query_close(q);
+                return r;
+        }
         filter.from_us = cli_has(c, CLI_BIT(SINCE)) ? c->since_us : 0;
         filter.to_us = cli_has(c, CLI_BIT(UNTIL)) ? c->until_us : 0;
         view_init(&s.view, &c->out, form_of(c, VIEW_RECORD), q);
@@ -103,6 +108,11 @@ static int tail_one(struct cli *c, const char *path, struct spool_filter *filter
 
         if (spool_query_open(&q, path, e) < 0)
                 return -1;
+        r = cli_has(c, CLI_BIT(FOLLOW)) ? 0 : require_tag(c, q, filter); /* one that follows waits for it */
+        if (r) {
+                spool_query_close(q);
+                return r;
+        }
         view_init(&s.view, &c->out, form_of(c, VIEW_PEOPLE), q);
         view_head(&s.view);
         r = c->lines == 0 && !filter->first_seq ? skip_all(q, filter, e) : 0;

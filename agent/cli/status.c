@@ -7,10 +7,13 @@
  */
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "agent/base/text.h"
 #include "agent/cli/ctl_client.h"
 #include "agent/cli/open.h"
 #include "agent/cli/status_view.h"
+#include "agent/cli/status_watch.h"
 
 static void put_counts(json_t *o, const struct cli *c, const struct places *p, const struct spool_counts *n)
 {
@@ -27,6 +30,31 @@ static void put_counts(json_t *o, const struct cli *c, const struct places *p, c
                             p->spool_max_bytes ? json_integer((json_int_t)p->spool_max_bytes) : json_null());
         json_object_set_new(o, "spool_usable_bytes",
                             p->spool_max_bytes ? json_integer((json_int_t)p->spool_usable_bytes) : json_null());
+}
+
+/*
+ * Since when: the daemon's last write is the nearest that a file can tell.
+ */
+static json_t *not_running(const struct cli *c, const struct places *p)
+{
+        static const char *const ends[] = {"", "-wal"};
+        char path[4096], at[TEXT_TIME_MAX] = "";
+        int64_t last_us = 0;
+        json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", "not_running", "severity", "failed", "subject",
+                              "millraced", "what", "it does not run; the numbers are those of the spool's file", "todo",
+                              "systemctl start millrace; why it ended: journalctl -u millrace -n 50");
+
+        for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+                struct stat st;
+
+                snprintf(path, sizeof(path), "%s%s", p->spool, ends[i]);
+                if (stat(path, &st) == 0 && (int64_t)st.st_mtim.tv_sec * 1000000 > last_us)
+                        last_us = (int64_t)st.st_mtim.tv_sec * 1000000;
+        }
+        at[last_us ? text_put_time(at, last_us) : 0] = '\0';
+        json_object_set_new(o, "since", last_us ? json_string(at) : json_null());
+        json_object_set_new(o, "for_s", last_us ? json_real((double)(c->now_us - last_us) / 1e6) : json_null());
+        return o;
 }
 
 static json_t *from_file(const struct cli *c, const struct places *p, struct err *e)
@@ -54,6 +82,8 @@ static json_t *from_file(const struct cli *c, const struct places *p, struct err
                                       0, "last_error", "", "last_error_at", "lanes"));
         json_object_set_new(o, "heartbeat", json_pack("{s:s, s:s, s:n}", "state", "stopped", "why", "", "why_at"));
         json_object_set_new(o, "flash", json_pack("{s:n, s:n}", "bytes_today", "bytes_per_reading"));
+        json_object_set_new(o, "conditions", json_pack("[o]", not_running(c, p)));
+        json_object_set_new(o, "conditions_total", json_integer(1));
         json_object_set_new(o, "fault", json_string("the daemon is not running; this is what the spool's file says"));
         spool_query_close(q);
         return o;
@@ -86,26 +116,32 @@ static int tell_from_file(struct cli *c, const struct places *p, const struct er
         return r;
 }
 
-int cmd_status(struct cli *c)
+static int show(struct cli *c, const struct places *places)
 {
-        json_t *request, *reply;
-        struct places places;
+        json_t *request = json_pack("{s:s}", "cmd", "status"), *reply;
         struct err e;
-        int r = places_find(c, &places);
+        int r = ctl_ask(places->socket, request, &reply, &e);
 
-        if (r)
-                return r;
-        request = json_pack("{s:s}", "cmd", "status");
-        r = ctl_ask(places.socket, request, &reply, &e);
         if (r == 0) {
                 r = print(c, reply);
                 json_decref(reply);
         } else if (r == CTL_E_AWAY) {
-                r = tell_from_file(c, &places, &e);
+                r = tell_from_file(c, places, &e);
         } else {
                 r = cli_fail(CLI_AWAY, "%s", e.text);
         }
         json_decref(request);
+        return r;
+}
+
+int cmd_status(struct cli *c)
+{
+        struct places places;
+        int r = places_find(c, &places);
+
+        if (r)
+                return r;
+        r = cli_has(c, CLI_BIT(WATCH)) ? status_watch(c, show, &places) : show(c, &places);
         places_fini(&places);
         return r;
 }

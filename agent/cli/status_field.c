@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/base/text.h"
 #include "agent/cli/out.h"
@@ -73,6 +74,18 @@ struct field field_span(const json_t *object, const char *key)
         return f;
 }
 
+struct field field_time(const json_t *object, const char *key, bool utc)
+{
+        const char *s = json_string_value(json_object_get(object, key));
+        struct field f = {"-"};
+        bool has_zone;
+        int64_t us;
+
+        if (s && text_time(s, strlen(s), &us, &has_zone))
+                out_put_time(f.s, sizeof(f.s), us, utc);
+        return f;
+}
+
 struct field field_rate(const json_t *object, const char *key)
 {
         struct field f = {"-"};
@@ -82,18 +95,32 @@ struct field field_rate(const json_t *object, const char *key)
         return f;
 }
 
-struct field field_odd(const json_t *bus)
+/* "late 3, crc 1": those that are not 0. */
+static struct field counts(const json_t *o, const char *const *keys, size_t n_keys)
 {
-        static const char *const keys[] = {"late", "mismatched", "crc", "garbage"};
         struct field out = {""};
         size_t len = 0;
 
-        for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-                uint64_t n = field_n(bus, keys[i]);
+        for (size_t i = 0; i < n_keys; i++) {
+                uint64_t n = field_n(o, keys[i]);
 
                 if (n)
                         len += (size_t)snprintf(out.s + len, sizeof(out.s) - len, "%s%s %" PRIu64, len ? ", " : "",
                                                 keys[i], n);
         }
         return out;
+}
+
+struct field field_odd(const json_t *bus)
+{
+        static const char *const keys[] = {"late", "mismatched", "crc", "garbage"};
+
+        return counts(bus, keys, sizeof(keys) / sizeof(*keys));
+}
+
+struct field field_unread(const json_t *driver)
+{
+        static const char *const keys[] = {"malformed", "untagged", "absent", "ignored"};
+
+        return counts(driver, keys, sizeof(keys) / sizeof(*keys));
 }

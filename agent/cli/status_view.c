@@ -1,48 +1,41 @@
 /*
  * status_view: what `millrace status` shows to people.
  *
- * One screen, most important first: is it well, what is held and since when,
- * does it drain, then the sources and the uplink.  Works on the JSON object and
- * not on the daemon's structs, so that the page of a running daemon, of a dead
- * one (made from the file) and the machine-readable form can't disagree.
+ * Most important first: is it well, and if not what, since when and what to do;
+ * then the numbers, then the sources with their devices.  On a terminal with
+ * fewer rows than that the numbers are brief, so that the verdict is still to be
+ * seen when it has ended.  Works on the JSON
+ * object and not on the daemon's structs, so that the page of a running daemon,
+ * of a dead one (made from the file) and the machine-readable form can't
+ * disagree.
  *
  * Fails never: the object comes from outside, so every key may be absent or of
  * another type, and shows as "-".
  */
 #include "agent/cli/status_view.h"
 
-#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/err.h"
+#include "agent/cli/page.h"
+#include "agent/cli/status_conditions.h"
 #include "agent/cli/status_field.h"
+#include "agent/cli/status_sources.h"
 
-enum { BAR_WIDTH = 24 };
+enum { BAR_WIDTH = 24, VALUE_AT = 13 };
 
-static void print_head(struct out *o, const json_t *status)
-{
-        const char *health = field_text(status, "health");
-        enum out_colour colour = strcmp(health, "ok") == 0         ? OUT_GREEN
-                                 : strcmp(health, "degraded") == 0 ? OUT_YELLOW
-                                                                   : OUT_RED;
-        bool runs = field_is_number(status, "uptime_s");
-        struct field cleaned = field_clean(status, "health");
-
-        fprintf(o->f, "%s%s%s  gateway %s  epoch %" PRIu64 "  ", out_on(o, colour), cleaned.s, out_off(o),
-                field_clean(status, "gateway").s, field_n(status, "epoch"));
-        if (runs)
-                fprintf(o->f, "up %s\n", field_span(status, "uptime_s").s);
-        else
-                fprintf(o->f, "not running\n");
-}
-
-/* What needs a person's eye, one line each; nothing on a good day. */
-static void print_notices(struct out *o, const json_t *status)
+/*
+ * What needs a person's eye and is no condition; of a daemon that has none (an
+ * older one), also what would be one.
+ */
+static void print_notices(struct out *o, const json_t *status, bool told)
 {
         const char *on = out_on(o, OUT_YELLOW), *off = out_off(o);
 
-        if (strlen(field_text(status, "fault")) > 1)
-                fprintf(o->f, "  %s%s%s\n", out_on(o, OUT_RED), field_clean(status, "fault").s, off);
-        if (strcmp(field_text(status, "clock"), "unsynced") == 0)
+        if (!told && strlen(field_text(status, "fault")) > 1)
+                page_words(o, OUT_RED, "  ", 2, field_clean(status, "fault").s);
+        if (!told && strcmp(field_text(status, "clock"), "unsynced") == 0)
                 fprintf(o->f, "  %sthe system clock is not synchronised; readings are marked%s\n", on, off);
         if (field_n(status, "quarantined") > 0)
                 fprintf(o->f, "  %s%s malformed messages since start: millrace spool quarantine%s\n", on,
@@ -52,7 +45,7 @@ static void print_notices(struct out *o, const json_t *status)
                         field_count(status, "dead_lettered", o->terminal).s, off);
 }
 
-/* What the last reload came to, when somebody has to do something about it. */
+/* What the last reload came to, of a daemon that has no conditions for it. */
 static void print_config(struct out *o, const json_t *config)
 {
         const char *on = out_on(o, OUT_YELLOW), *off = out_off(o);
@@ -61,7 +54,7 @@ static void print_config(struct out *o, const json_t *config)
 
         if (refused)
                 fprintf(o->f, "  %sthe configuration was refused at %s and is not in use: millrace check%s\n", on,
-                        field_clean(config, "reload_at").s, off);
+                        field_time(config, "reload_at", o->utc).s, off);
         else if (json_array_size(faults) > 0)
                 fprintf(o->f, "  %snot all of the configuration is in use: the log names what is missing%s\n", on, off);
         for (size_t i = 0; i < json_array_size(keys); i++) {
@@ -117,16 +110,15 @@ static void print_spool(struct out *o, const json_t *status)
         fputc('\n', o->f);
 }
 
-/* "2026-11-23T10:00:00Z words"; without a time the words alone. */
-static struct field said(const json_t *object, const char *words, const char *at)
+/* "2026-11-23 10:00:00Z words"; without a time the words alone. */
+static void print_said(struct out *o, const char *head, const json_t *object, const char *words, const char *at)
 {
-        const char *time = json_string_value(json_object_get(object, at));
-        struct field out, cleaned;
-        char text[sizeof(out.s)];
+        struct field time = field_time(object, at, o->utc);
+        char text[1100];
 
-        snprintf(text, sizeof(text), "%.19s%s%.230s", time ? time : "", time ? "Z " : "", field_text(object, words));
-        out_put_clean(cleaned.s, sizeof(cleaned.s), text);
-        return cleaned;
+        snprintf(text, sizeof(text), "%.40s%s%s", strcmp(time.s, "-") ? time.s : "", strcmp(time.s, "-") ? " " : "",
+                 field_clean(object, words).s);
+        page_words(o, OUT_PLAIN, head, VALUE_AT + 2, text);
 }
 
 /* Lanes and the heartbeat, where one has a reason of its own. */
@@ -135,19 +127,24 @@ static void print_uplink_faults(struct out *o, const json_t *status)
         const json_t *uplink = json_object_get(status, "uplink"), *lanes = json_object_get(uplink, "lanes");
         const json_t *heartbeat = json_object_get(status, "heartbeat");
         const char *fault = field_text(uplink, "last_error"), *why = field_text(heartbeat, "why");
+        char head[160];
 
+        if (json_is_array(json_object_get(status, "conditions")))
+                return; /* what is wrong stands above */
         if (strlen(fault) > 1)
-                fprintf(o->f, "             last error: %s\n", said(uplink, "last_error", "last_error_at").s);
+                print_said(o, "             last error: ", uplink, "last_error", "last_error_at");
         for (size_t i = 0; i < json_array_size(lanes); i++) {
                 const json_t *lane = json_array_get(lanes, i);
                 const char *words = field_text(lane, "why");
 
-                if (strlen(words) > 1 && strcmp(words, fault) != 0)
-                        fprintf(o->f, "             %s, %s held: %s\n", field_clean(lane, "name").s,
-                                field_count(lane, "held", o->terminal).s, said(lane, "why", "why_at").s);
+                if (strlen(words) <= 1 || strcmp(words, fault) == 0)
+                        continue;
+                snprintf(head, sizeof(head), "             %.60s, %.40s held: ", field_clean(lane, "name").s,
+                         field_count(lane, "held", o->terminal).s);
+                print_said(o, head, lane, "why", "why_at");
         }
         if (strlen(why) > 1 && strcmp(why, fault) != 0)
-                fprintf(o->f, "             heartbeat: %s\n", said(heartbeat, "why", "why_at").s);
+                print_said(o, "             heartbeat: ", heartbeat, "why", "why_at");
 }
 
 /* The table, and items that are near their share. */
@@ -191,64 +188,113 @@ static void print_rest(struct out *o, const json_t *status)
         fputc('\n', o->f);
 }
 
-/* What came over a bus that was not the answer. */
-static void print_odd(struct out *o, const json_t *drivers)
-{
-        for (size_t i = 0; i < json_array_size(drivers); i++) {
-                const json_t *d = json_array_get(drivers, i);
-                struct field odd = field_odd(d);
+/* ---- the page ---- */
 
-                if (odd.s[0])
-                        fprintf(o->f, "  %s: %s%s\n", field_clean(d, "name").s, odd.s,
-                                field_n(d, "garbage") ? " bytes" : "");
-        }
+/* What the parts print; the caller's. */
+static char *printed(const struct out *o, const json_t *status, void (*const *parts)(struct out *, const json_t *))
+{
+        struct out part = *o;
+        char *text;
+        size_t len;
+
+        part.f = open_memstream(&text, &len);
+        BUG_ON(!part.f);
+        for (; *parts; parts++)
+                (*parts)(&part, status);
+        BUG_ON(fclose(part.f) != 0);
+        return text;
 }
 
-static void print_drivers(struct out *o, const json_t *drivers)
+/* The two blocks of numbers: beside each other where there is room. */
+static void print_numbers(struct out *o, const json_t *status)
 {
-        static const struct out_column columns[] = {
-                {"name", "SOURCE", OUT_TEXT},    {"kind", "KIND", OUT_TEXT},
-                {"state", "STATE", OUT_TEXT},    {"readings", "READINGS", OUT_COUNT},
-                {"errors", "ERRORS", OUT_COUNT}, {"last_error", "LAST ERROR", OUT_TEXT},
-        };
+        static void (*const counts[])(struct out *, const json_t *) = {print_counts, NULL};
+        static void (*const rest[])(struct out *, const json_t *) = {print_spool, print_rest, NULL};
+        char *left = printed(o, status, counts), *right = printed(o, status, rest);
 
-        if (json_array_size(drivers) == 0)
-                return;
-        fputc('\n', o->f);
-        out_table(o, columns, 6);
-        for (size_t i = 0; i < json_array_size(drivers); i++) {
-                const json_t *d = json_array_get(drivers, i);
-                bool paused = json_is_true(json_object_get(d, "paused"));
-                const char *fault = field_text(d, "last_error");
-                struct field told = said(d, "last_error", "last_error_at");
-                char state[48];
-                struct out_cell cells[] = {
-                        {.text = field_text(d, "name")},
-                        {.text = field_text(d, "kind")},
-                        {.text = state},
-                        {.n = field_n(d, "readings")},
-                        {.n = field_n(d, "errors")},
-                        {.text = fault[0] ? told.s : "-"},
-                };
+        page_beside(o, left, right);
+        free(left);
+        free(right);
+}
 
-                if (!paused && field_is_number(d, "load"))
-                        snprintf(state, sizeof(state), "%.30s, load %.0f %%", field_text(d, "state"),
-                                 100 * field_number(d, "load"));
-                else
-                        snprintf(state, sizeof(state), "%.30s", paused ? "paused" : field_text(d, "state"));
-                out_row(o, cells);
-        }
-        out_table_end(o);
-        print_odd(o, drivers);
+/* The same in three lines. */
+static void print_numbers_briefly(struct out *o, const json_t *status)
+{
+        const json_t *uplink = json_object_get(status, "uplink"), *alarms = json_object_get(status, "alarms");
+        double most = field_number(status, "spool_usable_bytes");
+        bool dropped = field_n(status, "dropped") > 0, held = field_n(status, "held") > 0;
+        char text[1200];
+
+        snprintf(text, sizeof(text), "accepted %.30s, delivered %.30s, held %.30s%s%.30s%s, %sdropped %.30s%s",
+                 field_count(status, "accepted", true).s, field_count(status, "delivered", true).s,
+                 field_count(status, "held", true).s, held ? " (oldest " : "",
+                 held ? field_span(status, "oldest_held_age_s").s : "", held ? ")" : "",
+                 dropped ? out_on(o, OUT_RED) : "", field_count(status, "dropped", true).s, dropped ? out_off(o) : "");
+        fprintf(o->f, "\n  %s\n", text);
+        snprintf(text, sizeof(text), "spool %.0f %% full of %.30s; in %.30s, out %.30s; uplink %.30s",
+                 most > 0 ? 100 * field_number(status, "held_bytes") / most : 0,
+                 field_size(status, "spool_max_bytes").s, field_rate(status, "accept_rate").s,
+                 field_rate(status, "deliver_rate").s, field_clean(uplink, "state").s);
+        page_words(o, OUT_PLAIN, "  ", 4, text);
+        snprintf(text, sizeof(text), "alarms %.30s active, %.30s unacknowledged; flash %.30s today",
+                 field_count(alarms, "active", true).s, field_count(alarms, "unacked", true).s,
+                 field_size(json_object_get(status, "flash"), "bytes_today").s);
+        page_words(o, OUT_PLAIN, "  ", 4, text);
+}
+
+static void print_whole(struct out *o, const json_t *status)
+{
+        print_numbers(o, status);
+        status_print_sources(o, json_object_get(status, "drivers"), false);
+}
+
+static void print_briefly(struct out *o, const json_t *status)
+{
+        print_numbers_briefly(o, status);
+        status_print_sources(o, json_object_get(status, "drivers"), true);
+}
+
+static void print_head(struct out *o, const json_t *status, size_t most)
+{
+        bool told = json_is_array(json_object_get(status, "conditions"));
+
+        status_print_verdict(o, status);
+        status_print_conditions(o, status, most);
+        print_notices(o, status, told);
+        if (!told)
+                print_config(o, json_object_get(status, "config"));
+}
+
+static void print_whole_head(struct out *o, const json_t *status)
+{
+        print_head(o, status, 0);
+}
+
+/* Half of the screen. */
+static void print_brief_head(struct out *o, const json_t *status)
+{
+        print_head(o, status, o->rows / 2 > 1 ? o->rows / 2 - 1 : 1);
+}
+
+static size_t lines_of(const char *text)
+{
+        size_t n = 0;
+
+        for (; *text; text++)
+                n += *text == '\n';
+        return n;
 }
 
 void status_print(struct out *o, const json_t *status)
 {
-        print_head(o, status);
-        print_notices(o, status);
-        print_config(o, json_object_get(status, "config"));
-        print_counts(o, status);
-        print_spool(o, status);
-        print_rest(o, status);
-        print_drivers(o, json_object_get(status, "drivers"));
+        static void (*const whole[])(struct out *, const json_t *) = {print_whole_head, print_whole, NULL};
+        static void (*const brief[])(struct out *, const json_t *) = {print_brief_head, print_briefly, NULL};
+        char *page = printed(o, status, whole);
+
+        if (o->terminal && o->cols && o->rows && lines_of(page) >= o->rows) {
+                free(page);
+                page = printed(o, status, brief);
+        }
+        fputs(page, o->f);
+        free(page);
 }

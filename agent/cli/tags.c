@@ -1,9 +1,11 @@
 /*
  * tags: what the spool knows of each tag: `tags` and `spool stats`.
  *
- * The tag table is small and cheap to read; last values and counts need a walk
- * over all readings, about a second per million.  `spool stats` walks, `tags`
- * does only while the file is small, and leaves the value out otherwise.
+ * The last reading of each is looked for from the newest row down, until every
+ * tag was met or LOOK_BACK rows were seen: under a second, however large the
+ * file is.  Of a tag that was silent for longer the time is known, from the tag
+ * table, and value and quality are not.  `spool stats` counts, so it walks all
+ * readings, about a second per million.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -11,34 +13,40 @@
 #include "agent/cli/open.h"
 #include "agent/cli/reading_view.h"
 
-/*
- * Spools up to this size are walked for the last values; that takes under a
- * second.
- */
-enum { WALK_BYTES_MAX = 64 << 20 };
+enum { LOOK_BACK = 500000, VALUE_MAX = 2 * SPOOL_LAST_TEXT + 8 };
 
 struct tag_list {
         struct out *out;
         const struct spool_filter *pick;
+        int64_t now_us;
 };
+
+static enum out_colour colour_of(unsigned quality)
+{
+        return quality == QUALITY_GOOD ? OUT_PLAIN : quality_is_bad(quality) ? OUT_RED : OUT_YELLOW;
+}
 
 static bool on_tag(void *ctx, const struct spool_query_tag *t)
 {
         struct tag_list *list = ctx;
-        int64_t last_us = t->newest_ts_us ? t->newest_ts_us : t->last_ts_us;
-        bool shown = t->has_last && t->last.type != READING_TEXT && t->last.type != READING_RAW;
-        char value[64] = "";
+        char value[VALUE_MAX] = "", quality[48] = "";
+        int64_t age_us = t->last_ts_us && list->now_us > t->last_ts_us ? list->now_us - t->last_ts_us : 0;
+        enum out_colour colour = t->has_last ? colour_of(t->last.quality) : OUT_PLAIN;
 
-        if (shown)
-                view_put_value(value, sizeof(value), &t->last);
+        if (t->has_last) {
+                (list->out->terminal ? view_put_shown : view_put_value)(value, sizeof(value), &t->last);
+                view_put_quality(quality, sizeof(quality), t->last.quality);
+        }
         struct out_cell cells[] = {
                 {.text = t->source},
                 {.text = t->name},
-                {.text = t->unit},
-                {.text = t->driver},
                 {.text = t->labels},
-                {.us = last_us, .absent = !last_us},
-                {.text = value, .absent = !value[0]},
+                {.text = value, .absent = !value[0], .colour = colour},
+                {.text = t->unit},
+                {.text = quality, .absent = !quality[0], .colour = colour},
+                {.us = age_us, .absent = !t->last_ts_us},
+                {.us = t->last_ts_us, .absent = !t->last_ts_us},
+                {.text = t->driver},
         };
         if (!t->forgotten && pick_matches(list->pick, t->source, t->name, t->labels))
                 out_row(list->out, cells);
@@ -74,23 +82,23 @@ static bool on_tag_stats(void *ctx, const struct spool_query_tag *t)
         return !out_broken(list->out);
 }
 
-struct tag_listing {
-        const struct out_column *columns;
-        size_t n_columns;
-        bool (*each)(void *ctx, const struct spool_query_tag *tag);
-};
-
-static int list_tags(struct cli *c, struct spool_query *q, bool walk, struct tag_listing what)
+/* The list under its head, when a tag that is named is there. */
+static int list_tags(struct cli *c, struct spool_query *q, const struct out_column *columns, size_t n, bool walk,
+                     bool (*each)(void *ctx, const struct spool_query_tag *tag))
 {
         struct spool_filter pick = {0};
-        struct tag_list list = {.out = &c->out, .pick = &pick};
+        struct tag_list list = {.out = &c->out, .pick = &pick, .now_us = c->now_us};
         char tag[SPLIT_MAX];
         struct err e;
         int r;
 
         split_tag(c->tag, tag, &pick);
-        out_table(&c->out, what.columns, what.n_columns);
-        r = spool_query_tags(q, walk, what.each, &list, &e);
+        r = require_tag(c, q, &pick);
+        if (r)
+                return r;
+        out_table(&c->out, columns, n);
+        out_when_empty(&c->out, c->tag ? "no tag matches" : "no tags yet: nothing was ever read");
+        r = walk ? spool_query_tags(q, true, each, &list, &e) : spool_query_last(q, LOOK_BACK, each, &list, &e);
         out_table_end(&c->out);
         return r < 0 ? cli_fail(CLI_AWAY, "%s", e.text) : CLI_OK;
 }
@@ -98,22 +106,22 @@ static int list_tags(struct cli *c, struct spool_query *q, bool walk, struct tag
 int cmd_tags(struct cli *c)
 {
         static const struct out_column columns[] = {
-                {"source", "SOURCE", OUT_TEXT},    {"tag", "TAG", OUT_TEXT},          {"unit", "UNIT", OUT_TEXT},
-                {"driver", "DRIVER", OUT_TEXT},    {"labels", "LABELS", OUT_MEMBERS}, {"last_ts", "LAST", OUT_TIME},
+                {"source", "SOURCE", OUT_TEXT},
+                {"tag", "TAG", OUT_TEXT},
+                {"labels", "LABELS", OUT_MEMBERS},
                 {"last_value", "VALUE", OUT_TEXT},
+                {"unit", "UNIT", OUT_TEXT},
+                {"quality", "QUALITY", OUT_TEXT},
+                {"age_s", "AGE", OUT_SPAN},
+                {"last_ts", "LAST", OUT_TIME, .spare = true},
+                {"driver", "DRIVER", OUT_TEXT, .spare = true},
         };
-        struct spool_counts n;
         struct spool_query *q;
-        struct err e;
         int r = open_spool(c, &q);
 
         if (r)
                 return r;
-        if (spool_query_counts(q, &n, &e) < 0)
-                r = cli_fail(CLI_AWAY, "%s", e.text);
-        else
-                r = list_tags(c, q, n.spool_bytes < WALK_BYTES_MAX,
-                              (struct tag_listing){columns, sizeof(columns) / sizeof(*columns), on_tag});
+        r = list_tags(c, q, columns, sizeof(columns) / sizeof(*columns), false, on_tag);
         spool_query_close(q);
         return r;
 }
@@ -150,7 +158,7 @@ int cmd_spool_stats(struct cli *c)
 
         if (r)
                 return r;
-        r = list_tags(c, q, true, (struct tag_listing){columns, sizeof(columns) / sizeof(*columns), on_tag_stats});
+        r = list_tags(c, q, columns, sizeof(columns) / sizeof(*columns), true, on_tag_stats);
         if (r == CLI_OK)
                 r = print_totals(c, q);
         spool_query_close(q);

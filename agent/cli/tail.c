@@ -12,7 +12,6 @@
  * Fails when the tag is not known, or is several where one is to be drawn (1),
  * and as opening a spool does.
  */
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -38,7 +37,7 @@ enum {
 struct search {
         const char *wanted;
         struct spool_filter parts;
-        char halves[SPLIT_MAX];
+        char form[SPLIT_MAX], halves[SPLIT_MAX];
         char source[TEXT_NAME_MAX + 1], tag[TEXT_NAME_MAX + 1], ident[TAGS_IDENT_MAX + 1],
                 unit[64]; /* of the last found */
         unsigned n;
@@ -51,9 +50,9 @@ struct search {
 static bool is_wanted(const struct search *s, const struct spool_query_tag *t)
 {
         if (!strchr(s->wanted, '/'))
-                return fnmatch(s->wanted, t->source, 0) == 0 || fnmatch(s->wanted, t->name, 0) == 0;
-        return (!s->parts.source || fnmatch(s->parts.source, t->source, 0) == 0) &&
-               (!s->parts.name || fnmatch(s->parts.name, t->name, 0) == 0) &&
+                return text_matches(s->wanted, t->source) || text_matches(s->wanted, t->name);
+        return (!s->parts.source || text_matches(s->parts.source, t->source)) &&
+               (!s->parts.name || text_matches(s->parts.name, t->name)) &&
                (!s->parts.labels || tags_labels_have(t->labels, s->parts.labels));
 }
 
@@ -105,6 +104,8 @@ static int find_tag(struct spool_query *q, const char *wanted, bool one, struct 
         int r;
 
         *s = (struct search){.wanted = wanted, .others = mem_alloc(NEAR_MAX * sizeof(char *))};
+        if (text_name_pattern(s->form, sizeof(s->form), wanted))
+                s->wanted = s->form;
         split_tag(wanted, s->halves, &s->parts);
         if (spool_query_tags(q, false, on_tag, s, &e) < 0)
                 r = cli_fail(CLI_AWAY, "%s", e.text);
@@ -306,6 +307,7 @@ static int show(struct cli *c, struct tail *t)
         t->screen.tag = t->tag.ident;
         t->screen.unit = t->tag.unit;
         t->screen.live = live;
+        t->screen.utc = c->out.utc;
         if (!live) {
                 print(t, c->out.f);
         } else if (screen_open()) {

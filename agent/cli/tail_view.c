@@ -17,7 +17,7 @@
 #include "agent/cli/out.h"
 #include "agent/cli/reading_view.h"
 
-enum { LATE_US = 2000000, HEAD_ROWS = 2, FOOT_ROWS = 3, TIME_COLS = 20 };
+enum { LATE_US = 2000000, HEAD_ROWS = 2, FOOT_ROWS = 3, TIME_MAX = 64 };
 
 struct window {
         struct plot_column columns[PLOT_COLUMNS];
@@ -65,28 +65,21 @@ static void look(struct window *w, const struct tail_screen *s, const struct plo
         }
 }
 
-static void put_seconds(char *out, size_t cap, int64_t us)
-{
-        size_t n = text_put_time(out, us - us % 1000000);
-
-        snprintf(out + (n > 8 ? n - 8 : 0), cap - n, "Z"); /* .000000Z */
-}
-
 static void put_title(struct tail_screen *s, const struct plot *p)
 {
-        char left[400], value[80] = "-", clean[80], quality[48] = "", time[TEXT_TIME_MAX + 1];
+        char left[400], value[80] = "-", clean[80], quality[48] = "", time[TIME_MAX];
         int width;
 
         if (p->any) {
                 if (p->last.type != READING_TEXT && p->last.type != READING_RAW)
-                        view_put_value(value, sizeof(value), &p->last);
+                        view_put_shown(value, sizeof(value), &p->last);
                 view_put_quality(quality, sizeof(quality), p->last.quality);
         }
         out_put_clean(clean, sizeof(clean), value[0] ? value : "-");
         snprintf(left, sizeof(left), " %s/%s  %s%s%s  %s", s->source, s->tag, clean, s->unit[0] ? " " : "", s->unit,
                  quality);
-        put_seconds(time, sizeof(time), s->live ? s->now_us : p->last.ts_us);
-        width = s->cols - TIME_COLS - 1 - (s->paused ? 8 : 0);
+        out_put_time(time, sizeof(time), s->live ? s->now_us : p->last.ts_us, s->utc);
+        width = s->cols - (int)strlen(time) - 1 - (s->paused ? 8 : 0);
         line_put(&s->lines[0], LINE_TITLE, s->cols, "%-*.*s%s%s ", width, width, left, s->paused ? "paused  " : "",
                  time);
 }
@@ -156,7 +149,7 @@ static void put_curve(struct tail_screen *s, const struct window *w, int rows)
 static void put_axis(struct tail_screen *s, const struct plot *p, const struct window *w, int row)
 {
         int dots = s->braille ? PLOT_DOTS_X : 1, width = w->n / dots;
-        char marks[LINE_COLS_MAX + 1] = "", from[TEXT_TIME_MAX + 1], to[TEXT_TIME_MAX + 1];
+        char marks[LINE_COLS_MAX + 1] = "", from[TIME_MAX], to[TIME_MAX];
 
         for (int i = 0; i < width; i++)
                 marks[i] = plot_mark(w->columns + i * dots, dots);
@@ -164,11 +157,11 @@ static void put_axis(struct tail_screen *s, const struct plot *p, const struct w
         line_put(&s->lines[row], LINE_PLAIN, s->cols, "%*s +%s", TAIL_LABEL, "", marks);
         if (w->right <= 0)
                 return;
-        put_seconds(from, sizeof(from), w->left * p->span_us);
-        put_seconds(to, sizeof(to), (w->right + 1) * p->span_us - 1);
-        if (width >= 2 * TIME_COLS)
-                line_put(&s->lines[row + 1], LINE_PLAIN, s->cols, "%*s  %s%*s", TAIL_LABEL, "", from, width - TIME_COLS,
-                         to);
+        out_put_time(from, sizeof(from), w->left * p->span_us, s->utc);
+        out_put_time(to, sizeof(to), (w->right + 1) * p->span_us - 1, s->utc);
+        if (width >= (int)(strlen(from) + strlen(to)))
+                line_put(&s->lines[row + 1], LINE_PLAIN, s->cols, "%*s  %s%*s", TAIL_LABEL, "", from,
+                         width - (int)strlen(from), to);
         else
                 line_put(&s->lines[row + 1], LINE_PLAIN, s->cols, "%*s  %*s", TAIL_LABEL, "", width, to);
 }

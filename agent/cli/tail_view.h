@@ -13,6 +13,7 @@ enum { TAIL_LABEL = 10 }; /* width of the values beside the axis */
 struct tail_screen {
         int rows, cols; /* given; smaller or larger ones are held within bounds */
         bool braille, paused;
+        bool utc;       /* times are */
         bool live;      /* the right edge is now, not the newest reading; keys are told of */
         int64_t now_us; /* live: the present */
         const char *source, *tag, *unit;

@@ -5,8 +5,8 @@
  * own keys, one list per driver in drivers_known, and the sections of the
  * floor, so a new driver brings its section by being in that list.  What needs
  * two sections (does the bus of a device exist?) is checked here after the
- * walk, and only when each section is right by itself, so that one mistake is
- * told once.
+ * walk, for all that is right by itself, so that one mistake is told once and
+ * all of them in one run.
  *
  * Fails with all faults at once; nothing is half loaded.  What is allowed but
  * should be known (a bus that is asked more than it can answer, a password file
@@ -28,6 +28,7 @@
 #include "agent/config/ports.h"
 #include "agent/config/silences.h"
 #include "agent/config/sources.h"
+#include "agent/config/unwise.h"
 #include "agent/config/walk.h"
 #include "agent/config/yaml.h"
 #include "drivers/modbus/modbus.h"
@@ -45,11 +46,23 @@ static const struct schema_key control_keys[] = {
          .help = "Socket of the command-line tool; default: millrace.sock beside the spool."},
         {NULL},
 };
+/* As the daemon's socket.c holds. */
+static int check_control(void *obj, const char **key, struct err *e)
+{
+        const char *socket = *(const char *const *)obj;
+
+        if (!socket || strlen(strrchr(socket, '/')) <= 65)
+                return 0;
+        *key = "socket";
+        return err_set(e, "the name behind the last / is longer than 64 bytes; allowed: a shorter one");
+}
+
 static const struct schema control_schema = {
         .name = "control",
         .help = "How the command-line tool reaches the daemon.",
         .keys = control_keys,
         .size = sizeof(const char *),
+        .check = check_control,
 };
 
 static const struct schema_key log_keys[] = {
@@ -175,8 +188,8 @@ static void check_exists(struct walk *w, const struct config *c, const char *con
         collect(&known, c, section);
         plain = mem_alloc(known.n * sizeof(*plain));
         for (size_t i = 0; i < known.n; i++) {
-                plain[i] = *known.names[i];
-                found |= strcmp(plain[i], *field) == 0;
+                plain[i] = *known.names[i] ? *known.names[i] : "";
+                found |= !*plain[i] || strcmp(plain[i], *field) == 0; /* one whose name is wrong may be it */
         }
         near = text_did_you_mean(*field, plain, known.n);
         if (!found)
@@ -192,7 +205,7 @@ static void check_name(struct walk *w, const struct names *all, size_t j)
         for (size_t i = 0; i < j; i++) {
                 const struct walk_place *first;
 
-                if (strcmp(*all->names[i], *all->names[j]) != 0)
+                if (!*all->names[i] || !*all->names[j] || strcmp(*all->names[i], *all->names[j]) != 0)
                         continue;
                 first = walk_find(w, all->names[i]);
                 walk_fault(w, all->names[j],
@@ -216,25 +229,63 @@ static void check_names(struct walk *w, const struct config *c)
 struct across {
         struct walk *walk;
         struct library *library;
+        struct config *c;
+        bool lacks_buses, lacks_profiles; /* some could not be read: none is missing for sure */
 };
+
+static struct schema_list *section_of(struct config *c, const struct driver_ops *ops)
+{
+        struct schema_list *section = c->sections;
+
+        while (drivers_known[section - c->sections] != ops)
+                section++;
+        return section;
+}
 
 static void on_link_fault(void *ctx, const void *field, const char *sentence)
 {
         struct across *a = ctx;
         struct walk *of_file = library_walk(a->library, field);
+        const struct modbus_device_conf *devices = a->c->devices.items;
 
+        for (size_t i = 0; i < a->c->devices.n; i++)
+                if ((field == &devices[i].bus && a->lacks_buses) || (field == &devices[i].profile && a->lacks_profiles))
+                        return;
         walk_fault(of_file ? of_file : a->walk, field, "%s", sentence);
 }
 
-static void link_slaves(struct walk *w, struct library *library, struct config *c)
+/* What has faults of its own is left without what modbus_link hangs it by. */
+static void unhang_wrong(struct across *a, struct schema_list *buses)
 {
-        struct schema_list *buses = c->sections;
-        struct across a = {w, library};
+        struct modbus_conf *bus = buses->items;
+        struct modbus_profile_conf *profile = a->c->profiles.items;
+        struct modbus_device_conf *device = a->c->devices.items;
 
-        while (drivers_known[buses - c->sections] != &modbus_ops)
-                buses++;
+        a->lacks_buses = !walk_is_right(a->walk, buses);
+        a->lacks_profiles |= !walk_is_right(a->walk, &a->c->profiles);
+        for (size_t i = 0; i < buses->n; i++) {
+                if (!walk_is_right(a->walk, &bus[i]))
+                        bus[i].port = NULL;
+                a->lacks_buses |= !bus[i].name;
+        }
+        for (size_t i = 0; i < a->c->profiles.n; i++) {
+                if (!walk_is_right(a->walk, &profile[i]))
+                        profile[i].registers = (struct schema_list){NULL, 0};
+                a->lacks_profiles |= !profile[i].name;
+        }
+        for (size_t i = 0; i < a->c->devices.n; i++)
+                if (!walk_is_right(a->walk, &device[i]))
+                        device[i].source = NULL;
+}
+
+static void link_slaves(struct across *a)
+{
+        struct config *c = a->c;
+        struct schema_list *buses = section_of(c, &modbus_ops);
+
+        unhang_wrong(a, buses);
         modbus_link(buses->items, buses->n, c->profiles.items, c->profiles.n, c->devices.items, c->devices.n,
-                    on_link_fault, &a);
+                    on_link_fault, a);
 }
 
 /*
@@ -244,14 +295,12 @@ static void link_slaves(struct walk *w, struct library *library, struct config *
 static void fit_payloads(struct walk *w, struct config *c)
 {
         uint64_t most = spool_text_most(&c->spool);
-        struct schema_list *links = c->sections;
+        struct schema_list *links = section_of(c, &mqtt_ops);
 
-        while (drivers_known[links - c->sections] != &mqtt_ops)
-                links++;
-        for (size_t i = 0; i < links->n; i++) {
+        for (size_t i = 0; i < links->n && walk_is_right(w, &c->spool); i++) {
                 struct mqtt_conf *conf = (struct mqtt_conf *)links->items + i;
 
-                if (conf->max_payload_bytes <= most)
+                if (conf->max_payload_bytes <= most || !walk_is_right(w, conf))
                         continue;
                 if (walk_find(w, &conf->max_payload_bytes))
                         walk_fault(w, &conf->max_payload_bytes,
@@ -270,14 +319,16 @@ static void check_linked(struct walk *w, struct config *c)
         silences_check(w, c);
 }
 
-static void check_across(struct walk *w, struct library *library, struct config *c)
+static void check_across(struct across *a)
 {
-        fit_payloads(w, c);
-        check_names(w, c);
-        link_slaves(w, library, c);
-        check_linked(w, c);
-        if (c->alarm_sections.notify.mqtt.connection)
-                check_exists(w, c, &c->alarm_sections.notify.mqtt.connection, "mqtt");
+        const char *const *connection = &a->c->alarm_sections.notify.mqtt.connection;
+
+        fit_payloads(a->walk, a->c);
+        check_names(a->walk, a->c);
+        link_slaves(a);
+        check_linked(a->walk, a->c);
+        if (*connection && walk_is_right(a->walk, section_of(a->c, &mqtt_ops)))
+                check_exists(a->walk, a->c, connection, "mqtt");
 }
 
 /* ---- notices ---- */
@@ -404,7 +455,8 @@ struct loading {
         struct config *config;
         struct walk *walk;
         struct faults *faults;
-        bool broken; /* a text could not be walked */
+        void (*more)(const struct config *c, struct faults *faults); /* NULL: no more is looked at */
+        bool broken;                                                 /* not all of a text could be walked */
 };
 
 static void begin(struct loading *l, struct faults *faults)
@@ -412,7 +464,21 @@ static void begin(struct loading *l, struct faults *faults)
         l->config = mem_alloc(sizeof(*l->config));
         l->walk = walk_new(&l->config->arena, faults);
         l->faults = faults;
+        l->more = NULL;
         l->broken = false;
+}
+
+/* A text that is not there may hold what another one refers to. */
+static void check_all(struct loading *l, struct library *library, bool lacks_profiles)
+{
+        struct across a = {.walk = l->walk, .library = library, .c = l->config, .lacks_profiles = lacks_profiles};
+
+        if (l->broken)
+                return;
+        check_across(&a);
+        if (l->more && walk_find(l->walk, &l->config->kafka) && walk_is_right(l->walk, &l->config->kafka) &&
+            l->config->gateway)
+                l->more(l->config, l->faults);
 }
 
 /*
@@ -423,19 +489,21 @@ static int finish(struct loading *l, const char *path, struct config **out)
 {
         struct config *c = l->config;
         struct library *library = NULL;
+        size_t before;
 
         *out = NULL;
-        if (!l->broken)
-                walk_fill(l->walk, config_schema(), c);
-        if (l->faults->n == 0 && path)
+        walk_fill(l->walk, config_schema(), c);
+        before = l->faults->n;
+        if (path && !l->broken)
                 library = library_load(c, l->faults, path);
-        if (l->faults->n == 0)
-                check_across(l->walk, library, c);
+        check_all(l, library, l->faults->n > before);
         library_free(library);
         if (l->faults->n == 0) {
                 derive(c);
                 notice_sections(c);
+                unwise_notice(l->walk, c);
                 if (path) {
+                        unwise_notice_here(l->walk, c);
                         notice_files(c, l->walk);
                         ports_notice(l->walk, c);
                 }
@@ -467,6 +535,7 @@ static void load_file(struct loading *l, const char *path, bool may_be_empty)
 
         if (!text) {
                 faults_add(l->faults, &at, "", "can't be read: %s", strerror(errno));
+                walk_lacks(l->walk);
                 l->broken = true;
                 return;
         }
@@ -521,9 +590,16 @@ static void load_fragments(struct loading *l, const char *path)
 
 int config_load(const char *path, struct config **out, struct faults *faults)
 {
+        return config_load_more(path, NULL, out, faults);
+}
+
+int config_load_more(const char *path, void (*more)(const struct config *c, struct faults *faults), struct config **out,
+                     struct faults *faults)
+{
         struct loading l;
 
         begin(&l, faults);
+        l.more = more;
         load_file(&l, path, false);
         load_fragments(&l, path);
         return finish(&l, path, out);
@@ -537,10 +613,8 @@ int config_places(const char *path, char **spool, char **socket)
 
         begin(&l, &faults);
         load_file(&l, path, false);
-        if (!l.broken) {
-                load_fragments(&l, path);
-                walk_fill(l.walk, config_schema(), l.config);
-        }
+        load_fragments(&l, path);
+        walk_fill(l.walk, config_schema(), l.config);
         if (l.config->spool.path) {
                 const char *beside = socket_beside(l.config, l.config->spool.path);
 

@@ -70,6 +70,13 @@ struct config {
  */
 int config_load(const char *path, struct config **out, struct faults *faults);
 /*
+ * The same; `more` adds what a part of the program would refuse that asks others
+ * for it.  It is called when gateway and kafka are right, whatever else is not,
+ * and looks at nothing but these.
+ */
+int config_load_more(const char *path, void (*more)(const struct config *c, struct faults *faults), struct config **out,
+                     struct faults *faults);
+/*
  * The same of a text in memory: no conf.d, no look at files that are named in
  * it.
  */

@@ -108,16 +108,18 @@ void faults_sort(struct faults *f)
                 qsort(f->items, f->n, sizeof(*f->items), by_place);
 }
 
+void fault_print(const struct fault *f, FILE *out)
+{
+        if (f->at.line > 0)
+                fprintf(out, "%s:%d:%d: %s\n", f->at.file, f->at.line, f->at.column, f->text);
+        else
+                fprintf(out, "%s: %s\n", f->at.file, f->text);
+}
+
 void faults_print(const struct faults *f, FILE *out)
 {
-        for (size_t i = 0; i < f->n; i++) {
-                const struct schema_at *at = &f->items[i].at;
-
-                if (at->line > 0)
-                        fprintf(out, "%s:%d:%d: %s\n", at->file, at->line, at->column, f->items[i].text);
-                else
-                        fprintf(out, "%s: %s\n", at->file, f->items[i].text);
-        }
+        for (size_t i = 0; i < f->n; i++)
+                fault_print(&f->items[i], out);
         if (f->n_more)
                 fprintf(out, "and %zu more\n", f->n_more);
 }

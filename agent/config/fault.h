@@ -51,7 +51,8 @@ const char *faults_file(struct faults *f, const char *file);
 void faults_add(struct faults *f, const struct schema_at *at, const char *path, const char *fmt, ...)
         __attribute__((format(printf, 4, 5)));
 void faults_sort(struct faults *f);
-/* One line each: file:line:col: path.to.key: found; allowed */
+/* One line: file:line:col: path.to.key: found; allowed */
+void fault_print(const struct fault *f, FILE *out);
 void faults_print(const struct faults *f, FILE *out);
 void faults_fini(struct faults *f);
 

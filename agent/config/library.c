@@ -52,7 +52,7 @@ static bool is_known(const struct library *l, const char *name)
         const struct modbus_profile_conf *p = l->c->profiles.items;
 
         for (size_t i = 0; i < l->c->profiles.n; i++) {
-                if (strcmp(p[i].name, name) == 0)
+                if (p[i].name && strcmp(p[i].name, name) == 0)
                         return true;
         }
         for (size_t i = 0; i < l->n_wanted; i++) {
@@ -146,19 +146,20 @@ struct library *library_load(struct config *c, struct faults *faults, const char
         struct library *l = mem_alloc(sizeof(*l));
         const struct modbus_device_conf *d = c->devices.items;
         struct found found = {{NULL, 0}};
+        size_t before = faults->n;
 
         *l = (struct library){.c = c, .walk = walk_new(&c->arena, faults), .faults = faults, .path = path};
         for (size_t i = 0; i < c->devices.n; i++) {
-                if (!is_known(l, d[i].profile))
+                if (d[i].profile && !is_known(l, d[i].profile))
                         want(l, d[i].profile);
         }
         for (size_t i = 0; i < l->n_wanted; i++)
                 find(l, l->wanted[i]);
         if (l->n_texts)
                 walk_fill(l->walk, &root, &found);
-        for (size_t i = 0; i < found.profiles.n && faults->n == 0; i++)
+        for (size_t i = 0; i < found.profiles.n && faults->n == before; i++)
                 check(l, (const struct modbus_profile_conf *)found.profiles.items + i);
-        if (found.profiles.n && faults->n == 0)
+        if (found.profiles.n && faults->n == before)
                 take(l, &found);
         return l;
 }

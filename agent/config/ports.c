@@ -85,31 +85,35 @@ static void take(struct uses *u, const char *port, const void *field)
  * Each item of a section, `size` bytes, has its port `at` bytes in; a line has
  * one master.
  */
-static void take_all(struct uses *u, const struct schema_list *list, size_t size, size_t at, bool line)
+static void take_all(struct walk *w, struct uses *u, const struct schema_list *list, size_t size, size_t at, bool line)
 {
         for (size_t i = 0; i < list->n; i++) {
-                const char *const *port = (const void *)((const char *)list->items + i * size + at);
+                const char *item = (const char *)list->items + i * size;
+                const char *const *port = (const void *)(item + at);
                 size_t before = u->n;
 
+                if (!walk_is_right(w, item))
+                        continue;
                 take(u, *port, port);
                 if (u->n > before)
                         u->v[before].line |= line;
         }
 }
 
-static struct uses gather(const struct config *c)
+static struct uses gather(struct walk *w, const struct config *c)
 {
         struct uses u = {NULL, 0};
 
         for (size_t i = 0; drivers_known[i]; i++) {
                 if (drivers_known[i] == &modbus_ops)
-                        take_all(&u, &c->sections[i], sizeof(struct modbus_conf), offsetof(struct modbus_conf, port),
+                        take_all(w, &u, &c->sections[i], sizeof(struct modbus_conf), offsetof(struct modbus_conf, port),
                                  false);
                 if (drivers_known[i] == &serial_ops)
-                        take_all(&u, &c->sections[i], sizeof(struct serial_conf), offsetof(struct serial_conf, port),
+                        take_all(w, &u, &c->sections[i], sizeof(struct serial_conf), offsetof(struct serial_conf, port),
                                  true);
                 if (drivers_known[i] == &mbus_ops)
-                        take_all(&u, &c->sections[i], sizeof(struct mbus_conf), offsetof(struct mbus_conf, port), true);
+                        take_all(w, &u, &c->sections[i], sizeof(struct mbus_conf), offsetof(struct mbus_conf, port),
+                                 true);
         }
         return u;
 }
@@ -166,7 +170,7 @@ static void check_slaves(struct walk *w, const struct modbus_conf *bus)
 
 void ports_check(struct walk *w, struct config *c)
 {
-        struct uses u = gather(c);
+        struct uses u = gather(w, c);
 
         for (size_t i = 0; i < u.n; i++) {
                 size_t k = 0;
@@ -185,7 +189,7 @@ void ports_check(struct walk *w, struct config *c)
 
 void ports_notice(struct walk *w, struct config *c)
 {
-        struct uses u = gather(c);
+        struct uses u = gather(w, c);
         char **real = mem_alloc((u.n + 1) * sizeof(*real));
 
         for (size_t i = 0; i < u.n; i++) {

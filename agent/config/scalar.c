@@ -33,6 +33,9 @@ const char *config_show(char *out, size_t cap, const char *s, size_t len)
                 n--;
         for (size_t i = 0; i < n; i++)
                 out[i] = (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? '?' : s[i];
+        for (size_t i = 0; i + 1 < n; i++) /* U+0080 to U+009F: a terminal may obey them */
+                if ((unsigned char)s[i] == 0xc2 && (unsigned char)s[i + 1] < 0xa0)
+                        out[i] = out[i + 1] = '?';
         strcpy(out + n, n < len ? "…" : "");
         return out;
 }
@@ -270,12 +273,21 @@ static const char *looks_like(const struct written *w)
 static int read_text(const struct schema_key *key, enum schema_type type, const struct written *w, const char **out,
                      struct arena *arena, struct err *e)
 {
+        char name[TEXT_NAME_MAX + 1], why[TEXT_NAME_WHY];
         const char *like = type == SCHEMA_TEXT && !(key->flags & SCHEMA_SCALAR) ? looks_like(w) : NULL;
 
         if (like)
                 return err_set(e, "%s is %s; a text is needed: write \"%s\" with the quotes", w->shown, like, w->shown);
-        if (type == SCHEMA_NAME && !(key->flags & SCHEMA_ASCII ? text_is_ascii_name : text_is_name)(w->s, w->len))
+        if (type == SCHEMA_NAME && key->flags & SCHEMA_ASCII && !text_is_ascii_name(w->s, w->len))
                 return refuse(key, w, "is not a name", e);
+        if ((type == SCHEMA_NAME || key->flags & SCHEMA_FORM) && text_read_name(name, w->s, w->len)) {
+                *out = arena_text(arena, name, strlen(name));
+                return 0;
+        }
+        if (type == SCHEMA_NAME) {
+                text_name_fault(why, w->s, w->len);
+                return refuse(key, w, why, e);
+        }
         if (type == SCHEMA_PATH && (w->s[0] != '/' || w->len > 4000))
                 return refuse(key, w, "is not an absolute path", e);
         *out = arena_text(arena, w->s, w->len);

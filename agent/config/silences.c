@@ -40,14 +40,17 @@ static void on_name(struct driver_names *to, const char *source, const char *tag
         a->v[a->n++] = (struct heard){mem_strdup(source), tag ? mem_strdup(tag) : NULL, to->period_us, to->period_us};
 }
 
-static void gather(struct all *a, const struct config *c)
+static void gather(struct walk *w, struct all *a, const struct config *c)
 {
         for (size_t i = 0; drivers_known[i]; i++) {
                 const struct schema *schema = drivers_known[i]->schema;
 
                 for (size_t k = 0; k < c->sections[i].n; k++) {
+                        const void *item = (const char *)c->sections[i].items + k * schema->size;
+
                         a->names.period_us = 0;
-                        drivers_known[i]->names((const char *)c->sections[i].items + k * schema->size, &a->names);
+                        if (walk_is_right(w, item))
+                                drivers_known[i]->names(item, &a->names);
                 }
         }
 }
@@ -108,10 +111,11 @@ void silences_check(struct walk *w, struct config *c)
         const struct rule_conf *rules = c->alarm_sections.alarms.items;
         struct all a = {.names = {.each = on_name}};
 
-        gather(&a, c);
+        gather(w, &a, c);
         find_shortest(&a);
         for (size_t i = 0; i < c->alarm_sections.alarms.n; i++) {
-                if ((rules[i].kind == RULE_SILENT || rules[i].kind == RULE_DEVICE_DOWN) && rules[i].after_us)
+                if ((rules[i].kind == RULE_SILENT || rules[i].kind == RULE_DEVICE_DOWN) && rules[i].after_us &&
+                    walk_is_right(w, &rules[i]))
                         check(w, &rules[i], &a);
         }
         for (size_t i = 0; i < a.n; i++) {

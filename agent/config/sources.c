@@ -84,6 +84,8 @@ void sources_check(struct walk *w, struct config *c)
                 for (size_t k = 0; k < c->sections[i].n; k++) {
                         const char *item = (const char *)c->sections[i].items + k * schema->size;
 
+                        if (!walk_is_right(w, item))
+                                continue;
                         u.ops = drivers_known[i];
                         u.item = *(const char *const *)(const void *)(item + schema->keys[0].offset);
                         u.ops->names(item, &u.names);

@@ -7,8 +7,8 @@
  *
  * Fails: never half.  Every fault is added to the list and the walk goes on
  * with the next key; a table's own check() runs only for what is otherwise
- * right, so that one mistake is told once.  A struct that was filled with
- * faults is not used.
+ * right, so that one mistake is told once.  What was filled with faults is
+ * remembered, so that checks across sections can leave it out.
  */
 #include "agent/config/walk.h"
 
@@ -47,6 +47,9 @@ struct walk {
         const char *first_file;
         struct walk_place *places;
         size_t n_places, cap_places;
+        const void **wrong; /* what was filled with a fault */
+        size_t n_wrong;
+        bool partial; /* a text, or some of its sections, could not be read */
         char path[512];
         size_t path_len;
 };
@@ -71,6 +74,7 @@ void walk_free(struct walk *w)
         }
         arena_fini(&w->own);
         free(w->places);
+        free(w->wrong);
         free(w);
 }
 
@@ -134,16 +138,43 @@ size_t walk_places(const struct walk *w, const struct walk_place **out)
         return w->n_places;
 }
 
+static void note_wrong(struct walk *w, const void *obj)
+{
+        w->wrong = mem_grow(w->wrong, w->n_wrong + 1, sizeof(*w->wrong));
+        w->wrong[w->n_wrong++] = obj;
+}
+
+bool walk_is_right(const struct walk *w, const void *obj)
+{
+        for (size_t i = 0; i < w->n_wrong; i++)
+                if (w->wrong[i] == obj)
+                        return false;
+        return true;
+}
+
+static bool has_fault_at(const struct walk *w, const struct schema_at *at)
+{
+        for (size_t i = 0; i < w->faults->n; i++) {
+                const struct schema_at *told = &w->faults->items[i].at;
+
+                if (told->line == at->line && told->column == at->column && strcmp(told->file, at->file) == 0)
+                        return true;
+        }
+        return false;
+}
+
 void walk_fault(struct walk *w, const void *field, const char *fmt, ...)
 {
         const struct walk_place *place = walk_find(w, field);
-        struct schema_at nowhere = {w->first_file, 1, 1};
+        struct schema_at nowhere = {w->first_file ? w->first_file : "", 1, 1};
         struct err e;
         va_list ap;
 
         va_start(ap, fmt);
         vsnprintf(e.text, sizeof(e.text), fmt, ap);
         va_end(ap);
+        if (place && has_fault_at(w, &place->at))
+                return;
         faults_add(w->faults, place ? &place->at : &nowhere, place ? place->path : "", "%s", e.text);
 }
 
@@ -174,11 +205,14 @@ static int take_root(struct walk *w, struct source *src, bool may_be_empty)
                 src->root = NULL;
                 if (may_be_empty)
                         return 0;
+                w->partial = true;
                 faults_add(w->faults, &at, "", "the file is empty; a configuration is needed");
                 return -1;
         }
         if (root->kind == NODE_MAP)
                 return 0;
+        src->root = NULL;
+        w->partial = true;
         at = (struct schema_at){src->file, root->line, root->column};
         faults_add(w->faults, &at, "", "%s; allowed: a map of sections (section: …)",
                    root->kind == NODE_LIST ? "the file is a list" : "the file is a single value");
@@ -189,18 +223,26 @@ int walk_add(struct walk *w, const char *file, const char *text, size_t len, boo
 {
         struct source *src;
         const struct node *root;
+        int rc;
 
         file = faults_file(w->faults, file);
         if (!w->first_file)
                 w->first_file = file;
-        if (config_yaml(&w->own, w->faults, file, text, len, &root) < 0)
+        rc = config_yaml(&w->own, w->faults, file, text, len, &root);
+        w->partial |= rc < 0;
+        if (rc < 0 && !root)
                 return -1;
         src = mem_alloc(sizeof(*src));
         src->file = arena_text(w->arena, file, strlen(file));
         src->root = root;
         *w->sources_end = src;
         w->sources_end = &src->next;
-        return take_root(w, src, may_be_empty);
+        return take_root(w, src, may_be_empty) < 0 ? -1 : rc;
+}
+
+void walk_lacks(struct walk *w)
+{
+        w->partial = true;
 }
 
 /* ---- values against tables ---- */
@@ -208,16 +250,27 @@ int walk_add(struct walk *w, const char *file, const char *text, size_t len, boo
 static void fill_map(struct walk *w, const struct schema *schema, void *obj, const struct schema_at *at,
                      const struct pair *pairs, size_t n);
 
+/* {source}: a text to who wrote it, a map with one empty value to YAML. */
+static bool is_braced_text(const struct schema_key *key, const struct node *node)
+{
+        return node->kind == NODE_MAP && node->braces && node->n == 2 && key->type <= SCHEMA_CHOICE &&
+               node->items[0]->kind == NODE_SCALAR && is_nothing(node->items[1]);
+}
+
 static void fault_kind(struct walk *w, const struct schema_key *key, struct ref r)
 {
-        char allowed[256], text[400];
+        char allowed[256], text[400], shown[72];
         const char *found = r.node->kind == NODE_LIST  ? "a list is written here"
                             : r.node->kind == NODE_MAP ? "a map is written here"
                             : is_nothing(r.node)       ? "nothing is written here"
                                                        : "a single value is written here";
 
         config_allowed(key, allowed, sizeof(allowed));
-        snprintf(text, sizeof(text), "%s; allowed: %s", found, allowed);
+        if (is_braced_text(key, r.node))
+                snprintf(text, sizeof(text), "a text that begins with { needs quotes: \"{%s}\"",
+                         config_show(shown, sizeof(shown), r.node->items[0]->text, r.node->items[0]->len));
+        else
+                snprintf(text, sizeof(text), "%s; allowed: %s", found, allowed);
         fault_here(w, r, text);
 }
 
@@ -239,10 +292,11 @@ static void fill_node(struct walk *w, const struct schema *schema, void *obj, co
 {
         struct schema_at at = at_ref(r);
         struct pair *pairs;
-        size_t n = r.node->n / 2;
+        size_t n = r.node->n / 2, faults = n_faults(w);
 
         if (r.node->kind != NODE_MAP) {
                 fault_kind(w, key, r);
+                note_wrong(w, obj);
                 return;
         }
         note_place(w, obj, key, r);
@@ -251,6 +305,8 @@ static void fill_node(struct walk *w, const struct schema *schema, void *obj, co
                 pairs[i] = (struct pair){{r.src, r.node->items[2 * i]}, {r.src, r.node->items[2 * i + 1]}};
         fill_map(w, schema, obj, &at, pairs, n);
         free(pairs);
+        if (n_faults(w) != faults)
+                note_wrong(w, obj);
 }
 
 static size_t item_bytes(const struct schema_key *key)
@@ -325,8 +381,10 @@ static void fill_list(struct walk *w, const struct schema_key *key, struct schem
         size_t n = 0;
 
         for (size_t v = 0; v < n_values; v++) {
-                if (!is_list_node(w, key, values[v], &n))
+                if (!is_list_node(w, key, values[v], &n)) {
+                        note_wrong(w, list);
                         return;
+                }
         }
         note_place(w, list, key, values[0]);
         if (n == 0 && (key->flags & SCHEMA_REQUIRED))
@@ -508,6 +566,15 @@ static void sort_pairs(struct walk *w, const struct schema *schema, const struct
         }
 }
 
+static void fault_missing(struct walk *w, const struct schema_key *key, void *obj, const struct schema_at *at,
+                          size_t depth)
+{
+        if (key->type == SCHEMA_MAP)
+                note_wrong(w, (char *)obj + key->offset);
+        if (depth > 0 || !w->partial) /* a whole section may be in what could not be read */
+                faults_add(w->faults, at, w->path, "missing; it is required");
+}
+
 static void fill_map(struct walk *w, const struct schema *schema, void *obj, const struct schema_at *at,
                      const struct pair *pairs, size_t n)
 {
@@ -525,7 +592,7 @@ static void fill_map(struct walk *w, const struct schema *schema, void *obj, con
                 if (rows[i].n)
                         fill_value(w, key, obj, rows[i].values, rows[i].n);
                 else if (key->flags & SCHEMA_REQUIRED)
-                        faults_add(w->faults, at, w->path, "missing; it is required");
+                        fault_missing(w, key, obj, at, before);
                 else
                         fill_default(w, key, obj);
                 free(rows[i].values);
@@ -537,7 +604,8 @@ static void fill_map(struct walk *w, const struct schema *schema, void *obj, con
 
 void walk_fill(struct walk *w, const struct schema *root, void *obj)
 {
-        struct schema_at at = {arena_text(w->arena, w->first_file, strlen(w->first_file)), 1, 1};
+        const char *file = w->first_file ? w->first_file : "";
+        struct schema_at at = {arena_text(w->arena, file, strlen(file)), 1, 1};
         struct pair *pairs = NULL;
         size_t n = 0;
 

@@ -35,10 +35,13 @@ struct walk *walk_new(struct arena *arena, struct faults *faults);
 void walk_free(struct walk *w);
 
 /*
- * Adds a text. 0; or -1: it can't be walked, the faults say why. An empty one
- * is a fault unless `may_be_empty`.
+ * Adds a text. 0; or -1: not all of it can be walked, the faults say why, and
+ * sections that are missing are not told. An empty one is a fault unless
+ * `may_be_empty`.
  */
 int walk_add(struct walk *w, const char *file, const char *text, size_t len, bool may_be_empty);
+/* A text is not there that should be. */
+void walk_lacks(struct walk *w);
 
 /*
  * Fills `obj` (zeroed, root->size bytes) from what was added; every fault is
@@ -50,7 +53,16 @@ void walk_fill(struct walk *w, const struct schema *root, void *obj);
 const struct walk_place *walk_find(const struct walk *w, const void *field);
 size_t walk_places(const struct walk *w, const struct walk_place **out);
 
-/* A fault at a field that was written. */
+/*
+ * The map or list that fills this was written without a fault.  What is wrong
+ * may be half filled.
+ */
+bool walk_is_right(const struct walk *w, const void *obj);
+
+/*
+ * A fault at a field that was written; a place that has one already gets no
+ * second.
+ */
 void walk_fault(struct walk *w, const void *field, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

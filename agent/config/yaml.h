@@ -20,13 +20,15 @@ struct node {
         const char *text; /* of a scalar; a NUL behind it, maybe others inside */
         size_t len;
         bool plain;          /* not quoted */
+        bool braces;         /* a map {…} */
         struct node **items; /* of a list; of a map key, value, key, value… */
         size_t n;
 };
 
 /*
- * 0, and NULL in *root when the text is empty; or -1 and at least one fault.
- * Faults that leave a tree are 0 too.
+ * 0, and NULL in *root when the text is empty; or -1 and at least one fault,
+ * then *root is what of its sections could be read, or NULL.  Faults that leave
+ * a tree are 0 too.
  */
 int config_yaml(struct arena *arena, struct faults *faults, const char *file, const char *text, size_t len,
                 const struct node **root);

@@ -68,6 +68,8 @@ json_t *alarms_ctl_metrics(struct alarms *a)
 
 /* ---- an operator's word ---- */
 
+enum { OPERATOR_MAX = 64 };
+
 static const struct action {
         const char *name;
         enum alarm_input in;
@@ -123,19 +125,20 @@ const char *alarms_ctl_command(struct alarms *a, const json_t *request, int64_t 
         const char *by = json_string_value(json_object_get(request, "operator"));
         const char *comment = json_string_value(json_object_get(request, "comment"));
         json_int_t for_s = json_integer_value(json_object_get(request, "for_s"));
-        char name[2 * TAGS_IDENT_MAX];
+        char name[3 * TAGS_IDENT_MAX];
         struct alarm_operator operator= {by, comment ? comment : ""};
 
         if (!action)
                 return "action: ack, reset, shelve, unshelve, out-of-service or in-service";
         if (!alarm || strlen(alarm) >= sizeof(name))
                 return words_of(a, RULES_E_UNKNOWN, action->in);
-        if (!by || !*by || strlen(by) > TEXT_NAME_MAX)
+        if (!by || !*by || strlen(by) > OPERATOR_MAX)
                 return "operator: who says so, 1 to 64 bytes";
         if (strlen(operator.comment) > ALARM_OPERATOR_MAX)
                 return "comment: at most 200 bytes";
         if (action->in == ALARM_SHELVE && (for_s < 1 || for_s > 365 * 86400))
                 return "for: how long it is shelved, 1 s to 365 days";
-        snprintf(name, sizeof(name), "%s", alarm);
+        if (!alarm_key_read(name, sizeof(name), alarm))
+                return words_of(a, RULES_E_UNKNOWN, action->in);
         return words_of(a, command(a, name, action->in, now_wall_us + for_s * 1000000, &operator), action->in);
 }

@@ -127,5 +127,6 @@ void forget_settle(struct agent *a)
         log_notice("tags", "%zu tags are forgotten", a->n_forgotten);
         pipeline_event(&a->pipeline, "tags_forgotten", EVENT_NOTICE, SPOOL_NO_TAG, "\"n\":%zu", a->n_forgotten);
         a->n_forgotten = 0;
+        host_tags_forgotten(a->host);
         alarms_rebind(a->alarms);
 }

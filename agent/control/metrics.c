@@ -22,6 +22,7 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
+#include "agent/health/health.h"
 
 enum value_kind {
         VALUE_NUMBER, /* as it is */
@@ -88,6 +89,8 @@ static const struct family families[] = {
 
 static const struct family driver_families[] = {
         {"millrace_driver_up", "gauge", "1 while the source is connected.", NULL, "state", VALUE_IS, "up"},
+        {"millrace_driver_devices", "gauge", "Devices behind the source; absent: it has none.", NULL, "n_devices"},
+        {"millrace_driver_devices_down", "gauge", "Of these, how many do not answer.", NULL, "n_devices_down"},
         {"millrace_driver_paused", "gauge", "1 while nothing is taken from the source.", NULL, "paused", VALUE_TRUE},
         {"millrace_driver_readings_total", "counter", "Readings of the source.", NULL, "readings"},
         {"millrace_driver_errors_total", "counter", "Failures of the source.", NULL, "errors"},
@@ -275,6 +278,22 @@ static void put_head(FILE *f, const struct family *m)
         fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, m->type);
 }
 
+/* Each kind that there is, also those of which none stands: an alert asks for one by name. */
+static void put_conditions(FILE *f, const struct labels *l, const json_t *by_name)
+{
+        static const struct family m = {"millrace_condition", "gauge",
+                                        "How many of a condition stand; millrace status says which and what to do."};
+
+        put_head(f, &m);
+        for (size_t id = 0; id < HEALTH_IDS; id++) {
+                const struct health_rule *rule = &health_rules[id];
+                put_name(f, &m, l);
+                put_label(f, "name", rule->name, ',');
+                put_label(f, "severity", health_severity_names[rule->severity], ',');
+                fprintf(f, "} %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(by_name, rule->name)));
+        }
+}
+
 static void put_drivers(FILE *f, const struct labels *l, const json_t *drivers)
 {
         for (const struct family *m = driver_families; m->name; m++) {
@@ -304,6 +323,7 @@ char *metrics_text(const json_t *status)
                 put_head(f, m);
                 put_sample(f, m, &l, status);
         }
+        put_conditions(f, &l, json_object_get(status, "conditions_by_name"));
         put_drivers(f, &l, json_object_get(status, "drivers"));
         BUG_ON(fclose(f) != 0);
         return text;

@@ -19,6 +19,8 @@
 #include "agent/control/alarms.h"
 #include "agent/control/forget.h"
 
+enum { UNIT_MAX = 64 };
+
 struct daemon {
         struct agent *agent;
         struct control *control;
@@ -34,10 +36,15 @@ struct pending {
         char text[256];
 };
 
+/* The parser's words quote what came, up to the middle of a character. */
 static void refuse(struct control_client *c, const char *why)
 {
-        json_t *o = json_pack("{s:s}", "error", why);
-        char *text = json_dumps(o, JSON_COMPACT);
+        char words[512], *text;
+        json_t *o;
+
+        text_copy(words, sizeof(words), why);
+        o = json_pack("{s:s}", "error", words);
+        text = json_dumps(o, JSON_COMPACT);
 
         control_reply(c, text);
         free(text);
@@ -114,14 +121,15 @@ static const char *take_reading(struct daemon *d, struct reading *r, const json_
         const char *source = json_string_value(json_object_get(o, "source"));
         const char *tag = json_string_value(json_object_get(o, "tag"));
         const char *unit = json_string_value(json_object_get(o, "unit"));
+        char name[TEXT_NAME_MAX + 1], ident[TAGS_IDENT_MAX + 1];
         const char *wrong;
         struct rt_time now;
 
-        if (!source || !text_is_name(source, strlen(source)) || !tag || !tags_is_ident(tag, strlen(tag)))
+        if (!source || !text_read_name(name, source, strlen(source)) || !tag || !tags_read_ident(ident, tag))
                 return "source, tag: 1 to 64 letters, digits, _ - . and labels as temp{line=l2}";
-        if (unit && (strlen(unit) > TEXT_NAME_MAX || !text_is_utf8(unit, strlen(unit))))
+        if (unit && (strlen(unit) > UNIT_MAX || !text_is_utf8(unit, strlen(unit))))
                 return "unit: at most 64 bytes";
-        wrong = find_tag(d, source, tag, unit, &r->tag);
+        wrong = find_tag(d, name, ident, unit, &r->tag);
         if (wrong)
                 return wrong;
         rt_now(d->agent->rt, &now);

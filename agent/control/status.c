@@ -2,9 +2,7 @@
  * status: what people see of a running agent, as the JSON object of the control
  * socket and as the heartbeat record.
  *
- * health: failed = the spool can't write; degraded = something that should be
- * up is not (uplink, a driver, the heartbeat's topic), readings are dropped by
- * policy, or memory had no room; ok = all else.  Rates are means over the last
+ * health and its reasons come from agent/health (conditions.c).  Rates are means over the last
  * ten seconds.  Bytes written are the process's own (/proc/self/io write_bytes:
  * what went to the block layer), so they hold what SQLite's WAL really costs.
  */
@@ -80,27 +78,6 @@ static double oldest_age_s(const struct spool_counts *c, int64_t wall_us)
         return age_us > 0 ? (double)age_us / 1e6 : 0;
 }
 
-static const char *health_name(const struct agent *a, const struct spool_counts *c, const struct uplink_status *up)
-{
-        const struct driver *d;
-
-        if (c->failing)
-                return "failed";
-        if (!strcmp(up->state, "down") || (strcmp(up->state, "up") && c->held))
-                return "degraded";
-        if (!strcmp(up->heartbeat, "refused"))
-                return "degraded";
-        for (int i = 0; i < up->n_lanes; i++)
-                if (!strcmp(up->lane[i].state, "backoff") && up->lane[i].held)
-                        return "degraded";
-        if (a->dropped.n || (a->dropped_told_us > a->started_us && rt_mono_us(a->rt) - a->dropped_told_us < 60000000))
-                return "degraded";
-        for (size_t i = 0; (d = host_driver(a->host, i)); i++)
-                if (d->state == DRIVER_DOWN)
-                        return "degraded";
-        return "ok";
-}
-
 /*
  * Whatever a driver or a library put there, it is valid UTF-8 here: or the
  * whole object would be missing.
@@ -138,8 +115,37 @@ static void put_names(json_t *o, const struct driver *d)
         json_object_set_new(o, "sources_refused", json_integer(it ? (json_int_t)it->n_owned : 0));
 }
 
-static json_t *driver_json(const struct driver *d)
+/* 0 stays 0. */
+static int64_t wall_of(const struct rt_time *now, int64_t mono_us)
 {
+        return mono_us ? now->wall_us - (now->mono_us - mono_us) : 0;
+}
+
+/* Drivers tell of a device that is down and of its end: one that is not, on a bus that is up, is up. */
+static json_t *devices_json(const struct host_source *s, const struct rt_time *now)
+{
+        bool bus_up = s->d->state == DRIVER_UP;
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < s->n_devices; i++) {
+                const struct host_device *d = &s->devices[i];
+                int64_t since_us = d->since_us > s->state_since_us ? d->since_us : s->state_since_us;
+
+                if (d->down)
+                        since_us = d->since_us;
+                json_array_append_new(list,
+                                      json_pack("{s:s, s:s, s:o, s:o}", "name", d->name, "state",
+                                                d->down  ? "down"
+                                                : bus_up ? "up"
+                                                         : "unknown",
+                                                "since", time_json(wall_of(now, since_us)), "why", words_json(d->why)));
+        }
+        return list;
+}
+
+static json_t *driver_json(const struct host_source *s, const struct rt_time *now)
+{
+        const struct driver *d = s->d;
         json_t *o = json_pack("{s:s, s:s, s:s, s:b}", "name", d->name, "kind", d->ops->kind, "state",
                               host_state_name(d), "paused", (int)d->paused);
         const struct {
@@ -165,16 +171,24 @@ static json_t *driver_json(const struct driver *d)
         }
         json_object_set_new(o, "last_error", words_json(d->last_error));
         json_object_set_new(o, "last_error_at", time_json(*d->last_error ? d->last_error_us : 0));
+        json_object_set_new(o, "since", time_json(wall_of(now, s->state_since_us)));
+        if (s->n_devices) {
+                json_object_set_new(o, "devices", devices_json(s, now));
+                json_object_set_new(o, "n_devices", json_integer((json_int_t)s->n_devices));
+                json_object_set_new(o, "n_devices_down", json_integer((json_int_t)s->n_down));
+        }
         return o;
 }
 
 static json_t *drivers_json(const struct agent *a)
 {
         json_t *list = json_array();
-        const struct driver *d;
+        struct host_source s;
+        struct rt_time now;
 
-        for (size_t i = 0; (d = host_driver(a->host, i)); i++)
-                json_array_append_new(list, driver_json(d));
+        rt_now(a->rt, &now);
+        for (size_t i = 0; host_source(a->host, i, &s); i++)
+                json_array_append_new(list, driver_json(&s, &now));
         return list;
 }
 
@@ -286,11 +300,11 @@ static json_t *tag_table_json(const struct tags_counts *c)
                          (json_int_t)c->most, "forgotten", (json_int_t)c->n_forgotten);
 }
 
-static json_t *head_json(const struct agent *a, const struct spool_counts *c, const char *health)
+static json_t *head_json(const struct agent *a, const struct spool_counts *c)
 {
-        json_t *o = json_pack("{s:s, s:s, s:I, s:f, s:s}", "health", health, "gateway", a->conf->gateway, "epoch",
-                              (json_int_t)c->epoch, "uptime_s", (double)(rt_mono_us(a->rt) - a->started_us) / 1e6,
-                              "version", MILLRACE_VERSION);
+        json_t *o = json_pack("{s:s, s:s, s:I, s:f, s:s}", "health", health_verdict(&a->conditions.health), "gateway",
+                              a->conf->gateway, "epoch", (json_int_t)c->epoch, "uptime_s",
+                              (double)(rt_mono_us(a->rt) - a->started_us) / 1e6, "version", MILLRACE_VERSION);
 
         if (a->conf->site)
                 json_object_set_new(o, "site", json_string(a->conf->site));
@@ -337,9 +351,12 @@ char *status_json(struct agent *a)
         spool_counts(a->spool, &c);
         uplink_status(a->uplink, &up);
         tags_counts(a->tags, &tags);
-        host_look_at_errors(a->host);
+        conditions_look(a);
         rates = rates_now(a, &c);
-        o = head_json(a, &c, health_name(a, &c, &up));
+        o = head_json(a, &c);
+        json_object_set_new(o, "conditions", conditions_json(a));
+        json_object_set_new(o, "conditions_total", json_integer((json_int_t)health_count(&a->conditions.health)));
+        json_object_set_new(o, "conditions_by_name", conditions_by_name(a));
         put_counts(o, a, &c, now.wall_us);
         json_object_set_new(o, "accept_rate", json_real(rates.accept));
         json_object_set_new(o, "deliver_rate", json_real(rates.deliver));
@@ -373,17 +390,18 @@ char *status_json(struct agent *a)
 char *status_heartbeat_json(struct agent *a)
 {
         struct spool_counts c;
-        struct uplink_status up;
         struct rt_time now;
-        char ts[TEXT_TIME_MAX];
+        char ts[TEXT_TIME_MAX], why[256];
         json_t *o;
         char *text;
 
         rt_now(a->rt, &now);
         spool_counts(a->spool, &c);
-        uplink_status(a->uplink, &up);
         ts[text_put_time(ts, now.wall_us)] = '\0';
-        o = head_json(a, &c, health_name(a, &c, &up));
+        conditions_look(a);
+        conditions_headline(a, why, sizeof(why));
+        o = head_json(a, &c);
+        json_object_set_new(o, "why", json_string(why));
         json_object_set_new(o, "ts", json_string(ts));
         json_object_set_new(o, "ts_us", json_integer(now.wall_us));
         put_counts(o, a, &c, now.wall_us);

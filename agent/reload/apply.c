@@ -120,6 +120,7 @@ int agent_reconfigure(struct agent *a, const struct config *is, const struct rel
         const struct config *was = a->conf;
 
         a->conf = is;
+        certificates_look(&a->certificates, is);
         log_init(is->log_level);
         log_bound((int)is->log.per_minute);
         tags_set_most(a->tags, (size_t)is->max_tags);

@@ -111,16 +111,17 @@ static void report(struct reload *r, bool refused)
 static void tell_refused(struct reload *r)
 {
         struct agent *a = r->parts.agent;
-        char words[400];
-        size_t n, len;
+        char first[EVENT_WORDS + 4]; /* a character more: what is cut is cut once, and in whole ones */
+        struct event_words words;
+        size_t n;
 
         report(r, true);
         n = log_lines(a->reload.faults);
         log_error("config", "not reloaded: %zu fault%s; nothing was changed", n, n == 1 ? "" : "s");
-        len = strcspn(a->reload.faults, "\n");
-        words[text_put_json(words, a->reload.faults, len < sizeof(words) / 6 ? len : sizeof(words) / 6 - 1)] = '\0';
+        snprintf(first, sizeof(first), "%.*s", (int)strcspn(a->reload.faults, "\n"), a->reload.faults);
         pipeline_event(&a->pipeline, "config", EVENT_FAULT, SPOOL_NO_TAG,
-                       "\"state\":\"refused\",\"faults\":%zu,\"why\":\"%s\"", n, words);
+                       "\"state\":\"refused\",\"faults\":%zu,\"why\":\"%s\"", n,
+                       event_words(&words, first, EVENT_WORDS));
 }
 
 static void put_words(char *out, size_t cap, const char *const *words, size_t n)

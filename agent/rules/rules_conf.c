@@ -41,33 +41,7 @@ const char *rule_kind_name(enum rule_kind kind)
 
 /* ---- patterns ---- */
 
-/*
- * `p` ends at `end`. Backtracks to the last * only, so the cost is at most the
- * product of the lengths.
- */
-static bool glob(const char *p, const char *end, const char *s, const char *s_end)
-{
-        const char *star = NULL, *from = NULL;
-
-        while (s < s_end) {
-                if (p < end && *p == '*') {
-                        star = p++;
-                        from = s;
-                } else if (p < end && (*p == '?' || *p == *s)) {
-                        size_t n = *p++ == '?' ? text_char(s, (size_t)(s_end - s)) : 1;
-
-                        s += n ? n : 1;
-                } else if (star) {
-                        p = star + 1;
-                        s = ++from;
-                } else {
-                        return false;
-                }
-        }
-        while (p < end && *p == '*')
-                p++;
-        return p == end;
-}
+enum { PATTERN_MAX = 2048 /* a longer one is taken as it is written */ };
 
 /*
  * A pattern that says nothing of labels means all of them; one that says
@@ -79,16 +53,28 @@ static bool part_matches(const char *p, const char *end, const char *s)
 
         if (!memchr(p, '{', (size_t)(end - p))) {
                 len = strcspn(s, "{");
-                if (!memchr(p, '~', (size_t)(end - p)) && memchr(s, '~', len))
-                        len = strcspn(s, "~");
+                if (!memmem(p, (size_t)(end - p), "._", 2))
+                        len = text_name_head(s, len);
         }
-        return glob(p, end, s, s + len);
+        return text_part_matches(p, (size_t)(end - p), s, len);
+}
+
+static bool is_in_form(const char *s)
+{
+        while (*s > 0 && *s < '~')
+                s++;
+        return !*s;
 }
 
 bool rule_matches(const char *pattern, const char *source, const char *tag)
 {
-        const char *end = pattern + strlen(pattern), *slash = strchr(pattern, '/');
+        char room[PATTERN_MAX];
+        const char *end, *slash;
 
+        if (!is_in_form(pattern) && text_name_pattern(room, sizeof(room), pattern))
+                pattern = room;
+        end = pattern + strlen(pattern);
+        slash = strchr(pattern, '/');
         if (!part_matches(pattern, slash ? slash : end, source))
                 return false;
         return !tag || !slash || part_matches(slash + 1, end, tag);
@@ -101,7 +87,8 @@ static bool is_pattern(const char *s, bool of_source)
         for (const char *p = s; *p;) {
                 size_t n = text_char(p, strlen(p));
 
-                if (!n || (!text_is_name(p, n) && !strchr(slash && p > slash ? "*?/~{=,}" : "*?/~", *p)))
+                if (!n ||
+                    (n == 1 && !text_is_ascii_name(p, n) && !strchr(slash && p > slash ? "*?/~{=,}" : "*?/~", *p)))
                         return false;
                 p += n;
         }

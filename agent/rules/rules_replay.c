@@ -277,7 +277,7 @@ static size_t put(char *out, size_t n, const char *s)
 }
 
 /*
- * Names are at most 64 bytes, so that 6 * 64 is the most one of them can take;
+ * Names are at most 256 bytes, so that 6 * 256 is the most one of them can take;
  * what came longer is cut.
  */
 static size_t put_text(char *out, size_t n, const char *key, const char *s)

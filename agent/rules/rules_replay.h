@@ -49,7 +49,7 @@ uint64_t replay_readings(const struct replay *p);
  * One JSON object, without a line's end, as `millrace rules test --json` prints
  * it. Returns the length.
  */
-enum { REPLAY_JSON_MAX = 4096 };
+enum { REPLAY_JSON_MAX = 8192 };
 size_t replay_put_json(char out[REPLAY_JSON_MAX], const struct rules_transition *t);
 
 #endif

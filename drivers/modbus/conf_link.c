@@ -38,12 +38,12 @@ static const struct modbus_profile_conf *find_profile(const struct link *l, cons
         const char **names;
 
         for (size_t i = 0; i < l->n_profiles; i++) {
-                if (strcmp(l->profiles[i].name, d->profile) == 0)
+                if (l->profiles[i].name && strcmp(l->profiles[i].name, d->profile) == 0)
                         return &l->profiles[i];
         }
         names = mem_alloc((l->n_profiles + 1) * sizeof(*names));
         for (size_t i = 0; i < l->n_profiles; i++)
-                names[i] = l->profiles[i].name;
+                names[i] = l->profiles[i].name ? l->profiles[i].name : "";
         fault_missing(l, &d->profile, "profiles, nor in the library", names, l->n_profiles);
         return NULL;
 }
@@ -53,12 +53,12 @@ static struct modbus_conf *find_bus(const struct link *l, const struct modbus_de
         const char **names;
 
         for (size_t i = 0; i < l->n_buses; i++) {
-                if (strcmp(l->buses[i].name, d->bus) == 0)
+                if (l->buses[i].name && strcmp(l->buses[i].name, d->bus) == 0)
                         return &l->buses[i];
         }
         names = mem_alloc((l->n_buses + 1) * sizeof(*names));
         for (size_t i = 0; i < l->n_buses; i++)
-                names[i] = l->buses[i].name;
+                names[i] = l->buses[i].name ? l->buses[i].name : "";
         fault_missing(l, &d->bus, "modbus", names, l->n_buses);
         return NULL;
 }
@@ -138,10 +138,10 @@ void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_
         struct link l = {buses, profiles, n_buses, n_profiles, on_fault, ctx, NULL};
 
         for (size_t i = n_devices; i-- > 0;) {
-                struct modbus_conf *bus = find_bus(&l, &devices[i]);
+                struct modbus_conf *bus = devices[i].bus ? find_bus(&l, &devices[i]) : NULL;
 
-                devices[i].map = find_profile(&l, &devices[i]);
-                if (!bus || !devices[i].map)
+                devices[i].map = devices[i].profile ? find_profile(&l, &devices[i]) : NULL;
+                if (!bus || !bus->port || !devices[i].map || !devices[i].source)
                         continue;
                 check_unit(&l, bus, &devices[i]);
                 check_groups(&l, bus, &devices[i]);
@@ -149,7 +149,8 @@ void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_
                 bus->devices = &devices[i];
         }
         for (size_t i = 0; i < n_buses; i++)
-                check_accept(&l, &buses[i]);
+                if (buses[i].port)
+                        check_accept(&l, &buses[i]);
 }
 
 void modbus_names(const void *conf, struct driver_names *to)

@@ -27,7 +27,7 @@ const char *modbus_tag_name(const struct modbus_register_conf *r, unsigned k, ch
 {
         if (r->count <= 0)
                 return r->tag;
-        snprintf(room, MODBUS_NAME_MAX, "%.200s-%u", r->tag, k + 1);
+        snprintf(room, MODBUS_NAME_MAX, "%.256s-%u", r->tag, k + 1);
         return room;
 }
 

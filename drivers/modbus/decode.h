@@ -92,6 +92,8 @@ void modbus_decode_bit(const uint8_t *bits, unsigned index, struct reading *out)
  * 400001, 40001, 300001, 10001, 1 count from 1 as manuals do, their first digit
  * is the table.  0 or -1 with a sentence.
  */
+/* "holding", or "register" for a function that reads none. */
+const char *modbus_table_of(unsigned function);
 int modbus_where_parse(const char *text, enum modbus_table *table, unsigned *address, struct err *e);
 
 #endif

@@ -263,9 +263,9 @@ int modbus_tcp_next(struct modbus_tcp *f, struct modbus_frame *out)
 const char *modbus_exception(unsigned code)
 {
         static const char *const words[] = {
-                [1] = "illegal function",
-                [2] = "illegal data address",
-                [3] = "illegal data value",
+                [1] = "illegal function, it does not do that",
+                [2] = "illegal data address, it has no such register",
+                [3] = "illegal data value, it does not give so many at once",
                 [4] = "device failure",
                 [5] = "acknowledged, still working",
                 [6] = "device busy",

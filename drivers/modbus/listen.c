@@ -176,8 +176,8 @@ static void tell_device(struct modbus_listen *m, const struct modbus_overheard *
                                                  h->down ? "it does not answer its master" : "answers again");
                 }
                 if (e->kind != MODBUS_HEARD_PAIR)
-                        driver_error(m->d, "%s, function %u, %u from %u: %s", m->plan->devices[i]->source,
-                                     e->request.function, e->request.count, e->request.address,
+                        driver_error(m->d, "%s, %u from %s:%u: %s", m->plan->devices[i]->source, e->request.count,
+                                     modbus_table_of(e->request.function), e->request.address,
                                      silent ? "no answer was heard" : modbus_exception(e->exception));
         }
 }

@@ -117,8 +117,8 @@ static void on_bad(void *ctx, size_t read, enum quality quality, const char *why
         emit(m, n);
         if (quality == QUALITY_BAD_NOT_CONNECTED)
                 return;
-        driver_error(m->d, "%s, function %u, %u from %u: %s", device->source, rd->function, rd->count, rd->address,
-                     why);
+        driver_error(m->d, "%s, %u from %s:%u: %s", device->source, rd->count, modbus_table_of(rd->function),
+                     rd->address, why);
 }
 
 static void on_device(void *ctx, size_t device, bool up, const char *why)
@@ -503,6 +503,8 @@ const struct driver_ops modbus_ops = {
         .kind = "modbus",
         .schema = &modbus_schema,
         .names = modbus_names,
+        .where = offsetof(struct modbus_conf, port),
+        .has_devices = true,
         .init = modbus_init,
         .start = modbus_start,
         .pause = modbus_pause,

@@ -127,7 +127,9 @@ static inline enum modbus_framing modbus_framing_of(const struct modbus_conf *bu
 /*
  * Binds devices to buses and profiles, and says what no single section can: a
  * bus or profile that is not there, a unit a serial line can't have, the same
- * source twice.  `fault` gets the field the sentence is about.  Call it once.
+ * source twice.  `fault` gets the field the sentence is about.  What its own
+ * section found wrong has no source or no port: its names are looked up, and it
+ * is not bound.  Call it once.
  */
 void modbus_link(struct modbus_conf *buses, size_t n_buses, const struct modbus_profile_conf *profiles,
                  size_t n_profiles, struct modbus_device_conf *devices, size_t n_devices,

@@ -10,6 +10,14 @@
 
 static const char *const table_names[N_MODBUS_TABLES] = {"coil", "discrete", "holding", "input"};
 
+const char *modbus_table_of(unsigned function)
+{
+        static const enum modbus_table of[] = {
+                [1] = MODBUS_COIL, [2] = MODBUS_DISCRETE, [3] = MODBUS_HOLDING, [4] = MODBUS_INPUT};
+
+        return function && function < sizeof(of) / sizeof(*of) ? table_names[of[function]] : "register";
+}
+
 static int fault_where(const char *text, struct err *e)
 {
         return err_set(

@@ -2,9 +2,11 @@
  * ack_delay: for how long acknowledgements are held, so that one commit covers
  * many messages.
  *
- * Pure: times are arguments (monotonic).  Held at most `delay_us` from the
- * first message that waits; less when the broker has sent all it may (its
- * in-flight window), which is learned from its falling silent.
+ * Pure: times are arguments (monotonic).  Held at least `least_us` from the
+ * first message that waits, and as long as few wait at most `most_us`: what a
+ * commit costs on flash does not depend on how many it covers.  Less when the
+ * broker has sent all it may (its in-flight window), which is learned from its
+ * falling silent.
  */
 #ifndef MILLRACE_DRIVERS_MQTT_ACK_DELAY_H
 #define MILLRACE_DRIVERS_MQTT_ACK_DELAY_H
@@ -12,8 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { MQTT_ACKS_ENOUGH = 250 }; /* so many pay for a commit: about eight pages */
+
+struct mqtt_ack_pace {
+        int64_t least_us, most_us;
+};
+
 struct mqtt_ack_delay {
-        int64_t delay_us;
+        struct mqtt_ack_pace pace;
         uint32_t batch;     /* so many are enough at any time */
         uint32_t pending;   /* received since the last commit was asked for */
         uint32_t under_way; /* of the commit that is asked for */
@@ -23,15 +31,14 @@ struct mqtt_ack_delay {
         uint32_t window;    /* the broker's window as we believe it; 0: none */
         uint32_t stalled;   /* pending of the last delay that ended in silence */
         uint32_t n_stalls;  /* so many such delays running, with the same number */
+        uint32_t n_silent;  /* with any number */
         uint32_t n_needed;  /* so many make us believe it */
-        uint32_t n_misses;  /* early commits running that were not answered at once */
-        bool quick;         /* the first pending one came right behind our acknowledgements */
-        bool silent;        /* the commit under way: the second half of its delay was silent */
+        bool quick;         /* the first pending one came soon behind our acknowledgements */
+        bool silent;        /* the commit under way: its delay ended in silence */
         bool early;         /* the commit under way: made because of the window */
-        bool proving;       /* the last commit was early: what comes next tells whether that was right */
 };
 
-void mqtt_ack_delay_init(struct mqtt_ack_delay *a, int64_t delay_us, uint32_t batch);
+void mqtt_ack_delay_init(struct mqtt_ack_delay *a, const struct mqtt_ack_pace *pace, uint32_t batch);
 
 /* A message that is to be acknowledged has come. */
 void mqtt_ack_delay_add(struct mqtt_ack_delay *a, int64_t now_us);
@@ -41,6 +48,9 @@ void mqtt_ack_delay_add(struct mqtt_ack_delay *a, int64_t now_us);
  * again after *wait_us (-1: nothing waits) or when more has been read.
  */
 bool mqtt_ack_delay_due(struct mqtt_ack_delay *a, int64_t now_us, bool dry, int64_t *wait_us);
+
+/* Others' commit begins, and ours with it. False: nothing is pending. */
+bool mqtt_ack_delay_join(struct mqtt_ack_delay *a, int64_t now_us, bool dry);
 
 /* A commit of what is pending is asked for. */
 void mqtt_ack_delay_commit(struct mqtt_ack_delay *a);

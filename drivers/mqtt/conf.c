@@ -39,11 +39,16 @@ static int fault(const char **key, const char *which, struct err *e, const char 
 /* What the payload is asked for is mapped to a name when it comes. */
 static int check_name(const char **key, const char *which, const char *name, struct err *e)
 {
+        char why[TEXT_NAME_WHY];
+
         if (!name || payload_name_asks(name) || text_is_name(name, strlen(name)))
                 return 0;
+        text_name_fault(why, name, strlen(name));
         *key = which;
-        return err_set(e, "\"%.64s\" is no name: letters, digits, _ - . (1 to 64), or a part of the payload in braces",
-                       name);
+        return err_set(e,
+                       "\"%.256s\" is no name: it %s; allowed: letters, digits, _ - . (1 to 64), or a part of the "
+                       "payload in braces",
+                       name, why);
 }
 
 static int check_reading(void *obj, const char **key, struct err *e)
@@ -58,7 +63,7 @@ static int check_reading(void *obj, const char **key, struct err *e)
 }
 
 static const struct schema_key reading_keys[] = {
-        {"tag", SCHEMA_TEXT, SCHEMA_UNIQUE | SCHEMA_SCALAR, offsetof(struct mqtt_reading_conf, tag),
+        {"tag", SCHEMA_TEXT, SCHEMA_UNIQUE | SCHEMA_SCALAR | SCHEMA_FORM, offsetof(struct mqtt_reading_conf, tag),
          .help = "Name of the tag; left out when the topic has {tag}. In braces stand parts of the payload: {/id} of "
                  "the element, {$/device} of the message, {key} the element's own name."},
         {"value", SCHEMA_TEXT, 0, offsetof(struct mqtt_reading_conf, value),
@@ -197,7 +202,7 @@ static const struct schema_key sub_keys[] = {
                  "of JSON, CBOR, MessagePack, SenML (JSON or CBOR), CSV with a header, line protocol of InfluxDB."},
         {"compressed", SCHEMA_CHOICE, 0, offsetof(struct mqtt_sub_conf, compressed), .choices = compressed, .def = "no",
          .help = "gzip (or zlib): unpacked first, to at most max_payload."},
-        {"source", SCHEMA_TEXT, SCHEMA_SCALAR, offsetof(struct mqtt_sub_conf, source),
+        {"source", SCHEMA_TEXT, SCHEMA_SCALAR | SCHEMA_FORM, offsetof(struct mqtt_sub_conf, source),
          .help = "Source of the readings when the topic has no {source}; default: the name of the mqtt item. May ask a "
                  "JSON payload, as the tag of a reading does."},
         {"tag", SCHEMA_NAME, 0, offsetof(struct mqtt_sub_conf, tag),
@@ -296,49 +301,6 @@ int mqtt_url_parse(struct mqtt_url *out, const char *url, struct err *e)
         return split_host(out, s, e);
 }
 
-/*
- * Of two topics that meet, one has to cover the other: of others a broker sends
- * a message once or twice, as it likes, and nothing tells which.
- */
-static int check_pair(const struct mqtt_sub_conf *a, const struct mqtt_sub_conf *b, struct err *e)
-{
-        struct mqtt_pattern p, q;
-        struct err unused;
-        int r = 0;
-
-        if (mqtt_pattern_init(&p, a->topic, &unused) < 0)
-                return 0;
-        if (mqtt_pattern_init(&q, b->topic, &unused) == 0) {
-                bool meets = mqtt_filter_meets(p.filter, q.filter);
-                bool covers = mqtt_filter_covers(p.filter, q.filter) || mqtt_filter_covers(q.filter, p.filter);
-                bool sparkplug = (a->payload == MQTT_SPARKPLUG_B) != (b->payload == MQTT_SPARKPLUG_B);
-
-                if (meets && !covers)
-                        r = err_set(
-                                e,
-                                "'%.64s' and '%.64s' have topics in common, and neither has all of the other: a broker "
-                                "may send their messages twice; make them apart, or one of them wider",
-                                a->topic, b->topic);
-                else if (meets && sparkplug)
-                        r = err_set(e, "'%.64s' and '%.64s' have topics in common: not with sparkplug_b", a->topic,
-                                    b->topic);
-                mqtt_pattern_fini(&q);
-        }
-        mqtt_pattern_fini(&p);
-        return r;
-}
-
-static int check_overlaps(const struct mqtt_conf *c, struct err *e)
-{
-        const struct mqtt_sub_conf *s = c->subscriptions.items;
-
-        for (size_t i = 0; i < c->subscriptions.n; i++)
-                for (size_t k = 0; k < i; k++)
-                        if (s[i].topic && s[k].topic && check_pair(&s[k], &s[i], e) < 0)
-                                return -1;
-        return 0;
-}
-
 static int check_item(void *obj, const char **key, struct err *e)
 {
         const struct mqtt_conf *c = obj;
@@ -362,8 +324,7 @@ static int check_item(void *obj, const char **key, struct err *e)
                              "only with mqtts://, this address is mqtt://");
         if (c->client_id && (!*c->client_id || strlen(c->client_id) > 128))
                 return fault(key, "client_id", e, "1 to 128 characters");
-        *key = "subscriptions";
-        return check_overlaps(c, e);
+        return 0;
 }
 
 static const struct schema_key item_keys[] = {
@@ -391,9 +352,9 @@ static const struct schema_key item_keys[] = {
         {"session_expiry", SCHEMA_DURATION, 0, offsetof(struct mqtt_conf, session_expiry_us), 60 * SECOND,
          4294967294 * SECOND, .def = "7d",
          .help = "How long the broker is to hold messages while we are away (MQTT 5; with 3.1.1 the broker decides)."},
-        {"ack_delay", SCHEMA_DURATION, 0, offsetof(struct mqtt_conf, ack_delay_us), 0, 5 * SECOND, .def = "20ms",
-         .help = "How long acknowledgements may be held to fill a commit: more saves CPU and flash, less adds no "
-                 "delay."},
+        {"ack_delay", SCHEMA_DURATION, 0, offsetof(struct mqtt_conf, ack_delay_us), 0, 5 * SECOND, .def = "1s",
+         .help = "How long acknowledgements may be held to fill a commit: more saves flash, less adds no delay. With "
+                 "250 messages waiting it is a twentieth, at least 20 ms."},
         {"max_payload", SCHEMA_SIZE, 0, offsetof(struct mqtt_conf, max_payload_bytes), 64, 16 << 20, .def = "256KiB",
          .help = "Longer messages go to the quarantine. At most spool.batch_bytes and spool.max_size / 32; so is the "
                  "default."},

@@ -2,8 +2,8 @@
  * deferred: see deferred.h.
  *
  * The library's message is gone after the callback, so each is copied into one
- * piece of memory, topic and payload behind the struct.  That happens when the
- * spool takes nothing more, not for each reading.
+ * piece of memory, identifiers, topic and payload behind the struct.  That
+ * happens when the spool takes nothing more, not for each reading.
  *
  * How it fails: a broker that packs more than the limit into what is read at
  * once loses its connection; nothing of it was acknowledged, so it comes again.
@@ -29,7 +29,8 @@ void mqtt_deferred_init(struct mqtt_deferred *q)
 
 bool mqtt_deferred_add(struct mqtt_deferred *q, const struct mqtt_message *msg)
 {
-        size_t topic_size = strlen(msg->topic) + 1, n_bytes = sizeof(struct waiting) + topic_size + msg->len;
+        size_t topic_size = strlen(msg->topic) + 1, ids_size = msg->n_ids * sizeof(*msg->ids);
+        size_t n_bytes = sizeof(struct waiting) + ids_size + topic_size + msg->len;
         struct waiting *w;
         char *topic, *payload;
 
@@ -37,10 +38,12 @@ bool mqtt_deferred_add(struct mqtt_deferred *q, const struct mqtt_message *msg)
             (q->n_bytes > MQTT_DEFERRED_BYTES_MAX || n_bytes > MQTT_DEFERRED_BYTES_MAX - q->n_bytes))
                 return false;
         w = mem_alloc(n_bytes);
-        topic = (char *)(w + 1);
+        topic = (char *)(w + 1) + ids_size;
         payload = topic + topic_size;
         w->n_bytes = n_bytes;
         w->msg = *msg;
+        if (ids_size)
+                w->msg.ids = memcpy(w + 1, msg->ids, ids_size);
         w->msg.topic = memcpy(topic, msg->topic, topic_size);
         if (msg->len)
                 w->msg.payload = memcpy(payload, msg->payload, msg->len);

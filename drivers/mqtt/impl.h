@@ -5,6 +5,7 @@
 #ifndef MILLRACE_DRIVERS_MQTT_IMPL_H
 #define MILLRACE_DRIVERS_MQTT_IMPL_H
 
+#include "agent/base/text.h"
 #include "drivers/mqtt/deferred.h"
 #include "drivers/mqtt/intake.h"
 #include "drivers/mqtt/link.h"
@@ -26,13 +27,15 @@ struct mqtt {
         bool running;          /* the machine's turn: what is told meanwhile is part of it */
         bool broke;            /* this link's broker has broken the protocol */
         unsigned n_broken;     /* links in a row that ended so */
+        int64_t up_us;         /* monotonic, since when this link is up; 0: it is not */
+        unsigned n_short;      /* links in a row that were lost soon after the broker had accepted us */
         struct rt_timer hold;  /* until it is over the host's start waits */
         int64_t hold_us;       /* for how long the next one does */
         struct rt_timer again; /* when the broker is asked again for what it refuses */
         int64_t again_us;      /* after how long, the next time */
         struct mqtt_url url;
-        char client_id[300];
-        char scope[80];
+        char client_id[TEXT_NAME_MAX + 128];
+        char scope[TEXT_NAME_MAX + 8];
 };
 
 static inline const struct mqtt_conf *mqtt_conf_of(const struct mqtt *m)

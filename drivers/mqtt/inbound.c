@@ -1,18 +1,18 @@
 /*
  * inbound: see inbound.h.
  *
- * The library allocates what a packet's header says and then waits for the
- * bytes; a broker sends a message at QoS 1 again until it is acknowledged.  So
- * one message of 100 MB would end an agent with less memory than that at each
- * start.  Here a packet is gathered up to the longest we want, and of a longer
- * PUBLISH only what names it; the rest is counted as it passes.  It comes out
- * when its last byte is in: it is acknowledged when all of it has been sent.
+ * Memory is not what a packet's header says it needs; and a broker sends a
+ * message at QoS 1 again until it is acknowledged.  So one message of 100 MB
+ * would end an agent with less memory than that at each start.  Here a packet
+ * is gathered up to the longest we want, and of a longer PUBLISH only what
+ * names it; the rest is counted as it passes.  It comes out when its last byte
+ * is in: it is acknowledged when all of it has been sent.
  *
  * Memory: one packet of max_payload and its topic, and what a read brought.
  *
- * How a message set aside is known on the other side of the library: its
- * payload begins with bytes drawn at random for this connection.  Counting
- * messages would do too, if the library did not sometimes keep one back.
+ * What comes out is packets of MQTT, so a message set aside is known by its
+ * payload, and identifiers by their correlation data: both begin with bytes
+ * drawn at random for this connection, which no publisher knows.
  *
  * Fails: what breaks the protocol is told once, in `broken`; nothing is taken
  * from then on.
@@ -33,7 +33,7 @@ enum {
 
 void mqtt_inbound_init(struct mqtt_inbound *in, bool v311, size_t max_payload, const unsigned char *mark)
 {
-        *in = (struct mqtt_inbound){.v311 = v311, .max_payload = max_payload, .max_packet = UINT32_MAX};
+        *in = (struct mqtt_inbound){.v311 = v311, .max_payload = max_payload, .takes = {.max_packet = UINT32_MAX}};
         memcpy(in->mark, mark, MQTT_MARK_BYTES);
 }
 
@@ -90,7 +90,6 @@ static void put_header(struct mqtt_inbound *in, unsigned char first, size_t len)
                 put(in, &byte, 1);
                 len >>= 7;
         } while (len);
-        in->n_packets++;
 }
 
 void mqtt_inbound_took(struct mqtt_inbound *in, size_t n)
@@ -102,17 +101,59 @@ void mqtt_inbound_took(struct mqtt_inbound *in, size_t n)
         shrink(&in->out, &in->out_size);
 }
 
-/* A PUBLISH without its properties; the payload is the caller's to put. */
-static void put_head(struct mqtt_inbound *in, unsigned char first, const unsigned char *topic, size_t topic_len,
-                     uint16_t mid, size_t payload_len)
+static size_t data_len(const struct mqtt_ids *ids)
 {
-        put_header(in, first, 2 + topic_len + (mid ? 2 : 0) + (in->v311 ? 0 : 1) + payload_len);
+        return MQTT_MARK_BYTES + 4 * ids->n;
+}
+
+/* All properties, without their length. */
+static size_t ids_len(const struct mqtt_ids *ids)
+{
+        return ids->n ? 3 + data_len(ids) : 0;
+}
+
+static void put_ids(struct mqtt_inbound *in, const struct mqtt_ids *ids)
+{
+        size_t len = ids_len(ids);
+
+        put_number(in, len > 0x7f ? (0x80 | (len & 0x7f)) << 8 | len >> 7 : len, len > 0x7f ? 2 : 1);
+        if (!len)
+                return;
+        put_number(in, MQTT_CORRELATION, 1);
+        put_number(in, data_len(ids), 2);
+        put(in, in->mark, MQTT_MARK_BYTES);
+        for (size_t i = 0; i < ids->n; i++)
+                put_number(in, ids->id[i], 4);
+}
+
+/*
+ * A PUBLISH, of its properties only the identifiers; the payload is the
+ * caller's to put.
+ */
+static void put_head(struct mqtt_inbound *in, unsigned char first, const unsigned char *topic, size_t topic_len,
+                     uint16_t mid, const struct mqtt_ids *ids, size_t payload_len)
+{
+        size_t props = in->v311 ? 0 : ids_len(ids) + (ids_len(ids) > 0x7f ? 2 : 1);
+
+        put_header(in, first, 2 + topic_len + (mid ? 2 : 0) + props + payload_len);
         put_number(in, topic_len, 2);
         put(in, topic, topic_len);
         if (mid)
                 put_number(in, mid, 2);
         if (!in->v311)
-                put_number(in, 0, 1);
+                put_ids(in, ids);
+}
+
+size_t mqtt_inbound_ids(const struct mqtt_inbound *in, const void *data, size_t len, uint32_t *out)
+{
+        const unsigned char *p = (const unsigned char *)data + MQTT_MARK_BYTES;
+        size_t n = len < MQTT_MARK_BYTES ? 0 : (len - MQTT_MARK_BYTES) / 4;
+
+        if (!n || n > MQTT_IDS_MAX || memcmp(data, in->mark, MQTT_MARK_BYTES) != 0)
+                return 0;
+        for (size_t i = 0; i < n; i++, p += 4)
+                out[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+        return n;
 }
 
 /*
@@ -137,11 +178,12 @@ static size_t mend_topic(unsigned char *out, const struct mqtt_publish *p)
 static void set_aside(struct mqtt_inbound *in, unsigned char first, const struct mqtt_publish *p, enum mqtt_aside why,
                       uint64_t size, const unsigned char *payload, size_t len)
 {
+        static const struct mqtt_ids none;
         unsigned char *topic = mem_alloc(p->topic_len + 1);
         size_t topic_len = mend_topic(topic, p);
 
         len = len < MQTT_ASIDE_KEPT ? len : MQTT_ASIDE_KEPT;
-        put_head(in, first, topic, topic_len, p->mid, ASIDE_HEAD + len);
+        put_head(in, first, topic, topic_len, p->mid, &none, ASIDE_HEAD + len);
         put(in, in->mark, MQTT_MARK_BYTES);
         put_number(in, why, 1);
         put_number(in, size, 8);
@@ -167,25 +209,25 @@ static int pass_publish(struct mqtt_inbound *in, const unsigned char *p, size_t 
 {
         const unsigned char *body = p + header_len;
         struct mqtt_publish head;
+        struct mqtt_ids ids;
         size_t payload_len;
         int r;
 
         if (mqtt_publish_head(*p, body, body_len, body_len, in->v311, &head, &in->broken) < 0)
                 return -1;
-        r = mqtt_properties_of_publish(body + head.properties_at, head.properties_len, &in->broken);
+        r = mqtt_properties_of_publish(body + head.properties_at, head.properties_len, &ids, &in->broken);
         if (r < 0)
                 return -1;
         payload_len = body_len - head.payload_at;
         if (payload_len > in->max_payload) {
                 set_aside(in, *p, &head, MQTT_ASIDE_LONG, payload_len, body + head.payload_at, payload_len);
-        } else if (!head.topic_sound) {
+        } else if (!mqtt_is_topic(head.topic, head.topic_len)) {
                 set_aside(in, *p, &head, MQTT_ASIDE_TOPIC, payload_len, body + head.payload_at, payload_len);
-        } else if (r == MQTT_PROPERTY_E_STRIP) {
-                put_head(in, *p, head.topic, head.topic_len, head.mid, payload_len);
+        } else if (r == MQTT_PROPERTY_E_STRIP || ids.n) {
+                put_head(in, *p, head.topic, head.topic_len, head.mid, &ids, payload_len);
                 put(in, body + head.payload_at, payload_len);
         } else {
                 put(in, p, header_len + body_len);
-                in->n_packets++;
         }
         return 0;
 }
@@ -199,10 +241,9 @@ static int pass_answer(struct mqtt_inbound *in, const unsigned char *p, size_t h
         if (*p >> 4 == MQTT_CONNACK) {
                 in->answered = true;
                 in->accepted = connack.accepted;
-                in->max_packet = connack.max_packet;
+                in->takes = connack.takes;
         }
         put(in, p, header_len + body_len);
-        in->n_packets++;
         return 0;
 }
 
@@ -265,7 +306,6 @@ static size_t swallow(struct mqtt_inbound *in, const unsigned char *bytes, size_
         size_t most = in_head ? MQTT_HEAD_MAX - in->n_part : in->huge_len - in->huge_at;
 
         n = n < most ? n : most;
-        in->moved = true;
         if (in_head) {
                 memcpy(in->part + in->n_part, bytes, n);
                 in->n_part += n;
@@ -353,7 +393,6 @@ static size_t gather(struct mqtt_inbound *in, const unsigned char *bytes, size_t
         n = n < want ? n : want;
         memcpy(room(&in->part, in->n_part, &in->part_size, n), bytes, n);
         in->n_part += n;
-        in->moved = true;
         if (!r) { /* one byte more of the header: look again */
                 n = in->n_part;
                 in->n_part = 0;
@@ -379,11 +418,4 @@ int mqtt_inbound_feed(struct mqtt_inbound *in, const unsigned char *bytes, size_
                 n -= used;
         }
         return in->broken.text[0] ? -1 : 0;
-}
-
-void mqtt_inbound_still_there(struct mqtt_inbound *in)
-{
-        if (in->moved && in->accepted && (in->huge || in->n_part))
-                put_header(in, MQTT_PINGRESP << 4, 0);
-        in->moved = false;
 }

@@ -1,5 +1,5 @@
 /*
- * inbound: what a broker sends, made safe for the library behind it.
+ * inbound: what a broker sends, made safe for the library and for us.
  *
  * Bytes in, in pieces of any size; whole sound packets out, as they came. Pure:
  * no I/O, nothing of libmosquitto.  One thread.
@@ -7,6 +7,9 @@
  * A message that is longer than may be, or whose topic none may have, comes out
  * as one that is set aside: the same packet id and flags, the topic with what
  * may not be in it replaced, and a payload that only mqtt_inbound_aside reads.
+ * Subscription identifiers come out as correlation data that only
+ * mqtt_inbound_ids reads, without other properties.
+ *
  * Anything that breaks the protocol is a sentence; what came before it is sound
  * and stays.
  */
@@ -33,8 +36,8 @@ struct mqtt_inbound {
         size_t max_payload;
         unsigned char mark[MQTT_MARK_BYTES]; /* nobody outside knows it */
         bool accepted, answered;             /* CONNACK: with yes; at all */
-        uint32_t max_packet;                 /* the broker takes; UINT32_MAX: it does not say */
-        struct err broken;                   /* nothing more is taken */
+        struct mqtt_broker_takes takes;
+        struct err broken; /* nothing more is taken */
         /* The packet that is not all there: from its first byte; of a huge one the head and the payload's beginning. */
         unsigned char *part;
         size_t n_part, part_size;
@@ -43,11 +46,9 @@ struct mqtt_inbound {
         uint32_t huge_len, huge_at;
         struct mqtt_publish huge_head;
         size_t n_kept;
-        bool moved; /* bytes of it came since mqtt_inbound_still_there */
         /* Out. */
         unsigned char *out;
         size_t from, to, out_size;
-        uint64_t n_packets;
 };
 
 /*
@@ -64,18 +65,17 @@ int mqtt_inbound_feed(struct mqtt_inbound *in, const unsigned char *bytes, size_
 /* The first n bytes of what lies there have been taken. */
 void mqtt_inbound_took(struct mqtt_inbound *in, size_t n);
 
-/*
- * Once in a while: in the midst of a long packet the library sees nothing, and
- * would take the broker for dead; so while bytes come it is given a PINGRESP.
- */
-void mqtt_inbound_still_there(struct mqtt_inbound *in);
-
 struct mqtt_set_aside {
         enum mqtt_aside why;
         uint64_t size;       /* of the payload, or of the properties, as they were */
         const void *payload; /* its beginning */
         size_t len;
 };
+/*
+ * From the correlation data of a message that came out: the subscriptions it
+ * came for, and how many; 0: it does not say. `out` has room for MQTT_IDS_MAX.
+ */
+size_t mqtt_inbound_ids(const struct mqtt_inbound *in, const void *data, size_t len, uint32_t *out);
 /* Whether a payload that came out is that of a message set aside. */
 bool mqtt_inbound_aside(const struct mqtt_inbound *in, const void *payload, size_t len, struct mqtt_set_aside *out);
 

@@ -7,47 +7,29 @@
  * may be acknowledged: a message that can't be read today can't be read when it
  * is sent again, either.
  *
- * Sparkplug is the exception: what its messages say follows from those before,
- * so each is read once; they can hold more than the host has room for at once,
- * and most come at QoS 0 and never again.  So they are handed over in pieces,
- * and what found no room is kept until the message is handed in again, or given
- * up.
+ * Each subscription is given a message once, whether the broker sends it once
+ * or once for each.  Where it was asked with identifiers, those of the message
+ * say which subscriptions it came for; else nothing was asked for twice, and it
+ * is for all whose topic it has (filters.c).
  *
- * A known topic costs one lookup; tags are made when their first value comes,
- * so a value that never comes makes no tag.
+ * A message that Sparkplug and others read is with the host when all have it:
+ * the others' readings at once, Sparkplug's (births.c) in pieces behind them.
  */
-#include "drivers/mqtt/intake.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/log.h"
-#include "agent/base/table_hash.h"
-#include "agent/base/text.h"
 #include "drivers/changed_names.h"
+#include "drivers/mqtt/intake_impl.h"
 
-enum { TOPICS_MAX = 65536, KEPT_BYTES = 4096, PIECE_READINGS = 100, UNIT_MAX = 64 };
-
-/* The readings of a subscription to Sparkplug say what the values of these metrics are. */
-static int set_up_sparkplug(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
-{
-        const struct mqtt_reading_conf *r = conf->readings.items;
-
-        if (!in->sparkplug)
-                in->sparkplug = sparkplug_new(in->d->tags, in->d->name);
-        for (size_t i = 0; i < conf->readings.n; i++)
-                if (sparkplug_convert(in->sparkplug, r[i].tag, r[i].unit, &r[i].convert, e) < 0)
-                        return -1;
-        return 0;
-}
+enum { TOPICS_MAX = 65536 };
 
 static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, struct err *e)
 {
         struct mqtt_sub *s = &in->subs[in->n_subs];
 
-        if (conf->payload == MQTT_SPARKPLUG_B && set_up_sparkplug(in, conf, e) < 0)
+        if (conf->payload == MQTT_SPARKPLUG_B && mqtt_births_init(in, conf, e) < 0)
                 return -1;
         in->n_subs++;
         s->conf = conf;
@@ -58,6 +40,18 @@ static int add_sub(struct mqtt_intake *in, const struct mqtt_sub_conf *conf, str
                 return -1;
         s->decoder.max_bytes = in->max_payload_bytes;
         return 0;
+}
+
+static void set_filters(struct mqtt_intake *in)
+{
+        char **own = mem_alloc((in->n_subs + 1) * sizeof(*own));
+
+        for (size_t i = 0; i < in->n_subs; i++)
+                own[i] = in->subs[i].pattern.filter;
+        mqtt_filters_init(&in->filters, own, in->n_subs);
+        for (size_t i = 0; i < in->n_subs; i++)
+                in->subs[i].id = mqtt_filters_id(&in->filters, own[i]);
+        free(own);
 }
 
 int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
@@ -75,6 +69,7 @@ int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e)
         for (size_t i = 0; i < conf->subscriptions.n; i++)
                 if (add_sub(in, &subs[i], e) < 0)
                         return -1;
+        set_filters(in);
         return 0;
 }
 
@@ -85,6 +80,7 @@ void mqtt_intake_fini(struct mqtt_intake *in)
                 mqtt_decoder_fini(&in->subs[i].decoder);
                 free(in->subs[i].scratch);
         }
+        mqtt_filters_fini(&in->filters);
         mqtt_topics_free(in->topics);
         changed_names_free(in->changed);
         sparkplug_free(in->sparkplug);
@@ -93,6 +89,7 @@ void mqtt_intake_fini(struct mqtt_intake *in)
         free(in->decoded);
         free(in->gathered);
         free(in->gathered_room);
+        free(in->gathered_unit);
 }
 
 /* In the spool it lies under the row of its tag's unit. */
@@ -121,348 +118,8 @@ void mqtt_intake_inherit(struct mqtt_intake *in, struct mqtt_intake *before)
 
 static int quarantine(struct mqtt_intake *in, const struct mqtt_message *m, const char *reason)
 {
-        in->d->host->quarantine(in->d, m->topic, reason, m->payload, m->len < KEPT_BYTES ? m->len : KEPT_BYTES);
+        mqtt_intake_quarantine(in, m, reason);
         return 0;
-}
-
-/*
- * Each changed name is counted and told once: people look for what they sent.
- */
-static void tell_changed(struct mqtt_intake *in, const char *topic, const struct mqtt_match *match)
-{
-        unsigned n = mqtt_mapped_add(in->changed, match);
-        char scope[TEXT_NAME_MAX + 8], shown[101];
-
-        in->d->n_mapped += n;
-        if (!n)
-                return;
-        snprintf(scope, sizeof(scope), "mqtt %s", in->d->name);
-        text_copy(shown, sizeof(shown), topic);
-        log_notice(scope, "%s: names in it are changed: source %s, tag %s%s%.200s", shown,
-                   *match->source ? match->source : "-", *match->tag ? match->tag : "-", *match->labels ? ", " : "",
-                   match->labels);
-}
-
-/*
- * A route of one more subscription; of a topic the table has no room for it is
- * kept for the next such.
- */
-static struct mqtt_route *add_route(struct mqtt_intake *in, struct mqtt_route *last, const char *topic, size_t i)
-{
-        uint16_t n = (uint16_t)in->subs[i].decoder.n_values;
-        struct mqtt_route *r, *scratch = in->subs[i].scratch;
-
-        r = last ? (last->is_scratch ? NULL : mqtt_route_add(last, (uint16_t)i, n))
-                 : mqtt_topics_add(in->topics, topic, strlen(topic), (uint16_t)i, n);
-        if (r)
-                return r;
-        if (!scratch)
-                scratch = in->subs[i].scratch = mqtt_route_new((uint16_t)i, n);
-        memset(scratch->tags, 0xff, n * sizeof(*scratch->tags));
-        scratch->is_scratch = true;
-        scratch->next = NULL;
-        if (last)
-                last->next = scratch;
-        return scratch;
-}
-
-/* NULL: none of our patterns. */
-static struct mqtt_route *find_route(struct mqtt_intake *in, const char *topic)
-{
-        struct mqtt_route *first = mqtt_topics_find(in->topics, topic, strlen(topic)), *last = NULL;
-        struct mqtt_match match;
-
-        for (size_t i = 0; i < in->n_subs && (!first || last); i++) {
-                if (!mqtt_pattern_match(&in->subs[i].pattern, topic, &match))
-                        continue;
-                tell_changed(in, topic, &match);
-                last = add_route(in, last, topic, i);
-                if (!first)
-                        first = last;
-        }
-        return first;
-}
-
-/*
- * The tag of one value of this topic, or TAGS_E_*. What the topic does not tell
- * is the configuration's.
- */
-static int make_tag(struct mqtt_intake *in, struct mqtt_route *route, const char *topic, size_t value)
-{
-        const struct mqtt_sub *s = &in->subs[route->sub];
-        const struct mqtt_reading_conf *rc = s->usual.readings;
-        const char *source, *name, *unit;
-        struct mqtt_match match;
-        uint32_t tag;
-        int r;
-
-        mqtt_pattern_match(&s->pattern, topic, &match);
-        source = match.source[0] ? match.source : s->conf->source ? s->conf->source : in->d->name;
-        name = s->decoder.value ? rc[value].tag : s->conf->tag;
-        unit = s->decoder.value ? rc[value].unit : s->conf->unit;
-        r = (s->pattern.n_names ? tags_intern : tags_configure)(in->d->tags, source, name ? name : match.tag,
-                                                                unit ? unit : "", match.labels, in->d->name, &tag);
-        route->tags[value] = r ? MQTT_NO_TAG : tag;
-        return r;
-}
-
-/* What the payload calls it, as a name; counted when it had to be changed. */
-static const char *name_of(struct mqtt_intake *in, const struct payload_text *t, char out[TEXT_NAME_MAX + 1])
-{
-        if (text_map_name(out, t->at, t->len))
-                in->d->n_mapped += changed_names_add(in->changed, table_hash(t->at, t->len, 0));
-        return out;
-}
-
-/* Those of the topic, and of the payload behind them. */
-static const char *labels_of(const struct mqtt_names *names, const struct mqtt_match *match, char *room)
-{
-        if (!names->labels.len)
-                return match->labels;
-        snprintf(room, 2 * MQTT_LABELS_BYTES + 2, "%s%s%.*s", match->labels, match->labels[0] ? "," : "",
-                 (int)names->labels.len, names->labels.at);
-        return room;
-}
-
-/* The tag of a reading whose names stand in the payload, or TAGS_E_*. */
-static int ask_for_tag(struct mqtt_intake *in, const struct mqtt_sub *s, const struct mqtt_match *match, size_t i,
-                       uint32_t *tag)
-{
-        const struct mqtt_names *names = &in->decoded->names[i];
-        const struct mqtt_reading_conf *rc = s->usual.readings;
-        size_t value = in->decoded->value[i];
-        char source[TEXT_NAME_MAX + 1], name[TEXT_NAME_MAX + 1], unit[UNIT_MAX + 1], labels[2 * MQTT_LABELS_BYTES + 2];
-        const char *of = names->source.at   ? name_of(in, &names->source, source)
-                         : match->source[0] ? match->source
-                         : s->conf->source  ? s->conf->source
-                                            : in->d->name;
-        const char *u = s->decoder.value[value].unit.n ? NULL : rc[value].unit ? rc[value].unit : "";
-
-        if (names->unit.at && names->unit.len <= UNIT_MAX) {
-                memcpy(unit, names->unit.at, names->unit.len);
-                unit[names->unit.len] = '\0';
-                u = unit;
-        }
-        return tags_intern(in->d->tags, of, names->tag.at ? name_of(in, &names->tag, name) : match->tag, u,
-                           labels_of(names, match, labels), in->d->name, tag);
-}
-
-/* A tag of before may be forgotten, or its source another item's by now. */
-static bool has_tag(struct mqtt_intake *in, uint32_t tag)
-{
-        return tag != MQTT_NO_TAG && !tags_get(in->d->tags, tag)->forgotten;
-}
-
-static bool may_speak(struct mqtt_intake *in, const struct mqtt_route *route)
-{
-        size_t i = 0;
-
-        while (i < route->n_tags && route->tags[i] == MQTT_NO_TAG)
-                i++;
-        return i == route->n_tags ||
-               tags_may_speak(in->d->tags, tags_get(in->d->tags, route->tags[i])->source, in->d->name);
-}
-
-static void keep(struct mqtt_decoded *out, size_t to, size_t from, uint32_t tag, const struct mqtt_message *m)
-{
-        struct reading *r = &out->r[to];
-
-        *r = out->r[from];
-        r->tag = tag;
-        r->mid = m->mid;
-        if (m->retained)
-                r->flags |= READING_RETAINED;
-}
-
-/*
- * Gives every reading its tag; those that get none are taken out: no room, or
- * none of them is ours to say.
- */
-static void set_tags(struct mqtt_intake *in, struct mqtt_route *route, const struct mqtt_message *m)
-{
-        struct mqtt_decoded *out = in->decoded;
-        size_t n = 0, n_in = may_speak(in, route) ? out->n : 0;
-        int rc = 0;
-
-        for (size_t i = 0; i < n_in && rc != TAGS_E_OWNED; i++) {
-                uint32_t *tag = &route->tags[out->value[i]];
-
-                rc = has_tag(in, *tag) ? 0 : make_tag(in, route, m->topic, out->value[i]);
-                if (!rc)
-                        keep(out, n++, i, *tag, m);
-        }
-        out->n = n;
-}
-
-/* A tag has one unit at a time: of two in a message the last one. */
-static bool has_its_unit(const struct mqtt_intake *in, const struct payload_text *unit, uint32_t tag)
-{
-        const char *now = tags_unit(in->d->tags, tag);
-
-        return !unit->at || unit->len > UNIT_MAX || (strlen(now) == unit->len && !memcmp(now, unit->at, unit->len));
-}
-
-static void judge_units(struct mqtt_intake *in)
-{
-        struct mqtt_decoded *out = in->decoded;
-
-        for (size_t i = 0; i < out->n; i++) {
-                struct reading *r = &out->r[i];
-
-                if (quality_is_bad(r->quality) || has_its_unit(in, &out->names[i].unit, r->tag))
-                        continue;
-                r->type = READING_NONE;
-                r->len = 0;
-                r->quality = QUALITY_BAD_CONFIG;
-                out->reason = "a tag with two units in one message";
-        }
-}
-
-/*
- * The same, where the payload names them: one that is refused leaves the others
- * as they are.
- */
-static void ask_for_tags(struct mqtt_intake *in, const struct mqtt_sub *s, const struct mqtt_message *m)
-{
-        struct mqtt_decoded *out = in->decoded;
-        struct mqtt_match match;
-        size_t n = 0;
-        uint32_t tag;
-
-        mqtt_pattern_match(&s->pattern, m->topic, &match);
-        for (size_t i = 0; i < out->n; i++)
-                if (ask_for_tag(in, s, &match, i, &tag) == 0) {
-                        out->names[n] = out->names[i];
-                        keep(out, n++, i, tag, m);
-                }
-        out->n = n;
-        judge_units(in);
-}
-
-static void count_handed_over(struct mqtt_intake *in, const struct reading *r, size_t n)
-{
-        in->n_rows += n;
-        for (size_t i = 0; i < n; i++)
-                in->n_bytes += r[i].len;
-}
-
-static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m, const struct reading *r, size_t n)
-{
-        struct mqtt_print print;
-
-        if (m->mid) {
-                mqtt_print_start(&print);
-                for (size_t i = 0; i < n; i++)
-                        mqtt_print_add(&print, &r[i]);
-                if (mqtt_redelivery_known(in->redelivery, m->mid, &print, m->dup)) {
-                        in->d->n_redelivered++;
-                        return 0;
-                }
-        }
-        if (driver_emit(in->d, r, n, true) == DRIVER_E_WAIT)
-                return DRIVER_E_WAIT;
-        if (m->mid)
-                mqtt_redelivery_add(in->redelivery, m->mid, &print);
-        count_handed_over(in, r, n);
-        return 0;
-}
-
-/* ---- Sparkplug ---- */
-
-/* False: there was no room for all. */
-static bool give(struct mqtt_intake *in, bool may_wait)
-{
-        const struct sparkplug_result *t = &in->turn;
-
-        while (in->n_given < t->n) {
-                const struct reading *r = t->r + in->n_given;
-                size_t left = t->n - in->n_given, n = left < PIECE_READINGS ? left : PIECE_READINGS;
-
-                if (driver_emit(in->d, r, n, may_wait) == DRIVER_E_WAIT)
-                        return false;
-                in->n_given += n;
-                in->n_rows += n;
-                for (size_t i = 0; i < n; i++)
-                        in->n_bytes += r[i].len;
-        }
-        if (t->n && in->mid)
-                mqtt_redelivery_add(in->redelivery, in->mid, &in->print);
-        in->n_given = in->turn.n = 0;
-        return true;
-}
-
-void mqtt_intake_give_up(struct mqtt_intake *in)
-{
-        give(in, false);
-}
-
-static void ask_for_rebirth(struct mqtt_intake *in)
-{
-        const struct sparkplug_result *t = &in->turn;
-        char scope[TEXT_NAME_MAX + 8];
-
-        if (!in->publish || in->publish(in->publish_ctx, t->command_topic, t->command, t->command_len) < 0)
-                return;
-        snprintf(scope, sizeof(scope), "mqtt %s", in->d->name);
-        log_notice(scope, "%s: %s", t->command_topic, t->gap ? t->gap : t->reason ? t->reason : "");
-}
-
-/* What the message came to beside readings. */
-static void tell(struct mqtt_intake *in, const struct mqtt_message *m)
-{
-        const struct sparkplug_result *t = &in->turn;
-        struct driver *d = in->d;
-
-        d->n_absent += t->n_absent;
-        d->n_mapped += t->n_mapped;
-        d->n_untagged += t->n_untagged;
-        if (t->gap) {
-                char topic[101];
-
-                text_copy(topic, sizeof(topic), m->topic);
-                d->n_errors++;
-                text_format(d->last_error, sizeof(d->last_error), "%s: %s", topic, t->gap);
-        }
-        if (t->rebirth)
-                ask_for_rebirth(in);
-        if (t->reason)
-                quarantine(in, m, t->reason);
-        if (t->source)
-                d->host->device_event(d, t->source, t->state, t->why);
-}
-
-static bool is_known(struct mqtt_intake *in, const struct mqtt_message *m)
-{
-        mqtt_print_start(&in->print);
-        for (size_t i = 0; i < in->turn.n; i++)
-                mqtt_print_add(&in->print, &in->turn.r[i]);
-        return mqtt_redelivery_known(in->redelivery, m->mid, &in->print, m->dup);
-}
-
-static void read_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)
-{
-        struct sparkplug_result *t = &in->turn;
-
-        sparkplug_take(in->sparkplug, m->topic, m->payload, m->len, now, t);
-        tell(in, m);
-        for (size_t i = 0; i < t->n; i++) {
-                t->r[i].mid = m->mid;
-                if (m->retained)
-                        t->r[i].flags |= READING_RETAINED;
-        }
-        in->n_given = 0;
-        in->mid = m->mid;
-        if (t->n && m->mid && is_known(in, m)) {
-                in->d->n_redelivered++;
-                t->n = 0;
-        }
-}
-
-static int take_sparkplug(struct mqtt_intake *in, const struct mqtt_message *m, const struct rt_time *now)
-{
-        if (!in->turn.n)
-                read_sparkplug(in, m, now);
-        return give(in, true) ? 0 : DRIVER_E_WAIT;
 }
 
 static int quarantine_aside(struct mqtt_intake *in, const struct mqtt_message *m)
@@ -481,7 +138,8 @@ static int quarantine_aside(struct mqtt_intake *in, const struct mqtt_message *m
 struct outcome {
         const struct reading *r;
         size_t n, n_absent, n_untagged;
-        const char *reason; /* one of them could not read it, or had no room for a tag */
+        bool read, left_out; /* by one of them */
+        const char *reason;  /* one of them could not read it, or had no room for a tag */
 };
 
 /*
@@ -494,12 +152,10 @@ static void bad_if_known(struct mqtt_intake *in, const struct mqtt_route *route,
         struct mqtt_decoded *out = in->decoded;
         int kind = in->subs[route->sub].decoder.kind;
 
-        if ((kind != MQTT_NUMBER && kind != MQTT_TEXT) || route->tags[0] == MQTT_NO_TAG ||
-            !has_tag(in, route->tags[0]) || !may_speak(in, route))
+        if (kind != MQTT_NUMBER && kind != MQTT_TEXT)
                 return;
         out->r[0] = (struct reading){.ts_us = now_us, .arrival_us = now_us, .quality = QUALITY_BAD_SENSOR};
-        keep(out, 0, 0, route->tags[0], m);
-        out->n = 1;
+        out->n = mqtt_naming_known(in, route, m);
 }
 
 /* One subscription reads it; its readings are in `decoded`. */
@@ -516,10 +172,7 @@ static void read_as(struct mqtt_intake *in, struct mqtt_route *route, const stru
                 return;
         }
         n_wanted = out->n;
-        if (s->decoder.asks)
-                ask_for_tags(in, s, m);
-        else
-                set_tags(in, route, m);
+        mqtt_naming_all(in, route, m);
         if (out->reason)
                 o->reason = out->reason;
         o->n_absent += out->n_absent;
@@ -535,8 +188,22 @@ static bool is_in_room(const struct mqtt_intake *in, const struct reading *r)
                (uintptr_t)r->v.text - (uintptr_t)in->decoded->room < sizeof(in->decoded->room);
 }
 
+/* What a subscription says of the unit of a reading that it made. */
+static struct payload_text unit_said(const struct mqtt_intake *in, const struct mqtt_sub *s, size_t i)
+{
+        size_t value = in->decoded->value[i];
+        const char *unit = s->decoder.value ? s->usual.readings[value].unit : s->conf->unit;
+
+        if (s->decoder.asks && in->decoded->names[i].unit.at)
+                return in->decoded->names[i].unit;
+        if (s->decoder.value && s->decoder.value[value].unit.n)
+                return (struct payload_text){0};
+        unit = unit ? unit : "";
+        return (struct payload_text){unit, (uint32_t)strlen(unit), false};
+}
+
 /* Those of several subscriptions, behind each other. */
-static void gather(struct mqtt_intake *in, struct outcome *o)
+static void gather(struct mqtt_intake *in, const struct mqtt_sub *s, struct outcome *o)
 {
         size_t n = in->decoded->n;
 
@@ -546,20 +213,63 @@ static void gather(struct mqtt_intake *in, struct outcome *o)
                 in->cap_gathered = o->n + n;
                 in->gathered = mem_grow(in->gathered, in->cap_gathered, sizeof(*in->gathered));
                 in->gathered_room = mem_grow(in->gathered_room, in->cap_gathered, sizeof(*in->gathered_room));
+                in->gathered_unit = mem_grow(in->gathered_unit, in->cap_gathered, sizeof(*in->gathered_unit));
         }
         memcpy(in->gathered + o->n, in->decoded->r, n * sizeof(*in->gathered));
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+                in->gathered_unit[o->n + i] = unit_said(in, s, i);
                 if (is_in_room(in, &in->decoded->r[i]))
                         memcpy(in->gathered_room[o->n + i], in->decoded->r[i].v.text, in->decoded->r[i].len);
+        }
         o->r = in->gathered;
         o->n += n;
 }
 
-static void settle_gathered(struct mqtt_intake *in, size_t n)
+static void settle_gathered(struct mqtt_intake *in, struct outcome *o)
 {
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < o->n; i++) {
+                const char *why = mqtt_naming_judge_unit(in, &in->gathered_unit[i], &in->gathered[i]);
+
+                o->reason = why ? why : o->reason;
                 if (is_in_room(in, &in->gathered[i]))
                         in->gathered[i].v.text = in->gathered_room[i];
+        }
+}
+
+/* ---- for which subscriptions it is ---- */
+
+static bool has_id(const struct mqtt_message *m, uint32_t id)
+{
+        for (size_t i = 0; i < m->n_ids; i++)
+                if (m->ids[i] == id)
+                        return true;
+        return false;
+}
+
+/*
+ * Do its identifiers say so?  Those of a configuration before do not: it waited
+ * at the broker meanwhile.  Nor do those of subscriptions that the topic is not
+ * of: by them it would be nobody's.
+ */
+static bool has_ids(const struct mqtt_intake *in, const struct mqtt_route *route, const struct mqtt_message *m)
+{
+        for (; m->n_ids && route; route = route->next)
+                if (in->subs[route->sub].id && has_id(m, in->subs[route->sub].id))
+                        return true;
+        return false;
+}
+
+/* A broker that has them should have sent some. */
+static bool lacks_ids(const struct mqtt_intake *in, const struct mqtt_route *first, const struct mqtt_message *m)
+{
+        uint32_t id = in->subs[first->sub].id;
+
+        if (!id || m->n_ids)
+                return false;
+        for (const struct mqtt_route *route = first->next; route; route = route->next)
+                if (in->subs[route->sub].id != id)
+                        return true;
+        return false;
 }
 
 static bool is_left_out(const struct mqtt_intake *in, const struct mqtt_route *route, const struct mqtt_message *m)
@@ -567,45 +277,175 @@ static bool is_left_out(const struct mqtt_intake *in, const struct mqtt_route *r
         return m->retained && in->subs[route->sub].conf->retained == MQTT_RETAINED_SKIP;
 }
 
-static void read_all(struct mqtt_intake *in, struct mqtt_route *first, const struct mqtt_message *m, int64_t now_us,
-                     struct outcome *o)
+static bool is_for(const struct mqtt_intake *in, const struct mqtt_route *route, const struct mqtt_message *m,
+                   bool by_ids)
+{
+        const struct mqtt_sub *s = &in->subs[route->sub];
+
+        return !is_left_out(in, route, m) && (!by_ids || !s->id || has_id(m, s->id));
+}
+
+static bool is_sparkplug(const struct mqtt_intake *in, const struct mqtt_route *route)
+{
+        return in->subs[route->sub].conf->payload == MQTT_SPARKPLUG_B;
+}
+
+/*
+ * It reads for all subscriptions of its kind, when the first of them is given
+ * the message.
+ */
+static bool is_for_sparkplug(const struct mqtt_intake *in, const struct mqtt_route *route, const struct mqtt_message *m,
+                             bool by_ids)
+{
+        while (route && !is_sparkplug(in, route))
+                route = route->next;
+        return route && is_for(in, route, m, by_ids);
+}
+
+/* ---- reading it ---- */
+
+size_t mqtt_intake_silent(const struct mqtt_intake *in, char *out, size_t cap)
+{
+        size_t n = 0, used = 0;
+
+        *out = '\0';
+        for (size_t i = 0; i < in->n_subs; i++) {
+                if (in->subs[i].heard || in->subs[i].conf->payload == MQTT_SPARKPLUG_B)
+                        continue;
+                if (used < cap)
+                        used += (size_t)snprintf(out + used, cap - used, "%s%s", n ? ", " : "",
+                                                 in->subs[i].conf->topic);
+                n++;
+        }
+        return n;
+}
+
+static void read_all(struct mqtt_intake *in, struct mqtt_route *first, const struct mqtt_message *m, bool by_ids,
+                     int64_t now_us, struct outcome *o)
 {
         for (struct mqtt_route *route = first; route; route = route->next) {
-                if (is_left_out(in, route, m))
+                o->left_out = o->left_out || is_left_out(in, route, m);
+                if ((in->sparkplug && is_sparkplug(in, route)) || !is_for(in, route, m, by_ids))
                         continue;
+                o->read = true;
                 in->decoded->n = 0;
+                in->subs[route->sub].heard = true;
                 read_as(in, route, m, now_us, o);
                 if (first->next) {
-                        gather(in, o);
+                        gather(in, &in->subs[route->sub], o);
                 } else {
                         o->r = in->decoded->r;
                         o->n = in->decoded->n;
                 }
         }
         if (first->next)
-                settle_gathered(in, o->n);
+                settle_gathered(in, o);
+}
+
+/* Of all its readings, in the order they are handed over. */
+static bool is_known(struct mqtt_intake *in, const struct mqtt_message *m, const struct outcome *o)
+{
+        if (!m->mid)
+                return false;
+        mqtt_print_start(&in->print);
+        for (size_t i = 0; i < o->n; i++)
+                mqtt_print_add(&in->print, &o->r[i]);
+        for (size_t i = 0; i < in->turn.n; i++)
+                mqtt_print_add(&in->print, &in->turn.r[i]);
+        return mqtt_redelivery_known(in->redelivery, m->mid, &in->print, m->dup);
+}
+
+/* All but Sparkplug's. */
+static int hand_over(struct mqtt_intake *in, const struct mqtt_message *m, const struct outcome *o)
+{
+        if (!o->n && !in->turn.n)
+                return 0;
+        if (is_known(in, m, o)) {
+                in->d->n_redelivered++;
+                in->turn.n = 0;
+                return 0;
+        }
+        if (o->n && driver_emit(in->d, o->r, o->n, true) == DRIVER_E_WAIT)
+                return DRIVER_E_WAIT;
+        if (m->mid && !in->turn.n)
+                mqtt_redelivery_add(in->redelivery, m->mid, &in->print);
+        mqtt_intake_count(in, o->r, o->n);
+        return 0;
+}
+
+static int take_others(struct mqtt_intake *in, struct mqtt_route *first, const struct mqtt_message *m, bool by_ids,
+                       int64_t now_us)
+{
+        struct outcome o = {0};
+
+        read_all(in, first, m, by_ids, now_us, &o);
+        if (hand_over(in, m, &o) == DRIVER_E_WAIT)
+                return DRIVER_E_WAIT;
+        in->d->n_ignored += o.left_out && !o.read && !in->begun;
+        in->d->n_absent += o.n_absent;
+        in->d->n_untagged += o.n_untagged;
+        return o.reason ? quarantine(in, m, o.reason) : 0;
+}
+
+/*
+ * The message may be handed in again: what has been done of it is not done
+ * twice.
+ */
+static int take_with_sparkplug(struct mqtt_intake *in, struct mqtt_route *first, const struct mqtt_message *m,
+                               bool by_ids, const struct rt_time *now)
+{
+        if (!in->begun)
+                mqtt_births_read(in, m, now);
+        in->begun = true;
+        if (!in->others_have_it && take_others(in, first, m, by_ids, now->wall_us) == DRIVER_E_WAIT)
+                return DRIVER_E_WAIT;
+        in->others_have_it = true;
+        if (!mqtt_births_give(in, true))
+                return DRIVER_E_WAIT;
+        in->begun = in->others_have_it = false;
+        return 0;
+}
+
+/* Without the others' readings it will not be known when it comes again. */
+void mqtt_intake_give_up(struct mqtt_intake *in)
+{
+        if (!in->others_have_it)
+                in->mid = 0;
+        mqtt_births_give(in, false);
+        in->begun = in->others_have_it = false;
+}
+
+/* It came with a filter that has more than our subscriptions. */
+static bool is_nobodys(struct mqtt_intake *in, const char *topic)
+{
+        return !mqtt_naming_route(in, topic) && mqtt_filters_bring(&in->filters, topic);
 }
 
 int mqtt_intake_take(struct mqtt_intake *in, const struct mqtt_message *m)
 {
-        struct outcome o = {0};
-        struct mqtt_route *route;
+        struct mqtt_route *first;
         struct rt_time now;
+        bool differ = mqtt_filters_differ(&in->filters), by_ids;
 
+        rt_now(in->d->rt, &now);
+        in->taken_us = now.mono_us;
+        in->is_stray = false;
+        if (differ && is_nobodys(in, m->topic)) {
+                in->is_stray = true;
+                in->d->n_ignored++;
+                return 0;
+        }
         if (m->aside)
                 return quarantine_aside(in, m);
         if (m->len > in->max_payload_bytes)
                 return quarantine(in, m, "longer than max_payload");
-        route = find_route(in, m->topic);
-        if (!route)
+        first = mqtt_naming_route(in, m->topic);
+        in->is_stray = !first;
+        if (!first)
                 return quarantine(in, m, "no subscription is for this topic");
-        rt_now(in->d->rt, &now);
-        if (in->subs[route->sub].conf->payload == MQTT_SPARKPLUG_B)
-                return is_left_out(in, route, m) ? 0 : take_sparkplug(in, m, &now);
-        read_all(in, route, m, now.wall_us, &o);
-        if (o.n && hand_over(in, m, o.r, o.n) == DRIVER_E_WAIT)
-                return DRIVER_E_WAIT;
-        in->d->n_absent += o.n_absent;
-        in->d->n_untagged += o.n_untagged;
-        return o.reason ? quarantine(in, m, o.reason) : 0;
+        by_ids = differ && has_ids(in, first, m);
+        in->lacks_ids = differ && lacks_ids(in, first, m);
+        if (in->sparkplug && is_for_sparkplug(in, first, m, by_ids))
+                return take_with_sparkplug(in, first, m, by_ids, &now);
+        return take_others(in, first, m, by_ids, now.wall_us);
 }

@@ -7,6 +7,7 @@
 #ifndef MILLRACE_DRIVERS_MQTT_INTAKE_H
 #define MILLRACE_DRIVERS_MQTT_INTAKE_H
 
+#include "drivers/mqtt/filters.h"
 #include "drivers/mqtt/link.h"
 #include "drivers/mqtt/mqtt.h"
 #include "drivers/mqtt/payload.h"
@@ -19,6 +20,8 @@ struct mqtt_sub {
         struct mqtt_sub_usual usual;
         struct mqtt_pattern pattern;
         struct mqtt_decoder decoder;
+        bool heard;                 /* a message came for it */
+        uint32_t id;                /* its messages name it; 0: they do not, and are its own by their topic */
         struct mqtt_route *scratch; /* of a topic the table has no room for; NULL: there was none yet */
 };
 
@@ -27,17 +30,24 @@ struct mqtt_intake {
         uint64_t max_payload_bytes;
         struct mqtt_sub *subs;
         size_t n_subs;
+        struct mqtt_filters filters;
+        bool lacks_ids;   /* the last message should have had identifiers */
+        bool is_stray;    /* no subscription is for its topic */
+        int64_t taken_us; /* monotonic: when the last message came */
         struct mqtt_topics *topics;
         struct changed_names *changed;
         struct mqtt_redelivery *redelivery;
         struct mqtt_decoded *decoded;
         struct reading *gathered;            /* of a message that several subscriptions read */
         char (*gathered_room)[CONVERT_ROOM]; /* of their texts that stand in `decoded` */
+        struct payload_text *gathered_unit;  /* as it was said of them */
         size_t cap_gathered;
         uint64_t n_rows, n_bytes; /* handed over since the caller last set them to 0 */
         /* Sparkplug: NULL and unused when no subscription is. */
         struct sparkplug *sparkplug;
         struct sparkplug_result turn;
+        bool begun;              /* it has read the message that waits */
+        bool others_have_it;     /* and the host has the readings of the other subscriptions */
         size_t n_given;          /* of the turn's readings, the host has so many; the others wait */
         struct mqtt_print print; /* of the message they came in */
         uint16_t mid;
@@ -48,6 +58,10 @@ struct mqtt_intake {
 
 int mqtt_intake_init(struct mqtt_intake *in, struct driver *d, struct err *e);
 void mqtt_intake_fini(struct mqtt_intake *in);
+
+/* Subscriptions for which nothing came: how many, and their topics. */
+void mqtt_births_forgotten(struct mqtt_intake *in); /* as the driver's operation */
+size_t mqtt_intake_silent(const struct mqtt_intake *in, char *out, size_t cap);
 
 /* Before the first message: what the spool holds of the last run. */
 void mqtt_intake_recall(struct mqtt_intake *in);

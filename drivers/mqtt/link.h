@@ -33,15 +33,24 @@ struct mqtt_link_conf {
         size_t max_payload; /* longer ones are set aside */
 };
 
+/* What the broker said of itself when it took us; of 3.1.1 what that has. */
+struct mqtt_limits {
+        int max_qos;
+        uint32_t max_packet; /* it takes; 0: any */
+        bool retain, wildcards;
+};
+
 struct mqtt_message {
         const char *topic;
         const void *payload;
         size_t len;
         uint16_t mid; /* 0 at QoS 0 */
         bool retained;
-        bool dup; /* told only while mqtt_link_watch_dup is on */
+        bool dup;
         enum mqtt_aside aside;
         uint64_t size; /* of a message set aside: what it was; `payload` is its beginning */
+        const uint32_t *ids;
+        size_t n_ids; /* the subscriptions it came for, where they were asked for with an identifier */
 };
 
 /*
@@ -52,7 +61,8 @@ struct mqtt_link_upcalls {
         void (*on_opened)(void *ctx, const char *why_not); /* a socket is there: read and write; or not, and why */
         void (*on_accepted)(void *ctx, bool session_present);
         void (*on_message)(void *ctx, const struct mqtt_message *m);
-        void (*on_subscribed)(void *ctx, int n, const int *granted); /* in the order asked; >= 128: refused */
+        void (*on_subscribed)(void *ctx, int mid, int n, const int *granted); /* in the order asked; >= 128: refused */
+        void (*on_unsubscribed)(void *ctx, int mid);                          /* or NULL */
         void (*on_broken)(void *ctx); /* the link will be lost, for the broker has broken the protocol; or NULL */
         void *ctx;
 };
@@ -96,9 +106,15 @@ int mqtt_link_fd(const struct mqtt_link *l); /* -1: closed */
 bool mqtt_link_wants_write(const struct mqtt_link *l);
 bool mqtt_link_has_more(const struct mqtt_link *l);   /* bytes wait to be read */
 const char *mqtt_link_why(const struct mqtt_link *l); /* it was lost, in words */
+const struct mqtt_limits *mqtt_link_limits(const struct mqtt_link *l);
 
-int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos);
-int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters);
+bool mqtt_link_takes_ids(const struct mqtt_link *l); /* the broker has subscription identifiers */
+/*
+ * `id`: the subscription identifier of all of them, or 0. The answer comes with
+ * *mid, which may be NULL.
+ */
+int mqtt_link_subscribe(struct mqtt_link *l, int n, char *const *filters, int qos, uint32_t id, int *mid);
+int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters, int *mid);
 /*
  * At QoS 0; queued behind what waits. 0, or -1: it can't be (the topic is too
  * long, the broker takes no packet of that size, the connection is gone).
@@ -107,6 +123,5 @@ int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payloa
 /* At QoS 1; as mqtt_link_publish. */
 int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain);
 void mqtt_link_goodbye(struct mqtt_link *l); /* queues the DISCONNECT */
-void mqtt_link_watch_dup(struct mqtt_link *l, bool on);
 
 #endif

@@ -45,11 +45,11 @@ void mqtt_machine_give_up(struct mqtt_machine *m, enum mqtt_end why)
                 m->end = why;
 }
 
-void mqtt_machine_init(struct mqtt_machine *m, int64_t keepalive_us, int64_t ack_delay_us, uint32_t batch)
+void mqtt_machine_init(struct mqtt_machine *m, int64_t keepalive_us, const struct mqtt_ack_pace *pace, uint32_t batch)
 {
         *m = (struct mqtt_machine){
-                .keepalive_us = keepalive_us, .ack_delay_us = ack_delay_us, .limit_us = INT64_MAX, .ack_us = INT64_MAX};
-        mqtt_ack_delay_init(&m->delay, ack_delay_us, batch);
+                .keepalive_us = keepalive_us, .pace = *pace, .limit_us = INT64_MAX, .ack_us = INT64_MAX};
+        mqtt_ack_delay_init(&m->delay, pace, batch);
 }
 
 void mqtt_machine_turn(struct mqtt_machine *m)
@@ -105,7 +105,7 @@ void mqtt_machine_durable(struct mqtt_machine *m, int64_t now_us, bool more)
                 if (m->acks == MQTT_ACKS_HELD)
                         m->acks = MQTT_ACKS_GOING;
         }
-        m->delay.delay_us = m->ack_delay_us;
+        m->delay.pace = m->pace;
         m->commit = MQTT_COMMIT_NONE;
 }
 

@@ -60,16 +60,19 @@ enum mqtt_end {
 
 struct mqtt_machine {
         int64_t keepalive_us;
-        int64_t ack_delay_us; /* taken over when a commit is done */
+        struct mqtt_ack_pace pace; /* taken over when a commit is done */
         enum mqtt_state state;
         enum mqtt_commit commit;
         enum mqtt_acks acks;
         enum mqtt_reading reading;
         enum mqtt_end end; /* why the link is to be closed */
         bool paused;       /* as the host says */
+        bool joins;        /* in this turn: others' commit begins, and ours with it */
         bool written;      /* in this turn, before the broker has accepted us */
         bool busy;         /* by the count of the last second */
         unsigned n_second; /* messages since then */
+        unsigned n_early;  /* commits since then that the broker's window made */
+        uint32_t window;   /* the broker's, while it makes some each second; 0: not */
         unsigned n_deferred;
         uint64_t n_rows, n_bytes; /* handed over since a commit was asked for */
         struct mqtt_ack_delay delay;
@@ -78,7 +81,7 @@ struct mqtt_machine {
         int64_t ack_us;   /* what is pending is committed then; INT64_MAX: nothing is */
 };
 
-void mqtt_machine_init(struct mqtt_machine *m, int64_t keepalive_us, int64_t ack_delay_us, uint32_t batch);
+void mqtt_machine_init(struct mqtt_machine *m, int64_t keepalive_us, const struct mqtt_ack_pace *pace, uint32_t batch);
 
 /*
  * Something has happened, or the time has come: everything is looked at anew.

@@ -61,8 +61,7 @@ static void inherit(struct mqtt *m, struct mqtt *before)
         bool same = c->qos == was->qos && !strcmp(c->url, was->url) && !strcmp(m->client_id, before->client_id);
 
         mqtt_intake_inherit(&m->intake, &before->intake);
-        mqtt_session_inherit(&m->session, &before->session,
-                             same && mqtt_session_same_filters(&m->session, &before->session));
+        mqtt_session_inherit(&m->session, &before->session, same);
 }
 
 static void name_client(struct mqtt *m)
@@ -101,11 +100,34 @@ static int init(struct driver *d, struct err *e)
         return 0;
 }
 
+static void commits(struct driver *d)
+{
+        struct mqtt *m = d->priv;
+
+        m->machine.joins = true;
+        mqtt_round_run(m);
+        m->machine.joins = false;
+}
+
+static void forgotten(struct driver *d)
+{
+        mqtt_births_forgotten(&((struct mqtt *)d->priv)->intake);
+}
+
+static size_t silent(const struct driver *d, char *out, size_t cap)
+{
+        return mqtt_intake_silent(&((const struct mqtt *)d->priv)->intake, out, cap);
+}
+
 const struct driver_ops mqtt_ops = {
         .kind = "mqtt",
         .schema = &mqtt_schema,
         .names = mqtt_names,
+        .where = offsetof(struct mqtt_conf, url),
         .share = mqtt_share,
+        .silent = silent,
+        .forgotten = forgotten,
+        .commits = commits,
         .init = init,
         .start = start,
         .pause = pause,

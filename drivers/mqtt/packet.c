@@ -75,12 +75,12 @@ static int check_connack(const unsigned char *body, size_t len, bool v311, struc
                 return cut_short(MQTT_CONNACK << 4, len, e);
         if (flags > 1)
                 return err_set(e, "the broker breaks the protocol: a CONNACK with the flags 0x%x", flags);
-        *out = (struct mqtt_connack){.accepted = code == 0, .max_packet = UINT32_MAX};
+        *out = (struct mqtt_connack){.accepted = code == 0, .takes = {.max_packet = UINT32_MAX, .ids = !v311}};
         if (v311 || (!cursor_left(&c) && code)) /* a broker of 3.1.1 refuses in its own way */
                 return 0;
         if (!cursor_left(&c))
                 return err_set(e, "the broker answers in MQTT 3.1.1: set `protocol: 3.1.1`");
-        if (mqtt_properties_check(&c, MQTT_CONNACK, "CONNACK", &out->max_packet, e) < 0)
+        if (mqtt_properties_check(&c, MQTT_CONNACK, "CONNACK", &out->takes, e) < 0)
                 return -1;
         return cursor_left(&c) ? cut_short(MQTT_CONNACK << 4, len, e) : 0;
 }
@@ -92,7 +92,8 @@ static int check_connack(const unsigned char *body, size_t len, bool v311, struc
 static int check_suback(unsigned char first, const unsigned char *body, size_t len, bool v311, struct err *e)
 {
         struct cursor c = {body, body + len};
-        uint32_t unused, mid;
+        struct mqtt_broker_takes unused;
+        uint32_t mid;
         bool codes = first >> 4 == MQTT_SUBACK || !v311;
 
         if (!cursor_uint(&c, 2, &mid) || !mid)
@@ -109,7 +110,8 @@ static int check_suback(unsigned char first, const unsigned char *body, size_t l
 static int check_reason(unsigned char first, size_t n, const unsigned char *body, size_t len, bool v311, struct err *e)
 {
         struct cursor c = {body, body + len};
-        uint32_t unused, mid = 1, code;
+        struct mqtt_broker_takes unused;
+        uint32_t mid = 1, code;
 
         if ((n && !cursor_uint(&c, n, &mid)) || !mid || (v311 && cursor_left(&c)))
                 return cut_short(first, len, e);
@@ -149,7 +151,6 @@ int mqtt_publish_head(unsigned char first, const unsigned char *body, size_t n, 
                 return err_set(e, "the broker breaks the protocol: the topic of a PUBLISH does not end where it does");
         out->topic = c.p;
         out->topic_len = topic_len;
-        out->topic_sound = mqtt_is_topic(c.p, topic_len);
         cursor_skip(&c, topic_len);
         if (!topic_len && !v311)
                 return err_set(e, "the broker sends a topic alias, which we never allow");

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "agent/base/err.h"
+#include "drivers/mqtt/property.h"
 
 /*
  * The fixed header's upper four bits (2.1.2); others are no packet a server may
@@ -49,7 +50,7 @@ const char *mqtt_packet_name(unsigned char first);
 
 struct mqtt_connack {
         bool accepted;
-        uint32_t max_packet; /* the broker takes; UINT32_MAX: it does not say */
+        struct mqtt_broker_takes takes;
 };
 
 /*
@@ -62,7 +63,6 @@ int mqtt_packet_check(unsigned char first, const unsigned char *body, size_t len
 struct mqtt_publish {
         const unsigned char *topic;
         size_t topic_len;
-        bool topic_sound; /* UTF-8 without control characters, no wildcard, not empty */
         int qos;
         uint16_t mid;         /* 0 at QoS 0 */
         size_t properties_at; /* the first of them */

@@ -77,8 +77,8 @@ static void unescape_found(struct mqtt_decoder *d, struct json_value *found, siz
 /* `s` begins with a quote. */
 static int decode_quoted(struct mqtt_decoder *d, const char *s, size_t len, struct mqtt_decoded *out)
 {
-        static const struct json_node whole = {.index = -1, .slot = 0, .child = -1, .next = -1, .any = -1};
-        const struct json_paths paths = {.node = (struct json_node *)&whole, .n_nodes = 1, .n_slots = 1};
+        struct json_node whole = {.index = -1, .slot = 0, .child = -1, .next = -1, .any = -1};
+        const struct json_paths paths = {.node = &whole, .n_nodes = 1, .n_slots = 1};
         struct json_wrong wrong;
         struct json_value v;
 
@@ -279,12 +279,15 @@ static const char *take_once(struct mqtt_decoder *d, int64_t now_us, struct mqtt
  * What a scan has found becomes readings, behind those that are there.  NULL,
  * or why the message is none.
  */
-static const char *take_found(struct mqtt_decoder *d, size_t len, int64_t now_us, struct mqtt_decoded *out)
+static const char *take_found(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
+                              struct mqtt_decoded *out)
 {
         unescape_found(d, d->found, (size_t)d->paths.n_slots, len);
-        if (d->walks)
+        if (!d->walks)
+                return take_once(d, now_us, out);
+        if (memchr(s, '\\', len))
                 unescape_found(d, d->rows.cell, d->rows.n * (size_t)d->paths.n_cells, len);
-        return d->walks ? take_rows(d, now_us, out) : take_once(d, now_us, out);
+        return json_rows_twice(&d->paths, &d->rows) ? JSON_TWICE : take_rows(d, now_us, out);
 }
 
 static void settle_names(const struct mqtt_decoder *d, struct mqtt_decoded *out)
@@ -310,7 +313,10 @@ static const char *not_right(const struct mqtt_decoder *d, const char *what, con
 {
         if (d->rows.over)
                 return "more elements than max_elements";
-        snprintf(reason_text, sizeof(reason_text), "not %s: %s (byte %zu)", what, wrong->why, wrong->byte);
+        if (!strcmp(wrong->why, JSON_TWICE))
+                snprintf(reason_text, sizeof(reason_text), "%s (byte %zu)", wrong->why, wrong->byte);
+        else
+                snprintf(reason_text, sizeof(reason_text), "not %s: %s (byte %zu)", what, wrong->why, wrong->byte);
         return reason_text;
 }
 
@@ -322,7 +328,7 @@ static const char *read_json(struct mqtt_decoder *d, const char *s, size_t len, 
         begin_record(d);
         if (json_scan_rows(&d->paths, s, len, d->found, &d->rows, &wrong) < 0)
                 return not_right(d, "JSON", &wrong);
-        return take_found(d, len, now_us, out);
+        return take_found(d, s, len, now_us, out);
 }
 
 static const char *read_binary(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
@@ -335,7 +341,7 @@ static const char *read_binary(struct mqtt_decoder *d, const char *s, size_t len
         if (payload_binary_scan(&d->paths, is_cbor ? payload_cbor_token : payload_msgpack_token, s, len, d->found,
                                 &d->rows, &wrong) < 0)
                 return not_right(d, is_cbor ? "CBOR" : "MessagePack", &wrong);
-        return take_found(d, len, now_us, out);
+        return take_found(d, s, len, now_us, out);
 }
 
 static const char *read_senml(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us,
@@ -373,7 +379,7 @@ static const char *read_ndjson(struct mqtt_decoder *d, const char *s, size_t len
                 if (json_scan_rows(&d->paths, line, n, d->found, &d->rows, &wrong) < 0)
                         why = d->rows.over ? "more elements than max_elements" : wrong.why;
                 else
-                        why = take_found(d, len, now_us, out);
+                        why = take_found(d, s, len, now_us, out);
         }
         return why ? in_record(d, why) : NULL;
 }
@@ -402,7 +408,7 @@ static const char *read_csv(struct mqtt_decoder *d, const char *s, size_t len, i
                 begin_record(d);
                 payload_walk_begin(&w, &d->paths, d->found, &d->rows);
                 r = payload_csv_record(c, &w);
-                why = r < 0 ? w.why : r ? take_found(d, len, now_us, out) : NULL;
+                why = r < 0 ? w.why : r ? take_found(d, s, len, now_us, out) : NULL;
         }
         return why ? in_record(d, why) : NULL;
 }
@@ -423,7 +429,7 @@ static const char *read_influx(struct mqtt_decoder *d, const char *s, size_t len
                 r = payload_influx_record(c, &w);
                 if (r > 0)
                         mqtt_labels_make(c, d->topic, &d->names, &d->labels);
-                why = r < 0 ? w.why : r ? take_found(d, len, now_us, out) : NULL;
+                why = r < 0 ? w.why : r ? take_found(d, s, len, now_us, out) : NULL;
         }
         return why ? in_record(d, why) : NULL;
 }
@@ -461,6 +467,22 @@ static bool is_bare_word(const char *s, size_t len)
         return len && *s != '{' && *s != '[' && *s != '"';
 }
 
+/*
+ * What no JSON is.  Where the unit alone is configured it may stand behind the
+ * number, and anything else is no value.
+ */
+static int decode_word(struct mqtt_decoder *d, const char *s, size_t len, struct mqtt_decoded *out)
+{
+        const char *reason = out->reason;
+
+        out->n = 1;
+        out->reason = NULL;
+        if (decode_text(s, len, out))
+                return MQTT_E_MALFORMED;
+        convert(&d->bare, 0, out);
+        return !d->converts && out->r[0].type == READING_TEXT ? malformed(out, reason) : 0;
+}
+
 static int decode_bare(struct mqtt_decoder *d, const char *s, size_t len, int64_t now_us, struct mqtt_decoded *out)
 {
         out->n = 1;
@@ -469,11 +491,8 @@ static int decode_bare(struct mqtt_decoder *d, const char *s, size_t len, int64_
         if (d->kind == MQTT_NUMBER || d->kind == MQTT_TEXT) {
                 int r = d->kind == MQTT_NUMBER ? decode_number(d, s, len, out) : decode_text(s, len, out);
 
-                if (r && d->converts && is_bare_word(s, len)) {
-                        out->n = 1;
-                        out->reason = NULL;
-                        r = decode_text(s, len, out);
-                }
+                if (r && (d->converts || d->bare.unit) && is_bare_word(s, len))
+                        return decode_word(d, s, len, out);
                 if (!r)
                         convert(&d->bare, 0, out);
                 return r;

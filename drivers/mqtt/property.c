@@ -61,9 +61,37 @@ static bool is_text(const unsigned char *p, size_t n)
         return true;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Some byte of it is 0, where none is over 0x7f. */
+static uint64_t has_zero(uint64_t w)
+{
+        return (w - EACH(1)) & ~w;
+}
+
+/* Eight bytes that any topic may have. */
+static bool are_plain(const unsigned char *p)
+{
+        uint64_t w;
+
+        memcpy(&w, p, sizeof(w));
+        return !((w | (w - EACH(0x20)) | (w + EACH(1)) | has_zero(w ^ EACH('+')) | has_zero(w ^ EACH('#'))) &
+                 EACH(0x80));
+}
+
+/* The last eight may be looked at twice. */
+static bool is_plain(const unsigned char *p, size_t n)
+{
+        size_t at = 0;
+
+        while (at + 8 < n && are_plain(p + at))
+                at += 8;
+        return n >= 8 && at + 8 >= n && are_plain(p + n - 8);
+}
+
 bool mqtt_is_topic(const unsigned char *p, size_t n)
 {
-        return n && is_text(p, n) && !memchr(p, '+', n) && !memchr(p, '#', n);
+        return is_plain(p, n) || (n && is_text(p, n) && !memchr(p, '+', n) && !memchr(p, '#', n));
 }
 
 /* ---- properties (2.2.2.2) ---- */
@@ -108,7 +136,8 @@ enum {
         RECEIVE_MAXIMUM = 0x21,
         MAXIMUM_QOS = 0x24,
         USER_PROPERTY = 0x26,
-        MAXIMUM_PACKET = 0x27
+        MAXIMUM_PACKET = 0x27,
+        IDS_AVAILABLE = 0x29
 };
 
 struct property {
@@ -185,13 +214,24 @@ static int twice(unsigned id, const char *name, struct err *e)
         return err_set(e, "the broker breaks the protocol: property 0x%02x comes twice in its %s", id, name);
 }
 
-int mqtt_properties_of_publish(const unsigned char *p, size_t len, struct err *e)
+/* One more; too many are as if there were none. */
+static void add_id(struct mqtt_ids *ids, const struct property *p)
+{
+        if (!p->right)
+                return;
+        if (ids->n < MQTT_IDS_MAX)
+                ids->id[ids->n] = p->value;
+        ids->n++;
+}
+
+int mqtt_properties_of_publish(const unsigned char *p, size_t len, struct mqtt_ids *ids, struct err *e)
 {
         struct cursor c = {p, p + len};
         uint64_t seen = 0;
         bool strip = len > MQTT_PROPERTIES_MAX;
         struct property one;
 
+        ids->n = 0;
         while (c.p < c.end) {
                 if (take_property(&c, MQTT_PUBLISH, "PUBLISH", &one, e) < 0)
                         return -1;
@@ -200,13 +240,18 @@ int mqtt_properties_of_publish(const unsigned char *p, size_t len, struct err *e
                                 return twice(one.id, "PUBLISH", e);
                         strip |= one.id == SUBSCRIPTION_ID;
                 }
+                if (one.id == SUBSCRIPTION_ID)
+                        add_id(ids, &one);
                 seen |= UINT64_C(1) << one.id;
                 strip |= !one.right;
         }
+        if (ids->n > MQTT_IDS_MAX)
+                ids->n = 0;
         return strip ? MQTT_PROPERTY_E_STRIP : 0;
 }
 
-int mqtt_properties_check(struct cursor *c, unsigned type, const char *name, uint32_t *max_packet, struct err *e)
+int mqtt_properties_check(struct cursor *c, unsigned type, const char *name, struct mqtt_broker_takes *takes,
+                          struct err *e)
 {
         struct cursor inner = {NULL, NULL};
         struct property one;
@@ -233,7 +278,9 @@ int mqtt_properties_check(struct cursor *c, unsigned type, const char *name, uin
                         return twice(one.id, name, e);
                 seen |= UINT64_C(1) << one.id;
                 if (one.id == MAXIMUM_PACKET)
-                        *max_packet = one.value;
+                        takes->max_packet = one.value;
+                else if (one.id == IDS_AVAILABLE)
+                        takes->ids = one.value;
         }
         return 0;
 }

@@ -13,8 +13,10 @@
 #include "drivers/mqtt/cursor.h"
 
 enum {
-        MQTT_PROPERTIES_MAX = 4096,  /* bytes, of a PUBLISH; longer ones are better left out */
-        MQTT_ANSWER_PROPERTIES = 512 /* in number, of all others */
+        MQTT_CORRELATION = 0x09,
+        MQTT_PROPERTIES_MAX = 4096,   /* bytes, of a PUBLISH; longer ones are better left out */
+        MQTT_ANSWER_PROPERTIES = 512, /* in number, of all others */
+        MQTT_IDS_MAX = 256
 };
 
 /*
@@ -26,17 +28,31 @@ size_t mqtt_char_len(const unsigned char *p, size_t n);
 bool mqtt_is_topic(const unsigned char *p, size_t n);
 
 /*
- * The properties of a PUBLISH. 0; MQTT_PROPERTY_E_STRIP: nothing we need, and
- * better left out; or -1 with a sentence.
+ * The subscriptions a message came for; none, when there are more than that.
  */
-int mqtt_properties_of_publish(const unsigned char *p, size_t len, struct err *e);
+struct mqtt_ids {
+        size_t n;
+        uint32_t id[MQTT_IDS_MAX];
+};
+
+/*
+ * The properties of a PUBLISH, and in `ids` what of them is for us. 0;
+ * MQTT_PROPERTY_E_STRIP: the others are better left out; or -1 with a sentence.
+ */
+int mqtt_properties_of_publish(const unsigned char *p, size_t len, struct mqtt_ids *ids, struct err *e);
 enum { MQTT_PROPERTY_E_STRIP = 1 };
+
+/* What a broker takes, as its CONNACK says. */
+struct mqtt_broker_takes {
+        uint32_t max_packet; /* UINT32_MAX: it does not say */
+        bool ids;            /* subscription identifiers */
+};
 
 /*
  * Those of another packet, `name`d so, at the cursor with their length in
- * front. *max_packet is set if they say what the broker takes. 0, or -1 with a
- * sentence.
+ * front. `takes` is changed where they say so. 0, or -1 with a sentence.
  */
-int mqtt_properties_check(struct cursor *c, unsigned type, const char *name, uint32_t *max_packet, struct err *e);
+int mqtt_properties_check(struct cursor *c, unsigned type, const char *name, struct mqtt_broker_takes *takes,
+                          struct err *e);
 
 #endif

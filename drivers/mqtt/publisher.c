@@ -17,6 +17,7 @@
 #include "agent/base/backoff.h"
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "agent/base/text.h"
 #include "drivers/mqtt/link.h"
 
 enum {
@@ -39,7 +40,7 @@ struct mqtt_publisher {
         struct backoff backoff;
         int ticks; /* of this link */
         bool open, up, told_down, told_blind, looked;
-        char client_id[300], scope[96];
+        char client_id[TEXT_NAME_MAX + 128], scope[TEXT_NAME_MAX + 32];
 };
 
 static void turn(struct mqtt_publisher *p, bool may_read);
@@ -96,7 +97,7 @@ static void on_message(void *ctx, const struct mqtt_message *m)
                 p->conf.on_retained(p->conf.ctx, m->topic, m->payload, m->len);
 }
 
-static void on_subscribed(void *ctx, int n, const int *granted)
+static void on_subscribed(void *ctx, int mid, int n, const int *granted)
 {
         struct mqtt_publisher *p = ctx;
 
@@ -228,8 +229,8 @@ void mqtt_publisher_look(struct mqtt_publisher *p, const char *filter)
         char *filters[] = {(char *)(uintptr_t)filter};
 
         if (p->looked) /* to a subscription that is there a broker sends nothing it keeps */
-                mqtt_link_unsubscribe(p->link, 1, filters);
+                mqtt_link_unsubscribe(p->link, 1, filters, NULL);
         p->looked = true;
-        mqtt_link_subscribe(p->link, 1, filters, 0);
+        mqtt_link_subscribe(p->link, 1, filters, 0, 0, NULL);
         write_soon(p);
 }

@@ -18,8 +18,10 @@
 
 enum {
         BATCH_MESSAGES = 2000,
+        ACK_DELAY_LEAST_US = 20000,
         ACK_DELAY_MAX_US = 5000000,
         HOLD_S = 2,
+        SOON_US = 10000000,
         HOLD_MAX_S = 256,
         AGAIN_US = 10000000,
         AGAIN_MAX_US = 300000000
@@ -27,15 +29,19 @@ enum {
 
 /*
  * For how long acknowledgements are held now: never so long that the broker
- * gives the client up, whose PINGREQ waits behind them.
+ * gives the client up, whose PINGREQ waits behind them.  Once enough wait for a
+ * commit a twentieth of that, at least 20 ms: it is what fills commits at high
+ * rates.
  */
-static int64_t ack_delay_us(const struct mqtt *m)
+static struct mqtt_ack_pace ack_pace(const struct mqtt *m)
 {
-        int64_t max_us = mqtt_conf_of(m)->keepalive_us / 8;
+        int64_t max_us = mqtt_conf_of(m)->keepalive_us / 8, least_us;
         double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_slowdown > 1 ? m->d->ack_slowdown : 1);
 
         max_us = max_us < ACK_DELAY_MAX_US ? max_us : ACK_DELAY_MAX_US;
-        return us < (double)max_us ? (int64_t)us : max_us;
+        us = us < (double)max_us ? us : (double)max_us;
+        least_us = us / 20 > ACK_DELAY_LEAST_US ? (int64_t)us / 20 : ACK_DELAY_LEAST_US;
+        return (struct mqtt_ack_pace){least_us < (int64_t)us ? least_us : (int64_t)us, (int64_t)us};
 }
 
 /* ---- messages ---- */
@@ -47,7 +53,14 @@ static bool take(struct mqtt *m, const struct mqtt_message *msg)
 
         if (mqtt_intake_take(in, msg) == DRIVER_E_WAIT)
                 return false;
-        mqtt_machine_took(&m->machine, rt_mono_us(m->d->rt), msg->mid != 0, in->n_rows, in->n_bytes);
+        if (in->lacks_ids)
+                mqtt_session_lacks_ids(&m->session, m->link);
+        in->lacks_ids = false;
+        mqtt_session_came(&m->session);
+        if (in->is_stray)
+                mqtt_session_stray(&m->session, m->link, msg->topic, in->taken_us);
+        in->is_stray = false;
+        mqtt_machine_took(&m->machine, in->taken_us, msg->mid != 0, in->n_rows, in->n_bytes);
         in->n_rows = in->n_bytes = 0;
         return true;
 }
@@ -55,22 +68,17 @@ static bool take(struct mqtt *m, const struct mqtt_message *msg)
 static void on_message(void *ctx, const struct mqtt_message *msg)
 {
         struct mqtt *m = ctx;
-        bool looking = mqtt_redelivery_looking(m->intake.redelivery);
 
-        if (mqtt_deferred_empty(&m->deferred) && take(m, msg)) {
-                if (looking && !mqtt_redelivery_looking(m->intake.redelivery))
-                        mqtt_link_watch_dup(m->link, false);
-        } else if (mqtt_deferred_add(&m->deferred, msg)) {
+        if (mqtt_deferred_empty(&m->deferred) && take(m, msg))
+                return;
+        if (mqtt_deferred_add(&m->deferred, msg))
                 mqtt_machine_deferred(&m->machine);
-        } else {
+        else
                 mqtt_machine_overflow(&m->machine);
-        }
 }
 
 static void take_deferred(struct mqtt *m)
 {
-        bool looking = mqtt_redelivery_looking(m->intake.redelivery);
-
         while (!mqtt_deferred_empty(&m->deferred) && !m->machine.paused) {
                 if (!take(m, mqtt_deferred_first(&m->deferred))) {
                         BUG_ON(!m->machine.paused); /* whom the host refuses, it pauses */
@@ -79,8 +87,6 @@ static void take_deferred(struct mqtt *m)
                 mqtt_deferred_drop_first(&m->deferred);
                 mqtt_machine_undeferred(&m->machine);
         }
-        if (looking && !mqtt_redelivery_looking(m->intake.redelivery))
-                mqtt_link_watch_dup(m->link, false);
 }
 
 /* ---- the link ---- */
@@ -102,9 +108,9 @@ static void on_accepted(void *ctx, bool session_present)
 
         if (m->machine.state != MQTT_ACCEPTING)
                 return; /* the broker says it twice */
-        mqtt_machine_accepted(&m->machine, rt_mono_us(m->d->rt));
+        m->up_us = rt_mono_us(m->d->rt);
+        mqtt_machine_accepted(&m->machine, m->up_us);
         mqtt_redelivery_begin(m->intake.redelivery, session_present);
-        mqtt_link_watch_dup(m->link, mqtt_redelivery_looking(m->intake.redelivery));
         mqtt_session_accepted(&m->session, m->link, session_present);
         m->d->host->link_up(m->d);
 }
@@ -116,14 +122,21 @@ static void on_broken(void *ctx)
         m->broke = true;
 }
 
-static void on_subscribed(void *ctx, int n, const int *granted)
+static void on_subscribed(void *ctx, int mid, int n, const int *granted)
 {
         struct mqtt *m = ctx;
 
-        if (!mqtt_session_granted(&m->session, n, granted))
+        if (!mqtt_session_granted(&m->session, m->link, mid, n, granted) || rt_timer_armed(&m->again))
                 return;
         rt_timer_set(m->d->rt, &m->again, m->again_us);
         m->again_us = 2 * m->again_us < AGAIN_MAX_US ? 2 * m->again_us : AGAIN_MAX_US;
+}
+
+static void on_unsubscribed(void *ctx, int mid)
+{
+        struct mqtt *m = ctx;
+
+        mqtt_session_unsubscribed(&m->session, mid);
 }
 
 static void on_again(struct rt_timer *t)
@@ -144,6 +157,7 @@ static void open_link(struct mqtt *m)
                                        .on_accepted = on_accepted,
                                        .on_message = on_message,
                                        .on_subscribed = on_subscribed,
+                                       .on_unsubscribed = on_unsubscribed,
                                        .on_broken = on_broken,
                                        .ctx = m};
 
@@ -184,7 +198,10 @@ static void say_why(const struct mqtt *m, const struct mqtt_next *next, char *ou
                 [MQTT_END_STOP] = "stopping",
         };
 
-        if (next->why == MQTT_END_LOST)
+        if (next->why == MQTT_END_LOST && m->n_short >= 2)
+                snprintf(out, size, "%s, again soon after it accepted us; has another client our client id '%.64s'?",
+                         mqtt_link_why(m->link), m->client_id);
+        else if (next->why == MQTT_END_LOST)
                 snprintf(out, size, "%s", mqtt_link_why(m->link));
         else if (next->why == MQTT_END_OVERFLOW)
                 snprintf(out, size,
@@ -192,6 +209,18 @@ static void say_why(const struct mqtt *m, const struct mqtt_next *next, char *ou
                          next->n_lost);
         else
                 snprintf(out, size, "%s", words[next->why]);
+}
+
+/* Not each broker says goodbye to whose client id another one has taken. */
+static void count_short(struct mqtt *m, const struct mqtt_next *next)
+{
+        if (!m->up_us)
+                return;
+        if (next->why == MQTT_END_LOST && rt_mono_us(m->d->rt) - m->up_us < SOON_US)
+                m->n_short++;
+        else
+                m->n_short = 0;
+        m->up_us = 0;
 }
 
 /* Of the link that ends; one that nobody accepted tells nothing. */
@@ -216,6 +245,7 @@ static void close_link(struct mqtt *m, const struct mqtt_next *next)
 {
         char why[sizeof(((struct err *)0)->text)];
 
+        count_short(m, next);
         say_why(m, next, why, sizeof(why));
         if (next->why == MQTT_END_OVERFLOW)
                 m->d->n_errors++;
@@ -223,6 +253,7 @@ static void close_link(struct mqtt *m, const struct mqtt_next *next)
                 mqtt_link_goodbye(m->link);
                 mqtt_link_write(m->link);
         }
+        m->d->commits_window = 0;
         judge(m, !next->in_doubt);
         mqtt_round_fini(m);
         if (next->in_doubt)
@@ -300,6 +331,8 @@ static void carry_out(struct mqtt *m, enum mqtt_action a, const struct mqtt_next
                 release(m);
                 break;
         case MQTT_TICK:
+                mqtt_session_tick(&m->session);
+                m->d->commits_window = m->machine.window;
                 note_lost(m, mqtt_link_tick(m->link));
                 break;
         case MQTT_CLOSE:
@@ -325,7 +358,7 @@ void mqtt_round_run(struct mqtt *m)
         if (m->running)
                 return;
         m->running = true;
-        m->machine.ack_delay_us = ack_delay_us(m);
+        m->machine.pace = ack_pace(m);
         mqtt_machine_turn(&m->machine);
         do {
                 a = mqtt_step(&m->machine, rt_mono_us(m->d->rt), wants_write(m), &next);
@@ -365,7 +398,7 @@ static void on_durable(struct driver *d)
         struct mqtt *m = d->priv;
         bool more = m->machine.commit == MQTT_COMMIT_OURS && mqtt_link_has_more(m->link);
 
-        m->machine.ack_delay_us = ack_delay_us(m);
+        m->machine.pace = ack_pace(m);
         mqtt_machine_durable(&m->machine, rt_mono_us(d->rt), more);
         mqtt_round_run(m);
 }
@@ -386,7 +419,9 @@ void mqtt_round_init(struct mqtt *m)
         uint32_t batch = c->protocol == MQTT_V5 && c->receive_maximum < BATCH_MESSAGES ? (uint32_t)c->receive_maximum
                                                                                        : BATCH_MESSAGES;
 
-        mqtt_machine_init(&m->machine, c->keepalive_us, ack_delay_us(m), batch);
+        struct mqtt_ack_pace pace = ack_pace(m);
+
+        mqtt_machine_init(&m->machine, c->keepalive_us, &pace, batch);
         mqtt_deferred_init(&m->deferred);
         m->sync = (struct driver_sync){.d = m->d, .on_durable = on_durable};
         m->watch = (struct rt_watch){.fd = -1, .on_event = on_ready};

@@ -33,8 +33,9 @@
 #include "agent/base/err.h"
 
 enum {
-        NAP_MAX_US = 2000,
-        BUSY_PER_S = 1000 /* messages, from where on napping pays */
+        NAP_MAX_US = 4000,
+        BUSY_PER_S = 1000, /* messages, from where on napping pays */
+        EARLY_PER_S = 2,   /* commits that need not be */
 };
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -63,11 +64,12 @@ static enum mqtt_action close_link(struct mqtt_machine *m, struct mqtt_next *out
         m->end = MQTT_END_NONE;
         m->acks = MQTT_ACKS_FREE;
         m->busy = false;
-        m->n_second = m->n_deferred = 0;
+        m->n_second = m->n_early = m->n_deferred = 0;
+        m->window = 0;
         m->ack_us = INT64_MAX;
         if (m->commit == MQTT_COMMIT_OURS)
                 m->commit = MQTT_COMMIT_FORMER;
-        mqtt_ack_delay_init(&m->delay, m->ack_delay_us, m->delay.batch);
+        mqtt_ack_delay_init(&m->delay, &m->pace, m->delay.batch);
         return MQTT_CLOSE;
 }
 
@@ -107,6 +109,7 @@ static enum mqtt_action sync(struct mqtt_machine *m)
         BUG_ON(m->commit != MQTT_COMMIT_NONE);
         m->commit = MQTT_COMMIT_OURS;
         m->n_rows = m->n_bytes = 0;
+        m->n_early += m->delay.early;
         m->ack_us = INT64_MAX;
         mqtt_ack_delay_commit(&m->delay);
         return MQTT_SYNC;
@@ -120,7 +123,8 @@ static enum mqtt_action commit(struct mqtt_machine *m, int64_t now_us)
 
         if (m->commit != MQTT_COMMIT_NONE || m->acks == MQTT_ACKS_FULL)
                 return MQTT_WAIT;
-        due = mqtt_ack_delay_due(&m->delay, now_us, dry, &wait_us);
+        due = mqtt_ack_delay_due(&m->delay, now_us, dry, &wait_us) ||
+              (m->joins && mqtt_ack_delay_join(&m->delay, now_us, dry));
         m->ack_us = wait_us < 0 ? INT64_MAX : now_us + wait_us;
         if (m->delay.pending && (due || is_over(m))) {
                 m->acks = m->n_deferred ? MQTT_ACKS_STUCK : MQTT_ACKS_HELD;
@@ -148,7 +152,11 @@ static bool tick_is_due(struct mqtt_machine *m, int64_t now_us)
                 return false;
         m->tick_us = now_us + MQTT_TICK_US;
         m->busy = m->n_second >= BUSY_PER_S;
-        m->n_second = 0;
+        if (m->n_early >= EARLY_PER_S)
+                m->window = m->delay.window;
+        else if (m->n_early == 0)
+                m->window = 0;
+        m->n_second = m->n_early = 0;
         return mqtt_machine_may_read(m) || (m->acks == MQTT_ACKS_FULL && !m->paused);
 }
 
@@ -165,7 +173,7 @@ static bool has_said_all(const struct mqtt_machine *m)
  */
 static int64_t nap_us(const struct mqtt_machine *m)
 {
-        return m->busy && !m->delay.window ? earlier(m->delay.delay_us / 10, NAP_MAX_US) : 0;
+        return m->busy && !m->delay.window ? earlier(m->delay.pace.least_us / 10, NAP_MAX_US) : 0;
 }
 
 /*

@@ -1,11 +1,12 @@
 /*
  * stream: see stream.h.
  *
- * One read of the socket brings many packets, which the library then takes one
- * by one from its pipe.  So "dry" is no matter of the socket alone: it is told
- * only when the pipe is empty as well, or what lies there would wait for the
- * broker's next byte.  Packets are counted for that; the library sometimes
- * reads several at once, so when it says there is none the pipe is asked.
+ * One read of the socket brings many packets, which are taken one by one.  A
+ * read that brings less than it had room for has emptied the socket: the next
+ * one is left to the watch.
+ *
+ * The library is given one packet at a time, and reads all of it before the
+ * next one is looked at: so answers and messages keep their order.
  *
  * How it fails: an end of the socket, a fault of TLS and a broken protocol are
  * told after the library has had all that came before.
@@ -21,7 +22,7 @@ enum { PIECE_BYTES = 64 * 1024 };
 
 void mqtt_stream_init(struct mqtt_stream *s)
 {
-        *s = (struct mqtt_stream){.gate = MQTT_WRITE_GATE_NONE, .dry = true};
+        *s = (struct mqtt_stream){.gate = MQTT_WRITE_GATE_NONE};
 }
 
 void mqtt_stream_fini(struct mqtt_stream *s)
@@ -46,7 +47,7 @@ int mqtt_stream_open(struct mqtt_stream *s, int lib_fd, const struct mqtt_stream
                 if (!s->tls)
                         return -1;
         }
-        return mqtt_write_gate_own(&s->gate) < 0 ? err_errno(why, "a pipe for the connection") : 0;
+        return mqtt_write_gate_own(&s->gate) < 0 ? err_errno(why, "descriptors for the connection") : 0;
 }
 
 /* ---- in ---- */
@@ -60,81 +61,105 @@ static int receive(struct mqtt_stream *s)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return MQTT_STREAM_E_DRY;
         if (n > 0) {
+                s->came = true;
+                s->drained = !s->tls && (size_t)n < sizeof(piece);
                 mqtt_inbound_feed(&s->inbound, piece, (size_t)n);
                 return 0;
         }
         s->ended = true;
         s->fault = n < 0 ? errno : 0;
-        return MQTT_STREAM_E_ENDED;
-}
-
-/* As much as the pipe takes. */
-static void feed(struct mqtt_stream *s)
-{
-        struct mqtt_inbound *in = &s->inbound;
-
-        while (in->from < in->to) {
-                long n = mqtt_write_gate_feed(&s->gate, in->out + in->from, in->to - in->from);
-
-                if (n <= 0)
-                        break;
-                s->dry = false;
-                mqtt_inbound_took(in, (size_t)n);
-        }
+        return 0;
 }
 
 int mqtt_stream_fetch(struct mqtt_stream *s)
 {
         struct mqtt_inbound *in = &s->inbound;
-        int r = 0;
 
-        if (!s->dry)
+        if (in->from < in->to)
                 return 0;
-        if (in->from == in->to) {
-                if (in->broken.text[0] || s->ended)
-                        return MQTT_STREAM_E_ENDED;
-                r = receive(s);
+        if (in->broken.text[0] || s->ended)
+                return MQTT_STREAM_E_ENDED;
+        if (s->drained) {
+                s->drained = false;
+                return MQTT_STREAM_E_DRY;
         }
-        feed(s);
-        return r == MQTT_STREAM_E_DRY ? r : 0;
+        return receive(s);
 }
 
-static bool pipe_is_empty(const struct mqtt_stream *s)
+/* What inbound let through is whole. */
+static size_t packet_len(const struct mqtt_inbound *in, size_t *header_len)
+{
+        uint32_t body_len;
+
+        BUG_ON(mqtt_packet_header(in->out + in->from, in->to - in->from, header_len, &body_len) != 1);
+        return *header_len + body_len;
+}
+
+bool mqtt_stream_publish(struct mqtt_stream *s, struct mqtt_publish *out, unsigned char **packet, size_t *len)
+{
+        struct mqtt_inbound *in = &s->inbound;
+        unsigned char *p = in->out + in->from;
+        size_t header_len;
+        struct err unused;
+
+        if (s->feeding || in->from == in->to || *p >> 4 != MQTT_PUBLISH)
+                return false;
+        *len = packet_len(in, &header_len);
+        *packet = p;
+        BUG_ON(mqtt_publish_head(*p, p + header_len, *len - header_len, (uint32_t)(*len - header_len), in->v311, out,
+                                 &unused) < 0);
+        out->properties_at += header_len;
+        out->payload_at += header_len;
+        return true;
+}
+
+void mqtt_stream_took(struct mqtt_stream *s, size_t len)
+{
+        mqtt_inbound_took(&s->inbound, len);
+}
+
+bool mqtt_stream_feed(struct mqtt_stream *s)
+{
+        struct mqtt_inbound *in = &s->inbound;
+        size_t unused;
+        long n;
+
+        if (!s->feeding && in->from == in->to)
+                return false;
+        if (!s->feeding)
+                s->n_feeding = packet_len(in, &unused);
+        s->feeding = true;
+        n = s->n_feeding ? mqtt_write_gate_feed(&s->gate, in->out + in->from, s->n_feeding) : 0;
+        if (n > 0) {
+                s->n_feeding -= (size_t)n;
+                mqtt_inbound_took(in, (size_t)n);
+        }
+        return true;
+}
+
+bool mqtt_stream_fed(struct mqtt_stream *s)
 {
         int n = 0;
 
-        return ioctl(s->gate.read_fd, FIONREAD, &n) == 0 && n == 0;
-}
-
-void mqtt_stream_read(struct mqtt_stream *s, bool none)
-{
-        bool all_fed = s->inbound.from == s->inbound.to;
-
-        if (!none && s->n_read < s->inbound.n_packets)
-                s->n_read++;
-        if (none && pipe_is_empty(s)) {
-                s->dry = true;
-                if (all_fed)
-                        s->n_read = s->inbound.n_packets;
-        } else if (all_fed && s->n_read == s->inbound.n_packets) {
-                s->dry = true;
-        }
+        s->feeding = s->n_feeding || ioctl(s->gate.read_fd, FIONREAD, &n) < 0 || n;
+        return !s->feeding;
 }
 
 bool mqtt_stream_still_there(struct mqtt_stream *s)
 {
-        if (!s->dry || s->inbound.from < s->inbound.to)
+        static const unsigned char pingresp[] = {MQTT_PINGRESP << 4, 0};
+
+        if (!s->came || !s->inbound.accepted || s->feeding)
                 return false;
-        mqtt_inbound_still_there(&s->inbound);
-        feed(s);
-        return !s->dry;
+        s->came = false;
+        return mqtt_write_gate_feed(&s->gate, pingresp, sizeof(pingresp)) > 0;
 }
 
 bool mqtt_stream_has_more(const struct mqtt_stream *s)
 {
         int n = 0;
 
-        if (!s->dry || s->inbound.from < s->inbound.to || (s->tls && mqtt_tls_pending(s->tls)))
+        if (s->inbound.from < s->inbound.to || (s->tls && mqtt_tls_pending(s->tls)))
                 return true;
         return ioctl(s->gate.net_fd, FIONREAD, &n) == 0 && n > 0;
 }

@@ -15,8 +15,10 @@ struct mqtt_stream {
         struct mqtt_write_gate gate;
         struct mqtt_inbound inbound;
         struct mqtt_tls *tls; /* NULL: none */
-        bool dry;             /* the library has read all it was fed */
-        uint64_t n_read;      /* packets it has read; at most so many */
+        bool feeding;         /* the library has not read all of its packet */
+        size_t n_feeding;     /* bytes of it that it has not been given */
+        bool came;            /* bytes, since mqtt_stream_still_there */
+        bool drained;         /* the last read took all that was there */
         bool ended;           /* nothing more comes from the broker */
         int fault;            /* errno of that; 0: it closed the connection */
 };
@@ -43,15 +45,26 @@ enum {
 };
 
 /*
- * Sees to it that the library has something to read. 0: it may have, or what
- * came was no whole packet; or one of the above.
+ * Sees to it that there is a packet. 0: there may be, or what came was no whole
+ * one; or one of the above.
  */
 int mqtt_stream_fetch(struct mqtt_stream *s);
-/* The library was asked to read one packet; `none`: it says there was none. */
-void mqtt_stream_read(struct mqtt_stream *s, bool none);
 /*
- * Once a second. True: the library has a packet to read, which says that the
- * broker is there.
+ * Is the next packet a PUBLISH?  `out` speaks of the packet then, which is
+ * `len` long and may be changed; taken, it is gone.
+ */
+bool mqtt_stream_publish(struct mqtt_stream *s, struct mqtt_publish *out, unsigned char **packet, size_t *len);
+void mqtt_stream_took(struct mqtt_stream *s, size_t len);
+/*
+ * The library gets as much of the next packet as fits. False: there is none.
+ * Fed: it has read all of that packet.
+ */
+bool mqtt_stream_feed(struct mqtt_stream *s);
+bool mqtt_stream_fed(struct mqtt_stream *s);
+/*
+ * Once a second.  The library does not see what keeps the broker busy, and
+ * would take it for dead; so when bytes came it is given a PINGRESP to read:
+ * true.
  */
 bool mqtt_stream_still_there(struct mqtt_stream *s);
 bool mqtt_stream_has_more(const struct mqtt_stream *s);

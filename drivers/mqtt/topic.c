@@ -45,10 +45,11 @@ static int name_level(struct mqtt_pattern *p, char *s, size_t len, struct err *e
 {
         int i = p->n_levels;
 
-        s[len - 1] = '\0';
-        s++;
-        if (!text_is_name(s, len - 2))
-                return err_set(e, "{%s}: a name is made of letters, digits, _ - . (1 to 64)", s);
+        char name[TEXT_NAME_MAX + 1];
+
+        if (!text_read_name(name, s + 1, len - 2) || strlen(name) >= len)
+                return err_set(e, "%.*s: a name is made of letters, digits, _ - . (1 to 64)", (int)len, s);
+        strcpy(s, name);
         p->level[i] = (struct mqtt_level){s, MQTT_LEVEL_NAME};
         p->n_names++;
         if (strcmp(s, "source") == 0)
@@ -201,60 +202,6 @@ bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct 
                 s = s[len] ? s + len + 1 : NULL;
         }
         return !s;
-}
-
-/* ---- filters beside each other ---- */
-
-/*
- * A first level that is a wildcard, and one of the broker's own topics ($SYS).
- */
-static bool is_apart(const char *wild, const char *own)
-{
-        return (*wild == '+' || *wild == '#') && *own == '$';
-}
-
-static bool is_rest(const char *s)
-{
-        return s[0] == '#' && !s[1];
-}
-
-bool mqtt_filter_covers(const char *a, const char *b)
-{
-        if (is_apart(a, b))
-                return false;
-        for (;;) {
-                size_t na = strcspn(a, "/"), nb = strcspn(b, "/");
-
-                if (is_rest(a))
-                        return true;
-                if (is_rest(b) || (!(na == 1 && *a == '+') && (na != nb || strncmp(a, b, na) != 0)))
-                        return false;
-                if (!a[na])
-                        return !b[nb];
-                if (!b[nb])
-                        return is_rest(a + na + 1); /* a/# is for a as well */
-                a += na + 1;
-                b += nb + 1;
-        }
-}
-
-bool mqtt_filter_meets(const char *a, const char *b)
-{
-        if (is_apart(a, b) || is_apart(b, a))
-                return false;
-        for (;;) {
-                size_t na = strcspn(a, "/"), nb = strcspn(b, "/");
-                bool any = (na == 1 && *a == '+') || (nb == 1 && *b == '+');
-
-                if (is_rest(a) || is_rest(b))
-                        return true;
-                if (!any && (na != nb || strncmp(a, b, na) != 0))
-                        return false;
-                if (!a[na] || !b[nb])
-                        return (!a[na] && !b[nb]) || is_rest(a[na] ? a + na + 1 : b + nb + 1);
-                a += na + 1;
-                b += nb + 1;
-        }
 }
 
 unsigned mqtt_mapped_add(struct changed_names *changed, const struct mqtt_match *match)

@@ -53,13 +53,6 @@ bool mqtt_pattern_match(const struct mqtt_pattern *p, const char *topic, struct 
 /* The record has a member of that name already. */
 bool mqtt_label_is_taken(const char *name);
 
-/*
- * Of filters, as the broker has them: is all that `b` matches matched by `a`?
- */
-bool mqtt_filter_covers(const char *a, const char *b);
-/* Is there a topic that both match? */
-bool mqtt_filter_meets(const char *a, const char *b);
-
 /* How many of the match's changed names are new. */
 struct changed_names;
 unsigned mqtt_mapped_add(struct changed_names *changed, const struct mqtt_match *match);

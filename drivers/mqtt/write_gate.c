@@ -2,26 +2,22 @@
  * write_gate: acknowledgements can be held back one commit at a time (see
  * write_gate.h).
  *
- * The trap: the library queues the PUBACK of a message before it hands the
- * message over, and writes its whole queue or nothing.  Whoever reads on while
- * a commit runs has, when it is done, acknowledgements that may go in one queue
- * with some that may not.  Reading nothing meanwhile is safe, but then a disk
- * whose fsync takes 300 ms keeps an alarm waiting for as long, unread in the
- * socket.
+ * The trap: what is read on while a commit runs has acknowledgements that may
+ * not go when the commit is done.  Reading nothing meanwhile is safe, but then
+ * a disk whose fsync takes 300 ms keeps an alarm waiting for as long, unread in
+ * the socket.
  *
- * So the queue is emptied when a commit begins, into memory: for the length of
- * that call the library's descriptor is made to point at a pipe, and what comes
- * out of it is held.  When the commit is done the bytes up to there go to the
- * socket, with one call instead of one for each packet.  A pipe where it will
- * do, because it takes 4 bytes in 140 ns where a socket pair needs 520: the
- * libmosquitto of Debian 12 write()s and read()s, that of Debian 13 wants to
- * send() and recv().  Which one it is is known at run time only: systems are
- * upgraded.
+ * So acknowledgements are held in memory, and when a commit is done those up to
+ * where they were when it began go to the socket, with one call.  What the
+ * library writes goes the same way: for the length of a call its descriptor is
+ * made to point at one of ours, and what comes out of it is held.
  *
  * The other direction is the same trick: once the gate owns the socket, the
- * library's descriptor is the reading end of a second pipe, and nothing reaches
+ * library's descriptor is the reading end of a second pair, and nothing reaches
  * the library that we have not looked at.  TLS is ours then, too: the library
- * sees plain packets on both sides.
+ * sees plain packets on both sides.  Pairs of sockets, because the libmosquitto
+ * of Debian 12 write()s and read()s, that of Debian 13 wants to send() and
+ * recv().
  *
  * The socket has two descriptors: the library's, which it may close as it
  * likes, and ours, for the loop to watch.
@@ -33,7 +29,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <mosquitto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,12 +36,10 @@
 
 #include "agent/base/err.h"
 
-enum { PIECE_BYTES = 8192, WRITES_UPTO = 2000011 /* 2.0.11 */ };
+enum { PIECE_BYTES = 8192 };
 
 static int make_ends(int ends[2])
 {
-        if (mosquitto_lib_version(NULL, NULL, NULL) <= WRITES_UPTO)
-                return pipe2(ends, O_NONBLOCK | O_CLOEXEC);
         return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
 }
 
@@ -108,19 +101,19 @@ int mqtt_write_gate_end_capture(struct mqtt_write_gate *g)
         return dup3(g->read_fd >= 0 ? g->read_fd : g->net_fd, g->lib_fd, O_CLOEXEC) < 0 ? -1 : 0;
 }
 
-static void make_room(struct mqtt_write_gate *g)
+static void make_room(struct mqtt_write_gate *g, size_t n)
 {
         if (g->from == g->to)
                 g->from = g->to = 0;
-        if (g->size - g->to >= PIECE_BYTES)
+        if (g->size - g->to >= n)
                 return;
         if (g->from)
                 memmove(g->held, g->held + g->from, g->to - g->from);
         g->to -= g->from;
         g->from = 0;
-        if (g->size - g->to >= PIECE_BYTES)
+        if (g->size - g->to >= n)
                 return;
-        g->size = g->size * 2 + PIECE_BYTES;
+        g->size = g->size * 2 + n;
         g->held = mem_grow(g->held, g->size, 1);
 }
 
@@ -130,7 +123,7 @@ long mqtt_write_gate_drain(struct mqtt_write_gate *g)
         ssize_t n;
 
         do {
-                make_room(g);
+                make_room(g, PIECE_BYTES);
                 n = read(g->out_fd, g->held + g->to, g->size - g->to);
                 if (n < 0)
                         return errno == EAGAIN ? sum : -1;
@@ -139,6 +132,14 @@ long mqtt_write_gate_drain(struct mqtt_write_gate *g)
                 sum += n;
         } while (n > 0);
         return sum;
+}
+
+void mqtt_write_gate_put(struct mqtt_write_gate *g, const void *bytes, size_t n)
+{
+        make_room(g, n);
+        memcpy(g->held + g->to, bytes, n);
+        g->to += n;
+        g->end += n;
 }
 
 const void *mqtt_write_gate_held(const struct mqtt_write_gate *g, uint64_t position, size_t *n)

@@ -58,6 +58,9 @@ int mqtt_write_gate_end_capture(struct mqtt_write_gate *g);
  */
 long mqtt_write_gate_drain(struct mqtt_write_gate *g);
 
+/* Bytes of our own, behind what is held. */
+void mqtt_write_gate_put(struct mqtt_write_gate *g, const void *bytes, size_t n);
+
 /*
  * Sends what is held before `position`. 0; MQTT_WRITE_GATE_E_DRY: go on when
  * net_fd is writable; or -1 with errno.

@@ -1,12 +1,10 @@
 /*
  * binary: see binary.h.
  *
- * Why no library: those there are build a tree, and allocate what a message
- * says it holds before they have seen it.  Here a count is held against the
- * bytes that are left, and nothing is built.  What a value's first byte means
- * is cbor.c's and msgpack.c's; the walk along the pointers is the same for
- * both, and as in json_scan: a level knows its node, or -1 when nothing in it
- * is asked for.
+ * No tree is built, and what a message says it holds is held against the bytes
+ * that are left before anything is made of it.  What a value's first byte means
+ * is cbor.c's (a library's) and msgpack.c's (ours: it says why); the walk along
+ * the pointers is the same for both, and as in json_scan.
  *
  * Fails: at the first wrong byte, with its position and a reason.
  */
@@ -46,26 +44,34 @@ static bool is_key(const struct json_node *n, const struct json_value *key)
         return key->type == SCAN_TEXT && n->key_len == key->len && !memcmp(n->key, key->at, key->len);
 }
 
-static int find_child(const struct payload_walk *w, struct payload_frame *f, const struct json_value *key)
+static bool is_child(const struct json_node *n, const struct payload_frame *f, const struct json_value *key)
 {
-        int first = f->node >= 0 ? w->p->node[f->node].child : -1, i = f->cursor >= 0 ? f->cursor : first;
-        int none = f->is_walked ? w->p->node[f->node].any : -1;
+        return key ? is_key(n, key) : n->index == f->index;
+}
 
-        f->in_row = f->is_walked;
-        if (first < 0)
-                return none;
-        for (int start = i;;) {
-                const struct json_node *n = &w->p->node[i];
+/* As in json_scan.  With `why` it stands there twice. */
+static int find_child(struct payload_walk *w, struct payload_frame *f, const struct json_value *key)
+{
+        struct json_node *node = w->p->node;
+        int i = f->first;
 
-                if (key ? is_key(n, key) : n->index == f->index) {
-                        f->cursor = n->next;
-                        f->in_row = false;
-                        return i;
-                }
-                i = n->next >= 0 ? n->next : first;
+        f->in_row = f->any >= 0;
+        if (i < 0)
+                return f->any;
+        if (*f->likely >= 0)
+                i = *f->likely;
+        for (int start = i; !is_child(&node[i], f, key);) {
+                i = node[i].next >= 0 ? node[i].next : f->first;
                 if (i == start)
-                        return none;
+                        return f->any;
         }
+        *f->likely = i;
+        f->likely = &node[i].then;
+        f->in_row = false;
+        if (node[i].seen == f->number)
+                w->why = JSON_TWICE;
+        node[i].seen = f->number;
+        return i;
 }
 
 static void keep(struct payload_walk *w, const struct json_value *v)
@@ -125,10 +131,15 @@ static bool enter(struct payload_walk *w, const struct payload_token *t, size_t 
                                     .is_open = t->n == TOKEN_OPEN,
                                     .want_key = t->kind == TOKEN_MAP,
                                     .left = t->n,
-                                    .node = w->node,
-                                    .cursor = -1,
-                                    .is_walked = w->node >= 0 && w->p->node[w->node].any >= 0};
-        if (f->is_walked)
+                                    .number = ++w->n_containers,
+                                    .first = -1,
+                                    .any = -1};
+        if (w->node >= 0) {
+                f->first = w->p->node[w->node].child;
+                f->any = w->p->node[w->node].any;
+                f->likely = &w->p->node[w->node].in;
+        }
+        if (f->any >= 0)
                 json_rows_begin(w->rows);
         if (!t->n)
                 return after_value(w);
@@ -143,7 +154,7 @@ static bool take_key(struct payload_walk *w, struct payload_frame *f, const stru
         f->want_key = false;
         f->key = t->value;
         w->node = find_child(w, f, &f->key);
-        return true;
+        return !w->why;
 }
 
 static bool take_break(struct payload_walk *w)
@@ -180,10 +191,9 @@ void payload_walk_begin(struct payload_walk *w, const struct json_paths *p, stru
         w->found = found;
         w->rows = rows;
         w->why = NULL;
-        w->depth = 0;
+        w->depth = w->n_containers = 0;
         w->node = p->n_nodes ? 0 : -1;
-        for (int i = 0; i < p->n_slots; i++)
-                found[i].type = SCAN_ABSENT;
+        json_paths_begin(p, found);
 }
 
 int payload_binary_scan(const struct json_paths *p,

@@ -39,10 +39,12 @@ size_t payload_msgpack_token(const unsigned char *s, size_t len, struct payload_
  */
 struct payload_frame {
         bool is_map, is_open, want_key;
-        uint64_t left; /* pairs or values, unless it is open */
-        int node, cursor;
+        uint64_t left;  /* pairs or values, unless it is open */
+        int number;     /* which container of the message */
+        int first, any; /* node of its first child, of each member while walked; -1: none */
+        int *likely;    /* child to come */
         int32_t index;
-        bool is_walked, in_row;
+        bool in_row;
         struct json_value key;
 };
 
@@ -53,7 +55,8 @@ struct payload_walk {
         const char *why;
         struct payload_frame stack[JSON_DEPTH_MAX];
         int depth; /* 0 behind the first value: all is there */
-        int node;  /* of the value to come */
+        int n_containers;
+        int node; /* of the value to come */
 };
 void payload_walk_begin(struct payload_walk *w, const struct json_paths *p, struct json_value *found,
                         struct json_rows *rows);

@@ -1,6 +1,14 @@
 /*
  * msgpack: the tokens of MessagePack (github.com/msgpack/msgpack, spec.md).
  *
+ * Why not msgpack-c: its unpacker makes a tree, and room for as many elements
+ * as a header says, before it has seen one.  Of version 4.0.0 155 bytes (31
+ * arrays in each other, of 2^28 elements each) reserve 260 GB of addresses; 256
+ * KiB of small integers become 8.4 MB.  There is no bound to set (its issues
+ * 985 and 1013).  Its headers have the state machine below that as macros to
+ * include, which would be bounded, but are its inside, and in Debian 12 and 13
+ * in packages of different names.  So: one token at a time, nothing allocated.
+ *
  * Extensions are bytes; the timestamp (type -1) among them is seconds since
  * 1970, as a number.
  */

@@ -48,7 +48,7 @@ const char *payload_set_numeral(struct reading *r, const char *s, size_t len)
 {
         double f64;
         int64_t i64;
-        bool is_i64, is_integer = true;
+        bool is_i64, is_integer;
 
         if (!text_number(s, len, &f64, &i64, &is_i64) || !isfinite(f64))
                 return "a number beyond what can be held";
@@ -56,9 +56,10 @@ const char *payload_set_numeral(struct reading *r, const char *s, size_t len)
                 set_i64(r, i64);
                 return NULL;
         }
-        set_f64(r, f64); /* -0 keeps its sign */
+        set_f64(r, f64);                  /* -0 keeps its sign */
+        is_integer = fabs(f64) >= 0x1p63; /* none smaller is beyond 64 bits */
         for (size_t i = 0; i < len && is_integer; i++)
-                is_integer &= s[i] == '-' || (s[i] >= '0' && s[i] <= '9');
+                is_integer = s[i] == '-' || (s[i] >= '0' && s[i] <= '9');
         if (is_integer && !is_i64 && f64 != 0)
                 return "an integer of more than 64 bits";
         return NULL;

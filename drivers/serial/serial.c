@@ -332,6 +332,7 @@ const struct driver_ops serial_ops = {
         .kind = "serial",
         .schema = &serial_schema,
         .names = serial_names,
+        .where = offsetof(struct serial_conf, port),
         .init = serial_init,
         .start = serial_start,
         .poll = serial_poll,

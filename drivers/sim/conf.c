@@ -84,9 +84,9 @@ static int check_item(void *obj, const char **key, struct err *e)
         const struct sim_conf *c = obj;
 
         *key = "source";
-        if (c->count > 1 && c->source && strlen(c->source) > TEXT_NAME_MAX - 7)
+        if (c->count > 1 && c->source && text_name_chars(c->source) > TEXT_NAME_CHARS - 7)
                 return err_set(e, "'%s' is too long for a number behind it: at most %d characters with count",
-                               c->source, TEXT_NAME_MAX - 7);
+                               c->source, TEXT_NAME_CHARS - 7);
         *key = NULL;
         return 0;
 }

@@ -38,7 +38,7 @@ static size_t make_key(char key[SPARKPLUG_TOPIC_MAX], const struct sparkplug_add
 
 static size_t set_names(struct sparkplug_part *p, const struct sparkplug_address *a)
 {
-        char group[TEXT_NAME_MAX + 1], edge[TEXT_NAME_MAX + 1], both[SPARKPLUG_TOPIC_MAX];
+        char group[TEXT_NAME_MAX + 1], edge[TEXT_NAME_MAX + 1], both[SPARKPLUG_TOPIC_MAX], twice[TEXT_NAME_MAX + 1];
         size_t n_mapped = text_map_name(group, a->group, a->group_len);
 
         n_mapped += text_map_name(edge, a->edge, a->edge_len);
@@ -48,13 +48,13 @@ static size_t set_names(struct sparkplug_part *p, const struct sparkplug_address
                 return n_mapped;
         }
         snprintf(both, sizeof(both), "%.*s.%.*s", (int)a->edge_len, a->edge, (int)a->edge_len, a->edge);
-        if (a->device_len == strlen(both) && !memcmp(a->device, both, a->device_len)) {
+        text_map_name(twice, both, strlen(both));
+        n_mapped = text_map_name(p->source, a->device, a->device_len); /* the node has counted its own */
+        if (!strcmp(p->source, twice)) {
                 text_mark_name(p->source, a->device, a->device_len, 'z');
                 return 1;
         }
-        if (a->device_len == a->edge_len && !memcmp(a->device, a->edge, a->edge_len))
-                return text_map_name(p->source, both, strlen(both));
-        return text_map_name(p->source, a->device, a->device_len); /* the node has counted its own */
+        return strcmp(p->source, edge) ? n_mapped : text_map_name(p->source, both, strlen(both));
 }
 
 static uint16_t *find_slot(struct sparkplug_parts *t, const char *key, size_t len)

@@ -60,4 +60,10 @@ int sparkplug_convert(struct sparkplug *s, const char *tag, const char *unit, co
 void sparkplug_take(struct sparkplug *s, const char *topic, const void *payload, size_t len, const struct rt_time *now,
                     struct sparkplug_result *out);
 
+/*
+ * Tags were forgotten: those that are dead, and of which no tag is known any
+ * more.
+ */
+void sparkplug_forgotten(struct sparkplug *s, void (*on_gone)(void *ctx, const char *source), void *ctx);
+
 #endif

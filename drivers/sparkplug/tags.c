@@ -3,8 +3,9 @@
  *
  * A tag is the metric's name as a name may be (text_map_name), which depends on
  * that name alone: in which order a birth lists its metrics, and what others it
- * has, changes nothing.  Two metrics are one tag only if two names of more than
- * 64 bytes have one hash: then the second is refused by name.
+ * has, changes nothing.  Two metrics are one tag only if their names are one in
+ * normal form C, or two of more than 64 characters have one hash: then the
+ * second is refused by name.
  *
  * What a birth leaves out is bad/not_connected once: it was told to be gone.  A
  * birth is taken with its faults: a metric without a name, or with another's,

@@ -238,6 +238,7 @@ const struct driver_ops sysfs_ops = {
         .kind = "sysfs",
         .schema = &sysfs_schema,
         .names = sysfs_names,
+        .where = offsetof(struct sysfs_conf, root),
         .init = sysfs_init,
         .start = sysfs_start,
         .poll = sysfs_poll,

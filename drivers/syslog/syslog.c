@@ -467,6 +467,7 @@ const struct driver_ops syslog_ops = {
         .kind = "syslog",
         .schema = &syslog_schema,
         .names = syslog_names,
+        .where = offsetof(struct syslog_conf, listen),
         .share = syslog_share,
         .init = syslog_init,
         .start = syslog_start,

@@ -99,7 +99,7 @@ static void set_names(struct syslog_tags *t, struct names *n, const struct syslo
         else if (m->host_len)
                 map(t, n->host, m->host, m->host_len);
         else
-                snprintf(n->host, sizeof(n->host), "%.64s", peer);
+                snprintf(n->host, sizeof(n->host), "%s", peer);
         strcpy(n->source, conf->source ? conf->source : n->host);
         if (conf->tag)
                 snprintf(n->tag, sizeof(n->tag), "%s", conf->tag);

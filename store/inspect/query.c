@@ -322,14 +322,15 @@ static uint64_t size_of(const struct spool_query *q, const char *suffix)
 
 static int get_held_bytes(struct spool_query *q, const struct lane_sums *l, struct spool_counts *out, struct err *e)
 {
-        uint64_t pages, n_free, rows = l->held + l->n_ahead, used;
+        uint64_t pages, n_free, page_bytes, rows = l->held + l->n_ahead, used;
         double share;
 
-        if (query_int(q, "PRAGMA page_count", &pages, e) < 0 || query_int(q, "PRAGMA freelist_count", &n_free, e) < 0)
+        if (query_int(q, "PRAGMA page_count", &pages, e) < 0 || query_int(q, "PRAGMA freelist_count", &n_free, e) < 0 ||
+            query_int(q, "PRAGMA page_size", &page_bytes, e) < 0)
                 return -1;
         if (l->first && l->acked >= l->first)
                 rows += l->acked - l->first + 1;
-        used = n_free < pages ? (pages - n_free) * PAGE_BYTES : 0;
+        used = n_free < pages ? (pages - n_free) * page_bytes : 0;
         share = l->held < rows ? (double)l->held / (double)rows : 1; /* else damaged, if any is held */
         out->held_bytes = l->held ? (uint64_t)((double)used * share) : 0;
         return 0;

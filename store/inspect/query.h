@@ -89,7 +89,7 @@ struct spool_query_tag {
         int64_t last_ts_us;      /* saved from time to time: may lag; with stats: exact over the rows in the file */
         uint64_t n_held, n_kept; /* with stats: rows above / at or below the watermark */
         int64_t oldest_ts_us, newest_ts_us; /* with stats, of those rows; 0: none */
-        bool has_last;                      /* with stats: `last` is the newest row, its text not included */
+        bool has_last;                      /* with stats: `last` is the newest row, without its text */
         struct reading last;
         bool forgotten; /* with stats: its name is free, and readings of it are still there */
 };
@@ -98,6 +98,16 @@ struct spool_query_tag {
  * In id order. `stats`: also walks all readings (about a second per million).
  */
 int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, const struct spool_query_tag *tag),
+                     void *ctx, struct err *e);
+
+/*
+ * The same tags, each with its last reading (has_last) as far as it is among
+ * the newest `most` rows; of a text the first bytes are there.  Walks from the
+ * newest row down, and no further than to where every tag was met: a moment on
+ * a file whose tags all speak now and then, whatever its size.
+ */
+enum { SPOOL_LAST_TEXT = 64 };
+int spool_query_last(struct spool_query *q, uint64_t most, bool (*each)(void *ctx, const struct spool_query_tag *tag),
                      void *ctx, struct err *e);
 
 /* ---- what did not go to Kafka ---- */

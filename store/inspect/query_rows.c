@@ -5,7 +5,6 @@
  * many are found walking down, then shown walking up.  How it fails: with a
  * sentence.
  */
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,11 +85,11 @@ static bool matches(const struct spool_query *q, const struct spool_filter *f, c
                 return false;
         if ((f->from_us && row->r.ts_us < f->from_us) || (f->to_us && row->r.ts_us >= f->to_us))
                 return false;
-        if (f->source && fnmatch(f->source, t->source, 0) != 0)
+        if (f->source && !text_matches(f->source, t->source))
                 return false;
         if (f->labels && !tags_labels_have(t->labels, f->labels))
                 return false;
-        return !f->name || fnmatch(f->name, t->name, 0) == 0;
+        return !f->name || text_matches(f->name, t->name);
 }
 
 void slice_show(const struct spool_query *q, enum spool_lane lane, const struct slice *s, int i, bool delivered,

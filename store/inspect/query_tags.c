@@ -1,6 +1,6 @@
 /*
  * query_tags: the tags of a spool, and with a walk over its readings what each
- * of them brought.
+ * of them brought: all of it, or the last only.
  *
  * Rows are added, so those known are not read again, unless the file says that
  * some became other tags'; the units of one tag are one line of the listing.  A
@@ -110,22 +110,88 @@ static int walk_stats(struct spool_query *q, struct spool_query_tag *sum, struct
         return query_finish(q, st, rc, e);
 }
 
+/* ---- the last of each, from the newest down ---- */
+
+struct lasts {
+        struct spool_query *q;
+        struct spool_query_tag *sum;
+        size_t missing; /* tags that have had a reading and were not met yet */
+        uint64_t left;  /* rows to be looked at */
+};
+
+static bool has_text(const struct reading *r)
+{
+        return r->type == READING_TEXT || r->type == READING_RAW;
+}
+
+/* Of its text the first bytes, whole characters. */
+static void keep_first(struct reading *r)
+{
+        const char *text = r->v.text;
+        uint32_t n = r->len;
+
+        if (n > SPOOL_LAST_TEXT) {
+                n = SPOOL_LAST_TEXT;
+                while (r->type == READING_TEXT && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+                        n--;
+        }
+        r->v.text = n ? memcpy(mem_alloc(n), text, n) : mem_alloc(1);
+        r->len = n;
+}
+
+/* False: enough is known. */
+static bool take_last(struct lasts *l, const struct spool_row *row)
+{
+        const struct tag *tag = query_tag(l->q, row->r.tag);
+        struct spool_query_tag *t = row->r.tag < tags_count(l->q->tags) ? &l->sum[tag->first] : NULL;
+
+        l->left--;
+        if (!t || t->has_last)
+                return l->left > 0;
+        t->has_last = true;
+        t->unit = tag->unit;
+        t->last = row->r;
+        t->last_ts_us = t->newest_ts_us = row->r.ts_us;
+        if (has_text(&row->r))
+                keep_first(&t->last);
+        l->missing -= tags_is_tag(l->q->tags, t->id); /* forgotten ones were not waited for */
+        return l->missing > 0 && l->left > 0;
+}
+
+static int walk_down(struct lasts *l, struct err *e)
+{
+        sqlite3_stmt *st = query_prepare(
+                l->q, "SELECT " SPOOL_COLUMNS " FROM reading WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2", e);
+        uint64_t edge = INT64_MAX;
+        bool more = l->missing > 0 && l->left > 0;
+        struct spool_row row;
+        int rc = SQLITE_DONE, n_rows = STATS_ROWS;
+
+        while (st && more && rc == SQLITE_DONE && n_rows == STATS_ROWS) {
+                sqlite3_bind_int64(st, 1, (int64_t)edge);
+                sqlite3_bind_int64(st, 2, STATS_ROWS);
+                for (n_rows = 0; more && (rc = query_next(st, 0, true, &edge)) == SQLITE_ROW; n_rows++) {
+                        spool_read_row(st, &row);
+                        more = take_last(l, &row);
+                }
+                sqlite3_reset(st);
+        }
+        return st ? query_finish(l->q, st, more ? rc : SQLITE_DONE, e) : -1;
+}
+
+/* ---- listing ---- */
+
 static bool is_listed(const struct spool_query *q, const struct spool_query_tag *t)
 {
         return tags_is_tag(q->tags, t->id) || (t->forgotten && t->n_held + t->n_kept);
 }
 
-int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, const struct spool_query_tag *tag),
-                     void *ctx, struct err *e)
+/* The caller's to free. */
+static struct spool_query_tag *make_sums(const struct spool_query *q)
 {
-        struct spool_query_tag *sum;
-        size_t n;
-        int rc = 0;
+        size_t n = tags_count(q->tags);
+        struct spool_query_tag *sum = mem_alloc((n + 1) * sizeof(*sum));
 
-        if (query_load_tags(q, e) < 0)
-                return -1;
-        n = tags_count(q->tags);
-        sum = mem_alloc((n + 1) * sizeof(*sum));
         for (size_t i = 0; i < n; i++) {
                 const struct tag *t = query_tag(q, (uint32_t)i);
 
@@ -138,11 +204,54 @@ int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, 
                                                   .last_ts_us = t->last_ts_us,
                                                   .forgotten = t->forgotten};
         }
-        if (stats)
-                rc = walk_stats(q, sum, e);
-        for (size_t i = 0; i < n && rc == 0; i++)
+        return sum;
+}
+
+static void show_tags(const struct spool_query *q, const struct spool_query_tag *sum,
+                      bool (*each)(void *ctx, const struct spool_query_tag *tag), void *ctx)
+{
+        size_t n = tags_count(q->tags);
+
+        for (size_t i = 0; i < n; i++)
                 if (is_listed(q, &sum[i]) && !each(ctx, &sum[i]))
                         break;
+}
+
+int spool_query_tags(struct spool_query *q, bool stats, bool (*each)(void *ctx, const struct spool_query_tag *tag),
+                     void *ctx, struct err *e)
+{
+        struct spool_query_tag *sum;
+        int rc;
+
+        if (query_load_tags(q, e) < 0)
+                return -1;
+        sum = make_sums(q);
+        rc = stats ? walk_stats(q, sum, e) : 0;
+        if (!rc)
+                show_tags(q, sum, each, ctx);
         free(sum);
+        return rc;
+}
+
+int spool_query_last(struct spool_query *q, uint64_t most, bool (*each)(void *ctx, const struct spool_query_tag *tag),
+                     void *ctx, struct err *e)
+{
+        struct lasts l = {.q = q, .left = most};
+        size_t n;
+        int rc;
+
+        if (query_load_tags(q, e) < 0)
+                return -1;
+        n = tags_count(q->tags);
+        l.sum = make_sums(q);
+        for (size_t i = 0; i < n; i++)
+                l.missing += tags_is_tag(q->tags, (uint32_t)i);
+        rc = walk_down(&l, e);
+        if (!rc)
+                show_tags(q, l.sum, each, ctx);
+        for (size_t i = 0; i < n; i++)
+                if (l.sum[i].has_last && has_text(&l.sum[i].last))
+                        free((char *)(uintptr_t)l.sum[i].last.v.text);
+        free(l.sum);
         return rc;
 }

@@ -1,11 +1,13 @@
 /*
  * pages: see pages.h.  The format is SQLite's (sqlite.org/fileformat2.html):
  * big-endian, leaf pages of tables start with 13 and those of indexes (our
- * tables WITHOUT ROWID) with 10, cells are found through a pointer array.
+ * tables WITHOUT ROWID) with 10, cells are found through a pointer array.  An
+ * index has rows in its inner pages (2) as well.
  *
- * One pass notes for every leaf page the first rowid, 24 bytes a page, so that
+ * One pass notes for every such page the first rowid, 24 bytes a page, so that
  * rows come in order with bounded memory; the pages are read again when their
- * turn is.  Frames of the WAL count when their salts are the header's and their
+ * turn is.  Of a page that is free only what no other has is taken.  Frames of
+ * the WAL count when their salts are the header's and their
  * own checksum, which goes on from the frame before, is right.  A WAL whose
  * first page is another program's is left out. How it fails: what can't be read
  * is not there.
@@ -20,13 +22,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/rescue/record.h"
+
 enum {
-        PAGE = 4096,
+        PAGE_NEW = 1024, /* of the files of today, and of before */
+        PAGE_OLD = 4096,
+        PAGE_MOST = PAGE_OLD,
         WAL_HEAD = 32,
         FRAME_HEAD = 24,
         LEAF_TABLE = 13,
         LEAF_INDEX = 10,
-        CELLS_MAX = PAGE / 4,
+        INNER_INDEX = 2,
         PAYLOAD_MAX = 80 << 20,
         ID_AT = 68, /* application_id in the first page */
 };
@@ -35,11 +41,12 @@ struct leaf {
         uint64_t first; /* rowid */
         uint32_t page;
         uint8_t type;
+        bool is_free; /* what it has is from before */
 };
 
 struct pages {
         int fd, wal;
-        uint32_t n_pages;
+        uint32_t page_bytes, n_pages;
         uint32_t *frame; /* by page: 1-based frame of the WAL, 0: the file's own */
         struct leaf *leaves;
         size_t n_leaves, cap_leaves;
@@ -57,25 +64,6 @@ static unsigned be16(const unsigned char *p)
         return (unsigned)p[0] << 8 | p[1];
 }
 
-/* 0: does not end within `end`. */
-static int varint(const unsigned char *p, const unsigned char *end, uint64_t *out)
-{
-        uint64_t v = 0;
-
-        for (int i = 0; i < 9 && p + i < end; i++) {
-                if (i == 8) {
-                        *out = v << 8 | p[i];
-                        return 9;
-                }
-                v = v << 7 | (p[i] & 0x7f);
-                if (!(p[i] & 0x80)) {
-                        *out = v;
-                        return i + 1;
-                }
-        }
-        return 0;
-}
-
 /* ---- pages ---- */
 
 static bool read_page(struct pages *p, uint32_t no, unsigned char *out)
@@ -86,9 +74,10 @@ static bool read_page(struct pages *p, uint32_t no, unsigned char *out)
                 return false;
         frame = p->frame[no];
         if (frame)
-                return pread(p->wal, out, PAGE, WAL_HEAD + (off_t)(frame - 1) * (FRAME_HEAD + PAGE) + FRAME_HEAD) ==
-                       PAGE;
-        return pread(p->fd, out, PAGE, (off_t)(no - 1) * PAGE) == PAGE;
+                return pread(p->wal, out, p->page_bytes,
+                             WAL_HEAD + (off_t)(frame - 1) * (FRAME_HEAD + p->page_bytes) + FRAME_HEAD) ==
+                       (ssize_t)p->page_bytes;
+        return pread(p->fd, out, p->page_bytes, (off_t)(no - 1) * p->page_bytes) == (ssize_t)p->page_bytes;
 }
 
 static void wal_sum(bool big, const unsigned char *p, size_t n, uint32_t sum[2])
@@ -117,14 +106,15 @@ static bool grow_pages(struct pages *p, uint32_t no)
         return true;
 }
 
-static bool frame_is_whole(const unsigned char *frame, const unsigned char *head, const unsigned char *before)
+static bool frame_is_whole(const struct pages *p, const unsigned char *frame, const unsigned char *head,
+                           const unsigned char *before)
 {
         uint32_t sum[2] = {be32(before), be32(before + 4)};
 
         if (memcmp(frame + 8, head + 16, 8) != 0)
                 return false;
         wal_sum(head[3] & 1, frame, 8, sum);
-        wal_sum(head[3] & 1, frame + FRAME_HEAD, PAGE, sum);
+        wal_sum(head[3] & 1, frame + FRAME_HEAD, p->page_bytes, sum);
         return sum[0] == be32(frame + 16) && sum[1] == be32(frame + 20);
 }
 
@@ -134,80 +124,38 @@ static bool frame_is_whole(const unsigned char *frame, const unsigned char *head
  */
 static void read_wal(struct pages *p, const char *path)
 {
-        unsigned char head[WAL_HEAD], frame[FRAME_HEAD + PAGE], before[8];
+        unsigned char head[WAL_HEAD], frame[FRAME_HEAD + PAGE_MOST], before[8];
+        size_t size = FRAME_HEAD + p->page_bytes;
         uint32_t n_before = p->n_pages;
         off_t at = WAL_HEAD;
 
         p->wal = open(path, O_RDONLY | O_CLOEXEC);
         if (p->wal < 0 || pread(p->wal, head, sizeof(head), 0) != sizeof(head) || be32(head) >> 1 != 0x377f0682 >> 1 ||
-            be32(head + 8) != PAGE)
+            be32(head + 8) != p->page_bytes)
                 return;
         memcpy(before, head + 24, 8);
-        for (uint32_t i = 1; pread(p->wal, frame, sizeof(frame), at) == (ssize_t)sizeof(frame); i++) {
+        for (uint32_t i = 1; pread(p->wal, frame, size, at) == (ssize_t)size; i++) {
                 bool foreign = be32(frame) == 1 && memcmp(frame + FRAME_HEAD + ID_AT, "MLR1", 4) != 0 &&
                                be32(frame + FRAME_HEAD + ID_AT) != 0;
 
-                if (frame_is_whole(frame, head, before) && foreign) {
+                if (frame_is_whole(p, frame, head, before) && foreign) {
                         memset(p->frame, 0, ((size_t)p->n_pages + 1) * sizeof(*p->frame));
                         p->n_pages = n_before;
                         return;
                 }
-                if (frame_is_whole(frame, head, before) && be32(frame) && grow_pages(p, be32(frame)))
+                if (frame_is_whole(p, frame, head, before) && be32(frame) && grow_pages(p, be32(frame)))
                         p->frame[be32(frame)] = i;
                 memcpy(before, frame + 16, 8);
-                at += (off_t)sizeof(frame);
+                at += (off_t)size;
         }
 }
 
 /* ---- cells ---- */
 
-static int put_value(struct pages_value *v, uint64_t serial, const unsigned char *p, const unsigned char *end)
+static uint64_t local_bytes(uint64_t page_bytes, uint64_t payload, bool table)
 {
-        static const uint8_t bytes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0};
-        uint64_t len = serial < 10 ? bytes[serial] : (serial - 12) / 2, bits = 0;
-
-        if (serial == 10 || serial == 11 || len > (uint64_t)(end - p))
-                return -1;
-        *v = (struct pages_value){.p = (const char *)p, .len = (uint32_t)len};
-        if (serial >= 12) {
-                v->type = serial & 1 ? PAGES_TEXT : PAGES_BLOB;
-        } else if (serial) {
-                for (uint64_t i = 0; i < len; i++)
-                        bits = bits << 8 | (!i && p[0] & 0x80 && serial != 7 ? ~0xffull | p[0] : p[i]);
-                v->type = serial == 7 ? PAGES_REAL : PAGES_INT;
-                v->i = serial == 9 ? 1 : (int64_t)bits;
-                memcpy(&v->real, &bits, sizeof(v->real));
-        }
-        return (int)len;
-}
-
-/* False: not a record of `n_columns` that fills its payload exactly. */
-static bool parse_record(struct pages_row *row, const unsigned char *p, uint64_t n_bytes, int n_columns)
-{
-        const unsigned char *end = p + n_bytes, *head_end, *value;
-        uint64_t head, serial;
-        int n = varint(p, end, &head);
-
-        if (!n || head > n_bytes || head < (uint64_t)n)
-                return false;
-        head_end = value = p + head;
-        p += n;
-        for (row->n = 0; p < head_end; row->n++) {
-                int len;
-
-                n = varint(p, head_end, &serial);
-                if (!n || row->n == n_columns || (len = put_value(&row->v[row->n], serial, value, end)) < 0)
-                        return false;
-                value += len;
-                p += n;
-        }
-        return row->n == n_columns && value == end;
-}
-
-static uint64_t local_bytes(uint64_t payload, bool table)
-{
-        uint64_t most = table ? PAGE - 35 : (PAGE - 12) * 64 / 255 - 23;
-        uint64_t least = (PAGE - 12) * 32 / 255 - 23, k = least + (payload - least) % (PAGE - 4);
+        uint64_t most = table ? page_bytes - 35 : (page_bytes - 12) * 64 / 255 - 23;
+        uint64_t least = (page_bytes - 12) * 32 / 255 - 23, k = least + (payload - least) % (page_bytes - 4);
 
         if (payload <= most)
                 return payload;
@@ -220,8 +168,8 @@ static uint64_t local_bytes(uint64_t payload, bool table)
  */
 static const unsigned char *follow(struct pages *p, const unsigned char *local, uint64_t n_local, uint64_t payload)
 {
-        unsigned char page[PAGE];
-        uint32_t no = be32(local + n_local);
+        unsigned char page[PAGE_MOST];
+        uint32_t no = be32(local + n_local), most = p->page_bytes - 4;
         uint64_t done = n_local;
 
         if (payload > PAYLOAD_MAX)
@@ -232,7 +180,7 @@ static const unsigned char *follow(struct pages *p, const unsigned char *local, 
         }
         memcpy(p->payload, local, n_local);
         while (done < payload) {
-                uint64_t n = payload - done < PAGE - 4 ? payload - done : PAGE - 4;
+                uint64_t n = payload - done < most ? payload - done : most;
 
                 if (!read_page(p, no, page))
                         return NULL;
@@ -243,47 +191,70 @@ static const unsigned char *follow(struct pages *p, const unsigned char *local, 
         return no == 0 ? p->payload : NULL;
 }
 
-/* Row `i` of a leaf page into `row`. */
+/* Where the places of cells are; an inner page has one more number before them. */
+static size_t cells_at(const unsigned char *page, size_t head_at)
+{
+        return head_at + (page[head_at] == INNER_INDEX ? 12 : 8);
+}
+
+/* Row `i` of a page into `row`. */
 static bool parse_cell(struct pages *p, const unsigned char *page, size_t head_at, unsigned i, int n_columns,
                        struct pages_row *row)
 {
         bool table = page[head_at] == LEAF_TABLE;
-        const unsigned char *end = page + PAGE, *c = page + be16(page + head_at + 8 + 2 * i);
+        const unsigned char *end = page + p->page_bytes, *c = page + be16(page + cells_at(page, head_at) + 2 * i);
         uint64_t payload, rowid = 0, n_local;
         int n;
 
-        if (c < page + head_at + 8 || !(n = varint(c, end, &payload)) || payload < 2 || payload > PAYLOAD_MAX)
+        if (c < page + head_at + 8)
+                return false;
+        c += page[head_at] == INNER_INDEX ? 4 : 0; /* the page to its left */
+        if (!(n = record_varint(c, end, &payload)) || payload < 2 || payload > PAYLOAD_MAX)
                 return false;
         c += n;
-        if (table && !(n = varint(c, end, &rowid)))
+        if (table && !(n = record_varint(c, end, &rowid)))
                 return false;
         c += table ? n : 0;
         row->rowid = (int64_t)rowid;
-        n_local = local_bytes(payload, table);
+        n_local = local_bytes(p->page_bytes, payload, table);
         if (n_local + (n_local < payload ? 4 : 0) > (uint64_t)(end - c))
                 return false;
         if (n_local < payload && !(c = follow(p, c, n_local, payload)))
                 return false;
-        return parse_record(row, c, payload, n_columns);
+        return record_parse(row, c, payload, n_columns);
 }
 
 /* ---- leaves ---- */
 
-static bool is_leaf(const unsigned char *page, size_t head_at)
+static bool has_rows(const struct pages *p, const unsigned char *page, size_t head_at)
 {
         unsigned n = be16(page + head_at + 3);
 
-        return (page[head_at] == LEAF_TABLE || page[head_at] == LEAF_INDEX) && n > 0 && n <= CELLS_MAX &&
-               head_at + 8 + 2 * n <= PAGE;
+        return (page[head_at] == LEAF_TABLE || page[head_at] == LEAF_INDEX || page[head_at] == INNER_INDEX) && n > 0 &&
+               n <= p->page_bytes / 4 && cells_at(page, head_at) + 2 * n <= p->page_bytes;
 }
 
-static bool first_rowid(const unsigned char *page, size_t head_at, uint64_t *out)
+static bool first_rowid(const struct pages *p, const unsigned char *page, size_t head_at, uint64_t *out)
 {
-        const unsigned char *c = page + be16(page + head_at + 8), *end = page + PAGE;
-        int n = varint(c, end, out);
+        const unsigned char *c = page + be16(page + head_at + 8), *end = page + p->page_bytes;
+        int n = record_varint(c, end, out);
 
         *out = 0;
-        return page[head_at] == LEAF_INDEX || (n && varint(c + n, end, out));
+        return page[head_at] != LEAF_TABLE || (n && record_varint(c + n, end, out));
+}
+
+/* As the map of pages says ("Pointer map pages"); where that is damaged, none is. */
+static bool is_free(struct pages *p, uint32_t no, unsigned char *map, uint32_t *map_no)
+{
+        enum { ENTRY = 5, FREE = 2 };
+        uint32_t each = p->page_bytes / ENTRY + 1, of = no < 2 ? 0 : (no - 2) / each * each + 2;
+
+        if (no <= of || !of)
+                return false;
+        if (of != *map_no && !read_page(p, of, map))
+                memset(map, 0, p->page_bytes);
+        *map_no = of;
+        return map[(no - of - 1) * ENTRY] == FREE;
 }
 
 static int by_first(const void *a, const void *b)
@@ -295,38 +266,54 @@ static int by_first(const void *a, const void *b)
 
 static void find_leaves(struct pages *p)
 {
-        unsigned char page[PAGE];
+        unsigned char page[PAGE_MOST], map[PAGE_MOST];
+        uint32_t map_no = 0;
 
         for (uint32_t no = 1; no <= p->n_pages; no++) {
                 size_t head_at = no == 1 ? 100 : 0;
                 uint64_t first;
 
-                if (!read_page(p, no, page) || !is_leaf(page, head_at) || !first_rowid(page, head_at, &first))
+                if (!read_page(p, no, page) || !has_rows(p, page, head_at) || !first_rowid(p, page, head_at, &first))
                         continue;
                 if (p->n_leaves == p->cap_leaves) {
                         p->cap_leaves = p->cap_leaves ? 2 * p->cap_leaves : 256;
                         p->leaves = mem_grow(p->leaves, p->cap_leaves, sizeof(*p->leaves));
                 }
-                p->leaves[p->n_leaves++] = (struct leaf){.first = first, .page = no, .type = page[head_at]};
+                p->leaves[p->n_leaves++] = (struct leaf){
+                        .first = first, .page = no, .type = page[head_at], .is_free = is_free(p, no, map, &map_no)};
         }
         if (p->n_leaves)
                 qsort(p->leaves, p->n_leaves, sizeof(*p->leaves), by_first);
 }
 
-static bool each_of_page(struct pages *p, const struct leaf *leaf, int n_columns,
+/* The next page in use of a table with so many columns, from `i` on; n_leaves: there is none. */
+static size_t next_in_use(struct pages *p, size_t i, int n_columns)
+{
+        unsigned char page[PAGE_MOST];
+        struct pages_row row;
+
+        for (; i < p->n_leaves; i++)
+                if (!p->leaves[i].is_free && p->leaves[i].type == LEAF_TABLE && read_page(p, p->leaves[i].page, page) &&
+                    parse_cell(p, page, p->leaves[i].page == 1 ? 100 : 0, 0, n_columns, &row))
+                        break;
+        return i;
+}
+
+/* Rows of a table at or above `end` are left out. */
+static bool each_of_page(struct pages *p, const struct leaf *leaf, uint64_t end, int n_columns,
                          bool (*each)(void *ctx, const struct pages_row *row), void *ctx)
 {
         size_t head_at = leaf->page == 1 ? 100 : 0;
-        unsigned char page[PAGE];
+        unsigned char page[PAGE_MOST];
         struct pages_row row;
         int64_t last = 0;
 
-        if (!read_page(p, leaf->page, page) || !is_leaf(page, head_at))
+        if (!read_page(p, leaf->page, page) || !has_rows(p, page, head_at))
                 return true;
         for (unsigned i = 0; i < be16(page + head_at + 3); i++) {
                 if (!parse_cell(p, page, head_at, i, n_columns, &row))
                         continue;
-                if (leaf->type == LEAF_TABLE && i && row.rowid <= last)
+                if (leaf->type == LEAF_TABLE && ((i && row.rowid <= last) || (uint64_t)row.rowid >= end))
                         continue;
                 last = row.rowid;
                 if (!each(ctx, &row))
@@ -338,18 +325,80 @@ static bool each_of_page(struct pages *p, const struct leaf *leaf, int n_columns
 void pages_each(struct pages *p, enum pages_kind kind, int n_columns,
                 bool (*each)(void *ctx, const struct pages_row *row), void *ctx)
 {
-        for (size_t i = 0; i < p->n_leaves; i++)
-                if ((p->leaves[i].type == LEAF_TABLE) == (kind == PAGES_TABLE) &&
-                    !each_of_page(p, &p->leaves[i], n_columns, each, ctx))
+        size_t next = 0;
+
+        for (size_t i = 0; i < p->n_leaves; i++) {
+                bool table = p->leaves[i].type == LEAF_TABLE;
+                uint64_t end = UINT64_MAX;
+
+                if (table != (kind == PAGES_TABLE))
+                        continue;
+                /* What was on a free page once is older than what the table has there now. */
+                if (table && p->leaves[i].is_free) {
+                        next = next_in_use(p, next > i ? next : i + 1, n_columns);
+                        end = next < p->n_leaves ? p->leaves[next].first : UINT64_MAX;
+                }
+                if (!each_of_page(p, &p->leaves[i], end, n_columns, each, ctx))
                         return;
+        }
+}
+
+/* ---- how large they are ---- */
+
+/* A page with rows, were pages so large: all its cells lie within it. */
+static bool is_sound(const unsigned char *page, size_t page_bytes, size_t head_at)
+{
+        struct pages p = {.page_bytes = (uint32_t)page_bytes};
+        size_t n = be16(page + head_at + 3), from = cells_at(page, head_at);
+
+        if (!has_rows(&p, page, head_at))
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                size_t at = be16(page + from + 2 * i);
+
+                if (at < from + 2 * n || at >= page_bytes)
+                        return false;
+        }
+        return true;
+}
+
+/*
+ * By its pages, whatever its header says: of large ones hardly any is sound
+ * when taken for a small one, for rows lie at a page's end.  0: it has none.
+ */
+static uint32_t find_page_bytes(int fd)
+{
+        enum { SURE = 1000 };
+        int n_new = 0, n_old = 0;
+        unsigned char block[PAGE_OLD] = {0};
+
+        for (off_t at = 0; n_new < SURE && n_old < SURE && pread(fd, block, sizeof(block), at) > 0; at += PAGE_OLD) {
+                n_old += is_sound(block, PAGE_OLD, at ? 0 : 100);
+                for (size_t k = 0; k < PAGE_OLD; k += PAGE_NEW)
+                        n_new += is_sound(block + k, PAGE_NEW, at || k ? 0 : 100);
+        }
+        return !n_new && !n_old ? 0 : n_new >= n_old ? PAGE_NEW : PAGE_OLD;
+}
+
+/* As the WAL's header says, where there is one. */
+static uint32_t told_page_bytes(const char *wal)
+{
+        unsigned char head[WAL_HEAD];
+        int fd = open(wal, O_RDONLY | O_CLOEXEC);
+        bool read = fd >= 0 && pread(fd, head, sizeof(head), 0) == sizeof(head);
+
+        if (fd >= 0)
+                close(fd);
+        return read && be32(head + 8) == PAGE_OLD ? PAGE_OLD : PAGE_NEW;
 }
 
 int pages_open(struct pages **out, const char *path, struct err *e)
 {
         struct pages *p = mem_alloc(sizeof(*p));
-        char name[4200];
+        char wal[4200];
         struct stat st;
 
+        snprintf(wal, sizeof(wal), "%s-wal", path);
         p->wal = -1;
         p->fd = open(path, O_RDONLY | O_CLOEXEC);
         if (p->fd < 0 || fstat(p->fd, &st) != 0) {
@@ -357,10 +406,12 @@ int pages_open(struct pages **out, const char *path, struct err *e)
                 pages_close(p);
                 return -1;
         }
-        p->n_pages = (uint32_t)(st.st_size / PAGE);
+        p->page_bytes = find_page_bytes(p->fd);
+        if (!p->page_bytes)
+                p->page_bytes = told_page_bytes(wal);
+        p->n_pages = (uint32_t)(st.st_size / p->page_bytes);
         p->frame = mem_alloc(((size_t)p->n_pages + 1) * sizeof(*p->frame));
-        snprintf(name, sizeof(name), "%s-wal", path);
-        read_wal(p, name);
+        read_wal(p, wal);
         find_leaves(p);
         *out = p;
         return 0;

@@ -2,7 +2,7 @@
  * pages: the rows of a spool's file, read page by page without SQLite, for when
  * SQLite can't read it any more.
  *
- * Blocking, one thread; nothing is written.  Every leaf page found in the file,
+ * Blocking, one thread; nothing is written.  Every page with rows in the file,
  * or newer in a WAL that belongs to it, is looked at by itself: a damaged
  * header, inner page or neighbour hides nothing.  A page or row that is not
  * plausible is left out, never guessed.

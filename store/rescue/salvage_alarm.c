@@ -139,6 +139,10 @@ void salvage_small(struct salvage *s)
                 s->rc = sqlite3_exec(s->db->conn, told, NULL, NULL, NULL);
         if (s->rc == SQLITE_OK)
                 s->rc = sqlite3_exec(s->db->conn, spool_label_alarms, NULL, NULL, NULL);
+        if (s->rc == SQLITE_OK)
+                s->rc = spool_names_functions(s->db->conn);
+        if (s->rc == SQLITE_OK)
+                s->rc = sqlite3_exec(s->db->conn, spool_names_today, NULL, NULL, NULL);
 }
 
 void salvage_move_aggregate(struct salvage *s, uint64_t from, uint64_t to)

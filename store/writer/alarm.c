@@ -20,7 +20,7 @@ enum { LOG_MAX = 20000, LOG_LINE_BYTES = 256 };
 
 uint64_t spool_alarm_lines(const struct spool_plan *plan)
 {
-        uint64_t lines = plan->event_bytes / 4 / LOG_LINE_BYTES;
+        uint64_t lines = plan->note_bytes / LOG_LINE_BYTES;
 
         return lines < LOG_MAX ? lines : LOG_MAX;
 }

@@ -20,7 +20,7 @@ enum { ROW_BYTES_MAX = 512 };
 
 uint64_t spool_baseline_rows(const struct spool_plan *plan)
 {
-        return plan->event_bytes / 8 / ROW_BYTES_MAX;
+        return plan->learned_bytes / ROW_BYTES_MAX;
 }
 
 static void write_one(struct spool_db *db, const struct spool_baseline *l)

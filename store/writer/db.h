@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
+#include "agent/base/text.h"
 #include "store/batch.h"
 
 /*
@@ -94,7 +95,7 @@ struct spool_place {
 /* Bytes that an item has in the quarantine, see quarantine.c. */
 enum { SPOOL_HOLDINGS = 32 };
 struct spool_holding {
-        char driver[66];
+        char driver[TEXT_NAME_MAX + 2];
         uint64_t bytes;
 };
 
@@ -108,18 +109,21 @@ struct spool_db {
         int64_t keep_us;
         bool low_space;               /* the disk: nothing that was delivered is kept */
         uint64_t disk_room, wal_room; /* bytes free for growing, and free in the WAL as it is */
+        uint64_t disk_free;           /* bytes; UINT64_MAX: not known */
         int rc;                       /* first SQLite code that is not fine in this transaction */
         bool fresh;                   /* made by a rescue: its marker is still there */
         bool was_open;                /* the one before did not end cleanly: there was a -wal */
         bool other_wal;               /* damaged, for the WAL is not that of this database */
         bool damaged;                 /* what SQLite said, or we saw, means that the file can't be used as it is */
         int wal_frames;
-        bool wal_done;     /* all of it is in the database: it starts over when no reader is in it */
-        bool wal_was_done; /* when the last commit began */
-        bool pair_due;     /* a WAL has gone into the database and was not counted, see pair.c */
-        bool overwritten;  /* the open database, by an older copy: the WAL must not go into it */
-        uint64_t max_pages_set;
-        struct spool_mark mark; /* as it is beside the file */
+        bool wal_done;                      /* all of it is in the database: it starts over when no reader is in it */
+        bool wal_was_done;                  /* when the last commit began */
+        bool pair_due;                      /* a WAL has gone into the database and was not counted, see pair.c */
+        bool overwritten;                   /* the open database, by an older copy: the WAL must not go into it */
+        uint64_t pages_most, max_pages_set; /* that the database may have now, and SQLite was told */
+        uint64_t wal_most;                  /* that the WAL may take now */
+        uint64_t wal_left;                  /* of it for what may as well wait for the next commit */
+        struct spool_mark mark;             /* as it is beside the file */
         struct spool_place place;
         struct spool_thin *thin; /* NULL: when_full is something else */
 
@@ -164,7 +168,7 @@ struct spool_result {
         bool low_space; /* the disk: tag times are to be saved, so that rows may go */
         struct spool_drops drops;
         uint64_t used_pages;
-        uint64_t file_bytes;
+        uint64_t file_bytes, disk_free_bytes;
         uint64_t event_bytes;
         uint64_t first_seq; /* of the readings in the file */
         int64_t oldest_held_ts_us;
@@ -184,6 +188,7 @@ int spool_db_load(struct spool_db *db, struct tags *tags, struct lane_account la
 void spool_db_reconfigure(struct spool_db *db, const struct spool_conf *conf); /* while no commit runs */
 void spool_db_close(struct spool_db *db, bool clean);
 void spool_db_forget(struct spool_db *db);
+void spool_db_convert(struct spool_db *db, uint64_t max_size); /* to pages of today, when that is cheap */
 int spool_db_prepare(struct spool_db *db, struct err *e);
 void spool_db_be_patient(struct spool_db *db, sqlite3 *c); /* how `c` waits for locks */
 int spool_sync_directory(const char *path);                /* of the file */
@@ -194,6 +199,12 @@ int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e);
  * again is fine.
  */
 extern const char spool_label_alarms[];
+/*
+ * SQL: names of before format 10 as they are today, once the connection has the
+ * functions; again is fine.
+ */
+extern const char spool_names_today[];
+int spool_names_functions(sqlite3 *conn); /* an SQLite code */
 /*
  * The readings of a file that format 5 found in an older one, as far as they
  * are not moved yet. Bounded at a time.
@@ -263,6 +274,7 @@ bool spool_pair_is_one(const struct spool_db *db);
 int spool_pair_join(struct spool_db *db, int mode);
 void spool_pair_name(struct spool_db *db, struct spool_mark *m);
 bool spool_pair_may_join(struct spool_db *db);
+void spool_pair_say(const struct spool_db *db, struct spool_result *res); /* overwritten */
 
 /* The disk under it (disk.c). */
 uint64_t spool_disk_size(const char *path, const char *suffix);
@@ -271,10 +283,23 @@ bool spool_disk_takes(struct spool_db *db, uint64_t pages);
 uint64_t spool_disk_trim_bytes(const struct spool_db *db);
 
 /*
+ * How max_size is shared (room.c). _share: before a commit; false: it would
+ * break the cap, or says why it may not be.
+ */
+bool spool_room_share(struct spool_db *db, const struct spool_batch *b, struct spool_result *res);
+bool spool_room_wants_checkpoint(const struct spool_db *db);      /* after a commit */
+static inline uint64_t spool_wal_bytes(const struct spool_db *db) /* that are in use */
+{
+        return (uint64_t)db->wal_frames * (db->plan.page_bytes + 24);
+}
+
+/*
  * Steps of a commit (ledger.c, trim.c, put.c).
  */
 void spool_db_write_ledger(struct spool_db *db, const struct spool_drops *drops, int64_t at_us);
 void spool_db_join_ledger(struct spool_db *db, enum spool_lane lane, uint64_t acked);
+/* Pages that are not for rows: in use, or the events' unused share. */
+uint64_t spool_db_taken_pages(struct spool_db *db);
 /*
  * True when `need` pages are free. Delivered rows go first; held ones by
  * policy.
@@ -318,7 +343,9 @@ void spool_db_put_ahead(struct spool_db *db, const struct spool_batch *b);
  */
 uint64_t spool_db_pinned(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane);
 void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b); /* tags.c */
-#define SPOOL_FORGOTTEN_COLUMNS "seq, event_seq, tag IN (SELECT tag FROM dead_letter WHERE tag IS NOT NULL)"
+#define SPOOL_FORGOTTEN_COLUMNS                                                                        \
+        "seq, f.tag IS NOT NULL AND (tag.id IN (SELECT tag FROM dead_letter WHERE tag IS NOT NULL) OR" \
+        " tag.id IN (SELECT tag FROM event WHERE tag IS NOT NULL))"
 bool spool_db_tag_is_free(const struct spool_db *db, sqlite3_stmt *st, int at);
 void spool_db_put_saves(struct spool_db *db, const struct spool_batch *b);
 void spool_db_saved_upto(struct spool_db *db, uint64_t seq); /* tag times are, of rows up to there */

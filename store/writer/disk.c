@@ -39,16 +39,18 @@ static uint64_t above(uint64_t a, uint64_t b)
 
 void spool_disk_measure(struct spool_db *db)
 {
-        uint64_t used = db->wal_done ? 0 : (uint64_t)db->wal_frames * (PAGE_BYTES + 24);
+        uint64_t used = db->wal_done ? 0 : spool_wal_bytes(db);
         uint64_t wal = spool_disk_size(db->path, "-wal");
         struct statvfs fs;
 
         db->low_space = false;
+        db->disk_free = UINT64_MAX;
         if (statvfs(db->path, &fs) != 0)
                 return;
+        db->disk_free = (uint64_t)fs.f_bavail * fs.f_frsize;
         db->wal_room = above(wal, used);
-        db->disk_room = above((uint64_t)fs.f_bavail * fs.f_frsize,
-                              above(stmt_pages(db, STMT_PAGES) * PAGE_BYTES, spool_disk_size(db->path, "")));
+        db->disk_room = above(db->disk_free,
+                              above(stmt_pages(db, STMT_PAGES) * db->plan.page_bytes, spool_disk_size(db->path, "")));
         db->low_space = db->disk_room < above(db->plan.checkpoint_bytes, wal) + 2 * RESERVE_BYTES;
 }
 
@@ -61,7 +63,8 @@ bool spool_disk_takes(struct spool_db *db, uint64_t pages)
         uint64_t grows = above(pages, stmt_pages(db, STMT_FREE_PAGES));
 
         return !db->low_space ||
-               grows * PAGE_BYTES + above(pages * (PAGE_BYTES + 24), db->wal_room) + RESERVE_BYTES <= db->disk_room;
+               grows * db->plan.page_bytes + above(pages * (db->plan.page_bytes + 24), db->wal_room) + RESERVE_BYTES <=
+                       db->disk_room;
 }
 
 /* What may be let go at once: its pages go through the WAL. */

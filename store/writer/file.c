@@ -125,8 +125,10 @@ static bool is_of_no_version(const struct spool_db *db)
         return read && version > KNOWN_MAX;
 }
 
-static int set_pragmas(struct spool_db *db, struct err *e)
+/* An older file keeps the pages that it was made with. */
+static int set_pragmas(struct spool_db *db, const struct spool_conf *conf, struct err *e)
 {
+        int64_t page_bytes;
         char sql[512];
 
         snprintf(sql, sizeof(sql),
@@ -135,9 +137,12 @@ static int set_pragmas(struct spool_db *db, struct err *e)
                  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"
                  "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=%" PRIu64 ";"
                  "PRAGMA wal_autocheckpoint=0",
-                 PAGE_BYTES, db->plan.wal_bytes);
-        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) == SQLITE_OK)
+                 PAGE_BYTES, db->plan.wal_most);
+        if (sqlite3_exec(db->conn, sql, NULL, NULL, NULL) == SQLITE_OK &&
+            spool_db_get_int(db->conn, "PRAGMA page_size", &page_bytes) == SQLITE_OK) {
+                spool_plan(&db->plan, conf, (uint32_t)page_bytes);
                 return 0;
+        }
         db->damaged |= sqlite3_errcode(db->conn) == SQLITE_READONLY && is_of_no_version(db);
         return spool_db_fail(db, "cannot be opened", e);
 }
@@ -355,7 +360,7 @@ void spool_db_reconfigure(struct spool_db *db, const struct spool_conf *conf)
         } else if (!db->thin) {
                 db->thin = spool_thin_new();
         }
-        spool_plan(&db->plan, conf);
+        spool_plan(&db->plan, conf, db->plan.page_bytes ? db->plan.page_bytes : PAGE_BYTES);
 }
 
 int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char *gateway, int64_t wall_us,
@@ -384,7 +389,11 @@ int spool_db_open(struct spool_db *db, const struct spool_conf *conf, const char
                 return spool_db_fail(db, "cannot be opened", e);
         spool_db_be_patient(db, db->conn);
         kind = check_kind(db, &version, e);
-        if (kind < 0 || set_pragmas(db, e) < 0)
+        if (kind < 0)
+                return -1;
+        if (kind == 0)
+                spool_db_convert(db, conf->max_size_bytes);
+        if (set_pragmas(db, conf, e) < 0)
                 return -1;
         if (kind > 0 ? make_new(db, gateway, wall_us, e) : use_old(db, gateway, version, e))
                 return -1;

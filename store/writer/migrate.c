@@ -48,7 +48,7 @@ static uint64_t find_range(struct move *m)
                         m->first = upto;
                         m->arrival_us = sqlite3_column_int64(m->walk, 2);
                 }
-                bytes += spool_row_cost((size_t)sqlite3_column_int64(m->walk, 1));
+                bytes += spool_row_cost((size_t)sqlite3_column_int64(m->walk, 1), m->db->plan.page_bytes);
                 if (n == ROWS_MAX || bytes >= m->budget)
                         break;
         }

@@ -245,6 +245,12 @@ bool spool_pair_may_join(struct spool_db *db)
         return !db->overwritten;
 }
 
+void spool_pair_say(const struct spool_db *db, struct spool_result *res)
+{
+        snprintf(res->fault, sizeof(res->fault), "an older copy was written over %.60s or its -wal while it was in use",
+                 db->path);
+}
+
 int spool_pair_join(struct spool_db *db, int mode)
 {
         bool whole;

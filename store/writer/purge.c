@@ -20,7 +20,8 @@ enum { ROWS_MIN = 50, ROWS_MAX = 8000 };
 static uint64_t rows_at_once(struct spool_db *db, const struct spool_batch *b)
 {
         uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;
-        uint64_t mean = stmt_used_pages(db) * PAGE_BYTES / (rows ? rows : 1) + 1, most = db->plan.wal_bytes / 4 / mean;
+        uint64_t mean = stmt_used_pages(db) * db->plan.page_bytes / (rows ? rows : 1) + 1,
+                 most = db->wal_left / 4 / mean;
 
         return most < ROWS_MIN ? ROWS_MIN : most > ROWS_MAX ? ROWS_MAX : most;
 }

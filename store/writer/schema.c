@@ -102,6 +102,7 @@ static const char *const steps[] = {
         "ALTER TABLE tag ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
         "CREATE TABLE forgotten (tag INTEGER PRIMARY KEY, seq INTEGER NOT NULL, event_seq INTEGER NOT NULL);",
         spool_label_alarms,
+        spool_names_today,
 };
 static const char forget_old[] = "DROP VIEW readings; DROP VIEW reading; DROP TABLE reading_old;"
                                  "CREATE VIEW reading AS " AS_READINGS ";" READINGS_VIEW;
@@ -111,6 +112,8 @@ int spool_db_migrate(struct spool_db *db, int64_t from, struct err *e)
 {
         char sql[128];
 
+        if (spool_names_functions(db->conn) != SQLITE_OK)
+                return spool_db_fail(db, "cannot make its tables", e);
         for (int64_t v = from; v < FILE_VERSION; v++)
                 if (sqlite3_exec(db->conn, steps[v], NULL, NULL, NULL) != SQLITE_OK)
                         return spool_db_fail(db, "cannot make its tables", e);

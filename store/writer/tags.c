@@ -4,10 +4,10 @@
  *
  * A forgotten tag's row stays, with its names, for as long as anything points
  * at it: readings and events in the file, held or delivered, and dead letters.
- * The table `forgotten` has how far both lanes were; the start that finds the
- * file beyond that gives the row away (spool_db_tag_is_free).  A row that is
- * another tag's counts its `turn`, so that a rescue that finds two versions of
- * it knows the later one.
+ * The table `forgotten` has how far both lanes were; the start that finds no
+ * reading of before that, and no event of the tag (they stay for long), gives
+ * the row away (spool_db_tag_is_free).  A row that is another tag's counts its
+ * `turn`, so that a rescue that finds two versions of it knows the later one.
  */
 #include <string.h>
 
@@ -65,9 +65,7 @@ void spool_db_put_tags(struct spool_db *db, const struct spool_batch *b)
 /* Of a row of SPOOL_FORGOTTEN_COLUMNS. */
 bool spool_db_tag_is_free(const struct spool_db *db, sqlite3_stmt *st, int at)
 {
-        const uint64_t *first = db->v.first;
-        uint64_t seq = (uint64_t)sqlite3_column_int64(st, at), event_seq = (uint64_t)sqlite3_column_int64(st, at + 1);
+        uint64_t first = db->v.first[SPOOL_SAMPLES], seq = (uint64_t)sqlite3_column_int64(st, at);
 
-        return (!first[SPOOL_SAMPLES] || seq < first[SPOOL_SAMPLES]) &&
-               (!first[SPOOL_EVENTS] || event_seq < first[SPOOL_EVENTS]) && !sqlite3_column_int(st, at + 2);
+        return (!first || seq < first) && !sqlite3_column_int(st, at + 1);
 }

@@ -204,8 +204,8 @@ static bool load(struct spool_db *db, uint64_t after, uint64_t upto)
                 if (over)
                         break;
                 add_row(t, &row);
-                bytes += (int64_t)spool_row_cost(row.r.type == READING_TEXT || row.r.type == READING_RAW ? row.r.len
-                                                                                                         : 0);
+                bytes += (int64_t)spool_row_cost(
+                        row.r.type == READING_TEXT || row.r.type == READING_RAW ? row.r.len : 0, db->plan.page_bytes);
                 over = t->n_rows == ROWS_MAX || (uint64_t)bytes >= t->left_bytes;
         }
         sqlite3_reset(db->stmt[STMT_THIN_WALK]);

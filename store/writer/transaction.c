@@ -8,14 +8,13 @@
  * quarantine; so the file is at every instant a state the loop once meant, and
  * accepted = delivered + held + dropped in it.
  *
- * Size: the database may have plan.db_pages (max_page_count enforces it), the
- * WAL plan.wal_bytes.  Room is made before rows are put, by an estimate that is
+ * Size: the database may have pages_most (max_page_count enforces it), the WAL
+ * wal_most (room.c).  Room is made before rows are put, by an estimate that is
  * rather too high; should it be too low SQLite says FULL and the transaction is
  * tried again with more.  Only pages of the budget count for that: on a full
- * disk nothing is dropped, the commit fails. The WAL is checkpointed here,
+ * disk nothing is dropped, the commit fails.  The WAL is checkpointed here,
  * after a commit, and starts over (early when the disk is all but full:
- * disk.c); a reader that never ends can keep it from that, and then commits
- * fail with that reason rather than break the cap.
+ * disk.c).
  *
  * How it fails: db->rc holds the first SQLite code that is not fine, all later
  * steps do nothing, the transaction is rolled back and the batch is as it was:
@@ -31,7 +30,6 @@
 enum {
         LEDGER_MAX = 4096, /* lines at or below the watermark are joined beyond that */
         ATTEMPTS_MAX = 4,
-        LOW_SPACE_WAL_BYTES = 128 << 10,
 };
 
 static void refuse_rows(const struct spool_batch *b, struct spool_result *res)
@@ -42,10 +40,7 @@ static void refuse_rows(const struct spool_batch *b, struct spool_result *res)
 
 static int64_t pages_for(const struct spool_batch *b)
 {
-        uint64_t bytes = b->cost_bytes + b->quarantine_bytes.n + b->n_new_tags * 200 + b->refused.n * 64 +
-                         b->n_alarms * 256 + b->n_notes * 320;
-
-        return (int64_t)(bytes + bytes / 8) / PAGE_BYTES + 4;
+        return (int64_t)(spool_batch_bytes(b, b->n_new_tags) / b->page_bytes);
 }
 
 static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int attempt)
@@ -91,17 +86,24 @@ static void write_batch(struct spool_db *db, struct spool_batch *b, struct spool
         spool_db_shrink(db, res);
 }
 
+/*
+ * A file that is larger, as max_size was smaller or a reader keeps the WAL from
+ * getting small, still has a few pages: letting go may take some first.
+ */
 static void set_max_pages(struct spool_db *db)
 {
+        uint64_t pages = stmt_pages(db, STMT_PAGES), n_free = stmt_pages(db, STMT_FREE_PAGES);
+        uint64_t most = db->pages_most;
         char text[128];
 
-        if (db->max_pages_set == db->plan.db_pages)
+        if (pages > most)
+                most = pages + (n_free < SPARE_PAGES ? SPARE_PAGES - n_free : 0);
+        if (db->max_pages_set == most)
                 return;
         snprintf(text, sizeof(text), "PRAGMA journal_size_limit=%" PRIu64 "; PRAGMA max_page_count=%" PRIu64,
-                 db->plan.wal_bytes, db->plan.db_pages);
-        if (sqlite3_exec(db->conn, text, NULL, NULL, NULL) == SQLITE_OK &&
-            stmt_pages(db, STMT_PAGES) <= db->plan.db_pages)
-                db->max_pages_set = db->plan.db_pages;
+                 db->plan.wal_most, most);
+        if (sqlite3_exec(db->conn, text, NULL, NULL, NULL) == SQLITE_OK)
+                db->max_pages_set = most;
 }
 
 static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_result *res, int attempt)
@@ -128,42 +130,6 @@ static bool try_once(struct spool_db *db, struct spool_batch *b, struct spool_re
         }
         db->v = before;
         res->drops.n = 0;
-        return false;
-}
-
-static uint64_t wal_bytes(const struct spool_db *db)
-{
-        return (uint64_t)db->wal_frames * (PAGE_BYTES + 24);
-}
-
-static void say_overwritten(const struct spool_db *db, struct spool_result *res)
-{
-        snprintf(res->fault, sizeof(res->fault), "an older copy was written over %.60s or its -wal while it was in use",
-                 db->path);
-}
-
-/*
- * Before a commit that would push the WAL over its share: start it over,
- * waiting for readers.
- */
-static bool wal_has_room(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
-{
-        uint64_t need = (uint64_t)pages_for(b) * PAGE_BYTES + b->event_bytes.n * 2 + VACUUM_PAGES * PAGE_BYTES / 2 +
-                        (db->thin ? spool_thin_wal_bytes(&db->plan) : 0);
-        int rc;
-
-        if (wal_bytes(db) + need <= db->plan.wal_bytes || wal_bytes(db) <= db->plan.checkpoint_bytes / 2)
-                return true;
-        errno = 0;
-        rc = spool_pair_join(db, SQLITE_CHECKPOINT_RESTART);
-        if (rc == SQLITE_OK)
-                return true;
-        if (db->overwritten)
-                say_overwritten(db, res);
-        else if (rc == SQLITE_BUSY)
-                snprintf(res->fault, sizeof(res->fault), "another program has been reading the spool for too long");
-        else
-                spool_fault_say(db->conn, rc, errno, res->fault, sizeof(res->fault));
         return false;
 }
 
@@ -204,15 +170,16 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                 return;
         res->damaged = db->overwritten;
         if (db->overwritten) {
-                say_overwritten(db, res);
+                spool_pair_say(db, res);
                 return;
         }
-        set_max_pages(db);
         db->rc = SQLITE_OK;
         spool_disk_measure(db);
         res->low_space = db->low_space;
-        if (!wal_has_room(db, b, res))
+        res->disk_free_bytes = db->disk_free;
+        if (!spool_room_share(db, b, res))
                 return;
+        set_max_pages(db);
         for (int attempt = 0; attempt < ATTEMPTS_MAX && !done; attempt++) {
                 done = try_once(db, b, res, attempt);
                 if (!done && (db->rc & 0xff) != SQLITE_FULL)
@@ -223,14 +190,13 @@ void spool_db_commit(struct spool_db *db, struct spool_batch *b, struct spool_re
                 spool_place_note(db);
                 res->gone = !spool_place_check(db, b->acked, res->fault, sizeof(res->fault));
         }
-        if (!atomic_load(&db->closing) &&
-            (db->pair_due || wal_bytes(db) > (db->low_space ? LOW_SPACE_WAL_BYTES : db->plan.checkpoint_bytes)))
+        if (!atomic_load(&db->closing) && (db->pair_due || spool_room_wants_checkpoint(db)))
                 spool_pair_join(db, SQLITE_CHECKPOINT_PASSIVE);
         if (!done)
                 return;
         if (db->overwritten) {
                 res->gone = true;
-                say_overwritten(db, res);
+                spool_pair_say(db, res);
         }
         spool_db_stat(db, b->acked[SPOOL_SAMPLES], res);
         res->purging = db->v.purge_upto != 0;

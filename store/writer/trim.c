@@ -7,6 +7,7 @@
  * ledger.  Only pages of the budget count for that: on a full disk nothing is
  * dropped. Fails as the rest of the transaction: db->rc says so.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "store/writer/stmt.h"
@@ -14,11 +15,13 @@
 enum {
         CHUNK_ROWS = 512,     /* dropped at once to make room */
         TRIM_MIN = 4000,      /* not before so many can go: a trim rewrites pages at the old end */
-        TRIM_ALONG = 500,     /* but as many as come, when so many do */
+        TRIM_ALONG = 200,     /* but as many as come, when so many do */
         TRIM_ROWS = 32000,    /* delivered rows removed per commit */
         TRIM_BYTES = 4 << 20, /* the same, in bytes */
-        SPARE_PAGES = 12,     /* for small tables and inner pages */
+        KEEP_EVENTS = 10000,  /* the newest ones stay after delivery, in half of their share */
+        EVENTS_MIN = 200,     /* delivered events removed at once, at least */
 };
+#define KEEP_EVENTS_US (31 * INT64_C(86400000000))
 
 /*
  * Removes the oldest delivered readings: at most `most` seqs, none above
@@ -86,15 +89,16 @@ uint64_t spool_db_trim_rows(struct spool_db *db, enum spool_lane lane, uint64_t 
         return n;
 }
 
-/*
- * Pages free for rows: what is left of the budget, the events' unused share
- * taken off.
- */
-static int64_t free_pages(struct spool_db *db)
+uint64_t spool_db_taken_pages(struct spool_db *db)
 {
         uint64_t share = db->v.event_bytes < db->plan.event_bytes ? db->plan.event_bytes - db->v.event_bytes : 0;
 
-        return (int64_t)db->plan.db_pages - SPARE_PAGES - (int64_t)(share / PAGE_BYTES) - (int64_t)stmt_used_pages(db);
+        return SPARE_PAGES + share / db->plan.page_bytes + stmt_used_pages(db);
+}
+
+static int64_t free_pages(struct spool_db *db)
+{
+        return (int64_t)db->pages_most - (int64_t)spool_db_taken_pages(db);
 }
 
 static bool drop_oldest(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
@@ -140,8 +144,8 @@ void spool_db_make_event_room(struct spool_db *db, const struct spool_batch *b, 
 static uint64_t trim_most(struct spool_db *db, const struct spool_batch *b)
 {
         uint64_t rows = b->last[SPOOL_SAMPLES] - db->v.first[SPOOL_SAMPLES] + 1;
-        uint64_t mean = stmt_used_pages(db) * PAGE_BYTES / (rows ? rows : 1) + 1;
-        uint64_t most = min_u64(min_u64(TRIM_BYTES, db->plan.wal_bytes / 4), spool_disk_trim_bytes(db)) / mean;
+        uint64_t mean = stmt_used_pages(db) * db->plan.page_bytes / (rows ? rows : 1) + 1;
+        uint64_t most = min_u64(min_u64(TRIM_BYTES, db->wal_left / 4), spool_disk_trim_bytes(db)) / mean;
 
         return most > TRIM_ROWS ? TRIM_ROWS : most < 64 ? 64 : most;
 }
@@ -174,25 +178,62 @@ static uint64_t old_ones(struct spool_db *db, enum spool_lane lane, uint64_t n, 
 }
 
 /*
+ * How many of the `n` oldest events, all delivered, go.  The newest stay, for
+ * people who ask later what happened: so many, so long, in half of the events'
+ * share, which readings can't have anyway.
+ */
+static uint64_t events_over(struct spool_db *db, const struct spool_batch *b, uint64_t n)
+{
+        uint64_t n_all = b->last[SPOOL_EVENTS] - db->v.first[SPOOL_EVENTS] + 1, share = db->plan.event_bytes / 2;
+        uint64_t over = n_all > KEEP_EVENTS ? n_all - KEEP_EVENTS : 0, old = 0;
+
+        if (db->low_space)
+                return n;
+        if (db->v.event_bytes > share)
+                over += (db->v.event_bytes - share) / (db->v.event_bytes / n_all + 1) + 1;
+        if (n >= EVENTS_MIN)
+                old = old_ones(db, SPOOL_EVENTS, n, EVENTS_MIN, b->wall_us - KEEP_EVENTS_US);
+        return min_u64(over > old ? over : old, n);
+}
+
+/* Some hundreds at a time: each trim writes pages at the old end. */
+static void trim_events(struct spool_db *db, const struct spool_batch *b, struct spool_result *res)
+{
+        uint64_t first = db->v.first[SPOOL_EVENTS], acked = b->acked[SPOOL_EVENTS], over, n;
+
+        if (!first || acked < first)
+                return;
+        over = events_over(db, b, acked - first + 1);
+        if (over < (db->low_space ? 1 : EVENTS_MIN))
+                return;
+        n = min_u64(over, trim_most(db, b));
+        spool_db_trim_rows(db, SPOOL_EVENTS, first - 1, first + n - 1, n, NULL, res);
+        if (n < over)
+                res->more = true;
+}
+
+/*
  * A page that gets free and is not used again in the same transaction is
  * written all the same, so at best as many rows go as come: what a commit
  * brings lies on the pages that it cleared.
  */
 void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_lane lane, struct spool_result *res)
 {
-        uint64_t first = db->v.first[lane], limit = b->acked[lane], least = 1, n;
+        uint64_t first = db->v.first[SPOOL_SAMPLES], limit = b->acked[SPOOL_SAMPLES], least = 1, n;
         /* Well below where a blocked source may go on (spool_tell_room): nothing delivered is kept at its expense. */
         bool low_space = db->low_space || stmt_used_pages(db) >= db->plan.db_pages / 2;
-        bool along = lane == SPOOL_SAMPLES && !low_space && b->n_rows >= TRIM_ALONG;
+        bool along = !low_space && b->n_rows >= TRIM_ALONG;
 
-        if (lane == SPOOL_SAMPLES) {
-                if (low_space && spool_db_trim_ahead(db, b, trim_most(db, b)))
-                        res->more = true;
-                limit = min_u64(limit, db->v.ts_saved_seq);
-                if (!low_space) {
-                        limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
-                        least = along ? b->n_rows : TRIM_MIN;
-                }
+        if (lane == SPOOL_EVENTS) {
+                trim_events(db, b, res);
+                return;
+        }
+        if (low_space && spool_db_trim_ahead(db, b, trim_most(db, b)))
+                res->more = true;
+        limit = min_u64(limit, db->v.ts_saved_seq);
+        if (!low_space) {
+                limit = min_u64(limit, b->last[lane] > KEEP_ROWS ? b->last[lane] - KEEP_ROWS : 0);
+                least = along ? b->n_rows : TRIM_MIN;
         }
         if (!first || limit < first || limit - first + 1 < least)
                 return;
@@ -203,28 +244,28 @@ void spool_db_trim(struct spool_db *db, const struct spool_batch *b, enum spool_
                 n = old_ones(db, lane, n, least, b->wall_us - db->keep_us);
         if (!n)
                 return;
-        if (lane == SPOOL_SAMPLES)
-                trim_delivered(db, first + n - 1, n);
-        else
-                spool_db_trim_rows(db, lane, first - 1, first + n - 1, n, NULL, res);
+        trim_delivered(db, first + n - 1, n);
         if (!along && limit - (first + n - 1) >= least)
                 res->more = true;
 }
 
 /*
  * Gives pages back only when most of a large file is free: moving pages costs
- * flash.
+ * flash.  Of a file that is too large all but a few that letting go may take.
  */
 void spool_db_shrink(struct spool_db *db, struct spool_result *res)
 {
         uint64_t pages = stmt_pages(db, STMT_PAGES), n_free = stmt_pages(db, STMT_FREE_PAGES);
         bool over = pages > db->plan.db_pages;
+        uint64_t n = min_u64(VACUUM_PAGES, db->wal_left / db->plan.page_bytes / 4);
         char text[64];
         int rc;
 
-        if (!stmt_fine(db) || !(over ? n_free > 0 : n_free > 4096 && n_free > pages / 2))
+        if (over)
+                n = min_u64(n, n_free > SPARE_PAGES ? n_free - SPARE_PAGES : 0);
+        if (!stmt_fine(db) || !n || !(over || (n_free > 4096 && n_free > pages / 2)))
                 return;
-        snprintf(text, sizeof(text), "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
+        snprintf(text, sizeof(text), "PRAGMA incremental_vacuum(%" PRIu64 ")", n);
         rc = sqlite3_exec(db->conn, text, NULL, NULL, NULL);
         if (rc != SQLITE_OK)
                 db->rc = rc;

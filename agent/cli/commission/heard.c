@@ -21,6 +21,7 @@
 #include "agent/cli/commission/site.h"
 #include "agent/cli/commission/slave.h"
 #include "agent/cli/progress.h"
+#include "agent/cli/stop.h"
 #include "drivers/modbus/overhear.h"
 
 enum { REQUESTS_MAX = 512, SHOWN_EACH = 3, SHOWN_BYTES = 24, UNITS = 256, QUIET_US = 500000 };

@@ -106,12 +106,13 @@ bool part_accepted(const char *text)
 
 bool part_name(char out[PART_NAME_ROOM], const char *s, size_t len, const char *other)
 {
+        char form[TEXT_NAME_MAX + 1];
         size_t n = 0, chars = 0;
         bool changed = false, gap = false;
 
-        while (len && chars < TEXT_NAME_MAX - 6) { /* room for -99999 */
+        while (len && chars < TEXT_NAME_CHARS - 6) { /* room for -99999 */
                 size_t k = char_len(s, len);
-                bool good = k <= 4 && text_is_name(s, k) && n + k < TEXT_NAME_MAX - 6;
+                bool good = k <= 4 && text_is_name(s, k);
 
                 if (good) {
                         memcpy(out + n, s, k);
@@ -129,8 +130,10 @@ bool part_name(char out[PART_NAME_ROOM], const char *s, size_t len, const char *
         if (gap && n)
                 n--;
         out[n] = '\0';
-        if (n && text_is_name(out, n))
+        if (text_read_name(form, out, n)) {
+                strcpy(out, form);
                 return changed || len;
+        }
         strcpy(out, other);
         return true;
 }

@@ -29,7 +29,7 @@ void part_remark(FILE *f, const char *s, size_t len);
 /* The configuration's tables take this, beside a gateway and Kafka. */
 bool part_accepted(const char *text);
 
-enum { PART_NAME_ROOM = 4 * TEXT_NAME_MAX + 1 };
+enum { PART_NAME_ROOM = TEXT_NAME_MAX + 1 };
 
 /*
  * The nearest text that is a name; "" becomes `other`. True when it had to be

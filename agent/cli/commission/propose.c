@@ -386,8 +386,8 @@ static struct leaf *leaves_of(const struct pattern *p, size_t *n)
                                 at++;
                         if (at == *n && *n < SAMPLES_LEAVES_MAX)
                                 all[(*n)++] = *leaf;
-                        else if (at < *n && all[at].time != leaf->time)
-                                all[at].time = TIME_NONE;
+                        else if (at < *n)
+                                all[at].time = samples_time_of_both(all[at].time, leaf->time);
                 }
         return all;
 }
@@ -443,27 +443,55 @@ static void put_tag(FILE *f, const char *pointer, size_t skip, struct part_names
         fputc('}', f);
 }
 
-static void put_time(FILE *f, const struct leaf *leaves, size_t n)
+static void put_format(FILE *f, const struct pattern *p, enum leaf_time time)
 {
         static const char *const formats[] = {[TIME_UNIX_S] = "unix_s",
                                               [TIME_UNIX_MS] = "unix_ms",
                                               [TIME_UNIX_US] = "unix_us",
-                                              [TIME_ISO8601] = "iso8601"};
-        const struct leaf *best = NULL;
+                                              [TIME_ISO8601] = "iso8601",
+                                              [TIME_LOCAL] = "iso8601"};
 
-        for (size_t i = 0; i < n; i++)
-                if (leaves[i].time != TIME_NONE && leaves[i].time != TIME_UNCLEAR &&
-                    (!best || strlen(leaves[i].pointer) < strlen(best->pointer)))
-                        best = &leaves[i];
-        if (!best)
+        fprintf(f, ", time_format: %s", formats[time]);
+        if (time != TIME_LOCAL)
                 return;
+        fprintf(f, ", time_zone: ");
+        part_text(f, p->topics[0]->all->zone, strlen(p->topics[0]->all->zone));
+}
+
+/* TIME_UNCLEAR: there is one that can't be written. */
+static enum leaf_time put_time(FILE *f, const struct pattern *p, const struct leaf *leaves, size_t n)
+{
+        const struct leaf *best = NULL;
+        bool unclear = false;
+
+        for (size_t i = 0; i < n; i++) {
+                unclear |= leaves[i].time == TIME_UNCLEAR;
+                if (leaves[i].time == TIME_NONE || leaves[i].time == TIME_UNCLEAR)
+                        continue;
+                if (!best || (leaves[i].time != TIME_LOCAL && best->time == TIME_LOCAL) ||
+                    ((leaves[i].time == TIME_LOCAL) == (best->time == TIME_LOCAL) &&
+                     strlen(leaves[i].pointer) < strlen(best->pointer)))
+                        best = &leaves[i];
+        }
+        if (!best)
+                return unclear ? TIME_UNCLEAR : TIME_NONE;
         fprintf(f, ", time: ");
         part_text(f, best->pointer, strlen(best->pointer));
-        fprintf(f, ", time_format: %s", formats[best->time]);
+        put_format(f, p, best->time);
+        return best->time;
+}
+
+static void note_time(struct work *w, const struct pattern *p, enum leaf_time time)
+{
+        if (time == TIME_LOCAL)
+                note(w, p->topics[0]->topic, "its times say no zone; time_zone is this machine's: is it the device's?");
+        if (time == TIME_UNCLEAR)
+                note(w, p->topics[0]->topic,
+                     "its times say no zone, or are of another form: see time_zone and time_pattern in the manual");
 }
 
 /* False: there is no value in it. */
-static bool put_json(FILE *f, const struct pattern *p)
+static bool put_json(struct work *w, FILE *f, const struct pattern *p)
 {
         struct part_names names = {0};
         bool taken[SAMPLES_LEAVES_MAX], any = false;
@@ -477,7 +505,7 @@ static bool put_json(FILE *f, const struct pattern *p)
         skip = common_steps(leaves, n, taken);
         put_pattern(f, p);
         fprintf(f, ", payload: json");
-        put_time(f, leaves, n);
+        note_time(w, p, put_time(f, p, leaves, n));
         fprintf(f, ", readings: [");
         for (size_t i = 0; i < n; i++) {
                 if (!taken[i])
@@ -491,19 +519,18 @@ static bool put_json(FILE *f, const struct pattern *p)
         return k > 0;
 }
 
-static void put_each(FILE *f, const struct pattern *p)
+static void put_each(struct work *w, FILE *f, const struct pattern *p)
 {
-        static const char *const formats[] = {[TIME_UNIX_S] = "unix_s",
-                                              [TIME_UNIX_MS] = "unix_ms",
-                                              [TIME_UNIX_US] = "unix_us",
-                                              [TIME_ISO8601] = "iso8601"};
         const struct sample *t = p->topics[0];
 
         put_pattern(f, p);
         fprintf(f, ", payload: json, each: ");
         part_text(f, t->array, strlen(t->array));
-        if (t->at_time != TIME_NONE && t->at_time != TIME_UNCLEAR)
-                fprintf(f, ", time: \"/%s\", time_format: %s", t->at, formats[t->at_time]);
+        if (t->at_time != TIME_NONE && t->at_time != TIME_UNCLEAR) {
+                fprintf(f, ", time: \"/%s\"", t->at);
+                put_format(f, p, t->at_time);
+        }
+        note_time(w, p, t->at_time);
         fprintf(f, ", readings: [{tag: \"{/%s}\", value: \"/%s\"}]}", t->id, t->value);
 }
 
@@ -518,9 +545,9 @@ static void put_sub(struct work *w, const struct pattern *p)
         if (p->bare)
                 put_bare(f, p);
         else if (has_elements(p->topics[0]))
-                put_each(f, p);
+                put_each(w, f, p);
         else
-                good = put_json(f, p);
+                good = put_json(w, f, p);
         fclose(f);
         if (!good || w->out->n == SUBS_MAX) {
                 note(w, p->topics[0]->topic, "no value in it could be told");

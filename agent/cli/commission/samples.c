@@ -19,7 +19,7 @@
 #include "agent/base/err.h"
 #include "agent/base/text.h"
 
-enum { DEPTH_MAX = 16 };
+enum { DEPTH_MAX = 16, CLOCK_OFF_US = 600000000 };
 
 /* ---- times ---- */
 
@@ -47,14 +47,28 @@ static enum leaf_time time_of_number(double v)
         return TIME_NONE;
 }
 
-static enum leaf_time time_of_text(const char *s, size_t len)
+static enum leaf_time time_without_zone(const struct samples *all, int64_t us)
+{
+        int64_t off = us - all->local_us;
+
+        return all->zone && off > -CLOCK_OFF_US && off < CLOCK_OFF_US ? TIME_LOCAL : TIME_UNCLEAR;
+}
+
+static enum leaf_time time_of_text(const struct samples *all, const char *s, size_t len)
 {
         bool has_zone;
         int64_t us;
 
         if (!text_time(s, len, &us, &has_zone))
                 return len >= 8 && isdigit((unsigned char)s[0]) && strpbrk(s, ":-/") ? TIME_UNCLEAR : TIME_NONE;
-        return has_zone ? TIME_ISO8601 : TIME_UNCLEAR;
+        return has_zone ? TIME_ISO8601 : time_without_zone(all, us);
+}
+
+enum leaf_time samples_time_of_both(enum leaf_time a, enum leaf_time b)
+{
+        if (a == b)
+                return a;
+        return a >= TIME_LOCAL && b >= TIME_LOCAL ? TIME_LOCAL : TIME_NONE;
 }
 
 /* ---- leaves ---- */
@@ -66,8 +80,7 @@ static void add_leaf(struct sample *s, const char *pointer, enum leaf_type type,
                         continue;
                 if (s->leaves[i].type != type)
                         s->leaves[i].type = LEAF_TEXT;
-                if (s->leaves[i].time != time)
-                        s->leaves[i].time = TIME_NONE;
+                s->leaves[i].time = samples_time_of_both(s->leaves[i].time, time);
                 return;
         }
         if (s->n_leaves == SAMPLES_LEAVES_MAX)
@@ -137,7 +150,7 @@ static void look_at_elements(struct sample *s, const json_t *first, const char *
         if (json_is_number(at))
                 s->at_time = time_of_number(json_number_value(at));
         else if (json_is_string(at))
-                s->at_time = time_of_text(json_string_value(at), json_string_length(at));
+                s->at_time = time_of_text(s->all, json_string_value(at), json_string_length(at));
 }
 
 static void walk_array(struct sample *s, const json_t *array, char *pointer, int depth)
@@ -176,7 +189,7 @@ static void walk(struct sample *s, const json_t *v, char *pointer, const char *k
                 add_leaf(s, pointer, LEAF_BOOL, TIME_NONE);
         else if (json_is_string(v))
                 add_leaf(s, pointer, LEAF_TEXT,
-                         named ? time_of_text(json_string_value(v), json_string_length(v)) : TIME_NONE);
+                         named ? time_of_text(s->all, json_string_value(v), json_string_length(v)) : TIME_NONE);
 }
 
 /* ---- messages ---- */
@@ -265,7 +278,7 @@ void samples_add(struct samples *s, const char *topic, const void *payload, size
         if (!t) {
                 s->items = mem_grow(s->items, s->n + 1, sizeof(*s->items));
                 t = &s->items[s->n++];
-                *t = (struct sample){.topic = mem_strdup(topic), .text = mem_strdup(topic)};
+                *t = (struct sample){.topic = mem_strdup(topic), .text = mem_strdup(topic), .all = s};
                 cut_levels(t);
         }
         kind = look(t, payload, len);

@@ -1,219 +1,90 @@
 /*
- * scan: `modbus scan`, who is on a bus and which registers answer.
- *
- * First one question to each unit (register 0 with function 3; those that are
- * silent are asked once more with function 4, as some answer only what they
- * know); any answer, also an exception, is somebody.  Then each of them is
- * asked for its name (43/14) and searched by ranges.c with the functions 1 to
- * 4.  Nothing is written, and no other function is used.
- *
- * On TCP a device without a bus behind it often answers for every unit id: when
- * more than 32 do, only the first is searched, and that is said.
+ * scan: `modbus scan`, who is on a bus and which registers answer (search.c).
  *
  * Bounds: --for (10 minutes); what was found until then, or until ^C, is
  * printed.  Fails when the port goes away: 69.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "agent/cli/commission/search.h"
 
 #include "agent/base/text.h"
 #include "agent/cli/commission/part.h"
 #include "agent/cli/commission/ranges.h"
-#include "agent/cli/commission/site.h"
-#include "agent/cli/commission/slave.h"
-#include "agent/cli/progress.h"
 
-enum { UNITS = 256, ANSWERS_FOR_ALL = 32, BUSY_TRIES = 3 };
-
-struct search {
+struct scan {
         struct cli *c;
-        struct site port;
-        struct slave *slaves;
-        size_t n_slaves, n_units;
-        uint8_t wanted[UNITS / 8];
-        uint8_t registers[RANGES_REGISTERS / 8];
-        int64_t from_us, until_us;
-        bool over, broken, for_all; /* for_all: it answers to any unit */
-        struct progress progress;
+        struct site site;
+        struct search *search;
+        size_t n_units;
 };
 
-static bool go_on(struct search *s)
+static void print(const struct scan *s, const char *bus)
 {
-        if (stop_asked() || mono_us() >= s->until_us)
-                s->over = true;
-        return !s->over && !s->broken;
-}
-
-/* Busy is asked again, a gateway's "did not answer" is silence. */
-static enum site_answer ask(struct search *s, unsigned unit, unsigned function, unsigned at, unsigned n,
-                            struct site_reply *reply)
-{
-        enum site_answer a = SITE_SILENT;
-
-        for (int i = 0; i < BUSY_TRIES; i++) {
-                a = site_read(&s->port, unit, function, at, n, reply);
-                if (a != SITE_EXCEPTION || (reply->exception != 5 && reply->exception != 6))
-                        break;
-        }
-        s->broken |= a == SITE_BROKEN;
-        return a == SITE_EXCEPTION && (reply->exception == 10 || reply->exception == 11) ? SITE_SILENT : a;
-}
-
-static void find_units(struct search *s, unsigned function, bool found[UNITS])
-{
-        struct site_reply reply;
-
-        for (unsigned u = 0; u < UNITS && go_on(s); u++) {
-                enum site_answer a;
-
-                if (!ranges_bit(s->wanted, u) || found[u])
-                        continue;
-                a = ask(s, u, function, 0, 1, &reply);
-                found[u] = a == SITE_DATA || a == SITE_EXCEPTION;
-                s->n_slaves += found[u];
-                if (s->port.wire == SITE_TCP && s->n_slaves > ANSWERS_FOR_ALL) {
-                        s->for_all = true;
-                        return;
-                }
-                progress_show(&s->progress, 0.3 * u / UNITS);
-        }
-}
-
-static void search_table(struct search *s, struct slave *slave, unsigned function)
-{
-        struct ranges *r = slave->tables[function - 1];
-        struct site_reply reply;
-        unsigned at, n;
-
-        while (go_on(s) && ranges_next(r, &at, &n)) {
-                switch (ask(s, slave->unit, function, at, n, &reply)) {
-                case SITE_DATA:
-                        ranges_told(r, RANGES_THERE);
-                        break;
-                case SITE_EXCEPTION:
-                        ranges_told(r, reply.exception == 1 ? RANGES_NO_FUNCTION : RANGES_REFUSED);
-                        break;
-                default:
-                        ranges_told(r, RANGES_SILENT);
-                }
-        }
-}
-
-static void want_registers(const struct search *s, struct ranges *r)
-{
-        ranges_init(r);
-        if (!s->c->registers) {
-                ranges_want(r, 0, 2 * RANGES_BLOCK - 1, false);
-                return;
-        }
-        for (unsigned i = 0; i < RANGES_REGISTERS; i++)
-                if (ranges_bit(s->registers, i))
-                        ranges_want(r, i, i, true);
-}
-
-static void search_slaves(struct search *s)
-{
-        static const unsigned order[] = {3, 4, 1, 2};
-        struct site_reply reply;
-
-        for (size_t i = 0; i < s->n_slaves && go_on(s); i++) {
-                struct slave *slave = &s->slaves[i];
-
-                if (site_identify(&s->port, slave->unit, &reply) == SITE_DATA)
-                        slave_identify(slave, reply.pdu, reply.len);
-                for (size_t k = 0; k < 4; k++) {
-                        struct ranges *r = mem_alloc(sizeof(*r));
-
-                        slave->tables[order[k] - 1] = r;
-                        want_registers(s, r);
-                        search_table(s, slave, order[k]);
-                        progress_show(&s->progress,
-                                      0.3 + 0.7 * ((double)i + (double)(k + 1) / 4) / (double)s->n_slaves);
-                }
-        }
-}
-
-static void search(struct search *s)
-{
-        bool found[UNITS] = {false};
-
-        progress_begin(&s->progress, false);
-        find_units(s, 3, found);
-        if (!s->for_all)
-                find_units(s, 4, found);
-        s->slaves = mem_alloc((s->n_slaves + 1) * sizeof(*s->slaves));
-        s->n_slaves = 0;
-        for (unsigned u = 0; u < UNITS && !(s->for_all && s->n_slaves); u++)
-                if (found[u])
-                        s->slaves[s->n_slaves++].unit = (uint8_t)u;
-        search_slaves(s);
-        progress_end(&s->progress);
-}
-
-/* ---- what is said ---- */
-
-static void print(struct search *s, const char *bus)
-{
+        const struct search *found = s->search;
         FILE *f = s->c->out.f;
         char what[256];
 
         if (s->c->out.json) {
-                for (size_t i = 0; i < s->n_slaves; i++)
-                        slave_json(f, &s->slaves[i]);
+                for (size_t i = 0; i < found->n_slaves; i++)
+                        slave_json(f, &found->slaves[i]);
                 return;
         }
-        snprintf(what, sizeof(what), "%.150s: %zu of %zu unit ids answer%s", bus, s->n_slaves, s->n_units,
-                 s->over ? ", but the search was not finished" : "");
+        snprintf(what, sizeof(what), "%.150s: %zu of %zu unit ids answer%s", bus, found->n_slaves, s->n_units,
+                 found->over ? ", but the search was not finished" : "");
         part_head(f, what);
-        if (s->for_all)
+        if (found->for_all)
                 fprintf(f, "# It answers whatever the unit id: only the first was searched.\n");
-        if (s->n_slaves)
-                slaves_print(f, &s->port, s->slaves, s->n_slaves);
+        if (found->n_slaves)
+                slaves_print(f, &s->site, found->slaves, found->n_slaves);
 }
 
-static int read_lists(struct search *s)
+static int read_lists(struct scan *s)
 {
-        const char *units = s->c->units ? s->c->units : "1-247";
+        const char *units = s->c->units ? s->c->units : "1-247", *registers = s->c->registers;
 
-        if (!ranges_list(units, 255, s->wanted))
+        if (!ranges_list(units, 255, s->search->wanted))
                 return cli_fail(CLI_USAGE, "--units %s: numbers from 0 to 255 are needed, as 1-247 or 1,3,10-20",
                                 units);
-        if (s->c->registers && !ranges_list(s->c->registers, RANGES_REGISTERS - 1, s->registers))
-                return cli_fail(CLI_USAGE, "--registers %s: numbers from 0 to 65535 are needed, as 0-199",
-                                s->c->registers);
-        for (unsigned u = 0; u < UNITS; u++)
-                s->n_units += ranges_bit(s->wanted, u);
+        if (registers && !ranges_list(registers, RANGES_REGISTERS - 1, s->search->registers))
+                return cli_fail(CLI_USAGE, "--registers %s: numbers from 0 to 65535 are needed, as 0-199", registers);
+        for (unsigned u = 0; u < 256; u++)
+                s->n_units += ranges_bit(s->search->wanted, u);
+        for (unsigned i = 0; registers && i < RANGES_REGISTERS; i++)
+                s->search->n_registers += ranges_bit(s->search->registers, i);
         return CLI_OK;
+}
+
+static int run(struct scan *s, int64_t span_us)
+{
+        struct search *search = s->search;
+        int r = CLI_OK;
+
+        search->port = &s->site;
+        search->until_us = mono_us() + span_us;
+        search_run(search);
+        print(s, s->c->args[0]);
+        if (search->broken)
+                r = cli_fail(CLI_AWAY, "%s is gone", s->site.text);
+        else if (!search->n_slaves)
+                r = cli_fail(CLI_NO, "nobody answers on %s%s", s->site.text,
+                             s->site.wire == SITE_RTU ? "; are baud, parity and the two wires right?" : "");
+        site_close(&s->site);
+        return r;
 }
 
 int cmd_modbus_scan(struct cli *c)
 {
-        struct search *s;
+        struct scan s = {.c = c};
         int64_t span_us = 600 * INT64_C(1000000);
         int r;
 
         if (c->span && (!text_duration(c->span, &span_us) || span_us <= 0))
                 return cli_fail(CLI_USAGE, "--for %s: a time is needed, as 30s or 10m", c->span);
-        s = mem_alloc(sizeof(*s));
-        s->c = c;
-        r = read_lists(s);
+        s.search = mem_alloc(sizeof(*s.search));
+        r = read_lists(&s);
         if (!r)
-                r = site_open(&s->port, c, c->args[0]);
-        if (!r) {
-                s->until_us = mono_us() + span_us;
-                search(s);
-                print(s, c->args[0]);
-                if (s->broken)
-                        r = cli_fail(CLI_AWAY, "%s is gone", s->port.text);
-                else if (!s->n_slaves)
-                        r = cli_fail(CLI_NO, "nobody answers on %s%s", s->port.text,
-                                     s->port.wire == SITE_RTU ? "; are baud, parity and the two wires right?" : "");
-                site_close(&s->port);
-        }
-        for (size_t i = 0; s->slaves && i < s->n_slaves; i++)
-                for (int k = 0; k < 4; k++)
-                        free(s->slaves[i].tables[k]);
-        free(s->slaves);
-        free(s);
+                r = site_open(&s.site, c, c->args[0]);
+        if (!r)
+                r = run(&s, span_us);
+        search_free(s.search);
         return r;
 }

@@ -19,7 +19,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,32 +27,10 @@
 
 #include "agent/base/text.h"
 #include "agent/cli/ctl_client.h"
+#include "agent/cli/stop.h"
 #include "agent/config/config.h"
 
 enum { CONNECT_MS = 5000, IDENTIFY = 43, READ_DEVICE = 14 };
-
-/* ---- the end ---- */
-
-static volatile sig_atomic_t stopped;
-
-static void on_stop(int signal)
-{
-        stopped = signal;
-}
-
-void stop_arm(void)
-{
-        struct sigaction a = {.sa_handler = on_stop};
-
-        stopped = 0;
-        sigaction(SIGINT, &a, NULL);
-        sigaction(SIGTERM, &a, NULL);
-}
-
-bool stop_asked(void)
-{
-        return stopped != 0;
-}
 
 int64_t mono_us(void)
 {

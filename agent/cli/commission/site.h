@@ -63,9 +63,6 @@ enum site_answer site_identify(struct site *p, unsigned unit, struct site_reply 
  */
 long site_listen(struct site *p, uint8_t *bytes, size_t cap, int64_t within_us);
 
-/* ^C and SIGTERM set a mark instead of ending the program. */
-void stop_arm(void);
-bool stop_asked(void);
 int64_t mono_us(void);
 
 #endif

@@ -24,6 +24,7 @@
 #include "agent/cli/commission/part.h"
 #include "agent/cli/commission/site.h"
 #include "agent/cli/progress.h"
+#include "agent/cli/stop.h"
 
 enum { BYTES_MAX = 64 << 10, TRY_BYTES = 400, TRIES_MAX = 16, BURSTS_MAX = 200, BURST_SHOWN = 32, GAP_US = 20000 };
 

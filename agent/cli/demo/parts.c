@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/cli/daemon_user.h"
+
 enum { LOG_SHOWN = 2000, LOOK_EVERY_MS = 20 };
 
 static bool is_program(const char *dir, size_t dir_len, const char *program, char path[PART_PATH_MAX])
@@ -86,26 +88,31 @@ pid_t part_fork(int death_signal)
  * the kernel forgets the death signal then, and it would stay behind when the
  * demo is killed; so it is left here first, and the signal set again.
  */
-static void leave_root(int death_signal)
+static void leave_root(struct part_kind kind)
 {
-        const struct passwd *nobody = geteuid() == 0 ? getpwnam("nobody") : NULL;
+        const struct passwd *user = geteuid() == 0 ? getpwnam(kind.user) : NULL;
+        bool left;
 
-        if (!nobody)
+        if (!user)
                 return;
-        if (setgroups(0, NULL) < 0 || setgid(nobody->pw_gid) < 0 || setuid(nobody->pw_uid) < 0)
+        if (strcmp(kind.user, DAEMON_USER) == 0)
+                left = daemon_user_become(user) == 0;
+        else
+                left = setgroups(0, NULL) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0;
+        if (!left)
                 _exit(126);
-        prctl(PR_SET_PDEATHSIG, death_signal);
+        prctl(PR_SET_PDEATHSIG, kind.death_signal);
 }
 
-_Noreturn static void become(const char *log, char *const argv[], int leave)
+_Noreturn static void become(const char *log, char *const argv[], struct part_kind kind)
 {
         int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
         dup2(in, STDIN_FILENO);
         dup2(out, STDOUT_FILENO);
         dup2(out, STDERR_FILENO);
-        if (leave)
-                leave_root(leave);
+        if (kind.user)
+                leave_root(kind);
         execv(argv[0], argv);
         dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
         _exit(127);
@@ -118,7 +125,7 @@ int part_start(struct part *p, const char *name, const char *dir, char *const ar
         snprintf(p->log, sizeof(p->log), "%s/%s.log", dir, name);
         p->pid = part_fork(kind.death_signal);
         if (p->pid == 0)
-                become(p->log, argv, kind.unprivileged ? kind.death_signal : 0);
+                become(p->log, argv, kind);
         if (p->pid > 0)
                 return 0;
         p->pid = 0;
@@ -132,14 +139,13 @@ bool part_runs(struct part *p)
         return p->pid != 0;
 }
 
-int part_stop(struct part *p, int within_ms)
+int part_wait(struct part *p, int within_ms)
 {
         int status = 0;
         pid_t ended = 0;
 
         if (!p->pid)
                 return -1;
-        kill(p->pid, SIGTERM);
         for (int waited = 0; waited < within_ms && ended == 0; waited += LOOK_EVERY_MS) {
                 struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000L};
 
@@ -153,6 +159,13 @@ int part_stop(struct part *p, int within_ms)
         }
         p->pid = 0;
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int part_stop(struct part *p, int within_ms)
+{
+        if (p->pid)
+                kill(p->pid, SIGTERM);
+        return part_wait(p, within_ms);
 }
 
 void part_print_log(const struct part *p)

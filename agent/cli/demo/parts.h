@@ -20,8 +20,8 @@ struct part {
 };
 
 struct part_kind {
-        int death_signal;  /* what it gets when the demo dies */
-        bool unprivileged; /* nobody, when the demo runs as root */
+        int death_signal; /* what it gets when the demo dies */
+        const char *user; /* whom it becomes, when this runs as root; NULL: as this */
 };
 
 /*
@@ -45,6 +45,8 @@ bool part_runs(struct part *p);
  * to be killed or was not running.
  */
 int part_stop(struct part *p, int within_ms);
+/* Until it ends by itself, or SIGKILL after `within_ms`. As part_stop. */
+int part_wait(struct part *p, int within_ms);
 void part_print_log(const struct part *p); /* its last lines, to standard error */
 
 int part_free_port(void); /* on 127.0.0.1; -1: none */

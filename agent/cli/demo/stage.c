@@ -111,7 +111,7 @@ static int start_mosquitto(struct demo *d, struct err *e)
                  d->url.port);
         if (part_write_file(path, text, e) < 0)
                 return -1;
-        return part_start(&d->mosquitto, "mosquitto", d->dir, argv, (struct part_kind){SIGKILL, true}, e);
+        return part_start(&d->mosquitto, "mosquitto", d->dir, argv, (struct part_kind){SIGKILL, "nobody"}, e);
 }
 
 static int connect_sensor(struct demo *d, struct err *e)
@@ -225,7 +225,7 @@ static int start_millraced(struct demo *d, struct err *e)
                 return err_set(e, "millraced is neither beside this program nor in $PATH");
         snprintf(path, sizeof(path), "%s/millrace.yaml", d->dir);
         if (write_factory(d, path, e) < 0 ||
-            part_start(&d->millraced, "millraced", d->dir, argv, (struct part_kind){SIGTERM, false}, e) < 0)
+            part_start(&d->millraced, "millraced", d->dir, argv, (struct part_kind){SIGTERM, NULL}, e) < 0)
                 return -1;
         for (int waited = 0; waited < START_WITHIN_MS && !stage_interrupted; waited += TICK_MS) {
                 if (stage_ask(d, e) == 0)
