@@ -136,6 +136,8 @@ long mqtt_write_gate_drain(struct mqtt_write_gate *g)
 
 void mqtt_write_gate_put(struct mqtt_write_gate *g, const void *bytes, size_t n)
 {
+        if (!n)
+                return;
         make_room(g, n);
         memcpy(g->held + g->to, bytes, n);
         g->to += n;
