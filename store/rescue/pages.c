@@ -4,9 +4,11 @@
  * tables WITHOUT ROWID) with 10, cells are found through a pointer array.  An
  * index has rows in its inner pages (2) as well.
  *
- * One pass notes for every such page the first rowid, 24 bytes a page, so that
- * rows come in order with bounded memory; the pages are read again when their
- * turn is.  Of a page that is free only what no other has is taken.  Frames of
+ * One pass notes where in its table every such page is, 24 bytes a page, so
+ * that rows come in order with bounded memory; the pages are read again when
+ * their turn is.  Where it is the row in its middle says: one damaged rowid
+ * moves no page, and none that breaks the page's order counts.  Of a page that
+ * is free only what no other has is taken.  Frames of
  * the WAL count when their salts are the header's and their
  * own checksum, which goes on from the frame before, is right.  A WAL whose
  * first page is another program's is left out. How it fails: what can't be read
@@ -38,10 +40,21 @@ enum {
 };
 
 struct leaf {
-        uint64_t first; /* rowid */
+        uint64_t first, middle; /* rowids */
         uint32_t page;
+        uint16_t look; /* pages of one table have the same */
         uint8_t type;
         bool is_free; /* what it has is from before */
+};
+
+enum { CELLS_MAX = PAGE_MOST / 4 };
+
+/* The cells of a page that are whole, in an order that is possible. */
+struct run {
+        unsigned n;
+        uint16_t cell[CELLS_MAX];
+        uint64_t rowid[CELLS_MAX];
+        uint16_t look; /* of most */
 };
 
 struct pages {
@@ -234,13 +247,69 @@ static bool has_rows(const struct pages *p, const unsigned char *page, size_t he
                n <= p->page_bytes / 4 && cells_at(page, head_at) + 2 * n <= p->page_bytes;
 }
 
-static bool first_rowid(const struct pages *p, const unsigned char *page, size_t head_at, uint64_t *out)
+/* Number and types of its columns. */
+static uint16_t look_of(const struct pages_row *row)
 {
-        const unsigned char *c = page + be16(page + head_at + 8), *end = page + p->page_bytes;
-        int n = record_varint(c, end, out);
+        enum { LOOKED_AT = 4 };
+        unsigned look = (unsigned)row->n;
 
-        *out = 0;
-        return page[head_at] != LEAF_TABLE || (n && record_varint(c + n, end, out));
+        for (int i = 0; i < LOOKED_AT; i++)
+                look = look << 3 | (i < row->n ? row->v[i].type : 0);
+        return (uint16_t)look;
+}
+
+static int columns_of(const struct leaf *l)
+{
+        return l->look >> 12;
+}
+
+/* Leaves the most rows there are whose ids rise: those that fit in with most others. */
+static void keep_rising(struct run *r)
+{
+        uint16_t best[CELLS_MAX], before[CELLS_MAX]; /* the lowest end of so many; the one before */
+        unsigned n = 0, at;
+
+        for (unsigned i = 0; i < r->n; i++) {
+                unsigned low = 0, high = n;
+
+                while (low < high) {
+                        unsigned mid = (low + high) / 2;
+
+                        if (r->rowid[best[mid]] < r->rowid[i])
+                                low = mid + 1;
+                        else
+                                high = mid;
+                }
+                before[i] = low ? best[low - 1] : 0;
+                best[low] = (uint16_t)i;
+                n += low == n;
+        }
+        at = n ? best[n - 1] : 0;
+        for (unsigned i = n; i-- > 0; at = before[at])
+                best[i] = (uint16_t)at;
+        for (unsigned i = 0; i < n; i++) {
+                r->cell[i] = r->cell[best[i]];
+                r->rowid[i] = r->rowid[best[i]];
+        }
+        r->n = n;
+}
+
+static void read_run(struct pages *p, const unsigned char *page, size_t head_at, struct run *r)
+{
+        struct pages_row row;
+        unsigned votes = 0;
+
+        r->n = 0;
+        for (unsigned i = 0; i < be16(page + head_at + 3) && i < CELLS_MAX; i++) {
+                if (!parse_cell(p, page, head_at, i, RECORD_ANY, &row) || row.rowid < 0)
+                        continue;
+                r->look = votes ? r->look : look_of(&row);
+                votes += r->look == look_of(&row) ? 1 : -1u;
+                r->cell[r->n] = (uint16_t)i;
+                r->rowid[r->n++] = (uint64_t)row.rowid;
+        }
+        if (page[head_at] == LEAF_TABLE)
+                keep_rising(r);
 }
 
 /* As the map of pages says ("Pointer map pages"); where that is damaged, none is. */
@@ -257,89 +326,130 @@ static bool is_free(struct pages *p, uint32_t no, unsigned char *map, uint32_t *
         return map[(no - of - 1) * ENTRY] == FREE;
 }
 
-static int by_first(const void *a, const void *b)
+static int by_middle(const void *a, const void *b)
 {
         const struct leaf *x = a, *y = b;
 
-        return x->first != y->first ? (x->first < y->first ? -1 : 1) : x->page < y->page ? -1 : x->page > y->page;
+        return x->middle != y->middle ? (x->middle < y->middle ? -1 : 1) : x->page < y->page ? -1 : x->page > y->page;
 }
 
 static void find_leaves(struct pages *p)
 {
         unsigned char page[PAGE_MOST], map[PAGE_MOST];
         uint32_t map_no = 0;
+        struct run r;
 
         for (uint32_t no = 1; no <= p->n_pages; no++) {
                 size_t head_at = no == 1 ? 100 : 0;
-                uint64_t first;
 
-                if (!read_page(p, no, page) || !has_rows(p, page, head_at) || !first_rowid(p, page, head_at, &first))
+                if (!read_page(p, no, page) || !has_rows(p, page, head_at))
+                        continue;
+                read_run(p, page, head_at, &r);
+                if (!r.n)
                         continue;
                 if (p->n_leaves == p->cap_leaves) {
                         p->cap_leaves = p->cap_leaves ? 2 * p->cap_leaves : 256;
                         p->leaves = mem_grow(p->leaves, p->cap_leaves, sizeof(*p->leaves));
                 }
-                p->leaves[p->n_leaves++] = (struct leaf){
-                        .first = first, .page = no, .type = page[head_at], .is_free = is_free(p, no, map, &map_no)};
+                p->leaves[p->n_leaves++] = (struct leaf){.first = r.rowid[0],
+                                                         .middle = r.rowid[r.n / 2],
+                                                         .page = no,
+                                                         .look = r.look,
+                                                         .type = page[head_at],
+                                                         .is_free = is_free(p, no, map, &map_no)};
         }
         if (p->n_leaves)
-                qsort(p->leaves, p->n_leaves, sizeof(*p->leaves), by_first);
+                qsort(p->leaves, p->n_leaves, sizeof(*p->leaves), by_middle);
 }
 
-/* The next page in use of a table with so many columns, from `i` on; n_leaves: there is none. */
-static size_t next_in_use(struct pages *p, size_t i, int n_columns)
+/*
+ * Leaves out what is far off the others of its page, and where another page is
+ * (`low` and `high` are of those before and behind it): one changed bit makes
+ * such a rowid.
+ */
+static void cut_ends(struct run *r, uint64_t low, uint64_t high)
 {
-        unsigned char page[PAGE_MOST];
-        struct pages_row row;
+        unsigned from = 0, to = r->n;
 
-        for (; i < p->n_leaves; i++)
-                if (!p->leaves[i].is_free && p->leaves[i].type == LEAF_TABLE && read_page(p, p->leaves[i].page, page) &&
-                    parse_cell(p, page, p->leaves[i].page == 1 ? 100 : 0, 0, n_columns, &row))
-                        break;
-        return i;
+        for (unsigned i = 0; i + 1 < r->n; i++) {
+                if (r->rowid[i + 1] - r->rowid[i] <= r->n)
+                        continue;
+                if (i < r->n / 2 && r->rowid[i] <= low)
+                        from = i + 1;
+                if (i >= r->n / 2 && r->rowid[i + 1] >= high && i + 1 < to)
+                        to = i + 1;
+        }
+        r->n = to - from;
+        memmove(r->cell, r->cell + from, r->n * sizeof(*r->cell));
+        memmove(r->rowid, r->rowid + from, r->n * sizeof(*r->rowid));
 }
 
 /* Rows of a table at or above `end` are left out. */
-static bool each_of_page(struct pages *p, const struct leaf *leaf, uint64_t end, int n_columns,
-                         bool (*each)(void *ctx, const struct pages_row *row), void *ctx)
+static bool each_of_page(struct pages *p, const struct leaf *leaf, const uint64_t between[2], uint64_t end,
+                         int n_columns, bool (*each)(void *ctx, const struct pages_row *row), void *ctx)
 {
         size_t head_at = leaf->page == 1 ? 100 : 0;
         unsigned char page[PAGE_MOST];
         struct pages_row row;
-        int64_t last = 0;
+        struct run r;
 
         if (!read_page(p, leaf->page, page) || !has_rows(p, page, head_at))
                 return true;
-        for (unsigned i = 0; i < be16(page + head_at + 3); i++) {
-                if (!parse_cell(p, page, head_at, i, n_columns, &row))
-                        continue;
-                if (leaf->type == LEAF_TABLE && ((i && row.rowid <= last) || (uint64_t)row.rowid >= end))
-                        continue;
-                last = row.rowid;
-                if (!each(ctx, &row))
+        read_run(p, page, head_at, &r);
+        if (r.n && between)
+                cut_ends(&r, between[0], between[1]);
+        for (unsigned i = 0; i < r.n; i++)
+                if ((leaf->type != LEAF_TABLE || r.rowid[i] < end) &&
+                    parse_cell(p, page, head_at, r.cell[i], n_columns, &row) && !each(ctx, &row))
                         return false;
-        }
         return true;
+}
+
+/* The pages in use of a leaf's table before and behind it; leaves come in order. */
+struct around {
+        const struct leaf *before, *behind;
+        size_t next;
+        uint16_t look;
+};
+
+static void look_around(const struct pages *p, size_t i, struct around *a)
+{
+        const struct leaf *leaf = &p->leaves[i], *l;
+
+        if (a->look != leaf->look)
+                *a = (struct around){.look = leaf->look};
+        a->next = a->next > i ? a->next : i + 1;
+        for (; a->next < p->n_leaves; a->next++) {
+                l = &p->leaves[a->next];
+                if (!l->is_free && l->type == LEAF_TABLE && l->look == leaf->look)
+                        break;
+        }
+        a->behind = a->next < p->n_leaves ? &p->leaves[a->next] : NULL;
 }
 
 void pages_each(struct pages *p, enum pages_kind kind, int n_columns,
                 bool (*each)(void *ctx, const struct pages_row *row), void *ctx)
 {
-        size_t next = 0;
+        struct around a = {0};
 
         for (size_t i = 0; i < p->n_leaves; i++) {
-                bool table = p->leaves[i].type == LEAF_TABLE;
-                uint64_t end = UINT64_MAX;
+                const struct leaf *leaf = &p->leaves[i];
+                uint64_t between[2] = {0, UINT64_MAX}, end = UINT64_MAX;
+                bool ours = columns_of(leaf) == n_columns;
 
-                if (table != (kind == PAGES_TABLE))
+                if ((leaf->type == LEAF_TABLE) != (kind != PAGES_INDEX) || (kind == PAGES_LANE && !ours))
                         continue;
-                /* What was on a free page once is older than what the table has there now. */
-                if (table && p->leaves[i].is_free) {
-                        next = next_in_use(p, next > i ? next : i + 1, n_columns);
-                        end = next < p->n_leaves ? p->leaves[next].first : UINT64_MAX;
+                if (kind != PAGES_INDEX && ours) {
+                        look_around(p, i, &a);
+                        /* What was on a free page once is older than what the table has there now. */
+                        end = leaf->is_free && a.behind ? a.behind->first : UINT64_MAX;
+                        between[0] = a.before ? a.before->middle : 0;
+                        between[1] = a.behind ? a.behind->middle : UINT64_MAX;
                 }
-                if (!each_of_page(p, &p->leaves[i], end, n_columns, each, ctx))
+                if (!each_of_page(p, leaf, kind == PAGES_LANE ? between : NULL, end, n_columns, each, ctx))
                         return;
+                if (!leaf->is_free)
+                        a.before = leaf;
         }
 }
 

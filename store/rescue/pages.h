@@ -34,7 +34,11 @@ struct pages_row {
         struct pages_value v[PAGES_COLUMNS];
 };
 
-enum pages_kind { PAGES_TABLE, PAGES_INDEX }; /* with and without rowid */
+/*
+ * With and without rowid; and with rowids that only ever rise, and pages of no
+ * other table that look alike: there a rowid that cannot be is left out.
+ */
+enum pages_kind { PAGES_TABLE, PAGES_INDEX, PAGES_LANE };
 
 struct pages;
 
@@ -42,8 +46,8 @@ int pages_open(struct pages **out, const char *path, struct err *e);
 void pages_close(struct pages *p);
 
 /*
- * Rows of this kind, page by page in order of their first rowid. Bytes are
- * borrowed. Ends early on false.
+ * Rows of this kind, page by page in order of the rowid in their middle. Bytes
+ * are borrowed. Ends early on false.
  */
 void pages_each(struct pages *p, enum pages_kind kind, int n_columns,
                 bool (*each)(void *ctx, const struct pages_row *row), void *ctx);

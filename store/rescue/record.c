@@ -58,10 +58,11 @@ bool record_parse(struct pages_row *row, const unsigned char *p, uint64_t n_byte
                 int len;
 
                 n = record_varint(p, head_end, &serial);
-                if (!n || row->n == n_columns || (len = put_value(&row->v[row->n], serial, value, end)) < 0)
+                if (!n || row->n == (n_columns < 0 ? PAGES_COLUMNS : n_columns) ||
+                    (len = put_value(&row->v[row->n], serial, value, end)) < 0)
                         return false;
                 value += len;
                 p += n;
         }
-        return row->n == n_columns && value == end;
+        return (n_columns < 0 || row->n == n_columns) && value == end;
 }

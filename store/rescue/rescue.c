@@ -234,10 +234,10 @@ static void carry_over(struct salvage *s, const char *gateway)
         salvage_small(s);
         take_mark(s);
         if (s->rc == SQLITE_OK)
-                pages_each(s->pages, PAGES_TABLE, 6, on_event, s);
+                pages_each(s->pages, PAGES_LANE, 6, on_event, s);
         /* Of a file that was about to change its format the old rows are the newer ones, see store/writer/migrate.c. */
         if (s->rc == SQLITE_OK && !s->r->stopped)
-                pages_each(s->pages, PAGES_TABLE, SAMPLE_COLUMNS, on_reading, s);
+                pages_each(s->pages, PAGES_LANE, SAMPLE_COLUMNS, on_reading, s);
         if (s->rc == SQLITE_OK && !s->r->stopped)
                 pages_each(s->pages, PAGES_TABLE, 8, on_reading, s);
         if (!s->r->stopped)

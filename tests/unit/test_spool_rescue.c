@@ -493,6 +493,108 @@ static void a_hole_is_told_by_its_seqs(void **state)
                          1);
 }
 
+/* The file and what is beside it, to begin with again and again. */
+static void keep_good(struct fixture *h)
+{
+        char from[TEMP_PATH_MAX];
+
+        copy(h->path, beside(h, ".good"));
+        copy(temp_dir_beside(h->path, ".epoch", from), beside(h, ".good-epoch"));
+        copy(temp_dir_beside(h->path, ".lock", from), beside(h, ".good-lock"));
+}
+
+static void take_good(struct fixture *h)
+{
+        char from[TEMP_PATH_MAX];
+
+        copy(beside(h, ".good"), h->path);
+        copy(temp_dir_beside(h->path, ".good-epoch", from), beside(h, ".epoch"));
+        copy(temp_dir_beside(h->path, ".good-lock", from), beside(h, ".lock"));
+        unlink(beside(h, "-wal"));
+}
+
+/* What is lost of the file as it is now. */
+static int64_t lost_of(struct fixture *h)
+{
+        int64_t lost;
+
+        marked(h);
+        if (!fixture_try_open(h))
+                fail_msg("%s", h->e.text);
+        lost = db_ask(h->path, "SELECT lost_n FROM rescue");
+        assert_int_equal(db_ask(h->path, "SELECT lost_n + readings FROM rescue"), ROWS - ACKED - 1);
+        fixture_cut_power(h);
+        unlink(aside_of(h));
+        return lost;
+}
+
+enum { ROWS_OF_A_PAGE = 64 };
+
+/* Wherever it begins and ends: two pages' rows at most. */
+static void noise_takes_what_it_covers(void **state)
+{
+        enum { BYTES = 600 };
+        struct fixture *h = *state;
+
+        fill(h, true);
+        keep_good(h);
+        for (int i = 0; i < 40; i++) {
+                uint64_t seed = 77 + (uint64_t)i;
+                off_t at;
+
+                take_good(h);
+                at = leaf_in_the_middle(h->path) + i * 20 * PAGE_BYTES / 19;
+                for (int k = 0; k < BYTES; k++) {
+                        seed = seed * 6364136223846793005u + 1442695040888963407u;
+                        overwrite(h->path, at + k, (int)(seed >> 56), 1);
+                }
+                assert_in_range(lost_of(h), 0, 2 * ROWS_OF_A_PAGE);
+        }
+}
+
+/* Where the rowid of a cell of a leaf begins: behind its length, which is short here. */
+static off_t rowid_at(const char *path, off_t leaf, int cell)
+{
+        unsigned char page[PAGE_BYTES];
+        int fd = open(path, O_RDONLY), n;
+
+        assert_int_equal(pread(fd, page, sizeof(page), leaf), sizeof(page));
+        close(fd);
+        n = page[3] << 8 | page[4];
+        assert_in_range(n, 3, ROWS_OF_A_PAGE);
+        cell = cell == 0 ? 0 : cell == 1 ? n / 2 : n - 1;
+        cell = page[8 + 2 * cell] << 8 | page[9 + 2 * cell];
+        return leaf + cell + 1 + (page[cell] >> 7);
+}
+
+static void flip(const char *path, off_t at, int bit)
+{
+        int fd = open(path, O_RDWR);
+        unsigned char byte;
+
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= (unsigned char)(1 << bit);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+}
+
+/* One changed bit in the number of a page's first, middle or last row. */
+static void a_changed_rowid_takes_no_other_page(void **state)
+{
+        struct fixture *h = *state;
+        off_t leaf;
+
+        fill(h, true);
+        keep_good(h);
+        leaf = leaf_in_the_middle(h->path);
+        for (int cell = 0; cell < 3; cell++)
+                for (int bit = 0; bit < 16; bit++) {
+                        take_good(h);
+                        flip(h->path, rowid_at(h->path, leaf, cell) + bit / 8, bit % 8);
+                        assert_in_range(lost_of(h), 0, ROWS_OF_A_PAGE);
+                }
+}
+
 static void a_rescue_that_was_cut_short_starts_over(void **state)
 {
         struct fixture *h = *state;
@@ -1471,6 +1573,8 @@ int main(void)
                 T(a_wal_that_was_written_back_is_none_that_is_gone),
                 T(what_is_readable_is_carried_over),
                 T(a_hole_is_told_by_its_seqs),
+                T(noise_takes_what_it_covers),
+                T(a_changed_rowid_takes_no_other_page),
                 T(a_rescue_that_was_cut_short_starts_over),
                 T(a_rescue_that_never_ends_is_left),
                 T(a_damaged_marker_is_none),
