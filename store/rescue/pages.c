@@ -49,7 +49,7 @@ struct leaf {
 
 enum { CELLS_MAX = PAGE_MOST / 4 };
 
-/* The cells of a page that are whole, in an order that is possible. */
+/* The cells of a page, in an order that is possible. */
 struct run {
         unsigned n;
         uint16_t cell[CELLS_MAX];
@@ -294,22 +294,66 @@ static void keep_rising(struct run *r)
         r->n = n;
 }
 
-static void read_run(struct pages *p, const unsigned char *page, size_t head_at, struct run *r)
+/* What the cells say, whole or not; false where that is no order. */
+static bool read_order(const struct pages *p, const unsigned char *page, size_t head_at, struct run *r)
+{
+        const unsigned char *end = page + p->page_bytes;
+        uint64_t payload;
+
+        for (r->n = 0; r->n < be16(page + head_at + 3) && r->n < CELLS_MAX; r->n++) {
+                const unsigned char *c = page + be16(page + cells_at(page, head_at) + 2 * r->n);
+                int n = c < page + head_at + 8 ? 0 : record_varint(c, end, &payload);
+
+                if (!n || !record_varint(c + n, end, &r->rowid[r->n]) || r->rowid[r->n] > INT64_MAX ||
+                    (r->n && r->rowid[r->n] <= r->rowid[r->n - 1]))
+                        return false;
+                r->cell[r->n] = (uint16_t)r->n;
+        }
+        return true;
+}
+
+static void read_whole(struct pages *p, const unsigned char *page, size_t head_at, struct run *r)
 {
         struct pages_row row;
-        unsigned votes = 0;
 
         r->n = 0;
         for (unsigned i = 0; i < be16(page + head_at + 3) && i < CELLS_MAX; i++) {
                 if (!parse_cell(p, page, head_at, i, RECORD_ANY, &row) || row.rowid < 0)
                         continue;
-                r->look = votes ? r->look : look_of(&row);
-                votes += r->look == look_of(&row) ? 1 : -1u;
                 r->cell[r->n] = (uint16_t)i;
                 r->rowid[r->n++] = (uint64_t)row.rowid;
         }
-        if (page[head_at] == LEAF_TABLE)
-                keep_rising(r);
+}
+
+/* What two of three rows look like; 0: none is whole. */
+static uint16_t look_of_most(struct pages *p, const unsigned char *page, size_t head_at, const struct run *r)
+{
+        const unsigned asked[] = {0, r->n / 2, r->n - 1};
+        struct pages_row row;
+        uint16_t look = 0;
+        int votes = 0;
+
+        for (size_t i = 0; r->n && i < sizeof(asked) / sizeof(*asked); i++) {
+                if (!parse_cell(p, page, head_at, r->cell[asked[i]], RECORD_ANY, &row))
+                        continue;
+                look = votes ? look : look_of(&row);
+                votes += look == look_of(&row) ? 1 : -1;
+        }
+        return look;
+}
+
+/* Only where the order is broken is each cell looked into: the others are when their turn is. */
+static void read_run(struct pages *p, const unsigned char *page, size_t head_at, struct run *r)
+{
+        bool table = page[head_at] == LEAF_TABLE;
+
+        if (!table || !read_order(p, page, head_at, r)) {
+                read_whole(p, page, head_at, r);
+                if (table)
+                        keep_rising(r);
+        }
+        r->look = look_of_most(p, page, head_at, r);
+        r->n = r->look ? r->n : 0;
 }
 
 /* As the map of pages says ("Pointer map pages"); where that is damaged, none is. */
