@@ -43,9 +43,11 @@ struct spool_plan {
         uint64_t note_bytes, learned_bytes; /* for the alarms' journal, and for what rules have learned */
         size_t batch_rows, batch_text, batch_events, batch_quarantine;
         uint64_t quarantine_bytes, dead_bytes;
-        uint64_t save_rows, save_bytes; /* tag times are saved after so many */
+        uint64_t save_bytes; /* tag times are saved after so many */
 };
 void spool_plan(struct spool_plan *p, const struct spool_conf *conf, uint32_t page_bytes);
+/* And after so many readings. */
+uint64_t spool_plan_save_rows(const struct spool_plan *p, size_t n_tags);
 
 /*
  * Bytes a reading will take in the file, rather too much: what is left of a page

@@ -94,7 +94,8 @@ static void snapshot(struct spool *s, struct spool_batch *b, bool save)
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->last[i] = s->lanes[i].appended;
         save = save || (s->low_space && s->rows_since_save >= LOW_SPACE_ROWS) ||
-               s->rows_since_save >= s->plan.save_rows || s->bytes_since_save >= s->plan.save_bytes;
+               s->rows_since_save >= spool_plan_save_rows(&s->plan, s->n_tags_sent) ||
+               s->bytes_since_save >= s->plan.save_bytes;
         if (save || (s->rows_since_save && rt_mono_us(s->rt) >= s->save_due_us))
                 save_times(s, b);
 }

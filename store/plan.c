@@ -9,7 +9,8 @@
 const char *const spool_lane_names[SPOOL_LANES] = {[SPOOL_EVENTS] = "events", [SPOOL_SAMPLES] = "samples"};
 
 enum {
-        SAVE_ROWS = 100000, /* so many readings are looked through at the next start */
+        SAVE_ROWS = 100000, /* so many readings are looked through at the next start, */
+        SAVE_EACH = 16,     /* or so many of each tag: its row is written each time */
         BESIDE_BYTES = 96 << 10,
         WAL_BESIDE_BYTES = 96 << 10, /* of a transaction: small tables, inner pages, frames' heads */
         WAL_BYTES = 16 << 20,
@@ -61,5 +62,11 @@ void spool_plan(struct spool_plan *p, const struct spool_conf *conf, uint32_t pa
         p->note_bytes = part / 40;
         p->learned_bytes = part / 80;
         p->save_bytes = part / 16;
-        p->save_rows = min_u64(p->save_bytes / ROW_BYTES, SAVE_ROWS);
+}
+
+uint64_t spool_plan_save_rows(const struct spool_plan *p, size_t n_tags)
+{
+        uint64_t rows = (uint64_t)SAVE_EACH * n_tags;
+
+        return min_u64(p->save_bytes / ROW_BYTES, rows < SAVE_ROWS ? SAVE_ROWS : rows);
 }

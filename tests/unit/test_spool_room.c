@@ -195,9 +195,33 @@ static void a_long_reader_costs_no_room(void **state)
         leave();
 }
 
+/* A row of each tag is written then: how often is by how many there are, and by the room. */
+static void tag_times_are_saved_as_seldom_as_there_are_tags(void **state)
+{
+        static const struct {
+                uint64_t max_bytes;
+                size_t n_tags;
+                uint64_t least, most;
+        } all[] = {
+                {1024 * (uint64_t)MIB, 10, 100000, 100000},    {1024 * (uint64_t)MIB, 6250, 100000, 100000},
+                {1024 * (uint64_t)MIB, 50000, 800000, 800000}, {1024 * (uint64_t)MIB, 10000000, 800000, 4000000},
+                {4 * (uint64_t)MIB, 50000, 500, 20000},
+        };
+        struct spool_conf conf = {.batch_rows = 20000, .batch_bytes = MIB};
+        struct spool_plan p;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+                conf.max_size_bytes = all[i].max_bytes;
+                spool_plan(&p, &conf, 1024);
+                assert_in_range(spool_plan_save_rows(&p, all[i].n_tags), all[i].least, all[i].most);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(tag_times_are_saved_as_seldom_as_there_are_tags),
                 cmocka_unit_test(a_plan_leaves_nine_tenths),
                 cmocka_unit_test(readings_get_nine_tenths),
                 cmocka_unit_test(whatever_comes_the_cap_is_kept),
