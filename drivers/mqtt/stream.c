@@ -98,12 +98,13 @@ static size_t packet_len(const struct mqtt_inbound *in, size_t *header_len)
 bool mqtt_stream_publish(struct mqtt_stream *s, struct mqtt_publish *out, unsigned char **packet, size_t *len)
 {
         struct mqtt_inbound *in = &s->inbound;
-        unsigned char *p = in->out + in->from;
         size_t header_len;
+        unsigned char *p;
         struct err unused;
 
-        if (s->feeding || in->from == in->to || *p >> 4 != MQTT_PUBLISH)
+        if (s->feeding || in->from == in->to || in->out[in->from] >> 4 != MQTT_PUBLISH)
                 return false;
+        p = in->out + in->from;
         *len = packet_len(in, &header_len);
         *packet = p;
         BUG_ON(mqtt_publish_head(*p, p + header_len, *len - header_len, (uint32_t)(*len - header_len), in->v311, out,
