@@ -232,6 +232,20 @@ static int pass_publish(struct mqtt_inbound *in, const unsigned char *p, size_t 
         return 0;
 }
 
+/*
+ * Who sends more than he must is in his right (MQTT 5.0, 3.1.2.10); who sends
+ * nothing does not see that the link is dead.
+ */
+static void keep_alive(const struct mqtt_inbound *in, unsigned char *broker_s)
+{
+        uint16_t s = (uint16_t)(broker_s[0] << 8 | broker_s[1]);
+
+        if (!in->keepalive_s || (s && s <= in->keepalive_s))
+                return;
+        broker_s[0] = (unsigned char)(in->keepalive_s >> 8);
+        broker_s[1] = (unsigned char)in->keepalive_s;
+}
+
 static int pass_answer(struct mqtt_inbound *in, const unsigned char *p, size_t header_len, uint32_t body_len)
 {
         struct mqtt_connack connack;
@@ -244,6 +258,9 @@ static int pass_answer(struct mqtt_inbound *in, const unsigned char *p, size_t h
                 in->takes = connack.takes;
         }
         put(in, p, header_len + body_len);
+        if (*p >> 4 == MQTT_CONNACK && connack.takes.keepalive)
+                keep_alive(in, in->out + in->to - (p + header_len + body_len - connack.takes.keepalive));
+        in->takes.keepalive = NULL;
         return 0;
 }
 

@@ -8,7 +8,8 @@
  * as one that is set aside: the same packet id and flags, the topic with what
  * may not be in it replaced, and a payload that only mqtt_inbound_aside reads.
  * Subscription identifiers come out as correlation data that only
- * mqtt_inbound_ids reads, without other properties.
+ * mqtt_inbound_ids reads, without other properties.  A keepalive that a broker
+ * wants and that is longer than ours, or none, comes out as ours.
  *
  * Anything that breaks the protocol is a sentence; what came before it is sound
  * and stays.
@@ -33,6 +34,7 @@ enum mqtt_aside {
 
 struct mqtt_inbound {
         bool v311;
+        uint16_t keepalive_s; /* ours; 0, which it is after init: the broker's as it is */
         size_t max_payload;
         unsigned char mark[MQTT_MARK_BYTES]; /* nobody outside knows it */
         bool accepted, answered;             /* CONNACK: with yes; at all */

@@ -56,9 +56,11 @@ static void refused(struct mqtt_link *l, int code)
 
 static void note_limits(struct mqtt_link *l, const mosquitto_property *props)
 {
+        uint16_t keepalive_s = (uint16_t)l->conf.keepalive_s;
         uint8_t byte;
 
-        l->limits = (struct mqtt_limits){.max_qos = 2, .retain = true, .wildcards = true};
+        mosquitto_property_read_int16(props, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive_s, false);
+        l->limits = (struct mqtt_limits){.max_qos = 2, .keepalive_s = keepalive_s, .retain = true, .wildcards = true};
         if (mosquitto_property_read_byte(props, MQTT_PROP_MAXIMUM_QOS, &byte, false))
                 l->limits.max_qos = byte;
         if (mosquitto_property_read_byte(props, MQTT_PROP_RETAIN_AVAILABLE, &byte, false))

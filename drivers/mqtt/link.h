@@ -37,6 +37,7 @@ struct mqtt_link_conf {
 struct mqtt_limits {
         int max_qos;
         uint32_t max_packet; /* it takes; 0: any */
+        int keepalive_s;     /* that holds: ours, or its own when that is shorter */
         bool retain, wildcards;
 };
 

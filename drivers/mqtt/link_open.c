@@ -140,6 +140,7 @@ static int open_stream(struct mqtt_link *l)
         struct mqtt_stream_conf conf = {.tls = l->conf.tls ? &tls : NULL,
                                         .limit_ms = CONNECT_LIMIT_MS,
                                         .v311 = l->conf.v311,
+                                        .keepalive_s = (uint16_t)l->conf.keepalive_s,
                                         .max_payload = l->conf.max_payload};
         struct err why = {0};
 

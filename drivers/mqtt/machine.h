@@ -59,7 +59,7 @@ enum mqtt_end {
 };
 
 struct mqtt_machine {
-        int64_t keepalive_us;
+        int64_t keepalive_us;      /* the link's */
         struct mqtt_ack_pace pace; /* taken over when a commit is done */
         enum mqtt_state state;
         enum mqtt_commit commit;

@@ -133,6 +133,7 @@ static const struct {
 
 enum {
         SUBSCRIPTION_ID = 0x0b,
+        SERVER_KEEPALIVE = 0x13,
         RECEIVE_MAXIMUM = 0x21,
         MAXIMUM_QOS = 0x24,
         USER_PROPERTY = 0x26,
@@ -281,6 +282,8 @@ int mqtt_properties_check(struct cursor *c, unsigned type, const char *name, str
                         takes->max_packet = one.value;
                 else if (one.id == IDS_AVAILABLE)
                         takes->ids = one.value;
+                else if (one.id == SERVER_KEEPALIVE)
+                        takes->keepalive = inner.p - 2;
         }
         return 0;
 }

@@ -44,8 +44,9 @@ enum { MQTT_PROPERTY_E_STRIP = 1 };
 
 /* What a broker takes, as its CONNACK says. */
 struct mqtt_broker_takes {
-        uint32_t max_packet; /* UINT32_MAX: it does not say */
-        bool ids;            /* subscription identifiers */
+        uint32_t max_packet;            /* UINT32_MAX: it does not say */
+        bool ids;                       /* subscription identifiers */
+        const unsigned char *keepalive; /* of its own: two bytes of the packet; NULL: it has none */
 };
 
 /*

@@ -33,9 +33,9 @@ enum {
  * commit a twentieth of that, at least 20 ms: it is what fills commits at high
  * rates.
  */
-static struct mqtt_ack_pace ack_pace(const struct mqtt *m)
+static struct mqtt_ack_pace ack_pace(const struct mqtt *m, int64_t keepalive_us)
 {
-        int64_t max_us = mqtt_conf_of(m)->keepalive_us / 8, least_us;
+        int64_t max_us = keepalive_us / 8, least_us;
         double us = (double)mqtt_conf_of(m)->ack_delay_us * (m->d->ack_slowdown > 1 ? m->d->ack_slowdown : 1);
 
         max_us = max_us < ACK_DELAY_MAX_US ? max_us : ACK_DELAY_MAX_US;
@@ -109,6 +109,7 @@ static void on_accepted(void *ctx, bool session_present)
         if (m->machine.state != MQTT_ACCEPTING)
                 return; /* the broker says it twice */
         m->up_us = rt_mono_us(m->d->rt);
+        m->machine.keepalive_us = (int64_t)mqtt_link_limits(m->link)->keepalive_s * 1000000;
         mqtt_machine_accepted(&m->machine, m->up_us);
         mqtt_redelivery_begin(m->intake.redelivery, session_present);
         mqtt_session_accepted(&m->session, m->link, session_present);
@@ -358,7 +359,7 @@ void mqtt_round_run(struct mqtt *m)
         if (m->running)
                 return;
         m->running = true;
-        m->machine.pace = ack_pace(m);
+        m->machine.pace = ack_pace(m, m->machine.keepalive_us);
         mqtt_machine_turn(&m->machine);
         do {
                 a = mqtt_step(&m->machine, rt_mono_us(m->d->rt), wants_write(m), &next);
@@ -398,7 +399,7 @@ static void on_durable(struct driver *d)
         struct mqtt *m = d->priv;
         bool more = m->machine.commit == MQTT_COMMIT_OURS && mqtt_link_has_more(m->link);
 
-        m->machine.pace = ack_pace(m);
+        m->machine.pace = ack_pace(m, m->machine.keepalive_us);
         mqtt_machine_durable(&m->machine, rt_mono_us(d->rt), more);
         mqtt_round_run(m);
 }
@@ -419,7 +420,7 @@ void mqtt_round_init(struct mqtt *m)
         uint32_t batch = c->protocol == MQTT_V5 && c->receive_maximum < BATCH_MESSAGES ? (uint32_t)c->receive_maximum
                                                                                        : BATCH_MESSAGES;
 
-        struct mqtt_ack_pace pace = ack_pace(m);
+        struct mqtt_ack_pace pace = ack_pace(m, c->keepalive_us);
 
         mqtt_machine_init(&m->machine, c->keepalive_us, &pace, batch);
         mqtt_deferred_init(&m->deferred);

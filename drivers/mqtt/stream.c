@@ -40,6 +40,7 @@ int mqtt_stream_open(struct mqtt_stream *s, int lib_fd, const struct mqtt_stream
         if (getrandom(mark, sizeof(mark), 0) != sizeof(mark))
                 return err_errno(why, "random bytes");
         mqtt_inbound_init(&s->inbound, conf->v311, conf->max_payload, mark);
+        s->inbound.keepalive_s = conf->keepalive_s;
         if (mqtt_write_gate_init(&s->gate, lib_fd) < 0)
                 return err_errno(why, "a second descriptor for the connection");
         if (conf->tls) {

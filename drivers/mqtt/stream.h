@@ -27,6 +27,7 @@ struct mqtt_stream_conf {
         const struct mqtt_tls_conf *tls; /* NULL: none */
         int limit_ms;                    /* of the handshake */
         bool v311;
+        uint16_t keepalive_s;
         size_t max_payload;
 };
 

@@ -91,6 +91,7 @@ struct world {
         uint32_t n_published, next, n_arrived, last_arrival;
         struct message message[MESSAGES_MAX + 1];
         int64_t broker_due_us, latency_us, heard_us;
+        int keepalive_s; /* that it wants; 0: ours */
         unsigned record; /* one read brings up to so many packets */
 
         /* The connection. */
@@ -379,6 +380,11 @@ static void broker_drain(struct world *w)
         }
 }
 
+static int64_t keepalive_s(const struct world *w)
+{
+        return w->keepalive_s ? w->keepalive_s : w->conf.keepalive_us / SECOND;
+}
+
 static void broker_turn(struct world *w)
 {
         w->broker_due_us = INT64_MAX;
@@ -386,14 +392,14 @@ static void broker_turn(struct world *w)
                 return;
         if (w->wire == WIRE_OK)
                 broker_drain(w);
-        if (w->connected && now_of(w) - w->heard_us > w->conf.keepalive_us * 3 / 2) {
+        if (w->connected && now_of(w) - w->heard_us > keepalive_s(w) * SECOND * 3 / 2) {
                 N.kept_alive++;
                 break_wire(w, WIRE_ENDS);
         }
         if (w->connected && w->subscribed)
                 broker_send(w);
         if (w->connected)
-                w->broker_due_us = w->heard_us + w->conf.keepalive_us * 3 / 2 + 1;
+                w->broker_due_us = w->heard_us + keepalive_s(w) * SECOND * 3 / 2 + 1;
 }
 
 /* ---- the library ---- */
@@ -428,7 +434,7 @@ struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *con
         CHECK(w, !w->link && !w->dead);
         l->w = w;
         l->up = *up;
-        l->keepalive_us = (int64_t)conf->keepalive_s * SECOND;
+        l->keepalive_us = keepalive_s(w) * SECOND;
         w->link = l;
         w->wire = WIRE_OK;
         fifo_clear(&w->to_client);
@@ -615,6 +621,14 @@ bool mqtt_link_has_more(const struct mqtt_link *l)
 const char *mqtt_link_why(const struct mqtt_link *l)
 {
         return "the wire is cut";
+}
+
+const struct mqtt_limits *mqtt_link_limits(const struct mqtt_link *l)
+{
+        static struct mqtt_limits limits;
+
+        limits.keepalive_s = (int)keepalive_s(l->w);
+        return &limits;
 }
 
 bool mqtt_link_takes_ids(const struct mqtt_link *l)

@@ -728,12 +728,41 @@ static void test_a_reload_while_connecting_subscribes_again(void **state)
         end(w);
 }
 
+/* What it wants is less than what we hold acknowledgements for, or pause. */
+static void test_a_broker_that_wants_a_short_keepalive_has_no_reason_to_hang_up(void **state)
+{
+        struct world *w = begin(7);
+        long kept_alive = N.kept_alive, left = N.left;
+
+        w->conf.protocol = MQTT_V5;
+        w->conf.keepalive_us = 60 * SECOND;
+        w->conf.ack_delay_us = 5 * SECOND;
+        w->conf.receive_maximum = 2000;
+        w->publish_every_us = SECOND;
+        w->publish_burst = 1;
+        w->window = 0;
+        w->keepalive_s = 4;
+        w->disk_us = 1200 * MS;
+        retire(w, true); /* for what is configured to count */
+        w->publish_due_us = now_of(w);
+        run(w, 60 * SECOND);
+        CHECK(w, w->link && w->link->n_acked);
+        CHECK(w, N.kept_alive == kept_alive);
+        w->blocks = true;
+        pause_update(w);
+        run(w, 20 * SECOND);
+        CHECK(w, N.kept_alive == kept_alive && N.left == left + 1);
+        check_progress(w);
+        end(w);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_session_whose_birth_was_not_heard_of_is_subscribed),
                 cmocka_unit_test(test_a_session_whose_subscription_was_lost_is_subscribed),
                 cmocka_unit_test(test_a_reload_while_connecting_subscribes_again),
+                cmocka_unit_test(test_a_broker_that_wants_a_short_keepalive_has_no_reason_to_hang_up),
                 cmocka_unit_test(test_nothing_acknowledged_is_lost_whatever_happens),
         };
 

@@ -120,7 +120,8 @@ static int read_all(void)
         return r;
 }
 
-static void open_link(bool v311)
+/* `connack`: what the broker says to the CONNECT. */
+static void open_link_with(bool v311, const char *connack, size_t n)
 {
         struct mqtt_link_conf conf = {.host = "127.0.0.1",
                                       .client_id = "we",
@@ -144,12 +145,17 @@ static void open_link(bool v311)
         rt_sim_run(&T.sim, T.sim.now.mono_us + 1000, NULL, NULL);
         assert_int_equal(mqtt_link_write(T.link), 0);
         assert_true(read(T.broker, bytes, sizeof(bytes)) > 0);
-        if (v311)
-                SAY("\x20\2\0\0");
-        else
-                SAY("\x20\3\0\0\0");
+        say(connack, n);
         assert_int_equal(read_all(), MQTT_LINK_E_DRY);
         assert_true(T.accepted);
+}
+
+static void open_link(bool v311)
+{
+        if (v311)
+                open_link_with(v311, "\x20\2\0\0", 4);
+        else
+                open_link_with(v311, "\x20\3\0\0\0", 5);
 }
 
 static int set_up(void **state)
@@ -286,6 +292,38 @@ static void test_a_broker_that_sends_is_there(void **state)
         assert_non_null(strstr(mqtt_link_why(T.link), "silent"));
 }
 
+/* In words, or for so long that it comes to the same. */
+static void test_a_broker_that_wants_no_keepalive_is_asked_all_the_same(void **state)
+{
+        static const struct {
+                const char *connack;
+                size_t n;
+                int keepalive_s;
+        } said[] = {
+                {"\x20\3\0\0\0", 5, KEEPALIVE_S},
+                {"\x20\6\0\0\3\x13\0\0", 8, KEEPALIVE_S},
+                {"\x20\x0b\0\0\x08\x21\0\x14\x13\xff\xff\x24\1", 13, KEEPALIVE_S},
+                {"\x20\6\0\0\3\x13\0\x0b", 8, KEEPALIVE_S},
+                {"\x20\6\0\0\3\x13\0\4", 8, 4},
+        };
+
+        for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) {
+                int s = 0, r = 0;
+
+                open_link_with(false, said[i].connack, said[i].n);
+                assert_int_equal(mqtt_link_limits(T.link)->keepalive_s, said[i].keepalive_s);
+                T.n_heard = 0;
+                for (; s < 4 * KEEPALIVE_S && r == 0; s++)
+                        r = second();
+                assert_int_equal(r, MQTT_LINK_E_LOST);
+                assert_true(s <= 2 * said[i].keepalive_s + 3);
+                assert_int_equal(T.n_heard, 2); /* a PINGREQ */
+                assert_non_null(strstr(mqtt_link_why(T.link), "silent"));
+                if (i + 1 < sizeof(said) / sizeof(*said))
+                        mqtt_link_close(T.link);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -293,6 +331,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_closed_link_says_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answers_and_messages_keep_their_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_broker_that_sends_is_there, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_broker_that_wants_no_keepalive_is_asked_all_the_same, set_up,
+                                                tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
