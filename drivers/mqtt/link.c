@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS_MAX = 1000 };
+enum { ROUNDS_MAX = 1000, UNANSWERED_US = 60000000 };
 
 /* ---- callbacks of the library, on the loop ---- */
 
@@ -117,6 +117,18 @@ static void on_unsubscribe(struct mosquitto *mosq, void *ctx, int mid, const mos
                 l->up.on_unsubscribed(l->up.ctx, mid);
 }
 
+/*
+ * An answer; or, on a link that publishes at QoS 0 and so counts none, that it
+ * has been written.
+ */
+static void on_publish(struct mosquitto *mosq, void *ctx, int mid, int code, const mosquitto_property *props)
+{
+        struct mqtt_link *l = ctx;
+
+        l->n_unanswered -= l->n_unanswered > 0;
+        l->answered_us = rt_mono_us(l->rt);
+}
+
 void mqtt_link_set_up(struct mqtt_link *l)
 {
         mosquitto_threaded_set(l->mosq, true);
@@ -126,6 +138,7 @@ void mqtt_link_set_up(struct mqtt_link *l)
         mosquitto_disconnect_v5_callback_set(l->mosq, on_disconnect);
         mosquitto_subscribe_v5_callback_set(l->mosq, on_subscribe);
         mosquitto_unsubscribe_v5_callback_set(l->mosq, on_unsubscribe);
+        mosquitto_publish_v5_callback_set(l->mosq, on_publish);
 }
 
 int mqtt_link_lost(struct mqtt_link *l, int rc)
@@ -345,6 +358,10 @@ int mqtt_link_tick(struct mqtt_link *l)
         if (mqtt_stream_still_there(&l->stream) && read_packet(l))
                 return MQTT_LINK_E_LOST;
         rc = mosquitto_loop_misc(l->mosq);
+        if (!rc && l->n_unanswered && rt_mono_us(l->rt) - l->answered_us > UNANSWERED_US) {
+                err_set(&l->why, "the broker does not acknowledge what is published");
+                return MQTT_LINK_E_LOST;
+        }
         return rc || mosquitto_socket(l->mosq) < 0 ? mqtt_link_lost(l, rc) : 0;
 }
 
@@ -420,7 +437,11 @@ int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payloa
 
 int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain)
 {
-        return publish(l, topic, payload, len, 1, retain);
+        if (publish(l, topic, payload, len, 1, retain) < 0)
+                return -1;
+        if (l->n_unanswered++ == 0)
+                l->answered_us = rt_mono_us(l->rt);
+        return 0;
 }
 
 void mqtt_link_goodbye(struct mqtt_link *l)

@@ -100,7 +100,7 @@ int mqtt_link_write(struct mqtt_link *l);
 int mqtt_link_collect(struct mqtt_link *l, uint64_t *position);
 /* Writes what is held before `position`; results as mqtt_link_write. */
 int mqtt_link_release(struct mqtt_link *l, uint64_t position);
-/* Once a second: keepalive. 0 or MQTT_LINK_E_LOST. */
+/* Once a second: keepalive, and answers that do not come. 0 or MQTT_LINK_E_LOST. */
 int mqtt_link_tick(struct mqtt_link *l);
 
 int mqtt_link_fd(const struct mqtt_link *l); /* -1: closed */

@@ -15,6 +15,7 @@ enum { MQTT_ACK_BYTES = 4 }; /* of a PUBACK that says nothing but yes */
 
 struct mqtt_link {
         struct rt_work work;
+        struct rt *rt;
         struct mqtt_link_conf conf; /* strings are copies */
         struct mqtt_link_upcalls up;
         struct mosquitto *mosq;
@@ -27,6 +28,8 @@ struct mqtt_link {
         struct mqtt_limits limits;
         unsigned char (*acks)[MQTT_ACK_BYTES]; /* not collected yet */
         size_t n_acks, cap_acks;
+        unsigned n_unanswered; /* of what we publish at QoS 1: the library keeps it until then */
+        int64_t answered_us;   /* monotonic: the last answer, or since when one is waited for */
         struct err why;
 };
 

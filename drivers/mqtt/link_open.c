@@ -222,6 +222,7 @@ struct mqtt_link *mqtt_link_open(struct rt *rt, const struct mqtt_link_conf *con
         struct mqtt_link *l = mem_alloc(sizeof(*l));
 
         mosquitto_lib_init();
+        l->rt = rt;
         l->conf = *conf;
         l->up = *up;
         copy(&l->conf.host);

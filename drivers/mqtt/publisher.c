@@ -6,7 +6,8 @@
  * take us, and break the protocol then.  on_up tells the owner to send what is
  * still true, so nothing is queued here for a broker that is away.  What the
  * library has queued for a slow broker is bounded by the owner, who sends
- * states, not a history.
+ * states, not a history; and by the link, which is lost when none of it is
+ * acknowledged.
  */
 #include "drivers/mqtt/publisher.h"
 

@@ -324,6 +324,44 @@ static void test_a_broker_that_wants_no_keepalive_is_asked_all_the_same(void **s
         }
 }
 
+/* It answers each PINGREQ, and no PUBLISH of ours but every tenth second's. */
+static int second_of_publishing(int s, bool answers)
+{
+        char bytes[2000];
+        int r = mqtt_link_publish_sure(T.link, "a", "7", 1, true);
+        ssize_t n;
+
+        r = r ? r : mqtt_link_write(T.link);
+        n = read(T.broker, bytes, sizeof(bytes));
+        if (n >= 2 && (bytes[n - 2] & 0xff) == 0xc0)
+                SAY("\xd0\0");
+        if (answers && s % 10 == 0) {
+                char puback[] = {0x40, 2, 0, (char)(s / 10 + 1)};
+
+                say(puback, 4);
+        }
+        T.later_s++;
+        rt_sim_run(&T.sim, T.sim.now.mono_us + 1000000, NULL, NULL);
+        if (!r && (r = read_all()) == MQTT_LINK_E_DRY)
+                r = mqtt_link_tick(T.link);
+        return r;
+}
+
+/* What it has not acknowledged lies in our memory. */
+static void test_a_broker_that_acknowledges_nothing_is_left(void **state)
+{
+        int r = 0, s = 0;
+
+        open_link(false);
+        for (; s < SOME && !r; s++)
+                r = second_of_publishing(s, true);
+        assert_int_equal(r, 0);
+        for (; s < 2 * SOME && !r; s++)
+                r = second_of_publishing(s, false);
+        assert_int_equal(r, MQTT_LINK_E_LOST);
+        assert_non_null(strstr(mqtt_link_why(T.link), "acknowledge"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -333,6 +371,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_broker_that_sends_is_there, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_broker_that_wants_no_keepalive_is_asked_all_the_same, set_up,
                                                 tear_down),
+                cmocka_unit_test_setup_teardown(test_a_broker_that_acknowledges_nothing_is_left, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
