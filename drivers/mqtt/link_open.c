@@ -5,7 +5,8 @@
  * as slow work.  The library's connect with MQTT 5 properties has no time limit
  * of its own, and an address that swallows packets would hold a worker for two
  * minutes; so the host is tried with a limit of ours before, which also gives
- * better words for what is wrong.
+ * better words for what is wrong, and the library is given the address that
+ * answered.
  *
  * Fails: on_opened with a sentence for people.
  */
@@ -13,7 +14,9 @@
 #include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <net/if.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +27,7 @@
 #include "drivers/mqtt/link_impl.h"
 #include "drivers/mqtt/mqtt.h"
 
-enum { CONNECT_LIMIT_MS = 4000, PASSWORD_MAX = 1024 };
+enum { CONNECT_LIMIT_MS = 4000, PASSWORD_MAX = 1024, ADDRESS_MAX = INET6_ADDRSTRLEN + IF_NAMESIZE + 1 };
 
 static int try_address(const struct addrinfo *a)
 {
@@ -47,7 +50,8 @@ static int try_address(const struct addrinfo *a)
         return fault;
 }
 
-static int try_host(struct mqtt_link *l)
+/* `address`: the first of its addresses that answers, in digits. */
+static int try_host(struct mqtt_link *l, char address[ADDRESS_MAX])
 {
         struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all, *a;
         char port[12];
@@ -58,8 +62,11 @@ static int try_host(struct mqtt_link *l)
         if (rc)
                 return err_set(&l->why, "no address for '%s': %s", l->conf.host,
                                rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
-        for (a = all; a && fault; a = a->ai_next)
+        for (a = all; a && fault; a = a->ai_next) {
                 fault = try_address(a);
+                if (!fault && getnameinfo(a->ai_addr, a->ai_addrlen, address, ADDRESS_MAX, NULL, 0, NI_NUMERICHOST))
+                        fault = EAFNOSUPPORT;
+        }
         freeaddrinfo(all);
         if (!fault)
                 return 0;
@@ -115,7 +122,7 @@ static int check_files(struct mqtt_link *l)
         return 0;
 }
 
-static int connect_now(struct mqtt_link *l)
+static int connect_now(struct mqtt_link *l, const char *address)
 {
         mosquitto_property *props = NULL;
         int rc;
@@ -124,7 +131,7 @@ static int connect_now(struct mqtt_link *l)
                 mosquitto_property_add_int32(&props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, l->conf.session_expiry_s);
                 mosquitto_property_add_int16(&props, MQTT_PROP_RECEIVE_MAXIMUM, l->conf.receive_maximum);
         }
-        rc = mosquitto_connect_bind_v5(l->mosq, l->conf.host, l->conf.port, l->conf.keepalive_s, NULL, props);
+        rc = mosquitto_connect_bind_v5(l->mosq, address, l->conf.port, l->conf.keepalive_s, NULL, props);
         mosquitto_property_free_all(&props);
         if (rc)
                 mqtt_link_lost(l, rc);
@@ -158,8 +165,9 @@ static int open_stream(struct mqtt_link *l)
 static void run_open(struct rt_work *w)
 {
         struct mqtt_link *l = list_entry(w, struct mqtt_link, work);
+        char address[ADDRESS_MAX];
 
-        if (try_host(l) < 0)
+        if (try_host(l, address) < 0)
                 return;
         /* 3.1.1 knows no time for a session: one that is to end with the link is none at all */
         l->mosq = mosquitto_new(l->conf.client_id, l->conf.v311 && l->conf.session_expiry_s == 0, l);
@@ -168,7 +176,7 @@ static void run_open(struct rt_work *w)
                 return;
         }
         mqtt_link_set_up(l);
-        if (set_login(l) == 0 && check_files(l) == 0 && connect_now(l) == 0)
+        if (set_login(l) == 0 && check_files(l) == 0 && connect_now(l, address) == 0)
                 open_stream(l);
 }
 

@@ -2,7 +2,11 @@
  * link: the libmosquitto that is linked, between us and a broker that is this program: its connect() is a socket pair,
  * its clock is ours.
  */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,12 +35,37 @@ static struct {
         bool accepted;
         unsigned n_messages;
         size_t n_heard;
+        const char *host;
+        int n_swallowed;
 } T;
+
+#define SWALLOWS "127.0.0.9"
+
+/* "two" has an address that swallows packets, and then one that answers. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **all)
+{
+        int (*its)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+                (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))(uintptr_t)dlsym(
+                        RTLD_NEXT, "getaddrinfo");
+        bool two = !strcmp(node, "two");
+
+        if (!two)
+                return its(node, service, hints, all);
+        BUG_ON(its(SWALLOWS, service, hints, all) != 0);
+        return its("127.0.0.1", service, hints, &(*all)->ai_next);
+}
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+        struct sockaddr_in in;
         int ends[2];
 
+        memcpy(&in, addr, sizeof(in));
+        if (in.sin_addr.s_addr == inet_addr(SWALLOWS)) {
+                T.n_swallowed++;
+                errno = ETIMEDOUT;
+                return -1;
+        }
         BUG_ON(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0);
         BUG_ON(dup3(ends[1], fd, O_CLOEXEC) < 0);
         close(ends[1]);
@@ -123,7 +152,7 @@ static int read_all(void)
 /* `connack`: what the broker says to the CONNECT. */
 static void open_link_with(bool v311, const char *connack, size_t n)
 {
-        struct mqtt_link_conf conf = {.host = "127.0.0.1",
+        struct mqtt_link_conf conf = {.host = T.host,
                                       .client_id = "we",
                                       .port = 1,
                                       .v311 = v311,
@@ -162,6 +191,8 @@ static int set_up(void **state)
 {
         T.broker = -1;
         T.later_s = 0;
+        T.host = "127.0.0.1";
+        T.n_swallowed = 0;
         T.n_heard = 0;
         rt_sim_init(&T.sim, 1, INT64_C(1795428000000000));
         return 0;
@@ -324,6 +355,14 @@ static void test_a_broker_that_wants_no_keepalive_is_asked_all_the_same(void **s
         }
 }
 
+/* The library has no limit for it: the system gives up after two minutes. */
+static void test_an_address_that_swallows_packets_is_tried_once(void **state)
+{
+        T.host = "two";
+        open_link(true);
+        assert_int_equal(T.n_swallowed, 1);
+}
+
 /* It answers each PINGREQ, and no PUBLISH of ours but every tenth second's. */
 static int second_of_publishing(int s, bool answers)
 {
@@ -372,6 +411,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_broker_that_wants_no_keepalive_is_asked_all_the_same, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(test_a_broker_that_acknowledges_nothing_is_left, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_an_address_that_swallows_packets_is_tried_once, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
