@@ -32,6 +32,7 @@ struct mqtt {
         struct rt_timer hold;  /* until it is over the host's start waits */
         int64_t hold_us;       /* for how long the next one does */
         struct rt_timer again; /* when the broker is asked again for what it refuses */
+        bool told_session;     /* that the broker keeps it for less than was asked for */
         int64_t again_us;      /* after how long, the next time */
         struct mqtt_url url;
         char client_id[TEXT_NAME_MAX + 128];

@@ -60,7 +60,12 @@ static void note_limits(struct mqtt_link *l, const mosquitto_property *props)
         uint8_t byte;
 
         mosquitto_property_read_int16(props, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive_s, false);
-        l->limits = (struct mqtt_limits){.max_qos = 2, .keepalive_s = keepalive_s, .retain = true, .wildcards = true};
+        l->limits = (struct mqtt_limits){.max_qos = 2,
+                                         .session_s = l->conf.session_expiry_s,
+                                         .keepalive_s = keepalive_s,
+                                         .retain = true,
+                                         .wildcards = true};
+        mosquitto_property_read_int32(props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, &l->limits.session_s, false);
         if (mosquitto_property_read_byte(props, MQTT_PROP_MAXIMUM_QOS, &byte, false))
                 l->limits.max_qos = byte;
         if (mosquitto_property_read_byte(props, MQTT_PROP_RETAIN_AVAILABLE, &byte, false))
@@ -127,6 +132,8 @@ static void on_publish(struct mosquitto *mosq, void *ctx, int mid, int code, con
 
         l->n_unanswered -= l->n_unanswered > 0;
         l->answered_us = rt_mono_us(l->rt);
+        if (code >= 128 && l->up.on_refused)
+                l->up.on_refused(l->up.ctx, mosquitto_reason_string(code));
 }
 
 void mqtt_link_set_up(struct mqtt_link *l)

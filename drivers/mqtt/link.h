@@ -37,6 +37,7 @@ struct mqtt_link_conf {
 struct mqtt_limits {
         int max_qos;
         uint32_t max_packet; /* it takes; 0: any */
+        uint32_t session_s;  /* for so long it keeps our session */
         int keepalive_s;     /* that holds: ours, or its own when that is shorter */
         bool retain, wildcards;
 };
@@ -64,6 +65,7 @@ struct mqtt_link_upcalls {
         void (*on_message)(void *ctx, const struct mqtt_message *m);
         void (*on_subscribed)(void *ctx, int mid, int n, const int *granted); /* in the order asked; >= 128: refused */
         void (*on_unsubscribed)(void *ctx, int mid);                          /* or NULL */
+        void (*on_refused)(void *ctx, const char *why);                       /* what we publish at QoS 1; or NULL */
         void (*on_broken)(void *ctx); /* the link will be lost, for the broker has broken the protocol; or NULL */
         void *ctx;
 };

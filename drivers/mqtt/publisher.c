@@ -40,7 +40,7 @@ struct mqtt_publisher {
         struct rt_timer timer; /* the next try, or the next tick */
         struct backoff backoff;
         int ticks; /* of this link */
-        bool open, up, told_down, told_blind, looked;
+        bool open, up, told_down, told_blind, told_refused, looked;
         char client_id[TEXT_NAME_MAX + 128], scope[TEXT_NAME_MAX + 32];
 };
 
@@ -56,7 +56,7 @@ static void lose(struct mqtt_publisher *p, const char *why)
         rt_watch_set(p->rt, &p->watch, 0);
         mqtt_link_close(p->link);
         p->link = NULL;
-        p->open = p->up = p->looked = false;
+        p->open = p->up = p->looked = p->told_refused = false;
         rt_timer_set(p->rt, &p->timer, pause_us);
 }
 
@@ -108,6 +108,16 @@ static void on_subscribed(void *ctx, int mid, int n, const int *granted)
         p->told_blind |= n == 1 && granted[0] >= 128;
 }
 
+/* Of the next link it is told again: rights are given while we run. */
+static void on_refused(void *ctx, const char *why)
+{
+        struct mqtt_publisher *p = ctx;
+
+        if (!p->told_refused)
+                log_warn(p->scope, "the broker refuses what we publish: %s", why);
+        p->told_refused = true;
+}
+
 /* Reads acknowledgements, writes what waits, watches for the rest. */
 static void turn(struct mqtt_publisher *p, bool may_read)
 {
@@ -139,6 +149,7 @@ static void open_link(struct mqtt_publisher *p)
                                        .on_accepted = on_accepted,
                                        .on_message = on_message,
                                        .on_subscribed = on_subscribed,
+                                       .on_refused = on_refused,
                                        .ctx = p};
 
         lc.keepalive_s = KEEPALIVE_S;

@@ -102,6 +102,19 @@ static void on_opened(void *ctx, const char *why_not)
         mqtt_round_run(m);
 }
 
+/* What comes while we are away for longer is lost, and no book has it. */
+static void say_session(struct mqtt *m, uint32_t s)
+{
+        uint32_t asked_s = (uint32_t)(mqtt_conf_of(m)->session_expiry_us / 1000000);
+
+        if (s < asked_s && !m->told_session)
+                log_warn(m->scope,
+                         "the broker keeps our session for %u s, and not for %u s (session_expiry): what comes while "
+                         "we are away for longer is lost",
+                         s, asked_s);
+        m->told_session = s < asked_s;
+}
+
 static void on_accepted(void *ctx, bool session_present)
 {
         struct mqtt *m = ctx;
@@ -110,6 +123,7 @@ static void on_accepted(void *ctx, bool session_present)
                 return; /* the broker says it twice */
         m->up_us = rt_mono_us(m->d->rt);
         m->machine.keepalive_us = (int64_t)mqtt_link_limits(m->link)->keepalive_s * 1000000;
+        say_session(m, mqtt_link_limits(m->link)->session_s);
         mqtt_machine_accepted(&m->machine, m->up_us);
         mqtt_redelivery_begin(m->intake.redelivery, session_present);
         mqtt_session_accepted(&m->session, m->link, session_present);

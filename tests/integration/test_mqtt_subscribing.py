@@ -148,6 +148,26 @@ def test_a_refused_subscription_is_told_and_asked_for_again(quiet_room):
         fake.stop()
 
 
+def test_a_session_that_is_kept_for_less_than_asked_is_told(quiet_room):
+    connections = []
+
+    def serve(broker):
+        connections.append(1)
+        broker.client.sendall(b"\x20\x08\x00\x00\x05\x11\x00\x00\x0e\x10")
+        body = broker.expect(8)
+        broker.client.sendall(b"\x90\x04" + body[:2] + b"\x00\x01")
+        if len(connections) == 1:
+            broker.client.close()
+
+    fake = Fake(serve)
+    try:
+        agent = start(quiet_room, {"mqtt": {"session_expiry": "2h"}}, mqtt_url=fake.broker.settings["url"])
+        agent.wait("the second link", lambda s: len(connections) == 2 and driver(s)["state"] == "up")
+        assert agent.log().count("keeps our session for 3600 s, and not for 7200 s") == 1
+    finally:
+        fake.stop()
+
+
 def subscriptions(body):
     """Of a SUBSCRIBE of MQTT 5: its identifier, or None, and the filters."""
     at, found, n = 3 + body[2], [], None

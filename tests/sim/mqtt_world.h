@@ -628,6 +628,7 @@ const struct mqtt_limits *mqtt_link_limits(const struct mqtt_link *l)
         static struct mqtt_limits limits;
 
         limits.keepalive_s = (int)keepalive_s(l->w);
+        limits.session_s = UINT32_MAX;
         return &limits;
 }
 

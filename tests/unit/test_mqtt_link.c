@@ -120,6 +120,11 @@ static void on_subscribed(void *ctx, int mid, int n, const int *granted)
         tell("subscribed %d; ", n);
 }
 
+static void on_refused(void *ctx, const char *why)
+{
+        tell("refused: %s; ", why);
+}
+
 /* ---- the broker ---- */
 
 static void say(const char *bytes, size_t n)
@@ -164,7 +169,8 @@ static void open_link_with(bool v311, const char *connack, size_t n)
         struct mqtt_link_upcalls up = {.on_opened = on_opened,
                                        .on_accepted = on_accepted,
                                        .on_message = on_message,
-                                       .on_subscribed = on_subscribed};
+                                       .on_subscribed = on_subscribed,
+                                       .on_refused = on_refused};
         char bytes[500];
 
         T.accepted = false;
@@ -401,6 +407,17 @@ static void test_a_broker_that_acknowledges_nothing_is_left(void **state)
         assert_non_null(strstr(mqtt_link_why(T.link), "acknowledge"));
 }
 
+static void test_what_the_broker_refuses_is_told(void **state)
+{
+        open_link(false);
+        assert_int_equal(mqtt_link_publish_sure(T.link, "a", "7", 1, true), 0);
+        assert_int_equal(mqtt_link_publish_sure(T.link, "b", "7", 1, true), 0);
+        assert_int_equal(mqtt_link_write(T.link), 0);
+        SAY("\x40\3\0\1\x87\x40\3\0\2\x10");
+        assert_int_equal(read_all(), MQTT_LINK_E_DRY);
+        assert_string_equal(T.told, "refused: Not authorized; ");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -412,6 +429,7 @@ int main(void)
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(test_a_broker_that_acknowledges_nothing_is_left, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_an_address_that_swallows_packets_is_tried_once, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_the_broker_refuses_is_told, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
