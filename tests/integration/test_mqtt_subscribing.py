@@ -1,6 +1,8 @@
 """Subscriptions that overlap, are refused, or meet a broker of another version."""
 
 import collections
+import contextlib
+import socket
 import threading
 import time
 
@@ -108,6 +110,8 @@ class Fake(threading.Thread):
 
     def stop(self):
         self.over = True
+        with contextlib.suppress(OSError):
+            self.broker.client.shutdown(socket.SHUT_RDWR)
         self.join(30)
         self.broker.close()
 
