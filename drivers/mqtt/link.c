@@ -444,9 +444,11 @@ int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payloa
 
 int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain)
 {
-        if (publish(l, topic, payload, len, 1, retain) < 0)
+        bool sure = l->limits.max_qos > 0;
+
+        if (publish(l, topic, payload, len, sure, retain) < 0)
                 return -1;
-        if (l->n_unanswered++ == 0)
+        if (sure && l->n_unanswered++ == 0)
                 l->answered_us = rt_mono_us(l->rt);
         return 0;
 }

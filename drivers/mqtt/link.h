@@ -123,7 +123,7 @@ int mqtt_link_unsubscribe(struct mqtt_link *l, int n, char *const *filters, int 
  * long, the broker takes no packet of that size, the connection is gone).
  */
 int mqtt_link_publish(struct mqtt_link *l, const char *topic, const void *payload, size_t len);
-/* At QoS 1; as mqtt_link_publish. */
+/* At QoS 1, where the broker takes that; as mqtt_link_publish. */
 int mqtt_link_publish_sure(struct mqtt_link *l, const char *topic, const void *payload, size_t len, bool retain);
 void mqtt_link_goodbye(struct mqtt_link *l); /* queues the DISCONNECT */
 

@@ -418,6 +418,21 @@ static void test_what_the_broker_refuses_is_told(void **state)
         assert_string_equal(T.told, "refused: Not authorized; ");
 }
 
+static void test_a_broker_of_qos_0_is_told_at_that(void **state)
+{
+        open_link_with(false, "\x20\5\0\0\2\x24\0", 7);
+        assert_int_equal(mqtt_link_publish_sure(T.link, "a", "7", 1, true), 0);
+        assert_int_equal(mqtt_link_write(T.link), 0);
+        ASSERT_HEARD("\x31\5\0\1a\0"
+                     "7");
+        for (T.later_s = 0; T.later_s < SOME; T.later_s++) {
+                SAY("\xd0\0");
+                assert_int_equal(read_all(), MQTT_LINK_E_DRY);
+                assert_int_equal(mqtt_link_tick(T.link), 0);
+                rt_sim_run(&T.sim, T.sim.now.mono_us + 1000000, NULL, NULL);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -430,6 +445,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_broker_that_acknowledges_nothing_is_left, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_an_address_that_swallows_packets_is_tried_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_the_broker_refuses_is_told, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_broker_of_qos_0_is_told_at_that, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
