@@ -8,11 +8,12 @@
  * that rows come in order with bounded memory; the pages are read again when
  * their turn is.  Where it is the row in its middle says: one damaged rowid
  * moves no page, and none that breaks the page's order counts.  Of a page that
- * is free only what no other has is taken.  Frames of
- * the WAL count when their salts are the header's and their
- * own checksum, which goes on from the frame before, is right.  A WAL whose
- * first page is another program's is left out. How it fails: what can't be read
- * is not there.
+ * is free only what no other has is taken.  Frames of the WAL count when their
+ * salts are the header's and their own checksum, which goes on from the frame
+ * before, is right, and when the end of a commit follows: pages of one that was
+ * cut short lack what others of it took over from them.  A WAL whose first page
+ * is another program's is left out. How it fails: what can't be read is not
+ * there.
  */
 #include "store/rescue/pages.h"
 
@@ -131,6 +132,33 @@ static bool frame_is_whole(const struct pages *p, const unsigned char *frame, co
         return sum[0] == be32(frame + 16) && sum[1] == be32(frame + 20);
 }
 
+/* False: there is none. `before` is the sum that it goes on from, then its own. */
+static bool read_frame(const struct pages *p, const unsigned char *head, uint32_t i, unsigned char *frame,
+                       unsigned char *before, bool *whole)
+{
+        size_t size = FRAME_HEAD + p->page_bytes;
+
+        if (pread(p->wal, frame, size, WAL_HEAD + (off_t)(i - 1) * (off_t)size) != (ssize_t)size)
+                return false;
+        *whole = frame_is_whole(p, frame, head, before);
+        memcpy(before, frame + 16, 8);
+        return true;
+}
+
+/* The frame that ends it. */
+static uint32_t find_last_commit(const struct pages *p, const unsigned char *head)
+{
+        unsigned char frame[FRAME_HEAD + PAGE_MOST], before[8];
+        uint32_t last = 0;
+        bool whole;
+
+        memcpy(before, head + 24, 8);
+        for (uint32_t i = 1; read_frame(p, head, i, frame, before, &whole); i++)
+                if (whole && be32(frame + 4))
+                        last = i;
+        return last;
+}
+
 /*
  * Calls nothing for a WAL that is not one, or that holds another program's
  * first page.
@@ -138,28 +166,26 @@ static bool frame_is_whole(const struct pages *p, const unsigned char *frame, co
 static void read_wal(struct pages *p, const char *path)
 {
         unsigned char head[WAL_HEAD], frame[FRAME_HEAD + PAGE_MOST], before[8];
-        size_t size = FRAME_HEAD + p->page_bytes;
-        uint32_t n_before = p->n_pages;
-        off_t at = WAL_HEAD;
+        uint32_t n_before = p->n_pages, last;
+        bool whole;
 
         p->wal = open(path, O_RDONLY | O_CLOEXEC);
         if (p->wal < 0 || pread(p->wal, head, sizeof(head), 0) != sizeof(head) || be32(head) >> 1 != 0x377f0682 >> 1 ||
             be32(head + 8) != p->page_bytes)
                 return;
         memcpy(before, head + 24, 8);
-        for (uint32_t i = 1; pread(p->wal, frame, size, at) == (ssize_t)size; i++) {
+        last = find_last_commit(p, head);
+        for (uint32_t i = 1; i <= last && read_frame(p, head, i, frame, before, &whole); i++) {
                 bool foreign = be32(frame) == 1 && memcmp(frame + FRAME_HEAD + ID_AT, "MLR1", 4) != 0 &&
                                be32(frame + FRAME_HEAD + ID_AT) != 0;
 
-                if (frame_is_whole(p, frame, head, before) && foreign) {
+                if (whole && foreign) {
                         memset(p->frame, 0, ((size_t)p->n_pages + 1) * sizeof(*p->frame));
                         p->n_pages = n_before;
                         return;
                 }
-                if (frame_is_whole(p, frame, head, before) && be32(frame) && grow_pages(p, be32(frame)))
+                if (whole && be32(frame) && grow_pages(p, be32(frame)))
                         p->frame[be32(frame)] = i;
-                memcpy(before, frame + 16, 8);
-                at += (off_t)size;
         }
 }
 

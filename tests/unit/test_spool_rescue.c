@@ -301,6 +301,16 @@ static void marked(struct fixture *h)
         close(fd);
 }
 
+/* What thins rows out, with all of its pages in the WAL but the one that would end it. */
+static void commit_cut_short(struct fixture *h)
+{
+        enum { FRAME_HEAD = 24 };
+
+        run_sql(h->path, "DELETE FROM sample WHERE seq > 2000 AND seq % 9");
+        assert_int_equal(truncate(beside(h, "-wal"), size_of(beside(h, "-wal")) - PAGE_BYTES - FRAME_HEAD), 0);
+        marked(h);
+}
+
 static void swapped_tags(struct fixture *h)
 {
         run_sql(h->path, "UPDATE tag SET id = 90 WHERE id = 2");
@@ -429,6 +439,7 @@ static void what_is_readable_is_carried_over(void **state)
                 {"another database's WAL", foreign_wal, true, ROWS - ACKED - 1},
                 {"marked while it ran", marked, true, ROWS - ACKED - 1},
                 {"marked while it ran, WAL", marked, false, ROWS - ACKED - 1},
+                {"a commit that was cut short", commit_cut_short, false, ROWS - ACKED - 1},
                 {"a tag's id changed", swapped_tags, true, ROWS - ACKED - 1},
                 {"no epoch", no_meta, true, ROWS - ACKED - 1},
         };
