@@ -46,7 +46,7 @@ def test_scan(tmp_path, medium):
     slaves = Slaves(MAP, [b"Acme", b"M-12", b"1.0"])
     with slaves.on_tcp() if medium == "tcp" else slaves.on_line() as port:
         bus = port if medium == "tcp" else port + ":115200,8N1"
-        args = ("modbus", "scan", bus, "--units", "1-20", "--timeout", "30ms")
+        args = ("modbus", "scan", bus, "--units", "1-20", "--timeout", "100ms")
         done = tool(*args, seconds=120)
         lines = [json.loads(l) for l in tool(*args, "--json", seconds=120).stdout.splitlines()]
     assert set(slaves.asked) <= {1, 2, 3, 4, 43}, "nothing else was asked"

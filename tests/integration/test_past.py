@@ -93,6 +93,11 @@ class Cells(html.parser.HTMLParser):
             self.cells.append(data)
 
 
+def still(row):
+    """Without what grows from one look to the next: how long something lasts that goes on."""
+    return (*row[:4], *row[5:]) if "goes on" in row else row
+
+
 def test_a_report_says_what_is_known_and_what_is_not(agent):
     agent.kill()
     agent.start(links=False)
@@ -107,11 +112,11 @@ def test_a_report_says_what_is_known_and_what_is_not(agent):
     assert any(r and r[0] == "millraced" and r[2] == "goes on" and "on request" in r[4] for r in rows), rows
     as_json = json.loads(agent.tool("report", "--since", "1h", "--json").stdout)
     assert agent.tool("report", "--since", "1h", "--format", "json").stdout.startswith('{"title":')
-    table = {(part["title"], *row.values()) for part in as_json["parts"] for row in part["rows"]}
+    table = {still((part["title"], *row.values())) for part in as_json["parts"] for row in part["rows"]}
     part, in_csv = None, set()
     for row in rows[1:]:
         part = row[0] if len(row) == 1 and row[0] in {p["title"] for p in as_json["parts"]} else part
-        in_csv.add((part, *(cell.removeprefix("'") for cell in row)))
+        in_csv.add(still((part, *(cell.removeprefix("'") for cell in row))))
     assert len(table) > 5 and table <= in_csv, (table - in_csv, in_csv)
     page = agent.tool("report", "--since", "1h", "--format", "html").stdout
     cells = Cells(page)
