@@ -161,7 +161,7 @@ static const char *certificate_words(int x509_error)
 void kafka_connection_words(const struct kafka_setup *s, const char *words, char *out, size_t cap)
 {
         bool refused = strstr(words, "certificate verify failed") != NULL;
-        const char *why = refused ? certificate_words(atomic_load(s->certificate)) : NULL;
+        const char *why = refused ? certificate_words(atomic_load(&s->shared->certificate)) : NULL;
         const char *broker_end = strstr(words, ": ");
         char plain[300] = "";
 
@@ -172,8 +172,14 @@ void kafka_connection_words(const struct kafka_setup *s, const char *words, char
 
 void kafka_refused_words(const struct kafka_setup *s, const char *words, char *out, size_t cap)
 {
+        static const char no_token[] = "Failed to acquire SASL OAUTHBEARER token: ";
+        const char *why = strstr(words, no_token);
         char plain[150];
 
+        if (why) {
+                snprintf(out, cap, "no token for Kafka: %s", why + sizeof(no_token) - 1);
+                return;
+        }
         kafka_plain_words(words, plain, sizeof(plain));
         snprintf(out, cap, "Kafka refuses %s%.64s: %s", *s->user ? "user " : "this client", s->user, plain);
 }

@@ -4,7 +4,8 @@
  *
  * kafka.c: the sink.  kafka_setup.c: what a producer is made from.
  * kafka_life.c: how producers end and come.  kafka_events.c: what librdkafka
- * tells, in words.  kafka_ask.c: are the topics there.  For the tool:
+ * tells, in words.  kafka_ask.c: are the topics there.  kafka_token.c: tokens
+ * for SASL OAUTHBEARER.  For the tool:
  * kafka_topics.c, what they are set to, and kafka_reach.c, can they be reached
  * and written to.
  */
@@ -16,6 +17,7 @@
 
 #include "agent/base/err.h"
 #include "uplink/outstanding.h"
+#include "uplink/token.h"
 #include "uplink/uplink.h"
 
 /*
@@ -32,13 +34,19 @@ struct kafka_producer {
         rd_kafka_topic_t *topic[SINK_TOPICS];
 };
 
+/* What librdkafka's threads use of a setup. */
+struct kafka_shared {
+        atomic_int certificate; /* why OpenSSL refused a broker's last */
+        struct token_source *token;
+};
+
 /* What a producer is made from. */
 struct kafka_setup {
         rd_kafka_conf_t *conf;
         char *topic_name[SINK_TOPICS];
         char user[128];
-        uint64_t fingerprint;    /* of all that was set, secrets included */
-        atomic_int *certificate; /* why OpenSSL refused a broker's last; set by librdkafka's threads */
+        uint64_t fingerprint; /* of all that was set, secrets included */
+        struct kafka_shared *shared;
 };
 
 struct kafka_next {
@@ -86,6 +94,13 @@ int kafka_producer_make(struct kafka_producer *p, const struct kafka_setup *s, s
 /* Any thread, one at a time.  NULL: rd_kafka_last_error() says why. */
 rd_kafka_topic_t *kafka_producer_topic(struct kafka_producer *p, const struct kafka_setup *s, enum sink_topic which);
 void kafka_producer_destroy(struct kafka_producer *p); /* blocking */
+
+/*
+ * kafka_token.c.  A token is had when librdkafka wants one, from when it is
+ * served.
+ */
+int kafka_token_set(struct kafka_setup *s, const struct token_conf *conf, struct err *e);
+int kafka_token_serve(rd_kafka_t *rk, const struct kafka_setup *s, struct err *e);
 
 /* kafka_life.c */
 void kafka_life_init(struct kafka *k);

@@ -151,7 +151,7 @@ static int on_certificate(rd_kafka_t *rk, const char *broker, int32_t id, int *x
 {
         if (!*x509_error)
                 return 1;
-        atomic_store((atomic_int *)opaque, *x509_error);
+        atomic_store(&((struct kafka_shared *)opaque)->certificate, *x509_error);
         snprintf(words, cap, "OpenSSL's error %d", *x509_error);
         return 0;
 }
@@ -164,8 +164,19 @@ static void watch_certificates(struct kafka_setup *s)
         if (rd_kafka_conf_get(s->conf, "enable.ssl.certificate.verification", looked_at, &size) ||
             strcmp(looked_at, "true") != 0)
                 return;
-        rd_kafka_conf_set_opaque(s->conf, s->certificate);
+        rd_kafka_conf_set_opaque(s->conf, s->shared);
         rd_kafka_conf_set_ssl_cert_verify_cb(s->conf, on_certificate);
+}
+
+static void note_token(struct kafka_setup *s, const struct token_conf *c)
+{
+        const char *const *argv = c->command.items, *const of[] = {c->file, c->msk_region, c->aws_credentials,
+                                                                   c->aws_profile};
+
+        for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++)
+                note(s, "token", of[i] ? of[i] : "");
+        for (size_t i = 0; i < c->command.n; i++)
+                note(s, "token", argv[i]);
 }
 
 int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const char *gateway, struct err *e)
@@ -173,13 +184,15 @@ int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const
         const char *const names[SINK_TOPICS] = {conf->samples_topic, conf->events_topic, conf->status_topic,
                                                 conf->backfill_topic, conf->raw_topic};
 
-        *s = (struct kafka_setup){.conf = rd_kafka_conf_new(), .certificate = mem_alloc(sizeof(*s->certificate))};
+        *s = (struct kafka_setup){.conf = rd_kafka_conf_new(), .shared = mem_alloc(sizeof(*s->shared))};
         for (int i = 0; i < SINK_TOPICS; i++) {
                 s->topic_name[i] = mem_strdup(names[i]);
                 note(s, "topic", names[i]);
         }
-        if (set_ours(s, conf, gateway, e) < 0 || set_properties(s, conf, e) < 0)
+        if (set_ours(s, conf, gateway, e) < 0 || kafka_token_set(s, &conf->token, e) < 0 ||
+            set_properties(s, conf, e) < 0)
                 return -1;
+        note_token(s, &conf->token);
         watch_certificates(s);
         return 0;
 }
@@ -213,6 +226,8 @@ int kafka_producer_make(struct kafka_producer *p, const struct kafka_setup *s, s
                 return err_set(e, "kafka: %s", text);
         }
         p->queue = rd_kafka_queue_get_main(p->rk);
+        if (kafka_token_serve(p->rk, s, e) < 0)
+                return -1;
         rd_kafka_set_log_queue(p->rk, NULL); /* NULL: the main queue */
         for (int i = 0; i < SINK_BACKFILL; i++)
                 if (!kafka_producer_topic(p, s, i))
@@ -236,7 +251,8 @@ void kafka_producer_destroy(struct kafka_producer *p)
 
 void kafka_setup_fini(struct kafka_setup *s)
 {
-        free(s->certificate);
+        token_source_free(s->shared->token);
+        free(s->shared);
         rd_kafka_conf_destroy(s->conf);
         for (int i = 0; i < SINK_TOPICS; i++)
                 free(s->topic_name[i]);
@@ -291,6 +307,8 @@ int kafka_sink_check(const struct kafka_conf *conf, const char *gateway, struct 
         struct kafka_producer p = {0};
         int r = kafka_setup_fill(&s, conf, gateway, e) < 0 ? -1 : check_secret_names(&s, conf, e);
 
+        token_source_free(s.shared->token); /* nor is a program run for one */
+        s.shared->token = NULL;
         if (r == 0 && files_are_here(conf))
                 r = set_secrets(&s, conf, e) < 0 ? -1 : kafka_producer_make(&p, &s, e);
         kafka_producer_destroy(&p);

@@ -74,7 +74,7 @@ static int make_client(struct visit *v, struct err *e)
         }
         kafka_wait_is_bound(); /* a clock that is set back only makes this one longer */
         v->queue = rd_kafka_queue_get_main(v->rk);
-        return 0;
+        return kafka_token_serve(v->rk, &v->setup, e);
 }
 
 struct visit *visit_open(const struct kafka_conf *conf, const char *gateway, struct err *e)
@@ -116,6 +116,12 @@ void visit_close(struct visit *v)
         free(v);
 }
 
+/* Trying for longer changes nothing. */
+static bool is_refused(const struct visit *v)
+{
+        return !strncmp(v->fault, "Kafka refuses", 13) || !strncmp(v->fault, "no token", 8);
+}
+
 /* What librdkafka has to say since; the newest that says why is kept. */
 static void hear(struct visit *v)
 {
@@ -130,7 +136,7 @@ static void hear(struct visit *v)
                         kafka_refused_words(&v->setup, words, v->fault, sizeof(v->fault));
                 else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
                         v->down = true;
-                else if (strncmp(v->fault, "Kafka refuses", 13) != 0)
+                else if (!is_refused(v))
                         kafka_connection_words(&v->setup, words, v->fault, sizeof(v->fault));
                 rd_kafka_event_destroy(ev);
         }
@@ -159,7 +165,7 @@ static const struct rd_kafka_metadata *ask_metadata(struct visit *v, struct err 
                         return m;
                 hear(v);
                 spent_ms = mono_ms() - begin_ms;
-        } while (spent_ms < (v->down ? DOWN_MS : ASK_MS) && strncmp(v->fault, "Kafka refuses", 13) != 0);
+        } while (spent_ms < (v->down ? DOWN_MS : ASK_MS) && !is_refused(v));
         err_set(e, "%s", v->fault[0] ? v->fault : rd_kafka_err2str(err));
         return NULL;
 }

@@ -17,6 +17,7 @@
 #include "store/spool.h"
 #include "uplink/record.h"
 #include "uplink/sink.h"
+#include "uplink/token.h"
 
 struct uplink;
 
@@ -36,7 +37,8 @@ struct kafka_conf {
         uint64_t window_bytes;
         const char *samples_topic, *events_topic, *status_topic, *backfill_topic, *raw_topic;
         struct schema_list properties; /* const char *: name=value, verbatim */
-        struct schema_list secrets;    /* const char *: name=file:/path or name=credential:NAME */
+        struct token_conf token;
+        struct schema_list secrets; /* const char *: name=file:/path or name=credential:NAME */
         const char *client_id;
 };
 extern const struct schema kafka_schema;

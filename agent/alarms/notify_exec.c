@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/base/child.h"
 #include "agent/base/err.h"
 #include "agent/base/log.h"
 
@@ -70,33 +70,6 @@ static int fill_pipe(const char *text, int fd[2], struct err *e)
         return -1;
 }
 
-static int spawn(struct notify_exec *n, int in)
-{
-        static char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                                            "LANG=C.UTF-8", NULL};
-        posix_spawn_file_actions_t files;
-        posix_spawnattr_t attributes;
-        sigset_t none, all;
-        int rc;
-
-        sigemptyset(&none);
-        sigfillset(&all);
-        posix_spawnattr_init(&attributes);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setsigdefault(&attributes, &all);
-        posix_spawnattr_setpgroup(&attributes, 0);
-        posix_spawn_file_actions_init(&files);
-        posix_spawn_file_actions_adddup2(&files, in, 0);
-        posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-        posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
-        posix_spawn_file_actions_addclosefrom_np(&files, 3);
-        rc = posix_spawn(&n->pid, n->argv[0], &files, &attributes, n->argv, environment);
-        posix_spawn_file_actions_destroy(&files);
-        posix_spawnattr_destroy(&attributes);
-        return rc;
-}
-
 static void run(struct rt_work *w)
 {
         struct notify_exec *n = list_entry(w, struct notify_exec, work);
@@ -106,7 +79,7 @@ static void run(struct rt_work *w)
         n->why.text[0] = '\0';
         if (fill_pipe(n->text, fd, &n->why) < 0)
                 return;
-        rc = spawn(n, fd[0]);
+        rc = child_start(&n->pid, n->argv, fd[0], -1, -1);
         close(fd[0]);
         if (rc == 0)
                 return;

@@ -28,6 +28,8 @@ static const struct way ways[] = {
         {"kafka", "certificate", "renew the broker's certificate, or correct ssl.ca.location in kafka.properties"},
         {"kafka", "TLS", "is it a TLS port? see security.protocol and ssl.* in kafka.properties"},
         {"kafka", "SSL", "is it a TLS port? see security.protocol and ssl.* in kafka.properties"},
+        {"kafka", "no token for Kafka",
+         "look at kafka.token and at what it names; millrace check --kafka asks for one"},
         {"kafka", "refuses", "correct user and password in kafka.properties and kafka.secrets"},
         {"kafka", "resolve", "correct the name in kafka.brokers, or the name server: getent hosts {host}"},
         {"kafka", "refused", "start Kafka at {where}, or correct kafka.brokers; millrace check --kafka asks it"},

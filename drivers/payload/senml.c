@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/base64.h"
 #include "agent/base/text.h"
 #include "drivers/payload/binary.h"
 
@@ -186,42 +187,21 @@ static const char *set_name(struct payload_senml *s, const struct json_value *ro
         return NULL;
 }
 
-static int base64_of(char c)
-{
-        return c >= 'A' && c <= 'Z'   ? c - 'A'
-               : c >= 'a' && c <= 'z' ? c - 'a' + 26
-               : c >= '0' && c <= '9' ? c - '0' + 52
-               : c == '-' || c == '+' ? 62
-               : c == '_' || c == '/' ? 63
-                                      : -1;
-}
-
-/* Base64 for addresses, without padding (RFC 4648, 5); with it, too. */
 static const char *take_data(struct payload_senml *s, const struct json_value *v, struct json_value *out)
 {
         char *from = s->names + s->n_names;
-        uint32_t bits = 0;
-        size_t len = v->len;
-        int n = 0;
+        long len;
 
         *out = *v;
         if (v->type == SCAN_BYTES)
                 return NULL;
         if (v->type != SCAN_TEXT)
                 return "data (vd) that is none";
-        while (len && v->at[len - 1] == '=')
-                len--;
-        for (size_t i = 0; i < len; i++) {
-                int six = base64_of(v->at[i]);
-
-                if (six < 0)
-                        return "data (vd) that is no base64";
-                bits = bits << 6 | (uint32_t)six;
-                n += 6;
-                if (n >= 8)
-                        s->names[s->n_names++] = (char)(bits >> (n -= 8));
-        }
-        *out = (struct json_value){.type = SCAN_BYTES, .at = from, .len = (uint32_t)(s->names + s->n_names - from)};
+        len = base64_read(from, v->at, v->len);
+        if (len < 0)
+                return "data (vd) that is no base64";
+        s->n_names += (size_t)len;
+        *out = (struct json_value){.type = SCAN_BYTES, .at = from, .len = (uint32_t)len};
         return NULL;
 }
 
