@@ -30,6 +30,7 @@ static const struct way ways[] = {
         {"kafka", "SSL", "is it a TLS port? see security.protocol and ssl.* in kafka.properties"},
         {"kafka", "no token for Kafka",
          "look at kafka.token and at what it names; millrace check --kafka asks for one"},
+        {"kafka", "Kerberos", "run kinit -k -t KEYTAB PRINCIPAL as the service's user; its last words are in the log"},
         {"kafka", "refuses", "correct user and password in kafka.properties and kafka.secrets"},
         {"kafka", "resolve", "correct the name in kafka.brokers, or the name server: getent hosts {host}"},
         {"kafka", "refused", "start Kafka at {where}, or correct kafka.brokers; millrace check --kafka asks it"},
