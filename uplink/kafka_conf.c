@@ -54,6 +54,11 @@ static const struct schema_key keys[] = {
          .type = SCHEMA_TEXT,
          .offset = AT(backfill_rate_limit),
          .help = "Most bytes of the backfill topic a second, within rate_limit. Absent: what fresh readings leave."},
+        {.name = "hours",
+         .type = SCHEMA_LIST,
+         .sub = &hours_schema,
+         .offset = AT(hours),
+         .help = "Times of the day with a rate of their own."},
         {.name = "linger",
          .type = SCHEMA_DURATION,
          .offset = AT(linger_us),
@@ -151,24 +156,6 @@ static int check_brokers(const struct kafka_conf *c, struct err *e)
         return 0;
 }
 
-static int check_rate(const char *rate, uint64_t *bytes_s, struct err *e)
-{
-        char size[64];
-        size_t n = rate ? strlen(rate) : 0;
-
-        if (!rate)
-                return 0;
-        if (n < 3 || n >= sizeof(size) || strcmp(rate + n - 2, "/s") != 0)
-                return err_set(e, "\"%s\" is not a rate: a size per second is expected, as 256KiB/s", rate);
-        memcpy(size, rate, n - 2);
-        size[n - 2] = '\0';
-        if (!text_size(size, bytes_s))
-                return err_set(e, "\"%s\" is not a rate: a size per second is expected, as 256KiB/s", rate);
-        if (*bytes_s < 1024)
-                return err_set(e, "a rate under 1KiB/s can't carry whole records");
-        return 0;
-}
-
 /*
  * Properties that would break a promise of the uplink, or that have a key of
  * their own; and why.
@@ -242,10 +229,10 @@ static int check(void *obj, const char **key, struct err *e)
         if (check_brokers(c, e) < 0)
                 return -1;
         *key = "rate_limit";
-        if (check_rate(c->rate_limit, &c->rate_limit_bytes_s, e) < 0)
+        if (hours_rate(c->rate_limit, &c->rate_limit_bytes_s, e) < 0)
                 return -1;
         *key = "backfill_rate_limit";
-        if (check_rate(c->backfill_rate_limit, &c->backfill_rate_limit_bytes_s, e) < 0)
+        if (hours_rate(c->backfill_rate_limit, &c->backfill_rate_limit_bytes_s, e) < 0)
                 return -1;
         *key = "properties";
         if (check_properties(c, e) < 0)

@@ -187,6 +187,9 @@ static bool wait_for_pace(struct uplink_lane_state *l, const struct rt_time *now
 {
         int64_t own_us = pace_wait_us(&l->pace, now->mono_us), wait_us = own_us;
 
+        if (l->no != UPLINK_EVENTS && l->u->hours.quiet) /* it is kicked when they are over */
+                return true;
+
         if (l->no != UPLINK_EVENTS)
                 wait_us = pace_wait_us(&l->u->pace, now->mono_us);
         if (wait_us < own_us)

@@ -71,7 +71,8 @@ struct uplink {
         struct uplink_lane_state lane[UPLINK_LANES];
         int n_lanes;
         struct pace pace; /* of readings */
-        struct rt_timer turn, stop_timer;
+        struct hours_now hours;
+        struct rt_timer turn, stop_timer, hour;
         bool stopping, stop_expired, stopped;
         void (*on_stopped)(void *ctx);
         void *stop_ctx;

@@ -14,12 +14,13 @@
 #include <string.h>
 
 #include "agent/base/err.h"
+#include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "uplink/lane.h"
 
 _Static_assert((int)UPLINK_LANES == (int)UPLINK_LANES_MAX, "all lanes are shown");
 
-enum { TURN_RECORDS = 2000, TURN_BACKLOG = 500, LATE_PARTS = 10 };
+enum { TURN_RECORDS = 2000, TURN_BACKLOG = 500, LATE_PARTS = 10, MINUTE_US = 60000000 };
 
 void uplink_pump(struct uplink *u)
 {
@@ -109,6 +110,38 @@ static void on_missing(void *ctx, unsigned missing)
         ((struct uplink *)ctx)->missing = missing;
 }
 
+/* ---- hours ---- */
+
+/*
+ * Looked at each minute: the clock may be set, and the time zone changed under
+ * us.
+ */
+static void look_at_hours(struct uplink *u)
+{
+        struct rt_time now;
+
+        rt_now(u->rt, &now);
+        hours_at(&u->conf->hours, u->conf->rate_limit_bytes_s, now.wall_us, &u->hours);
+        if (u->pace.bytes_s != u->hours.bytes_s)
+                pace_init(&u->pace, u->hours.bytes_s, now.mono_us);
+        if (u->conf->hours.n)
+                rt_timer_set(u->rt, &u->hour, MINUTE_US - now.wall_us % MINUTE_US);
+        else
+                rt_timer_cancel(u->rt, &u->hour);
+}
+
+static void on_hour(struct rt_timer *t)
+{
+        struct uplink *u = list_entry(t, struct uplink, hour);
+        struct hours_now before = u->hours;
+
+        look_at_hours(u);
+        if (u->hours.quiet != before.quiet)
+                log_info("uplink", u->hours.quiet ? "quiet hours: readings wait, events go" : "quiet hours are over");
+        if (!u->hours.quiet)
+                uplink_kick(u);
+}
+
 /* ---- stopping ---- */
 
 static bool is_busy(const struct uplink *u)
@@ -166,7 +199,8 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
         u->turn.on_due = on_turn;
         u->stop_timer.on_due = on_stop_expired;
         record_encoder_init(&u->enc, id);
-        pace_init(&u->pace, conf->rate_limit_bytes_s, rt_mono_us(rt));
+        u->hour.on_due = on_hour;
+        look_at_hours(u);
         /* A backlog that was overtaken is ended as it began, also when live_first is off by now. */
         u->n_lanes = conf->live_first || spool_goes_ahead_from(spool) ? UPLINK_LANES : UPLINK_BACKLOG;
         for (int i = 0; i < u->n_lanes; i++)
@@ -187,6 +221,7 @@ void uplink_free(struct uplink *u)
                 return;
         rt_timer_cancel(u->rt, &u->turn);
         rt_timer_cancel(u->rt, &u->stop_timer);
+        rt_timer_cancel(u->rt, &u->hour);
         for (int i = 0; i < u->n_lanes; i++)
                 lane_fini(&u->lane[i]);
         record_encoder_fini(&u->enc);
@@ -218,8 +253,7 @@ void uplink_reconfigure(struct uplink *u)
 {
         if (u->conf->live_first && u->n_lanes < UPLINK_LANES)
                 begin_backlog(u);
-        if (u->pace.bytes_s != u->conf->rate_limit_bytes_s)
-                pace_init(&u->pace, u->conf->rate_limit_bytes_s, rt_mono_us(u->rt));
+        look_at_hours(u);
         for (int i = 0; i < u->n_lanes; i++)
                 lane_reconfigure(&u->lane[i]);
         uplink_kick(u);
@@ -287,6 +321,8 @@ void uplink_status(const struct uplink *u, struct uplink_status *out)
                                       .poisoned = u->poisoned,
                                       .bytes_sent = u->bytes_sent,
                                       .missing = u->missing,
+                                      .quiet_until_us = u->hours.quiet ? u->hours.until_us : 0,
+                                      .rate_limit_bytes_s = u->pace.bytes_s,
                                       .fault = u->fault};
         if (u->lane[UPLINK_SAMPLES].first)
                 out->backlog = spool_held_below(u->spool, u->lane[UPLINK_SAMPLES].first);

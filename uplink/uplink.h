@@ -15,6 +15,7 @@
 #include "agent/base/schema.h"
 #include "agent/base/tags.h"
 #include "store/spool.h"
+#include "uplink/hours.h"
 #include "uplink/record.h"
 #include "uplink/sink.h"
 #include "uplink/token.h"
@@ -28,6 +29,7 @@ struct kafka_conf {
         int compression;             /* none, gzip, snappy, lz4, zstd */
         const char *rate_limit;      /* as written, "256KiB/s" */
         uint64_t rate_limit_bytes_s; /* from it, by the section's check; 0: none */
+        struct schema_list hours;    /* struct hours_conf */
         bool live_first;
         int64_t backfill_after_us;            /* with live_first: older rows are left to the backfill topic */
         const char *backfill_rate_limit;      /* as rate_limit */
@@ -64,9 +66,11 @@ struct uplink_lane_status {
 struct uplink_status {
         const char *state; /* connecting, up, down, backoff */
         uint64_t in_flight;
-        uint64_t backlog;          /* live_first: held readings that fresh ones have overtaken */
-        bool paused;               /* window full or waiting: nothing is read from the spool */
-        struct uplink_fault fault; /* the link's, else the first lane's that has one */
+        uint64_t backlog;            /* live_first: held readings that fresh ones have overtaken */
+        bool paused;                 /* window full or waiting: nothing is read from the spool */
+        int64_t quiet_until_us;      /* no readings are sent until then, wall clock; 0: they are */
+        uint64_t rate_limit_bytes_s; /* of readings, now; 0: none */
+        struct uplink_fault fault;   /* the link's, else the first lane's that has one */
         struct uplink_lane_status lane[UPLINK_LANES_MAX];
         int n_lanes;
         const char *heartbeat; /* connecting (none was answered yet), up, refused */

@@ -221,11 +221,13 @@ static json_t *lanes_json(const struct uplink_status *up)
 
 static json_t *uplink_json(const struct uplink_status *up)
 {
-        return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "state", up->state, "in_flight",
-                         (json_int_t)up->in_flight, "backlog", (json_int_t)up->backlog, "paused", (int)up->paused,
-                         "last_error", words_json(up->fault.why), "last_error_at", time_json(up->fault.at_us), "lanes",
-                         lanes_json(up), "delivered", (json_int_t)up->delivered, "retried", (json_int_t)up->retried,
-                         "poisoned", (json_int_t)up->poisoned, "bytes_sent", (json_int_t)up->bytes_sent);
+        return json_pack("{s:s, s:I, s:I, s:b, s:o, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "state", up->state,
+                         "in_flight", (json_int_t)up->in_flight, "backlog", (json_int_t)up->backlog, "paused",
+                         (int)up->paused, "quiet_until", time_json(up->quiet_until_us), "rate_limit_bytes_s",
+                         (json_int_t)up->rate_limit_bytes_s, "last_error", words_json(up->fault.why), "last_error_at",
+                         time_json(up->fault.at_us), "lanes", lanes_json(up), "delivered", (json_int_t)up->delivered,
+                         "retried", (json_int_t)up->retried, "poisoned", (json_int_t)up->poisoned, "bytes_sent",
+                         (json_int_t)up->bytes_sent);
 }
 
 /*

@@ -51,6 +51,7 @@ struct scenario {
         int cuts;
         bool refuses_rights; /* at the beginning all samples are refused */
         bool drops;          /* the disk is too small for the outage */
+        bool quiet;          /* half of each ten minutes no readings are sent */
 };
 
 struct world {
@@ -133,11 +134,35 @@ static bool is_within(const struct world *w, uint64_t bytes, uint64_t bytes_s)
         return !bytes_s || (double)bytes <= burst + s * (double)bytes_s + 1024;
 }
 
+static struct hours_conf quiet_hours[24 * 6];
+
+/* The first five minutes of each ten, by the gateway's own clock. */
+static void make_quiet_hours(struct kafka_conf *c)
+{
+        static char text[24 * 6][2][8];
+        struct err e;
+        const char *key;
+
+        for (int i = 0; i < 24 * 6; i++) {
+                snprintf(text[i][0], sizeof(text[i][0]), "%02d:%02d", i / 6, i % 6 * 10);
+                snprintf(text[i][1], sizeof(text[i][1]), "%02d:%02d", i / 6, i % 6 * 10 + 5);
+                quiet_hours[i] = (struct hours_conf){.from = text[i][0], .to = text[i][1], .quiet = true};
+                assert_int_equal(hours_schema.check(&quiet_hours[i], &key, &e), 0);
+        }
+        c->hours = (struct schema_list){quiet_hours, 24 * 6};
+}
+
+static bool is_quiet(const struct world *w)
+{
+        return w->sim.now.wall_us / MINUTE % 10 < 5; /* zones are of whole tens of minutes, but for a few */
+}
+
 static void check_pace(struct world *w, const struct fake_record *o, const struct sink_record *rec)
 {
         uint64_t n = rec->key_len + rec->value_len + rec->headers_len;
 
         w->bytes += lane_of(o) == SPOOL_SAMPLES ? n : 0;
+        assert_false(lane_of(o) == SPOOL_SAMPLES && w->sc->quiet && is_quiet(w));
         w->backfill_bytes += o->topic == SINK_BACKFILL ? n : 0;
         assert_true(is_within(w, w->bytes, w->sc->rate_limit));
         assert_true(is_within(w, w->backfill_bytes, w->sc->backfill_rate_limit));
@@ -427,6 +452,8 @@ static void set_up(struct world *w, const struct scenario *sc)
                                     .backfill_rate_limit_bytes_s = sc->backfill_rate_limit,
                                     .live_first = !sc->plain && !sc->late,
                                     .backfill_after_us = sc->backfill_after_s ? sc->backfill_after_s * S : MINUTE};
+        if (sc->quiet)
+                make_quiet_hours(&w->kafka_conf);
         open_fixture(w);
 }
 
@@ -659,6 +686,14 @@ static const struct scenario scenarios[] = {
          .outage_pct = 50,
          .cuts = 20},
         {.name = "slow link", .seed = 9, .minutes = 10, .rows_per_s = 40, .max_size = 64 << 20, .rate_limit = 16384},
+        {.name = "quiet hours",
+         .seed = 15,
+         .minutes = 40,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .outage_pct = 20,
+         .cuts = 6,
+         .quiet = true},
         {.name = "small disk",
          .seed = 10,
          .minutes = 30,
