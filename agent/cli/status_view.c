@@ -178,7 +178,7 @@ static void print_rest(struct out *o, const json_t *status)
         fprintf(o->f, "  uplink     %s%s, %s in flight\n", field_clean(uplink, "state").s,
                 json_is_true(json_object_get(uplink, "paused")) ? ", paused" : "",
                 field_count(uplink, "in_flight", o->terminal).s);
-        if (*field_text(uplink, "quiet_until"))
+        if (json_is_string(json_object_get(uplink, "quiet_until")))
                 fprintf(o->f, "             quiet hours until %s: readings wait, events go\n",
                         field_time(uplink, "quiet_until", o->utc).s);
         print_uplink_faults(o, status);

@@ -246,7 +246,8 @@ static const struct {
         {"gateway: g\nkafka: {borkers: [a:1]}\n",
          "t:2:8: kafka.brokers: missing; it is required\n"
          "t:2:9: kafka: unknown key \"borkers\"; allowed: brokers, compression, rate_limit, live_first, "
-         "backfill_after, backfill_rate_limit, hours, linger, window_records, window_bytes, samples_topic, events_topic, "
+         "backfill_after, backfill_rate_limit, hours, linger, window_records, window_bytes, samples_topic, "
+         "events_topic, "
          "status_topic, "
          "backfill_topic, raw_topic, properties, secrets, token, client_id (did you mean brokers?)\n"},
         {HEAD "mqtt:\n  - {name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}\n"

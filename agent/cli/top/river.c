@@ -183,9 +183,9 @@ static void fill_kafka(struct river *r, const struct top_data *d, bool utf8)
         bool is_up = strcmp(field_text(up, "state"), "up") == 0, paused = json_is_true(json_object_get(up, "paused"));
 
         snprintf(r->text[2][0], sizeof(r->text[2][0]), "KAFKA  %.30s%s", field_clean(up, "state").s,
-                 *field_text(up, "quiet_until") ? ", quiet hours"
-                 : paused                       ? ", paused"
-                                                : "");
+                 json_is_string(json_object_get(up, "quiet_until")) ? ", quiet hours"
+                 : paused                                           ? ", paused"
+                                                                    : "");
         r->weight[2][0] = is_up && !paused ? LINE_GOOD : is_up ? LINE_WARN : LINE_BAD;
         snprintf(r->text[2][1], sizeof(r->text[2][1]), "%.24s", field_rate(d->status, "deliver_rate").s);
         snprintf(r->text[2][3], sizeof(r->text[2][3]), "%.24s delivered", field_count(d->status, "delivered", true).s);
