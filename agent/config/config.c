@@ -36,7 +36,7 @@
 #include "drivers/mqtt/mqtt.h"
 #include "store/spool.h"
 
-enum { OWN_KEYS = 10, SLAVE_KEYS = 2, FILES_MAX = 256 };
+enum { OWN_KEYS = 11, SLAVE_KEYS = 2, FILES_MAX = 256 };
 
 static const char *const levels[] = {"error", "warn", "notice", "info", "debug", NULL};
 
@@ -104,6 +104,7 @@ static const struct schema_key own_keys[OWN_KEYS] = {
         {"log", SCHEMA_MAP, 0, AT(log), .sub = &log_schema, .help = "What is told on standard error."},
         {"limits", SCHEMA_MAP, 0, AT(limits), .sub = &limits_schema, .help = "Bounds on memory."},
         {"metrics", SCHEMA_MAP, 0, AT(metrics), .sub = &metrics_schema, .help = "Numbers for Prometheus."},
+        {"page", SCHEMA_MAP, 0, AT(page), .sub = &page_schema, .help = "The page for browsers."},
         {"flash", SCHEMA_MAP, 0, AT(flash), .sub = &flash_schema, .help = "Sparing the flash the spool lies on."},
         {"profiles_dir", SCHEMA_PATH, 0, AT(profiles_dir),
          .help = "Folder of register maps of your own, NAME.yaml each; default: profiles beside this file. Those that "

@@ -19,6 +19,7 @@
 #include "agent/control/metrics.h"
 #include "agent/drivers.h"
 #include "agent/flash.h"
+#include "agent/page/conf.h"
 #include "store/spool.h"
 #include "uplink/uplink.h"
 
@@ -53,6 +54,7 @@ struct config {
                 int64_t max_tags;
         } limits;
         struct metrics_conf metrics;
+        struct page_conf page;
         struct flash_conf flash;
         struct alarm_sections alarm_sections;
 
