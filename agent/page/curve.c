@@ -14,6 +14,10 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
+
+#include "agent/base/tags.h"
+#include "agent/base/text.h"
 
 static const int64_t late_us = 600 * INT64_C(1000000);
 
@@ -114,10 +118,18 @@ static int find_first(struct spool_query *q, int64_t from_us, uint64_t *first, s
         return 0;
 }
 
+struct reading_up {
+        struct curve *c;
+        const char *labels; /* the filter knows only what it has among others */
+};
+
 static bool on_row(void *ctx, const struct spool_query_row *row)
 {
-        struct curve *c = ctx;
+        struct reading_up *r = ctx;
+        struct curve *c = r->c;
 
+        if (strcmp(row->labels, r->labels) != 0)
+                return true;
         if (!c->oldest_us || row->r.ts_us < c->oldest_us)
                 c->oldest_us = row->r.ts_us;
         if (row->r.ts_us > c->newest_us)
@@ -126,14 +138,26 @@ static bool on_row(void *ctx, const struct spool_query_row *row)
         return row->r.arrival_us < c->to_us + late_us;
 }
 
+/* "line":"l2" as filters have it: line=l2. "": it has none. */
+static void put_labels(char out[TAGS_IDENT_MAX + 1], const struct spool_query_tag *tag)
+{
+        char ident[TAGS_IDENT_MAX + 1], *brace;
+
+        tags_put_ident(ident, tag->name, tag->labels);
+        brace = strchr(ident, '{');
+        text_copy(out, TAGS_IDENT_MAX + 1, brace ? brace + 1 : "");
+        out[strcspn(out, "}")] = '\0';
+}
+
 int curve_read(struct spool_query *q, const struct spool_query_tag *tag, struct curve *c, struct err *e)
 {
-        struct spool_filter f = {.lane = SPOOL_SAMPLES,
-                                 .source = tag->source,
-                                 .name = tag->name,
-                                 .labels = *tag->labels ? tag->labels : NULL};
+        char labels[TAGS_IDENT_MAX + 1];
+        struct spool_filter f = {.lane = SPOOL_SAMPLES, .source = tag->source, .name = tag->name};
+        struct reading_up r = {c, tag->labels};
 
+        put_labels(labels, tag);
+        f.labels = *labels ? labels : NULL;
         if (find_first(q, c->from_us, &f.first_seq, e) < 0)
                 return -1;
-        return spool_query_rows(q, &f, on_row, c, e);
+        return spool_query_rows(q, &f, on_row, &r, e);
 }

@@ -152,13 +152,15 @@ static int make_hash(const char *password, char *out, size_t cap, struct err *e)
         struct crypt_data *data = calloc(1, sizeof(*data));
         char salt[CRYPT_GENSALT_OUTPUT_SIZE];
         const char *made = NULL;
+        bool fine;
 
         if (data && crypt_gensalt_rn("$y$", 0, NULL, 0, salt, sizeof(salt)))
                 made = crypt_r(password, salt, data);
-        if (made && *made == '$')
-                snprintf(out, cap, "%s", made);
+        fine = made && *made == '$';
+        if (fine)
+                text_copy(out, cap, made);
         free(data);
-        return made && *made == '$' ? 0 : err_set(e, "the password can't be hashed: libcrypt has no yescrypt");
+        return fine ? 0 : err_set(e, "the password can't be hashed: libcrypt has no yescrypt");
 }
 
 int users_set(const char *path, const char *name, bool operate, const char *password, struct err *e)

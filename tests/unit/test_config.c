@@ -133,7 +133,7 @@ static const struct {
         {HEAD "log: {\"x\\x9b\\e\": info}\n", "t:4:7: log: unknown key \"x???\"; allowed: level, per_minute\n"},
         {HEAD "site: \"a\\0b\"\n", "t:4:7: site: \"a?b\" holds a NUL, which is not allowed\n"},
         {HEAD "\"si\\0te\": a\n", "t:4:1: unknown key \"si?te\"; allowed: gateway, site, spool, kafka, control, log, "
-                                  "limits, metrics, flash, profiles_dir, " KINDS
+                                  "limits, metrics, page, flash, profiles_dir, " KINDS
                                   "profiles, devices, alarms, notify, thin (did you mean sim?)\n"},
 };
 
@@ -323,7 +323,7 @@ static const struct {
         /* all in one run, sorted by place */
         {"gatewya: g\nspool: {max_size: 1}\nkafka: {brokers: [a:1], linger: 5}\nmqtt: {}\n",
          "t:1:1: gateway: missing; it is required\n"
-         "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, "
+         "t:1:1: unknown key \"gatewya\"; allowed: gateway, site, spool, kafka, control, log, limits, metrics, page, "
          "flash, profiles_dir, " KINDS "profiles, devices, alarms, notify, thin (did you mean gateway?)\n"
          "t:2:19: spool.max_size: \"1\" has no unit; a size is needed: write 1MiB (B, kB, MB, GB, KiB, MiB, GiB)\n"
          "t:3:33: kafka.linger: \"5\" has no unit; a duration is needed: write 5s (us, ms, s, m, h, d)\n"

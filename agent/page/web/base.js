@@ -21,6 +21,7 @@ const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG
 /* Somebody else's words: apart from ours in direction, cut by looks, whole in the title. */
 const theirs = text => el("bdi", { class: "cut", title: String(text) }, String(text));
 
+const short = (text, most) => (String(text).length > most ? String(text).slice(0, most) + "…" : String(text));
 const at = (object, path) => path.split(".").reduce((o, k) => (o === null || o === undefined ? undefined : o[k]), object);
 const digits = (n, most) => n.toLocaleString(language, { maximumFractionDigits: most });
 const count = n => (typeof n === "number" ? digits(n, 0) : "–");

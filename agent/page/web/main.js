@@ -69,6 +69,7 @@ function theme(set) {
 }
 $("language").append(...Object.entries(LANGUAGES).map(([k, name]) => el("option", { value: k, selected: k === language, lang: k }, name)));
 $("language").addEventListener("change", e => { language = e.target.value; kept.set("language", language); theme(); begin(); });
+matchMedia("(max-width: 639px)").addEventListener("change", show);
 addEventListener("hashchange", () => { show(); $("main").focus(); });
 theme();
 begin();

@@ -1,21 +1,28 @@
 /* The river: sources, spool, Kafka, and what flows between them. Drawn once, then its numbers and its movement change. */
-function river_new() {
-    const text = (x, y, kind, content, path, form) => svg("text", Object.assign({ x, y, class: kind }, path ? { "data-path": path, "data-form": form } : {}), content || "–");
-    const box = (x, id) => svg("rect", { x, y: 20, width: 220, height: 130, rx: 10, id });
-    return svg("svg", { class: "river", viewBox: "0 0 1000 172", role: "img", "aria-label": t("river") },
-        svg("path", { id: "flow-in", d: "M232 84 H388" }), svg("path", { id: "flow-out", d: "M612 84 H768" }),
-        box(10, "box-sources"), box(390, "box-spool"), box(770, "box-kafka"),
-        text(26, 46, "name", t("sources")), text(26, 78, "large", "", "accept_rate", "rate"), text(26, 104, "", "", "accepted", "count"),
-        text(26, 124, "name", t("accepted")),
-        text(406, 46, "name", t("spool")), text(406, 78, "large", "", "held", "count"), text(406, 104, "name", t("held")),
-        text(406, 134, "", "", "dropped", "count"), text(500, 134, "name", t("dropped")),
-        text(786, 46, "name", "Kafka"), svg("text", { x: 846, y: 46, class: "name", id: "kafka-state" }), text(786, 78, "large", "", "deliver_rate", "rate"),
-        text(786, 104, "", "", "delivered", "count"), text(786, 124, "name", t("delivered")),
-        svg("polyline", { id: "line-in", points: "" }), svg("polyline", { id: "line-out", points: "" }));
+/* From left to right, or on a narrow screen from above down. */
+function river_places() {
+    return innerWidth < 640
+        ? { view: "0 0 400 486", box: [[10, 10], [10, 176], [10, 342]], wide: 380, flow: ["M60 142 V174", "M60 308 V340"], line: [[240, 96], [240, 428]] }
+        : { view: "0 0 1000 160", box: [[10, 15], [390, 15], [770, 15]], wide: 220, flow: ["M232 100 H388", "M612 100 H768"], line: [[245, 80], [625, 80]] };
 }
-function river_line(rates, key, x) {
+function river_new() {
+    const p = river_places(), [[ax, ay], [bx, by], [cx, cy]] = p.box;
+    const text = (x, y, kind, content, path, form) => svg("text", Object.assign({ x, y, class: kind }, path ? { "data-path": path, "data-form": form } : {}), content || "–");
+    const box = ([x, y], id) => svg("rect", { x, y, width: p.wide, height: 130, rx: 10, id });
+    return Object.assign(svg("svg", { class: "river", viewBox: p.view, role: "img", "aria-label": t("river") },
+        svg("path", { id: "flow-in", d: p.flow[0] }), svg("path", { id: "flow-out", d: p.flow[1] }),
+        box(p.box[0], "box-sources"), box(p.box[1], "box-spool"), box(p.box[2], "box-kafka"),
+        text(ax + 16, ay + 27, "name", t("sources")), text(ax + 16, ay + 60, "large", "", "accept_rate", "rate"), text(ax + 16, ay + 92, "", "", "accepted", "count"),
+        text(ax + 16, ay + 113, "name", t("accepted")),
+        text(bx + 16, by + 27, "name", t("spool")), text(bx + 16, by + 60, "large", "", "held", "count"), text(bx + 16, by + 82, "name", t("held")),
+        text(bx + 16, by + 115, "", "", "dropped", "count"), text(bx + 110, by + 115, "name", t("dropped")),
+        text(cx + 16, cy + 27, "name", "Kafka"), svg("text", { x: cx + 72, y: cy + 27, class: "name", id: "kafka-state" }), text(cx + 16, cy + 60, "large", "", "deliver_rate", "rate"),
+        text(cx + 16, cy + 92, "", "", "delivered", "count"), text(cx + 16, cy + 113, "name", t("delivered")),
+        svg("polyline", { id: "line-in", points: "" }), svg("polyline", { id: "line-out", points: "" })), { places: p });
+}
+function river_line(rates, key, [x, y]) {
     const most = Math.max(1, ...rates.map(r => Math.max(r.i, r.o)));
-    return rates.map((r, i) => `${(x + i * 130 / 119).toFixed(1)},${(74 - r[key] / most * 34).toFixed(1)}`).join(" ");
+    return rates.map((r, i) => `${(x + i * 130 / 119).toFixed(1)},${(y - r[key] / most * 50).toFixed(1)}`).join(" ");
 }
 function river_update(root, s, rates) {
     const up = s.uplink || {}, $r = id => root.querySelector("#" + id), still = !(s.deliver_rate > 0);
@@ -27,6 +34,6 @@ function river_update(root, s, rates) {
     $r("box-kafka").setAttribute("class", up.state === "up" ? "" : "bad");
     $r("box-sources").setAttribute("class", sources ? "warn" : "");
     $r("box-spool").setAttribute("class", s.dropped > 0 ? "warn" : "");
-    $r("line-in").setAttribute("points", river_line(rates, "i", 245));
-    $r("line-out").setAttribute("points", river_line(rates, "o", 625));
+    $r("line-in").setAttribute("points", river_line(rates, "i", root.querySelector("svg.river").places.line[0]));
+    $r("line-out").setAttribute("points", river_line(rates, "o", root.querySelector("svg.river").places.line[1]));
 }

@@ -71,7 +71,7 @@ VIEWS.tags = parameters => {
     let rows = [], next = null, timer, at_ms = 0;
     const draw = () => list.replaceChildren(table([[t("source")], [t("tag")], [t("value"), "n"], [t("quality")], [t("age"), "n"], [""]], rows.map(r => {
         const labels = Object.entries(r.labels || {}).map(([k, v]) => `${k}=${v}`).join(" "), c = { source: r.source, tag: r.tag, labels: labels_text(r.labels) };
-        return el("tr", {}, cell(theirs(r.source)), cell([theirs(r.tag), labels ? el("span", { class: "note" }, theirs(labels)) : null]), cell([theirs(r.last_value === null || r.last_value === undefined ? "–" : r.last_value), " ", r.unit || ""], "n"),
+        return el("tr", {}, cell(theirs(r.source)), cell([theirs(r.tag), labels ? el("span", { class: "note" }, theirs(labels)) : null]), cell(el("bdi", { title: String(r.last_value) }, `${r.last_value === null || r.last_value === undefined ? "–" : short(r.last_value, 40)} ${r.unit || ""}`), "n"),
             cell(r.quality || "–", r.quality === "good" || !r.quality ? "" : r.quality.startsWith("bad") ? "bad" : "warn"), cell(span(r.age_s), "n"),
             cell(el("a", { href: here([...chosen.filter(x => curve_key(x) !== curve_key(c)), c]), "aria-label": `${t("show")} ${curve_key(c)}` }, t("show"))));
     })));
@@ -86,7 +86,7 @@ VIEWS.tags = parameters => {
     const fail = e => list.replaceChildren(el("p", { class: "bad", role: "alert" }, e.message));
     search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => load().catch(fail), 200); });
     more.addEventListener("click", () => load(next).catch(fail));
-    return { root, begin: () => { load().catch(fail); if (chosen.length) panel.load(); }, news: () => {
+    return { root, begin: () => { at_ms = Date.now(); load().catch(fail); if (chosen.length) panel.load(); }, news: () => {
         if (Date.now() - at_ms < 5000 || document.hidden) return;
         at_ms = Date.now();
         if (chosen.length) panel.load();
