@@ -40,6 +40,30 @@ static int run(struct cli *c)
         return CLI_OK;
 }
 
+/*
+ * `millrace page …` is a program of its own, and a package.  Comes back only when
+ * it is not there, or another command is meant.
+ */
+static int try_page(int argc, char **argv)
+{
+        char here[512], program[600];
+        ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
+        char *slash;
+
+        if (argc < 2 || strcmp(argv[1], "page") != 0)
+                return CLI_OK;
+        argv[1] = argv[0];
+        execvp("millrace-page", argv + 1);
+        here[n > 0 ? n : 0] = '\0';
+        slash = strrchr(here, '/');
+        if (slash) {
+                *slash = '\0';
+                snprintf(program, sizeof(program), "%s/page/millrace-page", here);
+                execv(program, argv + 1);
+        }
+        return cli_fail(CLI_AWAY, "the page is the package millrace-page, which is not installed");
+}
+
 int millrace_main(int argc, char **argv)
 {
         struct cli c = {.now_us = wall_us(), .config = "/etc/millrace/millrace.yaml", .lines = 10, .seconds = 30};
@@ -50,6 +74,9 @@ int millrace_main(int argc, char **argv)
         fds_fill();
         sigaction(SIGPIPE, &on_pipe, NULL);
         log_init(LOG_WARN);
+        r = try_page(argc, argv);
+        if (r)
+                return r;
         r = cli_parse(&c, argc, (const char *const *)argv, &e);
         if (r)
                 return cli_fail(r, "%s", e.text);

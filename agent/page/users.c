@@ -11,6 +11,7 @@
 #include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,14 @@ static int begin(struct rewrite *r, const char *path, char *beside, size_t cap, 
         return users_each(path, keep, r, e);
 }
 
+/* The page runs in it, and root makes its users. */
+static gid_t group_of_service(void)
+{
+        const struct group *g = getgrnam("millrace");
+
+        return g ? g->gr_gid : 0;
+}
+
 /* Its owner and group stay those of the file before. */
 static int end(struct rewrite *r, const char *path, const char *beside, struct err *e)
 {
@@ -139,6 +148,8 @@ static int end(struct rewrite *r, const char *path, const char *beside, struct e
 
         if (!bad && stat(path, &before) == 0)
                 bad = fchown(fileno(r->f), before.st_uid, before.st_gid) < 0;
+        else if (!bad && geteuid() == 0)
+                bad = fchown(fileno(r->f), 0, group_of_service()) < 0;
         bad = fclose(r->f) != 0 || bad;
         if (!bad && rename(beside, path) == 0)
                 return 0;

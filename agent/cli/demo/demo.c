@@ -218,6 +218,8 @@ static int play(struct demo *d)
                     d->url.host, d->url.port, d->brokers);
                 say(d, "millraced (pid %d) reads them, keeps every reading on disk, and forwards it.",
                     (int)d->millraced.pid);
+                if (d->page_port)
+                        say(d, "Its page: http://127.0.0.1:%d/", d->page_port);
                 r = tell_story(d, &e);
         }
         if (r < 0 && stage_interrupted)

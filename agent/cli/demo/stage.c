@@ -237,6 +237,22 @@ static int start_millraced(struct demo *d, struct err *e)
         return err_set(e, "millraced does not answer");
 }
 
+/* When it is there; a demo without one is a demo. */
+static void start_page(struct demo *d)
+{
+        char program[PART_PATH_MAX], path[PART_PATH_MAX], listen[32];
+        char *argv[] = {program, "--config", path, "--listen", listen, NULL};
+        struct err e;
+
+        if (!part_find("millrace-page", true, program) && !part_find("page/millrace-page", true, program))
+                return;
+        d->page_port = part_free_port();
+        snprintf(listen, sizeof(listen), "127.0.0.1:%d", d->page_port);
+        snprintf(path, sizeof(path), "%s/millrace.yaml", d->dir);
+        if (part_start(&d->page, "millrace-page", d->dir, argv, (struct part_kind){SIGTERM, NULL}, &e) < 0)
+                d->page_port = 0;
+}
+
 int stage_read_spool(struct demo *d, struct err *e)
 {
         char path[PART_PATH_MAX];
@@ -262,12 +278,14 @@ int stage_open(struct demo *d, struct err *e)
                 return -1;
         if (connect_sensor(d, e) < 0 || start_millraced(d, e) < 0)
                 return -1;
+        start_page(d);
         return 0;
 }
 
 void stage_close(struct demo *d)
 {
         demo_mqtt_close(&d->sensor);
+        part_stop(&d->page, START_WITHIN_MS);
         part_stop(&d->millraced, START_WITHIN_MS);
         part_stop(&d->mosquitto, START_WITHIN_MS);
         if (d->to_kafka >= 0)

@@ -23,7 +23,8 @@ struct demo {
         struct cli *c;
         char dir[PART_PATH_MAX / 2], gateway[32], brokers[256];
         struct mqtt_url url;
-        struct part mosquitto, millraced, kafka;
+        struct part mosquitto, millraced, kafka, page;
+        int page_port; /* 0: there is none */
         int to_kafka, from_kafka;
         char line[LINE_MAX]; /* of the Kafka side, being read */
         size_t line_len;
