@@ -71,5 +71,8 @@ $("language").append(...Object.entries(LANGUAGES).map(([k, name]) => el("option"
 $("language").addEventListener("change", e => { language = e.target.value; kept.set("language", language); theme(); begin(); });
 matchMedia("(max-width: 639px)").addEventListener("change", show);
 addEventListener("hashchange", () => { show(); $("main").focus(); });
+/* A page that is put away for "back" would keep its stream; one that comes back begins anew. */
+addEventListener("pagehide", () => { if (stream) stream.close(); });
+addEventListener("pageshow", e => { if (e.persisted) begin(); });
 theme();
 begin();
