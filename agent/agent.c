@@ -268,6 +268,21 @@ static int open_alarms(struct agent *a, struct err *e)
         return 0;
 }
 
+/* A key that can't be used holds up no reading: seals go without a signature, which who checks them is told. */
+static void open_signer(struct agent *a)
+{
+        struct err e;
+
+        if (!a->kafka.sign_key || !a->kafka.seal)
+                return;
+        a->signer = signer_open(a->kafka.sign_key, &e);
+        if (a->signer)
+                log_info("kafka", "seals are signed, the public key's fingerprint is %s",
+                         signer_fingerprint(a->signer));
+        else
+                log_error("kafka", "seals are not signed: %s", e.text);
+}
+
 int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct sink *sink, struct err *e)
 {
         struct spool_upcalls from_spool = {.on_room = on_spool_room,
@@ -311,6 +326,7 @@ int agent_open(struct agent *a, struct rt *rt, const struct config *conf, struct
         a->uplink =
                 uplink_new(rt, &a->kafka, &(struct uplink_identity){.gateway = conf->gateway, .epoch = counts.epoch},
                            a->spool, a->tags, sink, &from_uplink);
+        open_signer(a);
         a->requeue = requeue_new(rt, conf->spool.path, a->spool, a->uplink);
         tags_on_unit(a->tags, pipeline_unit_changed, &a->pipeline);
         if (add_drivers(a, e) < 0) {
@@ -409,6 +425,7 @@ static void release(struct agent *a)
                 thinning_free(a->thinning);
         requeue_free(a->requeue);
         uplink_free(a->uplink);
+        signer_free(a->signer);
         free(a->reload.faults);
         conditions_fini(&a->conditions);
         certificates_fini(&a->certificates);

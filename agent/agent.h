@@ -23,6 +23,7 @@
 #include "agent/pipeline.h"
 #include "agent/reload/plan.h"
 #include "agent/shares.h"
+#include "agent/sign.h"
 #include "uplink/uplink.h"
 
 enum { RATE_SECONDS = 10 };
@@ -65,6 +66,7 @@ struct agent {
         struct shares shares;
         size_t n_forgotten;      /* tags, not told yet */
         int64_t forgotten_us;    /* monotonic, when the last of them was */
+        struct signer *signer;   /* of the seals in heartbeats; NULL: they are not signed */
         struct kafka_conf kafka; /* conf->kafka with a window that fits the spool */
         int64_t started_us;      /* monotonic */
 

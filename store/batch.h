@@ -16,7 +16,7 @@ enum {
         FILE_VERSION = 10, /* user_version */
         FILE_ID = 0x4d4c5231, /* application_id, "MLR1" */
         FLAG_BOOL = 0x4000,   /* in the file's flags: the integer is a boolean */
-        REASON_MAX = 48,
+        REASON_MAX = SPOOL_REASON_MAX,
         EVENT_BODY_MAX = 4096,
         QUARANTINE_SHARES = 8,
         VACUUM_PAGES = 512, /* given back to the file system per commit */
@@ -124,6 +124,13 @@ struct spool_tag_save {
         int64_t last_ts_us;
 };
 
+/* The row of `cursor` that is no watermark (seal.c). */
+#define SPOOL_SEAL_ROW "seal"
+struct spool_seal {
+        size_t n;
+        unsigned char bytes[SPOOL_SEAL_MAX];
+};
+
 struct spool_batch {
         uint64_t no;
         struct spool_row *rows; /* text points into `text` */
@@ -159,6 +166,7 @@ struct spool_batch {
         /* Set when the commit starts. */
         uint64_t last[SPOOL_LANES], acked[SPOOL_LANES];
         struct lane_ahead ahead; /* of the readings */
+        struct spool_seal seal;
         struct tag *new_tags;
         size_t n_new_tags, cap_new_tags;
         uint32_t first_new_tag;

@@ -112,6 +112,8 @@ static void take_acks(struct spool *s, struct spool_batch *b)
         for (int i = 0; i < SPOOL_LANES; i++)
                 b->acked[i] = s->lanes[i].acked;
         b->ahead = s->lanes[SPOOL_SAMPLES].ahead;
+        b->seal.n = s->seal.n;
+        memcpy(b->seal.bytes, s->seal.bytes, s->seal.n);
         spool_batch_take_wishes(b, s->gather);
         if (!b->save && (b->purge_upto || (s->low_space && s->rows_since_save >= LOW_SPACE_ROWS)))
                 save_times(s, b);
@@ -252,6 +254,7 @@ static void take_drops(struct spool *s)
                 const struct spool_drop *d = &s->result.drops.v[i];
 
                 spool_note_drop(s, d);
+                spool_ledger_note(s, d);
                 lane_drop(&s->lanes[d->lane], d->first, d->last);
         }
 }

@@ -26,6 +26,8 @@ struct spool {
         struct spool_plan plan;
         struct lane_account lanes[SPOOL_LANES];
 
+        struct spool_seal seal; /* as it goes with the next acks */
+        struct spool_ledger ledger;
         struct spool_batch batches[2];
         struct spool_batch *gather, *committing;
         enum commit_state state;
@@ -87,6 +89,10 @@ int spool_room_for(const struct spool *s, size_t n, size_t text_bytes); /* 0 or 
 void spool_tell_room(struct spool *s);
 void spool_tell_pressure(struct spool *s);
 void spool_note_batch(struct spool *s, const struct spool_batch *b); /* that is on disk */
+
+/* seal.c */
+void spool_seal_load(struct spool *s); /* after open */
+void spool_ledger_note(struct spool *s, const struct spool_drop *d);
 
 /* outlook.c */
 void spool_note_drop(struct spool *s, const struct spool_drop *d); /* before its commit counts */

@@ -129,6 +129,7 @@ int spool_open(struct spool **out, struct rt *rt, const struct spool_conf *conf,
                 dispose(s, false);
                 return -1;
         }
+        spool_seal_load(s);
         spool_plan(&s->plan, conf, s->db.plan.page_bytes);
         spool_reconfigure_idle(s);
         s->n_tags_sent = s->cap_saved_ts = tags_count(tags);

@@ -397,6 +397,33 @@ void spool_pin_gap(struct spool *s, uint64_t after, uint64_t below);
  */
 void spool_dead_letter(struct spool *s, enum spool_lane lane, uint64_t seq, const char *reason);
 
+/* ---- for the heartbeat ---- */
+
+/*
+ * Bytes that are on disk with exactly the acks that were given when they were
+ * put; what the file had after open, nothing (0) when it had none.
+ */
+enum { SPOOL_SEAL_MAX = 2048 };
+void spool_put_seal(struct spool *s, const void *bytes, size_t n);
+const void *spool_get_seal(const struct spool *s, size_t *n);
+
+/*
+ * The newest lines of the ledger, in no order: what was dropped, from which seq
+ * to which, and why.  A line that is new or has grown has a greater `no`.
+ */
+enum { SPOOL_LEDGER_LINES = 128, SPOOL_REASON_MAX = 48 };
+struct spool_ledger {
+        struct spool_ledger_line {
+                uint64_t no;
+                enum spool_lane lane;
+                uint64_t first, last;
+                char reason[SPOOL_REASON_MAX];
+        } line[SPOOL_LEDGER_LINES];
+        size_t n, next;
+        uint64_t no; /* the greatest */
+};
+const struct spool_ledger *spool_ledger(const struct spool *s);
+
 /* ---- an operator's word ---- */
 
 /*

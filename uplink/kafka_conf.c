@@ -129,6 +129,17 @@ static const struct schema_key keys[] = {
          .flags = SCHEMA_ASCII,
          .offset = AT(client_id),
          .help = "Name in the brokers' logs and quotas; absent: millrace-<gateway>."},
+        {.name = "seal",
+         .type = SCHEMA_BOOL,
+         .offset = AT(seal),
+         .def = "true",
+         .help = "Heartbeats carry a running hash of what was delivered and the ledger's ranges, by which anybody "
+                 "can tell what is missing or altered in the topics: see verify.md."},
+        {.name = "sign_key",
+         .type = SCHEMA_TEXT,
+         .offset = AT(sign_key),
+         .help = "A file with an Ed25519 private key in PEM (openssl genpkey -algorithm ed25519) that signs these "
+                 "hashes; absent: they are not signed."},
         {.name = NULL},
 };
 

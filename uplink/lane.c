@@ -13,6 +13,7 @@
 #include "uplink/lane.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
@@ -44,6 +45,8 @@ void lane_init(struct uplink_lane_state *l, struct uplink *u, enum uplink_lane n
         else
                 window_init(&l->w, (uint32_t)u->conf->window_records / parts, u->conf->window_bytes / parts,
                             l->fetch_after);
+        if (u->seals)
+                l->leaf = mem_alloc(l->w.cap * sizeof(*l->leaf));
         pace_init(&l->pace, no == UPLINK_BACKLOG ? u->conf->backfill_rate_limit_bytes_s : 0, rt_mono_us(u->rt));
 }
 
@@ -68,6 +71,7 @@ void lane_fini(struct uplink_lane_state *l)
 {
         lane_stop(l);
         window_fini(&l->w);
+        free(l->leaf);
         lane_read_fini(l);
 }
 
@@ -119,6 +123,48 @@ bool lane_make_record(struct uplink_lane_state *l, const struct spool_row *row, 
         return true;
 }
 
+/* A raw payload's identity is beside it. */
+static void note_leaf(struct uplink_lane_state *l, const struct sink_record *rec, uint64_t seq, uint32_t slot)
+{
+        if (!l->leaf)
+                return;
+        seal_leaf(l->leaf[slot].hash, seq, rec->headers, rec->headers_len, rec->value, rec->value_len);
+        l->leaf[slot].delivered = false;
+}
+
+/* With live_first two streams share the seqs: is one of the other's between? */
+static bool is_apart(const struct uplink_lane_state *l, uint64_t seq)
+{
+        const struct seal_stream *t = l->u->seal.now.stream;
+        uint64_t upto = t[l->no].upto, other, end;
+
+        if (seq == upto + 1 || l->no == UPLINK_EVENTS)
+                return false;
+        other = t[l->no == UPLINK_SAMPLES ? UPLINK_BACKLOG : UPLINK_SAMPLES].upto;
+        return (other > upto || l->first > upto + 1) &&
+               (spool_pending(l->u->spool, l->id, upto, &end) > upto || end < seq);
+}
+
+/* Rows from the n-th on of the window are settled now. */
+static void seal_settled(struct uplink_lane_state *l, uint32_t n)
+{
+        for (; l->leaf && n < l->w.n_settled; n++) {
+                uint32_t slot = window_slot_at(&l->w, n);
+                uint64_t seq = l->w.slot[slot].seq;
+
+                if (l->leaf[slot].delivered)
+                        seal_add(&l->u->seal.now.stream[l->no], seq, l->leaf[slot].hash, is_apart(l, seq));
+        }
+}
+
+static void put_seal(struct uplink *u)
+{
+        unsigned char packed[SPOOL_SEAL_MAX];
+
+        if (u->seals)
+                spool_put_seal(u->spool, packed, seal_pack(&u->seal, packed));
+}
+
 static void poison(struct uplink_lane_state *l, uint64_t seq, const char *why)
 {
         l->u->poisoned++;
@@ -137,6 +183,7 @@ static bool produce(struct uplink_lane_state *l, struct sink_record *rec, uint64
         int r;
 
         rec->opaque = slot << OPAQUE_LANE_BITS | (uint32_t)l->no;
+        note_leaf(l, rec, seq, slot);
         r = l->u->sink->ops->produce(l->u->sink, rec, &e);
         if (r > 0) {
                 window_withdraw(&l->w, slot, r == SINK_E_RETRY);
@@ -230,6 +277,8 @@ void lane_report(struct uplink_lane_state *l, uint32_t slot, enum sink_result re
         switch (window_report(&l->w, slot, result, &seq)) {
         case SINK_DELIVERED:
                 l->u->delivered++;
+                if (l->leaf)
+                        l->leaf[slot].delivered = true;
                 break;
         case SINK_RETRY:
                 l->u->retried++;
@@ -277,10 +326,14 @@ static void want_durable(struct uplink_lane_state *l)
 
 bool lane_settle(struct uplink_lane_state *l)
 {
+        uint32_t n_before = l->w.n_settled;
         bool moved = window_advance(&l->w);
 
-        if (moved)
+        if (moved) {
                 l->fault = (struct uplink_fault){.at_us = 0};
+                seal_settled(l, n_before);
+                put_seal(l->u);
+        }
         if (moved && l->first)
                 spool_ack_ahead(l->u->spool, l->first, l->w.watermark);
         else if (moved)

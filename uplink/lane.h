@@ -13,6 +13,7 @@
 #define MILLRACE_UPLINK_LANE_H
 
 #include "uplink/pace.h"
+#include "uplink/seal.h"
 #include "uplink/uplink.h"
 #include "uplink/window.h"
 
@@ -35,14 +36,21 @@ struct batch {
         uint32_t next; /* row to produce */
 };
 
+/* Of the record in a slot of the window. */
+struct lane_leaf {
+        unsigned char hash[SEAL_HASH];
+        bool delivered;
+};
+
 struct uplink_lane_state {
         struct uplink *u;
         enum uplink_lane no;
         enum spool_lane id;
         struct window w;
-        struct pace pace;      /* of the backlog alone */
-        struct batch batch[2]; /* one is produced, the other read ahead */
-        unsigned at;           /* the one being produced: its rows come before the other's */
+        struct lane_leaf *leaf; /* by slot; NULL: there are no seals */
+        struct pace pace;       /* of the backlog alone */
+        struct batch batch[2];  /* one is produced, the other read ahead */
+        unsigned at;            /* the one being produced: its rows come before the other's */
         uint64_t fetch_after;
         uint64_t pinned;
         struct uplink_fault fault; /* until its watermark moves */
@@ -79,6 +87,8 @@ struct uplink {
         enum { LINK_UNKNOWN, LINK_UP, LINK_DOWN } link;
         struct uplink_fault fault; /* of the link, until it is up */
         struct uplink_fault heartbeat;
+        struct seal seal;
+        bool seals;
         bool beats;       /* a heartbeat was delivered, and none refused since */
         unsigned missing; /* topics, as sink_upcalls.on_missing says */
         uint64_t delivered, retried, poisoned, bytes_sent;

@@ -57,8 +57,10 @@ void uplink_note(struct uplink *u, struct uplink_fault *f, const char *why)
  * A refused one is told, since nothing else is sent to its topic, also when it
  * is the first record of all; while the link is down it is the link that tells.
  */
-static void on_heartbeat(struct uplink *u, bool delivered, const char *why)
+static void on_heartbeat(struct uplink *u, uint32_t token, bool delivered, const char *why)
 {
+        if (delivered)
+                seal_told(&u->seal, token);
         if (!delivered && u->link == LINK_DOWN)
                 return;
         u->beats = delivered;
@@ -75,7 +77,7 @@ static void on_report(void *ctx, uint32_t opaque, enum sink_result result, const
         if (lane == OPAQUE_AGAIN)
                 u->up.on_again(u->up.ctx, opaque >> OPAQUE_LANE_BITS, result == SINK_DELIVERED, why);
         else if (lane == OPAQUE_HEARTBEAT)
-                on_heartbeat(u, result == SINK_DELIVERED, why);
+                on_heartbeat(u, opaque >> OPAQUE_LANE_BITS, result == SINK_DELIVERED, why);
         else
                 lane_report(&u->lane[lane], opaque >> OPAQUE_LANE_BITS, result, why);
 }
@@ -184,6 +186,18 @@ void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *c
 
 /* ---- making, asking ---- */
 
+static void begin_seal(struct uplink *u, uint64_t epoch)
+{
+        struct spool_counts c;
+        const void *packed;
+        size_t n;
+
+        u->seals = u->conf->seal;
+        spool_counts(u->spool, &c);
+        packed = spool_get_seal(u->spool, &n);
+        seal_init(&u->seal, epoch, c.acked_seq, packed, n);
+}
+
 struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const struct uplink_identity *id,
                           struct spool *spool, struct tags *tags, struct sink *sink, const struct uplink_upcalls *up)
 {
@@ -199,6 +213,7 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
         u->turn.on_due = on_turn;
         u->stop_timer.on_due = on_stop_expired;
         record_encoder_init(&u->enc, id);
+        begin_seal(u, id->epoch);
         u->hour.on_due = on_hour;
         look_at_hours(u);
         /* A backlog that was overtaken is ended as it began, also when live_first is off by now. */
@@ -331,6 +346,13 @@ void uplink_status(const struct uplink *u, struct uplink_status *out)
         lanes_status(u, out);
 }
 
+bool uplink_seal(struct uplink *u, int64_t at_us, char out[SEAL_TEXT_MAX])
+{
+        if (u->seals)
+                seal_text(&u->seal, u->gateway, at_us, spool_ledger(u->spool), out);
+        return u->seals;
+}
+
 bool uplink_heartbeat(struct uplink *u, const char *json, size_t len)
 {
         struct sink_record rec = {.topic = SINK_STATUS,
@@ -338,7 +360,7 @@ bool uplink_heartbeat(struct uplink *u, const char *json, size_t len)
                                   .key_len = strlen(u->gateway),
                                   .value = json,
                                   .value_len = len,
-                                  .opaque = OPAQUE_HEARTBEAT};
+                                  .opaque = u->seal.token << OPAQUE_LANE_BITS | OPAQUE_HEARTBEAT};
         struct rt_time now;
         struct err e = {""};
         int r;
@@ -349,6 +371,6 @@ bool uplink_heartbeat(struct uplink *u, const char *json, size_t len)
         rec.ts_ms = record_timestamp_ms(now.wall_us, now.wall_us);
         r = u->sink->ops->produce(u->sink, &rec, &e);
         if (r && r != SINK_E_FULL)
-                on_heartbeat(u, false, e.text);
+                on_heartbeat(u, 0, false, e.text);
         return r != SINK_E_FULL;
 }

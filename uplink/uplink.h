@@ -17,6 +17,7 @@
 #include "store/spool.h"
 #include "uplink/hours.h"
 #include "uplink/record.h"
+#include "uplink/seal.h"
 #include "uplink/sink.h"
 #include "uplink/token.h"
 
@@ -42,6 +43,8 @@ struct kafka_conf {
         struct token_conf token;
         struct schema_list secrets; /* const char *: name=file:/path or name=credential:NAME */
         const char *client_id;
+        bool seal;            /* in heartbeats */
+        const char *sign_key; /* a file; NULL: they are not signed */
 };
 extern const struct schema kafka_schema;
 
@@ -96,6 +99,11 @@ void uplink_kick(struct uplink *u); /* the spool has new rows */
  */
 void uplink_reconfigure(struct uplink *u);
 void uplink_status(const struct uplink *u, struct uplink_status *out);
+/*
+ * The text of a seal (seal.h) for the next heartbeat, in which it stands as it
+ * is.  False: there are no seals.
+ */
+bool uplink_seal(struct uplink *u, int64_t at_us, char out[SEAL_TEXT_MAX]);
 /*
  * A heartbeat on the status topic: not spooled, lost when Kafka is away.  False:
  * there is no room for it now.

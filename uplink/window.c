@@ -56,6 +56,11 @@ static struct window_slot *at(const struct window *w, uint32_t from_head)
         return &w->slot[index_at(w, from_head)];
 }
 
+uint32_t window_slot_at(const struct window *w, uint32_t from_head)
+{
+        return index_at(w, from_head);
+}
+
 static bool has_room(const struct window *w, uint32_t bytes)
 {
         if (!w->n_out)

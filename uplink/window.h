@@ -90,6 +90,9 @@ enum sink_result window_report(struct window *w, uint32_t slot, enum sink_result
  */
 bool window_advance(struct window *w);
 
+/* The slot of the row `from_head` places behind the first that has one. */
+uint32_t window_slot_at(const struct window *w, uint32_t from_head);
+
 /* The spool has the ack of `seq` on disk. */
 void window_durable(struct window *w, uint64_t seq);
 

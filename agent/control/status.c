@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/agent.h"
@@ -389,6 +390,24 @@ char *status_json(struct agent *a)
         return text;
 }
 
+/*
+ * The seal is a text in the heartbeat, so that what is signed are its bytes and
+ * no reader's idea of the same JSON.
+ */
+static void put_seal(json_t *o, struct agent *a, int64_t wall_us)
+{
+        char *text = mem_alloc(SEAL_TEXT_MAX), signature[SIGN_TEXT];
+
+        if (uplink_seal(a->uplink, wall_us, text)) {
+                json_object_set_new(o, "seal", json_string(text));
+                if (a->signer && signer_sign(a->signer, text, strlen(text), signature)) {
+                        json_object_set_new(o, "seal_signature", json_string(signature));
+                        json_object_set_new(o, "seal_key", json_string(signer_fingerprint(a->signer)));
+                }
+        }
+        free(text);
+}
+
 char *status_heartbeat_json(struct agent *a)
 {
         struct spool_counts c;
@@ -407,6 +426,7 @@ char *status_heartbeat_json(struct agent *a)
         json_object_set_new(o, "ts", json_string(ts));
         json_object_set_new(o, "ts_us", json_integer(now.wall_us));
         put_counts(o, a, &c, now.wall_us);
+        put_seal(o, a, now.wall_us);
         text = json_dumps(o, JSON_COMPACT);
         json_decref(o);
         return text;

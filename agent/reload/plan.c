@@ -143,6 +143,11 @@ static bool hold_text(struct config *is, const char **field, const char *was)
         return true;
 }
 
+static const char *or_none(const char *text)
+{
+        return text ? text : "";
+}
+
 size_t reload_hold_back(struct config *is, const struct config *was, const char *keys[RELOAD_KEYS_MAX])
 {
         size_t n = 0;
@@ -158,6 +163,16 @@ size_t reload_hold_back(struct config *is, const struct config *was, const char 
         if (is->kafka.window_records != was->kafka.window_records) {
                 is->kafka.window_records = was->kafka.window_records;
                 keys[n++] = "kafka.window_records";
+        }
+        if (is->kafka.seal != was->kafka.seal) {
+                is->kafka.seal = was->kafka.seal;
+                keys[n++] = "kafka.seal";
+        }
+        if (strcmp(or_none(is->kafka.sign_key), or_none(was->kafka.sign_key)) != 0) {
+                is->kafka.sign_key = was->kafka.sign_key
+                                             ? arena_text(&is->arena, was->kafka.sign_key, strlen(was->kafka.sign_key))
+                                             : NULL;
+                keys[n++] = "kafka.sign_key";
         }
         return n;
 }

@@ -53,9 +53,10 @@ static const struct rule file_rules[] = {
          " (SELECT coalesce(max(last_seq), 0) FROM dropped WHERE lane='samples'))"},
         {"there is no watermark of the lane %s",
          "SELECT column1 FROM (VALUES ('events'), ('samples')) WHERE column1 NOT IN (SELECT lane FROM cursor)"},
-        {"an unknown lane has a watermark: %s", "SELECT lane FROM cursor WHERE lane NOT IN ('events', 'samples')"},
-        {"the watermark of %s is no seq",
-         "SELECT lane FROM cursor WHERE typeof(acked_seq) <> 'integer' OR acked_seq < 0"},
+        {"an unknown lane has a watermark: %s",
+         "SELECT lane FROM cursor WHERE lane NOT IN ('events', 'samples', '" SPOOL_SEAL_ROW "')"},
+        {"the watermark of %s is no seq", "SELECT lane FROM cursor WHERE lane <> '" SPOOL_SEAL_ROW
+                                          "' AND (typeof(acked_seq) <> 'integer' OR acked_seq < 0)"},
         {"the watermark of the readings, %s, is beyond the last of them",
          "SELECT acked_seq FROM cursor WHERE lane='samples' AND EXISTS (SELECT 1 FROM reading) AND acked_seq >"
          " max((SELECT max(seq) FROM reading), (SELECT coalesce(max(last_seq), 0) FROM dropped WHERE lane='samples'))"},

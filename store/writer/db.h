@@ -29,6 +29,7 @@ enum spool_stmt {
         STMT_SAVE_TAG,
         STMT_PUT_EVENT,
         STMT_SET_CURSOR,
+        STMT_SET_SEAL,
         STMT_PUT_AHEAD,
         STMT_TRIM_AHEAD,
         STMT_SET_META,

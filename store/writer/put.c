@@ -137,4 +137,8 @@ void spool_db_put_cursors(struct spool_db *db, const struct spool_batch *b)
                 stmt_bind(db, STMT_SET_CURSOR, 2, b->acked[i]);
                 stmt_run(db, STMT_SET_CURSOR);
         }
+        if (!b->seal.n || !stmt_fine(db))
+                return;
+        sqlite3_bind_blob(db->stmt[STMT_SET_SEAL], 1, b->seal.bytes, (int)b->seal.n, SQLITE_STATIC);
+        stmt_run(db, STMT_SET_SEAL);
 }

@@ -28,6 +28,8 @@ static const char *const sql[N_STMTS] = {
         [STMT_SAVE_TAG] = "UPDATE tag SET last_ts_us = ?2 WHERE id = ?1",
         [STMT_PUT_EVENT] = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         [STMT_SET_CURSOR] = "UPDATE cursor SET acked_seq = ?2 WHERE lane = ?1 AND acked_seq <> ?2",
+        [STMT_SET_SEAL] = "INSERT INTO cursor VALUES ('" SPOOL_SEAL_ROW "', ?1) ON CONFLICT DO UPDATE"
+                          " SET acked_seq = excluded.acked_seq WHERE acked_seq <> excluded.acked_seq",
         [STMT_PUT_AHEAD] = "INSERT OR REPLACE INTO ahead VALUES (?1, ?2)",
         [STMT_TRIM_AHEAD] = "DELETE FROM ahead WHERE first_seq <= ?1 OR last_seq < first_seq",
         [STMT_SET_META] = "UPDATE meta SET value = ?2 WHERE key = ?1",

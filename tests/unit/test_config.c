@@ -249,7 +249,7 @@ static const struct {
          "backfill_after, backfill_rate_limit, hours, linger, window_records, window_bytes, samples_topic, "
          "events_topic, "
          "status_topic, "
-         "backfill_topic, raw_topic, properties, secrets, token, client_id (did you mean brokers?)\n"},
+         "backfill_topic, raw_topic, properties, secrets, token, client_id, seal, sign_key (did you mean brokers?)\n"},
         {HEAD "mqtt:\n  - {name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}\n"
               "  - {name: a, url: \"mqtt://h\", subscriptions: [{topic: \"a/{tag}\"}]}\n",
          "t:6:12: mqtt[1].name: \"a\" is used twice, first in t:5; allowed: each once\n"},
