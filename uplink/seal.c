@@ -54,6 +54,16 @@ void seal_leaf(unsigned char leaf[SEAL_HASH], uint64_t seq, const char *identity
         SHA256_Final(leaf, &c);
 }
 
+void seal_chain(unsigned char chain[SEAL_HASH], const unsigned char leaf[SEAL_HASH])
+{
+        SHA256_CTX c;
+
+        SHA256_Init(&c);
+        SHA256_Update(&c, chain, SEAL_HASH);
+        SHA256_Update(&c, leaf, SEAL_HASH);
+        SHA256_Final(chain, &c);
+}
+
 static void begin_anew(struct seal_stream *t)
 {
         memset(t->chain, 0, SEAL_HASH);
@@ -65,7 +75,6 @@ static void begin_anew(struct seal_stream *t)
 void seal_add(struct seal_stream *t, uint64_t seq, const unsigned char leaf[SEAL_HASH], bool apart)
 {
         struct seal_run *run;
-        SHA256_CTX c;
 
         if (apart && t->n_runs == SEAL_RUNS)
                 begin_anew(t);
@@ -74,10 +83,7 @@ void seal_add(struct seal_stream *t, uint64_t seq, const unsigned char leaf[SEAL
         run = &t->run[t->n_runs - 1];
         run->last = t->upto = seq;
         run->n++;
-        SHA256_Init(&c);
-        SHA256_Update(&c, t->chain, SEAL_HASH);
-        SHA256_Update(&c, leaf, SEAL_HASH);
-        SHA256_Final(t->chain, &c);
+        seal_chain(t->chain, leaf);
 }
 
 /* ---- on disk ---- */

@@ -56,6 +56,9 @@ void seal_init(struct seal *s, uint64_t epoch, const uint64_t acked[SPOOL_LANES]
 void seal_leaf(unsigned char leaf[SEAL_HASH], uint64_t seq, const char *identity, size_t identity_len,
                const char *value, size_t value_len);
 
+/* One record further. */
+void seal_chain(unsigned char chain[SEAL_HASH], const unsigned char leaf[SEAL_HASH]);
+
 /*
  * The next delivered record of a stream. `apart`: seqs between it and the one
  * before are another stream's.

@@ -82,6 +82,8 @@ static const struct option options[CLI_OPTIONS] = {
                              "PEM of the authority that signed the broker (default: those of the system)"},
         [CLI_OPT_CERT_FILE] = {"cert-file", 0, VALUE_TEXT, "FILE", IN(cert_file), "PEM of our certificate"},
         [CLI_OPT_KEY_FILE] = {"key-file", 0, VALUE_TEXT, "FILE", IN(key_file), "PEM of the key to it"},
+        [CLI_OPT_PUBLIC_KEY] = {"public-key", 0, VALUE_TEXT, "FILE", IN(public_key),
+                                "PEM of the gateway's public key: only what it signed counts"},
         [CLI_OPT_BUS] = {"bus", 0, VALUE_TEXT, "NAME", IN(bus), "the modbus item that the devices hang on, or a port"},
         [CLI_OPT_NAME] = {"name", 0, VALUE_TEXT, "NAME", IN(name), "the source's, where the file names no device"},
         [CLI_OPT_LEARN] = {"learn", 0, VALUE_NONE, NULL, 0, "propose devices and profiles of what was heard"},

@@ -85,6 +85,7 @@ enum cli_option_id {
         CLI_OPT_WATCH,
         CLI_OPT_KIND,
         CLI_OPT_FORMAT,
+        CLI_OPT_PUBLIC_KEY,
         CLI_OPT_HELP,
         CLI_OPT_VERSION,
         CLI_OPTIONS
@@ -119,7 +120,7 @@ struct cli {
         const char *kafka_encrypted, *kafka_cert_file, *kafka_key_file;
         const char *pick, *outage, *service;
         const char *report;
-        const char *kind, *format;
+        const char *kind, *format, *public_key;
         int64_t since_us, until_us; /* when given */
         uint64_t lines, seconds;
         const char *args[CLI_ARGS_MAX];
@@ -178,6 +179,7 @@ int cmd_setup(struct cli *c);
 int cmd_tags_import(struct cli *c);
 int cmd_help(struct cli *c);
 int cmd_version(struct cli *c);
+int cmd_verify(struct cli *c);
 int cmd_alarms_ls(struct cli *c);
 int cmd_alarms_history(struct cli *c);
 int cmd_alarms_command(struct cli *c);

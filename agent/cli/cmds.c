@@ -91,6 +91,21 @@ const struct cli_command cli_commands[] = {
          .summary = "the daemon's numbers as Prometheus reads them",
          .detail = "The same page as the configured metrics.listen serves over HTTP.",
          .example = "millrace metrics > /var/lib/prometheus/node-exporter/millrace.prom"},
+        {.name = "verify",
+         .args = "",
+         .options =
+                 CLI_BIT(KAFKA) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(PUBLIC_KEY) | CLI_BIT(JSON) | CLI_BIT(WIDE),
+         .run = cmd_verify,
+         .summary = "is all in Kafka that gateways delivered, and is it what they sent",
+         .detail =
+                 "Reads the topics, all of them, and holds the records against the seals in the heartbeats; a row\n"
+                 "for each record that is missing, altered or came twice and for each gap with its reason, then a\n"
+                 "verdict for each gateway, epoch and lane. --since and --until choose heartbeats by their time.\n"
+                 "Topics and login are the configuration's, or with --kafka those of a configuration that names\n"
+                 "nothing else. With --public-key only seals count that the gateway signed (kafka.sign_key). What is\n"
+                 "hashed, and how to check it without this program: verify.md.",
+         .no = "not complete, or not unaltered",
+         .example = "millrace verify --since yesterday --public-key gw-7.pub"},
         {.name = "check",
          .args = "[FILE]",
          .most = 1,
