@@ -15,6 +15,7 @@
 
 #include "agent/base/err.h"
 
+#define RUN_MOST (INT64_C(1) << 32)
 #define SEQ_MOST (INT64_C(1) << 40) /* what is more is nobody's, and would take its part of memory */
 
 struct audit *audit_new(const struct audit_conf *conf)
@@ -152,7 +153,8 @@ static void take_stream(struct audit_epoch *e, json_t *stream)
                 int64_t first = json_integer_value(json_array_get(run, 0)),
                         last = json_integer_value(json_array_get(run, 1));
 
-                if (first < 1 || last < first || last > SEQ_MOST || (i && (uint64_t)first <= s->run[i - 1].last)) {
+                if (first < 1 || last < first || last > SEQ_MOST || last - first > RUN_MOST ||
+                    (i && (uint64_t)first <= s->run[i - 1].last)) {
                         free(s->run);
                         return;
                 }

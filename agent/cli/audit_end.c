@@ -65,6 +65,8 @@ static void keep_those_that_count(struct audit_seal *v, size_t *n)
 {
         size_t kept = *n;
 
+        if (!kept)
+                return;
         for (size_t i = *n; i-- > 0;) {
                 if (kept == *n || last_of(&v[i]) < first_of(&v[kept])) {
                         struct audit_seal s = v[i];

@@ -191,3 +191,13 @@ def test_a_thousand_alterations_are_named(room, status_since):
         agent.wait_delivered(60 * (i + 1))
         lines = last_word(agent, None, room, status_since)
     check_each_alteration_is_named(lines, 1000)
+
+
+def test_a_signature_by_the_openssl_command_alone(tmp_path):
+    """Where Python's cryptography is not installed."""
+    private, public = new_key(tmp_path)
+    (tmp_path / "text").write_bytes(b"{}")
+    subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", private, "-rawin", "-in", tmp_path / "text", "-out", tmp_path / "sig"], check=True)
+    signature = (tmp_path / "sig").read_bytes()
+    for is_right in (books().open_key(public), lambda text, sig: books().openssl_says(public, text, sig)):
+        assert is_right(b"{}", signature) and not is_right(b"{ }", signature)

@@ -446,7 +446,8 @@ static void set_up(struct world *w, const struct scenario *sc)
                                             .batch_bytes = 1 << 20,
                                             .quarantine_bytes = 65536};
         w->kafka_conf =
-                (struct kafka_conf){.window_records = sc->window ? sc->window : WINDOW,
+                (struct kafka_conf){.seal = true,
+                                    .window_records = sc->window ? sc->window : WINDOW,
                                     .window_bytes = 1 << 20,
                                     .rate_limit_bytes_s = sc->rate_limit,
                                     .backfill_rate_limit_bytes_s = sc->backfill_rate_limit,
