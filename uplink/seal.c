@@ -129,7 +129,7 @@ static bool unpack_all(struct seal *s, const unsigned char *p, size_t n)
         const unsigned char *end = p + n;
         uint64_t epoch;
 
-        if (!n || *p++ != PACK_VERSION || !unpack(&p, end, &epoch, sizeof(epoch)) || epoch != s->epoch)
+        if (*p++ != PACK_VERSION || !unpack(&p, end, &epoch, sizeof(epoch)) || epoch != s->epoch)
                 return false;
         for (int i = 0; i < SEAL_STREAMS; i++) {
                 struct seal_stream *t = &s->now.stream[i];
@@ -147,7 +147,7 @@ static bool unpack_all(struct seal *s, const unsigned char *p, size_t n)
 void seal_init(struct seal *s, uint64_t epoch, const uint64_t acked[SPOOL_LANES], const void *packed, size_t n)
 {
         *s = (struct seal){.epoch = epoch};
-        if (unpack_all(s, packed, n))
+        if (n && unpack_all(s, packed, n))
                 return;
         *s = (struct seal){.epoch = epoch};
         for (int i = 0; i < SEAL_STREAMS; i++)

@@ -22,8 +22,11 @@
 
 #include "agent/base/log.h"
 #include "agent/base/rt_sim.h"
+#include "agent/base/text.h"
+#include "agent/cli/audit.h"
 #include "tests/lib/fake_sink.h"
 #include "tests/lib/temp_dir.h"
+#include "uplink/lane.h"
 #include "uplink/uplink.h"
 
 enum { ROWS_MAX = 1000000, WINDOW = 700, EVENT_WINDOW = 256, OUT_MAX = 4096, S = 1000000, MINUTE = 60 * S };
@@ -54,8 +57,16 @@ struct scenario {
         bool quiet;          /* half of each ten minutes no readings are sent */
 };
 
+/* What a consumer of a topic would have written down. */
+struct texts {
+        char **v;
+        size_t n, cap;
+};
+
 struct world {
         struct fake_sink kafka; /* first */
+        struct texts records, beats;
+        uint64_t n_checks;
         const struct scenario *sc;
         struct rt_sim sim;
         struct spool *spool;
@@ -102,6 +113,63 @@ static enum spool_lane lane_of(const struct fake_record *o)
         return o->topic == SINK_EVENTS ? SPOOL_EVENTS : SPOOL_SAMPLES;
 }
 
+static void note(struct texts *t, const char *text)
+{
+        if (t->n == t->cap) {
+                t->cap = t->cap ? 2 * t->cap : 1024;
+                t->v = realloc(t->v, t->cap * sizeof(*t->v));
+        }
+        t->v[t->n++] = strdup(text);
+}
+
+/* A heartbeat arrives; of some the answer does not. */
+static void beat(struct world *w)
+{
+        char *seal = malloc(SEAL_TEXT_MAX), *text = malloc(2 * SEAL_TEXT_MAX), *p;
+
+        uplink_seal(w->uplink, 1000, seal);
+        p = text + sprintf(text, "{\"seal\":\"");
+        p += text_put_json(p, seal, strlen(seal));
+        strcpy(p, "\"}");
+        note(&w->beats, text);
+        if (w->n_checks % 3)
+                seal_told(&w->uplink->seal, w->uplink->seal.token);
+        free(text);
+        free(seal);
+}
+
+static void on_finding(void *ctx, const struct audit_finding *f)
+{
+        if (f->is_fault)
+                fail_msg("%s, %s %llu to %llu: %s", f->what, f->lane, (unsigned long long)f->first,
+                         (unsigned long long)f->last, f->why);
+}
+
+static void on_sum(void *ctx, const struct audit_sum *s)
+{
+        assert_true(s->n_sealed == s->n_found);
+}
+
+/* A stranger finds nothing wrong with what came, whatever happened meanwhile. */
+static void check_seals(struct world *w)
+{
+        struct audit_conf conf = {.since_us = INT64_MIN, .until_us = INT64_MAX};
+        struct audit *a = audit_new(&conf);
+
+        beat(w);
+        for (size_t i = 0; i < w->beats.n; i++)
+                audit_heartbeat(a, w->beats.v[i], strlen(w->beats.v[i]));
+        for (size_t i = 0; i < w->records.n; i++)
+                audit_record(a, NULL, 0, w->records.v[i], strlen(w->records.v[i]));
+        assert_true(audit_end(a, on_finding, on_sum, NULL));
+        audit_free(a);
+        for (struct texts *t = &w->records; t <= &w->beats; t++) {
+                for (size_t i = 0; i < t->n; i++)
+                        free(t->v[i]);
+                free(t->v);
+        }
+}
+
 static void on_stored(struct fake_sink *k, const struct fake_record *o)
 {
         struct world *w = (struct world *)k;
@@ -111,6 +179,7 @@ static void on_stored(struct fake_sink *k, const struct fake_record *o)
         assert_false(w->dropped[lane][o->seq]);
         w->n_again += w->times[lane][o->seq] != 0;
         w->times[lane][o->seq]++;
+        note(&w->records, o->value);
         if (o->topic == SINK_SAMPLES && fake_record_number(o, ",\"ts_us\":") > w->newest_us)
                 w->newest_us = fake_record_number(o, ",\"ts_us\":");
         if (lane == SPOOL_SAMPLES && o->seq > w->highest_taken)
@@ -398,6 +467,8 @@ static void check(void *ctx)
         spool_counts(w->spool, &c);
         uplink_status(w->uplink, &up);
         assert_int_equal(up.in_flight, w->kafka.n_out);
+        if (++w->n_checks % 5000 == 0)
+                beat(w);
         check_fresh(w);
         check_progress(w, &c);
         assert_true(c.accepted == c.delivered + c.held + c.dropped);
@@ -480,6 +551,7 @@ static void end_fixture(struct world *w)
                 assert_true(is_accounted(w, SPOOL_SAMPLES, seq));
         assert_true(c.last_seq[SPOOL_SAMPLES] > 1000);
         assert_true(w->n_again <= w->n_again_allowed);
+        check_seals(w);
         uplink_free(w->uplink);
         fake_sink_fini(&w->kafka);
         assert_true(spool_close(w->spool));
