@@ -159,5 +159,9 @@ size_t reload_hold_back(struct config *is, const struct config *was, const char 
                 is->kafka.window_records = was->kafka.window_records;
                 keys[n++] = "kafka.window_records";
         }
+        if (is->kafka.delivery != was->kafka.delivery) {
+                is->kafka.delivery = was->kafka.delivery;
+                keys[n++] = "kafka.delivery";
+        }
         return n;
 }

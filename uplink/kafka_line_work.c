@@ -1,0 +1,220 @@
+/*
+ * kafka_line_work: what librdkafka blocks for in a line's transactions, off the
+ * loop, with a bound on each call (see kafka_lines.c).
+ *
+ * The mark.  It is an offset that the transaction commits for a consumer group
+ * of the line's own, on partition 0 of the line's topic: the offset is the last
+ * row, its metadata where the range begins.  The group's name has the spool's
+ * epoch in it, so no other spool's mark is ever taken for ours.  A restart
+ * costs one request, whatever else is in the cluster; as a record of a
+ * compacted topic the mark would have to be looked for in all that a fleet
+ * wrote since the last compaction.  What it costs: brokers forget offsets
+ * (offsets.retention.minutes, 7 days) of who is away for longer.
+ *
+ * Answers.  A call that says nothing in time is made again; librdkafka knows
+ * what it was at.  rd_kafka_send_offsets_to_transaction keeps no time (2.0 to
+ * 2.14): a broker that is away keeps the work as long, which costs a thread and
+ * nothing else.
+ *
+ * How it fails: `outcome`, and `why` in words.  A transaction that the broker
+ * gave up after transaction.timeout.ms looks like a twin's doing: it is one only
+ * if ours was younger.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "uplink/kafka_impl.h"
+
+enum { CALL_MS = 5000, MARK_MS = 5000 };
+
+/* ---- answers ---- */
+
+bool kafka_is_twin(rd_kafka_resp_err_t err)
+{
+        return err == RD_KAFKA_RESP_ERR__FENCED || err == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+               err == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
+/* Takes `error`. True: there was none. */
+static bool is_done(struct kafka_line *l, rd_kafka_error_t *error, const char *what)
+{
+        if (!error)
+                return true;
+        snprintf(l->why, sizeof(l->why), "%s: %.160s", what, rd_kafka_error_string(error));
+        if (rd_kafka_error_is_fatal(error))
+                l->outcome = kafka_is_twin(rd_kafka_error_code(error)) ? TXN_TWIN : TXN_BROKEN;
+        else if (rd_kafka_error_txn_requires_abort(error))
+                l->outcome = TXN_ABORTABLE;
+        else
+                l->outcome = rd_kafka_error_is_retriable(error) ? TXN_AGAIN : TXN_BROKEN;
+        rd_kafka_error_destroy(error);
+        return false;
+}
+
+static bool failed(struct kafka_line *l, enum txn_event outcome, const char *what, const char *why)
+{
+        snprintf(l->why, sizeof(l->why), "%s: %.160s", what, why);
+        l->outcome = outcome;
+        return false;
+}
+
+/* ---- the mark ---- */
+
+static const char *mark_topic(const struct kafka_line *l)
+{
+        static const enum sink_topic topics[] = {[SINK_LINE_EVENTS] = SINK_EVENTS,
+                                                 [SINK_LINE_SAMPLES] = SINK_SAMPLES,
+                                                 [SINK_LINE_BACKLOG] = SINK_BACKFILL};
+
+        return l->setup.topic_name[topics[l->no]];
+}
+
+static bool put_mark(struct kafka_line *l)
+{
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, mark_topic(l), 0);
+        rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata_new(l->group);
+        char first[32];
+        bool done;
+
+        at->offset = (int64_t)l->mark.last;
+        at->metadata_size = (size_t)snprintf(first, sizeof(first), "first=%" PRIu64, l->mark.first);
+        at->metadata = mem_strdup(first);
+        done = is_done(l, rd_kafka_send_offsets_to_transaction(l->p.rk, list, group, CALL_MS), "the mark");
+        rd_kafka_consumer_group_metadata_destroy(group);
+        rd_kafka_topic_partition_list_destroy(list);
+        return done;
+}
+
+static bool take_offset(struct kafka_line *l, const rd_kafka_topic_partition_t *at)
+{
+        if (at->err)
+                return failed(l, TXN_AGAIN, "reading the mark", rd_kafka_err2str(at->err));
+        l->found = at->offset >= 0;
+        l->mark.first = 0;
+        l->mark.last = l->found ? (uint64_t)at->offset : 0;
+        if (at->metadata && at->metadata_size)
+                sscanf(at->metadata, "first=%" SCNu64, &l->mark.first);
+        return true;
+}
+
+static bool take_answer(struct kafka_line *l, rd_kafka_event_t *ev)
+{
+        const rd_kafka_topic_partition_list_t *list;
+        const rd_kafka_group_result_t **groups;
+        size_t n = 0;
+
+        if (!ev)
+                return failed(l, TXN_AGAIN, "reading the mark", "no answer in time");
+        if (rd_kafka_event_error(ev))
+                return failed(l, TXN_AGAIN, "reading the mark", rd_kafka_event_error_string(ev));
+        groups =
+                rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(ev), &n);
+        if (n != 1)
+                return failed(l, TXN_AGAIN, "reading the mark", "no answer");
+        if (rd_kafka_group_result_error(groups[0]))
+                return failed(l, TXN_AGAIN, "reading the mark",
+                              rd_kafka_error_string(rd_kafka_group_result_error(groups[0])));
+        list = rd_kafka_group_result_partitions(groups[0]);
+        return list && list->cnt == 1 ? take_offset(l, &list->elems[0])
+                                      : failed(l, TXN_AGAIN, "reading the mark", "no answer");
+}
+
+static bool get_mark(struct kafka_line *l)
+{
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_AdminOptions_t *options =
+                rd_kafka_AdminOptions_new(l->p.rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+        rd_kafka_queue_t *queue = rd_kafka_queue_new(l->p.rk);
+        rd_kafka_ListConsumerGroupOffsets_t *ask;
+        rd_kafka_event_t *ev;
+        char text[200];
+        bool done;
+
+        rd_kafka_topic_partition_list_add(list, mark_topic(l), 0);
+        ask = rd_kafka_ListConsumerGroupOffsets_new(l->group, list);
+        rd_kafka_AdminOptions_set_request_timeout(options, MARK_MS, text, sizeof(text));
+        rd_kafka_error_destroy(rd_kafka_AdminOptions_set_require_stable_offsets(options, 1));
+        rd_kafka_ListConsumerGroupOffsets(l->p.rk, &ask, 1, options, queue);
+        ev = rd_kafka_queue_poll(queue, 2 * MARK_MS);
+        done = take_answer(l, ev);
+        if (ev)
+                rd_kafka_event_destroy(ev);
+        rd_kafka_ListConsumerGroupOffsets_destroy(ask);
+        rd_kafka_queue_destroy(queue);
+        rd_kafka_AdminOptions_destroy(options);
+        rd_kafka_topic_partition_list_destroy(list);
+        return done;
+}
+
+/* ---- what the loop asks for ---- */
+
+static void let_go(struct kafka_line *l)
+{
+        if (l->p.rk)
+                rd_kafka_purge(l->p.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        kafka_producer_destroy(&l->p);
+        l->spent = false;
+}
+
+/* init_transactions is once a producer: where the mark could not be read a new one is made. */
+static void start(struct kafka_line *l)
+{
+        struct err e = {""};
+
+        if (l->spent)
+                let_go(l);
+        if (!l->p.rk && l->next.conf) {
+                kafka_setup_fini(&l->setup);
+                l->setup = l->next;
+                l->next = (struct kafka_setup){0};
+        }
+        if (!l->p.rk && kafka_producer_make(&l->p, &l->setup, &e) < 0) {
+                l->spent = true;
+                failed(l, TXN_BROKEN, "a producer", e.text);
+                return;
+        }
+        if (!is_done(l, rd_kafka_init_transactions(l->p.rk, CALL_MS), "beginning"))
+                return;
+        l->spent = !get_mark(l) || !is_done(l, rd_kafka_begin_transaction(l->p.rk), "beginning");
+}
+
+static void commit(struct kafka_line *l)
+{
+        l->marked = l->marked || put_mark(l);
+        if (l->marked && is_done(l, rd_kafka_commit_transaction(l->p.rk, CALL_MS), "committing")) {
+                l->marked = false;
+                is_done(l, rd_kafka_begin_transaction(l->p.rk), "beginning");
+        }
+}
+
+static void abort_it(struct kafka_line *l)
+{
+        l->marked = false;
+        if (is_done(l, rd_kafka_abort_transaction(l->p.rk, CALL_MS), "aborting"))
+                is_done(l, rd_kafka_begin_transaction(l->p.rk), "beginning");
+}
+
+void kafka_line_work(struct kafka_line *l)
+{
+        l->outcome = TXN_DONE;
+        l->why[0] = '\0';
+        switch (l->act) {
+        case TXN_START:
+                l->marked = false;
+                start(l);
+                break;
+        case TXN_COMMIT:
+                commit(l);
+                break;
+        case TXN_ABORT:
+                abort_it(l);
+                break;
+        default: /* it ends */
+                let_go(l);
+                break;
+        }
+        if (l->outcome == TXN_BROKEN || l->outcome == TXN_TWIN)
+                l->spent = true;
+}
