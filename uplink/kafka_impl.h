@@ -63,6 +63,7 @@ struct kafka_line {
         char group[320]; /* its offsets are the mark */
         enum txn_act act;
         struct sink_mark mark;     /* to commit, or found */
+        bool aborted;              /* the last one was */
         bool found, marked, spent; /* a mark was; it is in the transaction; the producer can't be used any more */
         enum txn_event outcome;
         char why[200];

@@ -36,18 +36,30 @@ bool kafka_is_twin(rd_kafka_resp_err_t err)
                err == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
+/*
+ * Some calls say that a fenced producer's transaction can be aborted; it can't.
+ */
+static enum txn_event outcome_of(const rd_kafka_error_t *error)
+{
+        rd_kafka_resp_err_t err = rd_kafka_error_code(error);
+        bool fatal = rd_kafka_error_is_fatal(error) != 0;
+
+        if (kafka_is_twin(err) && (fatal || err != RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH))
+                return TXN_TWIN;
+        if (fatal)
+                return TXN_BROKEN;
+        if (rd_kafka_error_txn_requires_abort(error))
+                return TXN_ABORTABLE;
+        return rd_kafka_error_is_retriable(error) ? TXN_AGAIN : TXN_BROKEN;
+}
+
 /* Takes `error`. True: there was none. */
 static bool is_done(struct kafka_line *l, rd_kafka_error_t *error, const char *what)
 {
         if (!error)
                 return true;
         snprintf(l->why, sizeof(l->why), "%s: %.160s", what, rd_kafka_error_string(error));
-        if (rd_kafka_error_is_fatal(error))
-                l->outcome = kafka_is_twin(rd_kafka_error_code(error)) ? TXN_TWIN : TXN_BROKEN;
-        else if (rd_kafka_error_txn_requires_abort(error))
-                l->outcome = TXN_ABORTABLE;
-        else
-                l->outcome = rd_kafka_error_is_retriable(error) ? TXN_AGAIN : TXN_BROKEN;
+        l->outcome = outcome_of(error);
         rd_kafka_error_destroy(error);
         return false;
 }
@@ -184,15 +196,21 @@ static void commit(struct kafka_line *l)
 {
         l->marked = l->marked || put_mark(l);
         if (l->marked && is_done(l, rd_kafka_commit_transaction(l->p.rk, CALL_MS), "committing")) {
-                l->marked = false;
+                l->marked = l->aborted = false;
                 is_done(l, rd_kafka_begin_transaction(l->p.rk), "beginning");
         }
 }
 
+/* Two in a row: librdkafka and the broker may not agree on the numbers of records any more. */
 static void abort_it(struct kafka_line *l)
 {
+        bool again = l->aborted;
+
         l->marked = false;
-        if (is_done(l, rd_kafka_abort_transaction(l->p.rk, CALL_MS), "aborting"))
+        l->aborted = true;
+        if (again)
+                failed(l, TXN_BROKEN, "aborting", "the one before was aborted as well; the producer is made anew");
+        else if (is_done(l, rd_kafka_abort_transaction(l->p.rk, CALL_MS), "aborting"))
                 is_done(l, rd_kafka_begin_transaction(l->p.rk), "beginning");
 }
 
@@ -202,7 +220,7 @@ void kafka_line_work(struct kafka_line *l)
         l->why[0] = '\0';
         switch (l->act) {
         case TXN_START:
-                l->marked = false;
+                l->marked = l->aborted = false;
                 start(l);
                 break;
         case TXN_COMMIT:
