@@ -95,7 +95,7 @@ static void take_mark(struct uplink_lane_state *l, const struct sink_mark *mark)
         l->txn.backoff.n = 0;
         l->fault = (struct uplink_fault){.at_us = 0};
         begin_anew(l);
-        lane_send_again(l, to, 0);
+        lane_send_again(l, to, l->w.shrink ? window_backoff_us(&l->w, 0) : 0);
 }
 
 static void ack(struct uplink_lane_state *l)

@@ -69,7 +69,13 @@ class Cluster:
 
     def make_topics(self):
         topics = [NewTopic(n, num_partitions=PARTITIONS, replication_factor=3) for n in (SAMPLES, EVENTS, BACKFILL, RAW, STATUS)]
-        admin = AdminClient(self.client)
+        return self._make(topics)
+
+    def make_topic(self, name, config):
+        return self._make([NewTopic(name, num_partitions=PARTITIONS, replication_factor=3, config=config)])
+
+    def _make(self, topics):
+        admin = AdminClient(self.client)  # what it makes dies with it
         for made in admin.create_topics(topics, operation_timeout=20).values():
             made.result(30)
         return self
