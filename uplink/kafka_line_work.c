@@ -26,7 +26,7 @@
 
 #include "uplink/kafka_impl.h"
 
-enum { CALL_MS = 5000, MARK_MS = 5000 };
+enum { CALL_MS = 2000, MARK_MS = 5000 };
 
 /* ---- answers ---- */
 

@@ -34,7 +34,7 @@ enum {
         TURN_EVENTS = 64,
         TICK_US = 10000,
         TELL_TICKS = 500,  /* then what is out is reported as RETRY */
-        CLOSE_TICKS = 600, /* then a work that hangs is left behind */
+        CLOSE_TICKS = 250, /* then a work that hangs is left behind */
 };
 
 static const char *const line_names[] = {
