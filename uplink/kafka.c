@@ -26,35 +26,25 @@ static rd_kafka_headers_t *headers_for(struct kafka *k, const struct sink_record
         return h;
 }
 
-static int kafka_produce(struct sink *s, const struct sink_record *rec, struct err *e)
+int kafka_put(struct kafka *k, struct kafka_producer *p, const struct kafka_setup *s, const struct sink_record *rec,
+              struct err *e)
 {
-        struct kafka *k = (struct kafka *)s;
+        rd_kafka_topic_t *topic = kafka_producer_topic(p, s, rec->topic);
         rd_kafka_headers_t *headers;
-        rd_kafka_topic_t *topic;
         rd_kafka_resp_err_t err;
         char text[256];
 
-        if (k->changing)
-                return SINK_E_FULL;
-        if (k->phase != PHASE_RUNS) {
-                err_set(e, "the Kafka producer is being made anew");
-                return SINK_E_RETRY;
-        }
-        topic = kafka_producer_topic(&k->p, &k->setup, rec->topic);
         if (!topic) {
-                err_set(e, "topic %s: %s", k->setup.topic_name[rec->topic], rd_kafka_err2str(rd_kafka_last_error()));
+                err_set(e, "topic %s: %s", s->topic_name[rec->topic], rd_kafka_err2str(rd_kafka_last_error()));
                 return SINK_E_RETRY;
         }
         headers = headers_for(k, rec);
-        err = rd_kafka_producev(k->p.rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_KEY(rec->key, rec->key_len),
+        err = rd_kafka_producev(p->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_KEY(rec->key, rec->key_len),
                                 RD_KAFKA_V_VALUE((void *)rec->value, rec->value_len),
                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_TIMESTAMP(rec->ts_ms),
                                 RD_KAFKA_V_OPAQUE((void *)(uintptr_t)rec->opaque), RD_KAFKA_V_HEADERS(headers),
                                 RD_KAFKA_V_END);
         if (!err) {
-                k->n_out++;
-                kafka_watch_silence(k);
-                outstanding_add(&k->out, rec->opaque);
                 if (rec->topic == SINK_RAW)
                         kafka_ask_of_raw(k);
                 return 0;
@@ -62,8 +52,38 @@ static int kafka_produce(struct sink *s, const struct sink_record *rec, struct e
         kafka_put_headers(k, headers);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
                 return SINK_E_FULL;
-        err_set(e, "%s", kafka_words_of(k, err, k->setup.topic_name[rec->topic], text, sizeof(text)));
+        err_set(e, "%s", kafka_words_of(k, err, s->topic_name[rec->topic], text, sizeof(text)));
         return kafka_result_of(err) == SINK_POISON ? -1 : SINK_E_RETRY;
+}
+
+static int kafka_produce(struct sink *s, const struct sink_record *rec, struct err *e)
+{
+        struct kafka *k = (struct kafka *)s;
+        int r;
+
+        if (rec->line != SINK_BESIDE)
+                return kafka_lines_produce(k, rec, e);
+        if (k->changing)
+                return SINK_E_FULL;
+        if (k->phase != PHASE_RUNS) {
+                err_set(e, "the Kafka producer is being made anew");
+                return SINK_E_RETRY;
+        }
+        r = kafka_put(k, &k->p, &k->setup, rec, e);
+        if (!r) {
+                k->n_out++;
+                kafka_watch_silence(k);
+                outstanding_add(&k->out, rec->opaque);
+        }
+        return r;
+}
+
+static void close_the_rest(struct kafka *k)
+{
+        if (k->phase == PHASE_RUNS || k->phase == PHASE_DRAINS)
+                kafka_begin_purge(k);
+        else if (k->phase == PHASE_REMAKES && rt_timer_armed(&k->tick))
+                kafka_end_purge(k); /* no producer and no work under way: straight to the end */
 }
 
 static void kafka_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
@@ -74,13 +94,12 @@ static void kafka_close(struct sink *s, void (*on_closed)(void *ctx), void *ctx)
         k->closing = true;
         k->on_closed = on_closed;
         k->close_ctx = ctx;
-        if (k->phase == PHASE_RUNS || k->phase == PHASE_DRAINS)
-                kafka_begin_purge(k);
-        else if (k->phase == PHASE_REMAKES && rt_timer_armed(&k->tick))
-                kafka_end_purge(k); /* no producer and no work under way: straight to the end */
+        kafka_lines_close(k, close_the_rest);
 }
 
 static const struct sink_ops kafka_ops = {.produce = kafka_produce, .close = kafka_close};
+static const struct sink_ops with_transactions = {
+        .produce = kafka_produce, .close = kafka_close, .transact = kafka_lines_transact};
 
 /* ---- opening it ---- */
 
@@ -98,7 +117,7 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
 {
         struct kafka *k = mem_alloc(sizeof(*k));
 
-        k->sink.ops = &kafka_ops;
+        k->sink.ops = conf->delivery == KAFKA_EXACTLY_ONCE ? &with_transactions : &kafka_ops;
         k->rt = rt;
         kafka_events_init(k);
         kafka_life_init(k);
@@ -109,7 +128,7 @@ struct sink *kafka_sink_open(struct rt *rt, const struct kafka_conf *conf, const
                 k->fingerprint = k->setup.fingerprint;
                 if (k->watch.fd < 0)
                         err_errno(e, "kafka: no eventfd");
-                else if (kafka_producer_make(&k->p, &k->setup, e) == 0) {
+                else if (kafka_producer_make(&k->p, &k->setup, e) == 0 && kafka_lines_open(k, conf, gateway, e) == 0) {
                         if (!kafka_wait_is_bound())
                                 log_warn("kafka", "a clock that is set back will stop Kafka for as long");
                         kafka_listen(k);
@@ -132,6 +151,7 @@ void kafka_sink_close(struct sink *s)
         rt_timer_cancel(k->rt, &k->tick);
         rt_timer_cancel(k->rt, &k->silent);
         rt_timer_cancel(k->rt, &k->ask);
+        kafka_lines_free(k);
         if (k->watch.fd >= 0)
                 close(k->watch.fd);
         while (k->n_spare)

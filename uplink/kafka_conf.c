@@ -15,6 +15,8 @@
 #include "agent/base/text.h"
 #include "uplink/uplink.h"
 
+static const char *const deliveries[] = {
+        [KAFKA_AT_LEAST_ONCE] = "at_least_once", [KAFKA_EXACTLY_ONCE] = "exactly_once", NULL};
 static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
 
 #define AT(member) offsetof(struct kafka_conf, member)
@@ -25,6 +27,14 @@ static const struct schema_key keys[] = {
          .flags = SCHEMA_REQUIRED,
          .offset = AT(brokers),
          .help = "Brokers to begin with, as host:port; the others are learnt from them."},
+        {.name = "delivery",
+         .type = SCHEMA_CHOICE,
+         .offset = AT(delivery),
+         .choices = deliveries,
+         .def = "at_least_once",
+         .help = "at_least_once: idempotent; a crash may send one window twice, with the same ids. exactly_once: in "
+                 "transactions, a second each; readers with isolation.level=read_committed see no record twice: see "
+                 "integrator.md."},
         {.name = "compression",
          .type = SCHEMA_CHOICE,
          .offset = AT(compression),
@@ -134,7 +144,7 @@ static const struct schema_key keys[] = {
          .offset = AT(seal),
          .def = "true",
          .help = "Heartbeats carry a running hash of what was delivered and the ledger's ranges, by which anybody "
-                 "can tell what is missing or altered in the topics: see verify.md."},
+                 "can tell what is missing or altered in the topics: see verify.md. Not with exactly_once."},
         {.name = "sign_key",
          .type = SCHEMA_TEXT,
          .offset = AT(sign_key),
@@ -179,7 +189,8 @@ static const struct {
         {"enable.idempotence", "without it a retry could double or reorder records"},
         {"message.timeout.ms", "the spool keeps records, however long Kafka is away"},
         {"delivery.timeout.ms", "the spool keeps records, however long Kafka is away"},
-        {"transactional.id", "transactions are not used"},
+        {"transactional.id", "it follows from gateway:, with delivery: exactly_once"},
+        {"transaction.timeout.ms", "it goes with delivery: exactly_once"},
         {"bootstrap.servers", "write it as brokers:"},
         {"metadata.broker.list", "write it as brokers:"},
         {"client.id", "write it as client_id:"},

@@ -96,7 +96,7 @@ static void take_headers_back(struct kafka *k, const rd_kafka_message_t *m)
                 kafka_put_headers(k, h);
 }
 
-static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
+size_t kafka_take_reports(struct kafka *k, rd_kafka_event_t *ev, uint64_t *n_out, struct outstanding *out)
 {
         const rd_kafka_message_t *m;
         char text[256];
@@ -108,8 +108,8 @@ static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
 
                 n++;
                 k->n_answers++;
-                k->n_out--;
-                outstanding_remove(&k->out, (uint32_t)(uintptr_t)m->_private);
+                --*n_out;
+                outstanding_remove(out, (uint32_t)(uintptr_t)m->_private);
                 take_headers_back(k, m);
                 if (result == SINK_DELIVERED) {
                         kafka_tell_state(k, true, "connected");
@@ -121,6 +121,11 @@ static size_t on_reports(struct kafka *k, rd_kafka_event_t *ev)
                 k->sink.up.on_report(k->sink.up.ctx, (uint32_t)(uintptr_t)m->_private, result, why);
         }
         return n;
+}
+
+bool kafka_error_is_fatal(rd_kafka_event_t *ev)
+{
+        return rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev);
 }
 
 static void on_fatal(struct kafka *k)
@@ -184,15 +189,13 @@ void kafka_refused_words(const struct kafka_setup *s, const char *words, char *o
         snprintf(out, cap, "Kafka refuses %s%.64s: %s", *s->user ? "user " : "this client", s->user, plain);
 }
 
-static void on_error(struct kafka *k, rd_kafka_event_t *ev)
+void kafka_take_error(struct kafka *k, rd_kafka_event_t *ev)
 {
         rd_kafka_resp_err_t err = rd_kafka_event_error(ev);
         const char *words = rd_kafka_event_error_string(ev);
         char text[sizeof(k->fault)];
 
-        if (err == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev)) {
-                on_fatal(k);
-        } else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED) {
+        if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED) {
                 kafka_refused_words(&k->setup, words, text, sizeof(text));
                 memcpy(k->fault, text, sizeof(k->fault));
                 kafka_tell_state(k, false, text);
@@ -229,7 +232,7 @@ static void on_silent(struct rt_timer *t)
         rt_timer_set(k->rt, &k->silent, SILENT_US);
 }
 
-static void on_log(rd_kafka_event_t *ev)
+void kafka_take_log(rd_kafka_event_t *ev)
 {
         const char *facility, *text;
         int level;
@@ -243,12 +246,15 @@ static size_t on_event(struct kafka *k, rd_kafka_event_t *ev)
 {
         switch (rd_kafka_event_type(ev)) {
         case RD_KAFKA_EVENT_DR:
-                return on_reports(k, ev);
+                return kafka_take_reports(k, ev, &k->n_out, &k->out);
         case RD_KAFKA_EVENT_ERROR:
-                on_error(k, ev);
+                if (kafka_error_is_fatal(ev))
+                        on_fatal(k);
+                else
+                        kafka_take_error(k, ev);
                 return 1;
         case RD_KAFKA_EVENT_LOG:
-                on_log(ev);
+                kafka_take_log(ev);
                 return 1;
         case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
                 kafka_take_topics(k, ev);

@@ -39,6 +39,7 @@ static void run_work(struct rt_work *w)
                 kafka_setup_fini(&k->setup);
                 k->setup = k->taken->setup;
                 k->p = k->taken->p;
+                kafka_lines_discard(k->taken);
                 free(k->taken);
                 k->taken = NULL;
         } else if (k->phase == PHASE_REMAKES && kafka_producer_make(&k->p, &k->setup, &k->made) < 0) {
@@ -191,6 +192,10 @@ int kafka_sink_prepare(const struct sink *s, const struct kafka_conf *conf, cons
                 kafka_next_free(next);
                 return -1;
         }
+        if (kafka_lines_prepare(next, conf, gateway, e) < 0) {
+                kafka_next_free(next);
+                return -1;
+        }
         *out = next;
         return 0;
 }
@@ -204,6 +209,7 @@ void kafka_sink_reconfigure(struct sink *s, struct kafka_next *next)
                 last = &(*last)->after;
         *last = next;
         k->fingerprint = next->setup.fingerprint;
+        kafka_lines_change(k, next);
         if (k->phase == PHASE_RUNS)
                 begin_drain(k);
         else if (k->phase == PHASE_REMAKES && rt_timer_armed(&k->tick))
@@ -216,5 +222,6 @@ void kafka_next_free(struct kafka_next *next)
                 return;
         kafka_producer_destroy(&next->p);
         kafka_setup_fini(&next->setup);
+        kafka_lines_discard(next);
         free(next);
 }

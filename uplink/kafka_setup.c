@@ -197,6 +197,20 @@ int kafka_setup_fill(struct kafka_setup *s, const struct kafka_conf *conf, const
         return 0;
 }
 
+/*
+ * A record can't wait for longer than its transaction, which is tried again as
+ * a whole.
+ */
+int kafka_setup_transactional(struct kafka_setup *s, const char *id, int timeout_ms, struct err *e)
+{
+        snprintf(s->transactional_id, sizeof(s->transactional_id), "%s", id);
+        return set(s, "transactional.id", id, e) < 0 ||
+                               set_number(s, "transaction.timeout.ms", (uint64_t)timeout_ms, e) < 0 ||
+                               set_number(s, "message.timeout.ms", (uint64_t)timeout_ms, e) < 0
+                       ? -1
+                       : 0;
+}
+
 int kafka_setup_complete(struct kafka_setup *s, const struct kafka_conf *conf, struct err *e)
 {
         return set_brokers(s, conf, e) < 0 ? -1 : set_secrets(s, conf, e);
@@ -251,9 +265,11 @@ void kafka_producer_destroy(struct kafka_producer *p)
 
 void kafka_setup_fini(struct kafka_setup *s)
 {
-        token_source_free(s->shared->token);
+        if (s->shared)
+                token_source_free(s->shared->token);
         free(s->shared);
-        rd_kafka_conf_destroy(s->conf);
+        if (s->conf)
+                rd_kafka_conf_destroy(s->conf);
         for (int i = 0; i < SINK_TOPICS; i++)
                 free(s->topic_name[i]);
 }

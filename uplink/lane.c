@@ -48,6 +48,7 @@ void lane_init(struct uplink_lane_state *l, struct uplink *u, enum uplink_lane n
         if (u->seals)
                 l->leaf = mem_alloc(l->w.cap * sizeof(*l->leaf));
         pace_init(&l->pace, no == UPLINK_BACKLOG ? u->conf->backfill_rate_limit_bytes_s : 0, rt_mono_us(u->rt));
+        lane_txn_init(l);
 }
 
 void lane_reconfigure(struct uplink_lane_state *l)
@@ -70,6 +71,7 @@ void lane_stop(struct uplink_lane_state *l)
 void lane_fini(struct uplink_lane_state *l)
 {
         lane_stop(l);
+        lane_txn_fini(l);
         window_fini(&l->w);
         free(l->leaf);
         lane_read_fini(l);
@@ -183,6 +185,7 @@ static bool produce(struct uplink_lane_state *l, struct sink_record *rec, uint64
         int r;
 
         rec->opaque = slot << OPAQUE_LANE_BITS | (uint32_t)l->no;
+        rec->line = l->u->exact ? (enum sink_line)(SINK_LINE_EVENTS + l->no) : SINK_BESIDE;
         note_leaf(l, rec, seq, slot);
         r = l->u->sink->ops->produce(l->u->sink, rec, &e);
         if (r > 0) {
@@ -197,6 +200,7 @@ static bool produce(struct uplink_lane_state *l, struct sink_record *rec, uint64
                 poison(l, seq, e.text);
                 return true;
         }
+        lane_txn_record(l);
         if (l->no != UPLINK_EVENTS)
                 pace_spend(&l->u->pace, n_bytes);
         pace_spend(&l->pace, n_bytes);
@@ -221,7 +225,10 @@ static bool send_row(struct uplink_lane_state *l, const struct spool_row *row, c
         n_bytes = rec.key_len + rec.value_len + rec.headers_len;
         switch (window_offer(&l->w, row->seq, (uint32_t)n_bytes, &slot)) {
         case WINDOW_SEND:
-                return produce(l, &rec, row->seq, slot, n_bytes);
+                if (row->seq != l->txn.refused)
+                        return produce(l, &rec, row->seq, slot, n_bytes);
+                window_refuse(&l->w, slot); /* it is a dead letter, with the next commit */
+                return true;
         case WINDOW_SKIP:
                 return true;
         case WINDOW_WAIT:
@@ -252,7 +259,7 @@ bool lane_pump(struct uplink_lane_state *l, uint32_t *budget)
         struct rt_time now;
 
         rt_now(l->u->rt, &now);
-        while (window_is_open(&l->w) && !l->gives_way && !l->u->stopping) {
+        while (window_is_open(&l->w) && !l->gives_way && !l->u->stopping && lane_txn_takes(l)) {
                 row = lane_next_row(l);
                 lane_read_ahead(l);
                 if (!row || wait_for_pace(l, &now))
@@ -276,9 +283,12 @@ void lane_report(struct uplink_lane_state *l, uint32_t slot, enum sink_result re
 
         switch (window_report(&l->w, slot, result, &seq)) {
         case SINK_DELIVERED:
-                l->u->delivered++;
                 if (l->leaf)
                         l->leaf[slot].delivered = true;
+                if (l->u->exact)
+                        l->txn.n_delivered++;
+                else
+                        l->u->delivered++;
                 break;
         case SINK_RETRY:
                 l->u->retried++;
@@ -286,6 +296,7 @@ void lane_report(struct uplink_lane_state *l, uint32_t slot, enum sink_result re
                 break;
         case SINK_POISON:
                 poison(l, seq, why ? why : "Kafka refuses it");
+                lane_txn_refused(l, seq);
                 break;
         }
 }
@@ -312,16 +323,58 @@ static void on_acks_durable(struct spool_sync *q)
         uplink_pump(l->u);
 }
 
+/* With transactions slots are free before the spool has the ack. */
+static bool acks_are_durable(const struct uplink_lane_state *l)
+{
+        if (!l->u->exact)
+                return !l->w.n_settled;
+        return !lane_txn_is_idle(l) || spool_durable(l->u->spool, l->id, l->first) >= l->txn.committed;
+}
+
 /*
  * Acks are made durable by the next commit, which may be a while off: who waits
  * for them asks for it.
  */
 static void want_durable(struct uplink_lane_state *l)
 {
-        if ((l->w.full != WINDOW_FULL_KEPT && !l->gives_way) || !l->w.n_settled || l->syncing)
+        if ((l->w.full != WINDOW_FULL_KEPT && !l->gives_way) || acks_are_durable(l) || l->syncing)
                 return;
         l->syncing = true;
         spool_sync(l->u->spool, &l->sync);
+}
+
+void lane_tell_acked(struct uplink_lane_state *l, uint64_t first, uint64_t last)
+{
+        if (first)
+                spool_ack_ahead(l->u->spool, first, last);
+        else
+                spool_ack(l->u->spool, l->id, last);
+}
+
+void lane_send_again(struct uplink_lane_state *l, uint64_t after, int64_t rest_us)
+{
+        window_roll_back(&l->w, after);
+        lane_rewind(l, after);
+        if (l->u->stopping)
+                return;
+        l->in_backoff = true;
+        rt_timer_set(l->u->rt, &l->wake, rest_us);
+}
+
+/* What a moved watermark, an ended transaction or acks on disk make possible. */
+static void go_on(struct uplink_lane_state *l)
+{
+        if (l->no == UPLINK_BACKLOG && lane_txn_is_idle(l))
+                lane_end_backlog(l);
+        if (l->u->stopping)
+                return;
+        want_durable(l);
+        if (l->gives_way && window_is_empty(&l->w) && lane_txn_is_idle(l) && acks_are_durable(l))
+                lane_give_way(l);
+        else if (l->gives_way)
+                lane_txn_end(l);
+        if (l->w.phase == WINDOW_BACKOFF && !l->in_backoff && lane_txn_is_idle(l))
+                back_off(l);
 }
 
 bool lane_settle(struct uplink_lane_state *l)
@@ -329,23 +382,15 @@ bool lane_settle(struct uplink_lane_state *l)
         uint32_t n_before = l->w.n_settled;
         bool moved = window_advance(&l->w);
 
-        if (moved) {
+        if (l->u->exact) {
+                lane_txn_settle(l);
+        } else if (moved) {
                 l->fault = (struct uplink_fault){.at_us = 0};
                 seal_settled(l, n_before);
                 put_seal(l->u);
+                lane_tell_acked(l, l->first, l->w.watermark);
         }
-        if (moved && l->first)
-                spool_ack_ahead(l->u->spool, l->first, l->w.watermark);
-        else if (moved)
-                spool_ack(l->u->spool, l->id, l->w.watermark);
-        if (l->no == UPLINK_BACKLOG)
-                lane_end_backlog(l);
-        if (!l->u->stopping)
-                want_durable(l);
-        if (l->gives_way && window_is_empty(&l->w) && !l->u->stopping)
-                lane_give_way(l);
-        if (l->w.phase == WINDOW_BACKOFF && !l->in_backoff && !l->u->stopping)
-                back_off(l);
+        go_on(l);
         return moved;
 }
 

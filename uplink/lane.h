@@ -42,6 +42,21 @@ struct lane_leaf {
         bool delivered;
 };
 
+/* A lane's transaction, with exactly once; else all zero (lane_txn.c). */
+struct lane_txn {
+        enum txn_state state;
+        struct rt_timer due;      /* the commit */
+        struct rt_timer patience; /* a pause, a wait */
+        struct backoff backoff;
+        struct sink_mark mark; /* being committed */
+        uint64_t committed;    /* Kafka has all up to here; the spool is told, its disk perhaps not */
+        uint64_t n_rows;       /* in it */
+        uint64_t n_delivered;  /* of them */
+        bool spoiled;          /* by a record that Kafka will never take */
+        uint64_t refused;      /* row that made it fail, and is a dead letter */
+        bool unmarked;         /* Kafka had no mark of it, and none was written since */
+};
+
 struct uplink_lane_state {
         struct uplink *u;
         enum uplink_lane no;
@@ -63,6 +78,7 @@ struct uplink_lane_state {
         struct rt_timer wake;
         struct spool_sync sync; /* the window waits for its acks to be on disk */
         bool syncing;
+        struct lane_txn txn;
 };
 
 struct uplink {
@@ -73,6 +89,9 @@ struct uplink {
         struct sink *sink;
         struct uplink_upcalls up;
         char *gateway;
+        uint64_t epoch;
+        bool exact;        /* with transactions */
+        uint64_t most_txn; /* rows in one */
         struct record_encoder enc;
         char *buf; /* of the record being made; grows with the largest text seen */
         size_t cap;
@@ -124,7 +143,29 @@ void lane_give_way(struct uplink_lane_state *l);
  */
 void lane_end_backlog(struct uplink_lane_state *l);
 
+/* lane_txn.c: nothing happens but with exactly once. */
+void lane_txn_init(struct uplink_lane_state *l);
+void lane_txn_start(struct uplink_lane_state *l); /* the sink may be asked now */
+void lane_txn_fini(struct uplink_lane_state *l);
+bool lane_txn_takes(const struct uplink_lane_state *l); /* records */
+void lane_txn_record(struct uplink_lane_state *l);      /* one was taken */
+void lane_txn_end(struct uplink_lane_state *l);         /* soon: what is in it is wanted */
+void lane_txn_settle(struct uplink_lane_state *l);      /* after reports */
+/* Kafka will never take it, and what it was sent with was not taken either. */
+void lane_txn_refused(struct uplink_lane_state *l, uint64_t seq);
+void lane_txn_answer(struct uplink_lane_state *l, enum txn_event outcome, const struct sink_mark *mark,
+                     const char *why);
+/* Nothing is in it, and it is not under way. */
+bool lane_txn_is_idle(const struct uplink_lane_state *l);
+/* Something is to come of it yet: not where only patience helps. */
+bool lane_txn_is_busy(const struct uplink_lane_state *l);
+
 /* lane.c */
+/*
+ * What was sent behind `after` goes once more.  `rest_us`: after a pause.
+ */
+void lane_send_again(struct uplink_lane_state *l, uint64_t after, int64_t rest_us);
+void lane_tell_acked(struct uplink_lane_state *l, uint64_t first, uint64_t last);
 /* Readings: its window is one of `parts` of what is configured. */
 void lane_init(struct uplink_lane_state *l, struct uplink *u, enum uplink_lane no, uint32_t parts);
 void lane_fini(struct uplink_lane_state *l);

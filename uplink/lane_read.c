@@ -274,6 +274,7 @@ void lane_give_way(struct uplink_lane_state *l)
         log_notice("kafka", "readings up to %" PRIu64 " follow through the backfill topic, fresh ones go first",
                    l->first - 1);
         window_restart(&l->w, l->first - 1);
+        l->txn.committed = l->first - 1;
         lane_rewind(l, l->first - 1);
         spool_pin_gap(l->u->spool, backlog->pinned, l->first);
         lane_kick(backlog);

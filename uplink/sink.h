@@ -5,6 +5,10 @@
  * Thread: the loop thread.  produce copies key, value and headers.  Every
  * record that produce took ends in exactly one on_report, in any order over
  * partitions, also when the sink is closed.
+ *
+ * With transactions (exactly once) a lane has a line of its own to Kafka: what
+ * is produced on it counts when it is committed, with a mark of how far it
+ * goes.  What is produced beside the lines is in no transaction.
  */
 #ifndef MILLRACE_UPLINK_SINK_H
 #define MILLRACE_UPLINK_SINK_H
@@ -14,8 +18,19 @@
 #include <stdint.h>
 
 #include "agent/base/err.h"
+#include "uplink/txn.h"
 
 struct sink;
+
+enum sink_line { SINK_BESIDE, SINK_LINE_EVENTS, SINK_LINE_SAMPLES, SINK_LINE_BACKLOG, SINK_LINES };
+
+/*
+ * Kafka has all of first..last of a spool (0: from its beginning on) that was
+ * not dropped.
+ */
+struct sink_mark {
+        uint64_t epoch, first, last;
+};
 
 enum sink_topic { SINK_SAMPLES, SINK_EVENTS, SINK_STATUS, SINK_BACKFILL, SINK_RAW, SINK_TOPICS };
 
@@ -27,6 +42,7 @@ enum sink_result {
 
 struct sink_record {
         enum sink_topic topic;
+        enum sink_line line;
         const char *key;
         size_t key_len;
         const char *value;
@@ -45,6 +61,13 @@ struct sink_upcalls {
         void (*on_state)(void *ctx, bool up, const char *why);
         /* Bits of enum sink_topic that the brokers say they do not have; each time it is asked. */
         void (*on_missing)(void *ctx, unsigned missing);
+        /*
+         * What a line was told to do is done, or how it failed; or the line failed by itself (TXN_TWIN, TXN_BROKEN).
+         * Before it all records of a transaction that ends are reported.  `mark`: of a START that is done; NULL:
+         * Kafka has none.
+         */
+        void (*on_line)(void *ctx, enum sink_line line, enum txn_event outcome, const struct sink_mark *mark,
+                        const char *why);
         void *ctx;
 };
 
@@ -56,6 +79,12 @@ struct sink_ops {
         int (*produce)(struct sink *k, const struct sink_record *rec, struct err *e);
         /* Ends: reports what is still out as SINK_RETRY, then calls on_closed. */
         void (*close)(struct sink *k, void (*on_closed)(void *ctx), void *ctx);
+        /*
+         * NULL: no transactions.  TXN_START, TXN_COMMIT or TXN_ABORT, one at a time on a line; answered by on_line
+         * later.  Records are taken between a START, COMMIT or ABORT that is done and the next.  `mark`: of a commit;
+         * of a start its epoch.
+         */
+        void (*transact)(struct sink *k, enum sink_line line, enum txn_act act, const struct sink_mark *mark);
 };
 enum { SINK_E_FULL = 1, SINK_E_RETRY = 2 };
 

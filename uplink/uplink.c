@@ -21,6 +21,7 @@
 _Static_assert((int)UPLINK_LANES == (int)UPLINK_LANES_MAX, "all lanes are shown");
 
 enum { TURN_RECORDS = 2000, TURN_BACKLOG = 500, LATE_PARTS = 10, MINUTE_US = 60000000 };
+enum { TXN_WINDOWS = 20, TXN_PART = 8, TXN_LEAST = 1000 };
 
 void uplink_pump(struct uplink *u)
 {
@@ -107,6 +108,15 @@ static void on_state(void *ctx, bool up, const char *why)
                 u->up.on_state(u->up.ctx, up, why);
 }
 
+static void on_line(void *ctx, enum sink_line line, enum txn_event outcome, const struct sink_mark *mark,
+                    const char *why)
+{
+        struct uplink *u = ctx;
+
+        lane_txn_answer(&u->lane[line - SINK_LINE_EVENTS], outcome, mark, why);
+        on_reports_end(u);
+}
+
 static void on_missing(void *ctx, unsigned missing)
 {
         ((struct uplink *)ctx)->missing = missing;
@@ -151,7 +161,8 @@ static bool is_busy(const struct uplink *u)
         bool busy = false;
 
         for (int i = 0; i < u->n_lanes; i++)
-                busy |= lane_is_reading(&u->lane[i]) || (u->lane[i].w.n_out && !u->stop_expired);
+                busy |= lane_is_reading(&u->lane[i]) ||
+                        ((u->lane[i].w.n_out || lane_txn_is_busy(&u->lane[i])) && !u->stop_expired);
         return busy;
 }
 
@@ -179,23 +190,43 @@ void uplink_stop(struct uplink *u, int64_t within_us, void (*on_stopped)(void *c
         u->on_stopped = on_stopped;
         u->stop_ctx = ctx;
         rt_timer_cancel(u->rt, &u->turn);
-        for (int i = 0; i < u->n_lanes; i++)
+        for (int i = 0; i < u->n_lanes; i++) {
                 lane_stop(&u->lane[i]);
+                lane_txn_end(&u->lane[i]);
+        }
         rt_timer_set(u->rt, &u->stop_timer, is_busy(u) ? within_us : 0);
 }
 
 /* ---- making, asking ---- */
 
+/*
+ * None with exactly once: a seal counts what is acknowledged record by record,
+ * not what a transaction takes back or a start finds at the broker.
+ */
 static void begin_seal(struct uplink *u, uint64_t epoch)
 {
         struct spool_counts c;
         const void *packed;
         size_t n;
 
-        u->seals = u->conf->seal;
+        u->seals = u->conf->seal && !u->exact;
         spool_counts(u->spool, &c);
         packed = spool_get_seal(u->spool, &n);
         seal_init(&u->seal, epoch, c.acked_seq, packed, n);
+}
+
+/*
+ * What a transaction may hold is pinned in the spool, also after a restart:
+ * so much of it, and no more, can't give way when it is full.
+ */
+static uint64_t most_rows_of_txn(const struct uplink *u)
+{
+        uint64_t most = TXN_WINDOWS * (uint64_t)u->conf->window_records, fits;
+        struct spool_counts c;
+
+        spool_counts(u->spool, &c);
+        fits = c.usable_bytes / TXN_PART / SPOOL_READING_BYTES;
+        return most < fits ? most : fits > TXN_LEAST ? fits : TXN_LEAST;
 }
 
 struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const struct uplink_identity *id,
@@ -210,6 +241,8 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
         u->sink = sink;
         u->up = *up;
         u->gateway = mem_strdup(id->gateway);
+        u->epoch = id->epoch;
+        u->exact = conf->delivery == KAFKA_EXACTLY_ONCE && sink->ops->transact;
         u->turn.on_due = on_turn;
         u->stop_timer.on_due = on_stop_expired;
         record_encoder_init(&u->enc, id);
@@ -220,13 +253,17 @@ struct uplink *uplink_new(struct rt *rt, const struct kafka_conf *conf, const st
         u->n_lanes = conf->live_first || spool_goes_ahead_from(spool) ? UPLINK_LANES : UPLINK_BACKLOG;
         for (int i = 0; i < u->n_lanes; i++)
                 lane_init(&u->lane[i], u, (enum uplink_lane)i, u->n_lanes == UPLINK_LANES ? 2 : 1);
+        u->most_txn = most_rows_of_txn(u);
         spool_pin_sent(spool, SPOOL_EVENTS, u->lane[UPLINK_EVENTS].w.cap);
-        spool_pin_sent(spool, SPOOL_SAMPLES, (uint64_t)conf->window_records);
+        spool_pin_sent(spool, SPOOL_SAMPLES, u->exact ? u->most_txn : (uint64_t)conf->window_records);
         sink->up = (struct sink_upcalls){.on_report = on_report,
                                          .on_reports_end = on_reports_end,
                                          .on_state = on_state,
                                          .on_missing = on_missing,
+                                         .on_line = on_line,
                                          .ctx = u};
+        for (int i = 0; i < u->n_lanes; i++)
+                lane_txn_start(&u->lane[i]);
         return u;
 }
 
@@ -262,6 +299,7 @@ static void begin_backlog(struct uplink *u)
 {
         u->n_lanes = UPLINK_LANES;
         lane_init(&u->lane[UPLINK_BACKLOG], u, UPLINK_BACKLOG, LATE_PARTS);
+        lane_txn_start(&u->lane[UPLINK_BACKLOG]);
 }
 
 void uplink_reconfigure(struct uplink *u)
@@ -318,7 +356,13 @@ static void lanes_status(const struct uplink *u, struct uplink_status *out)
                                          out->backlog};
                 const struct uplink_lane_state *l = &u->lane[i];
 
-                out->lane[i] = (struct uplink_lane_status){names[i], lane_state(l), held[i], reason_of(u, &l->fault)};
+                out->lane[i] = (struct uplink_lane_status){.name = names[i],
+                                                           .state = lane_state(l),
+                                                           .held = held[i],
+                                                           .fault = reason_of(u, &l->fault),
+                                                           .transaction = u->exact ? txn_state_names[l->txn.state] : "",
+                                                           .fenced = u->exact && l->txn.state == TXN_FENCED,
+                                                           .unmarked = l->txn.unmarked};
                 if (!*out->fault.why)
                         out->fault = out->lane[i].fault;
         }

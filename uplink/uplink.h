@@ -23,10 +23,13 @@
 
 struct uplink;
 
+enum kafka_delivery { KAFKA_AT_LEAST_ONCE, KAFKA_EXACTLY_ONCE };
+
 /* The `kafka:` section. */
 struct kafka_conf {
         struct schema_at at;
         struct schema_list brokers;  /* const char *: host:port */
+        int delivery;                /* enum kafka_delivery */
         int compression;             /* none, gzip, snappy, lz4, zstd */
         const char *rate_limit;      /* as written, "256KiB/s" */
         uint64_t rate_limit_bytes_s; /* from it, by the section's check; 0: none */
@@ -64,6 +67,9 @@ struct uplink_lane_status {
         const char *state; /* as the uplink's, but of this lane */
         uint64_t held;
         struct uplink_fault fault;
+        const char *transaction; /* "": there are none */
+        bool fenced;             /* another agent has our name */
+        bool unmarked;           /* Kafka had no mark of it at the start, and has none since */
 };
 
 struct uplink_status {

@@ -221,6 +221,21 @@ uint64_t window_last(const struct window *w)
         return w->n ? at(w, w->n - 1)->seq : w->watermark;
 }
 
+uint64_t window_sent(const struct window *w)
+{
+        return w->cursor ? at(w, w->cursor - 1)->seq : w->watermark;
+}
+
+void window_roll_back(struct window *w, uint64_t watermark)
+{
+        BUG_ON(w->n_out);
+        for (uint32_t i = 0; i < w->n; i++)
+                at(w, i)->state = SLOT_FREE;
+        w->head = w->n = w->cursor = w->n_settled = 0;
+        w->watermark = watermark;
+        w->phase = WINDOW_BACKOFF;
+}
+
 void window_restart(struct window *w, uint64_t watermark)
 {
         BUG_ON(w->n || watermark < w->watermark);

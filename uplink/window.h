@@ -114,13 +114,28 @@ void window_resume(struct window *w);
 /* The newest row that has a slot, or the watermark. */
 uint64_t window_last(const struct window *w);
 
+/* The newest row that was sent or is done with, or the watermark. */
+uint64_t window_sent(const struct window *w);
+
 /* The next row is behind `watermark`. The window is empty. */
 void window_restart(struct window *w, uint64_t watermark);
+
+/*
+ * Nothing behind `watermark` counts as done, and none is out; it may be behind
+ * the one there was.  BACKOFF until window_resume.
+ */
+void window_roll_back(struct window *w, uint64_t watermark);
 
 /* No row has a slot: all were acked, and the acks are on disk. */
 static inline bool window_is_empty(const struct window *w)
 {
         return w->n == 0;
+}
+
+/* Smaller groups go, as one held a record that Kafka will never take. */
+static inline bool window_is_shrunk(const struct window *w)
+{
+        return w->most_group < w->cap;
 }
 
 /* All rows that have a slot are done. */

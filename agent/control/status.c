@@ -213,9 +213,13 @@ static json_t *lanes_json(const struct uplink_status *up)
         for (int i = 0; i < up->n_lanes; i++) {
                 const struct uplink_lane_status *l = &up->lane[i];
 
-                json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:o, s:o}", "name", l->name, "held",
-                                                      (json_int_t)l->held, "state", l->state, "why",
-                                                      words_json(l->fault.why), "why_at", time_json(l->fault.at_us)));
+                json_t *o =
+                        json_pack("{s:s, s:I, s:s, s:o, s:o}", "name", l->name, "held", (json_int_t)l->held, "state",
+                                  l->state, "why", words_json(l->fault.why), "why_at", time_json(l->fault.at_us));
+
+                if (*l->transaction)
+                        json_object_set_new(o, "transaction", json_string(l->transaction));
+                json_array_append_new(list, o);
         }
         return list;
 }

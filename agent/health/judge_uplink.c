@@ -105,13 +105,34 @@ static void judge_lane(struct health *h, const struct health_facts *f, const str
         struct health_condition *at;
         char subject[40];
 
-        if (strcmp(l->state, "backoff") != 0 || !l->held || (missing && is_told_of_its_topic(f, l->fault.why)))
+        if (strcmp(l->state, "backoff") != 0 || !l->held || l->fenced ||
+            (missing && is_told_of_its_topic(f, l->fault.why)))
                 return;
         snprintf(subject, sizeof(subject), "kafka %s", l->name);
         at = health_hold(h, missing ? HEALTH_TOPIC_MISSING : HEALTH_LANE_WAITS, subject, 0);
         health_what(at, "%s; %" PRIu64 " %s held", *l->fault.why ? l->fault.why : "they wait and are sent again",
                     l->held, l->name);
         kafka_way(at, f, l->fault.why);
+}
+
+static void judge_mark(struct health *h, const struct health_facts *f, const struct uplink_lane_status *l)
+{
+        struct health_condition *at;
+        char subject[40];
+
+        if (!l->fenced && !l->unmarked)
+                return;
+        snprintf(subject, sizeof(subject), "kafka %s", l->name);
+        at = health_hold(h, l->fenced ? HEALTH_FENCED : HEALTH_MARK_LOST, subject, 0);
+        if (l->fenced)
+                health_what(at, "another agent sends %s as gateway %s; this one waits, %" PRIu64 " held", l->name,
+                            f->gateway, l->held);
+        else
+                health_what(at,
+                            "Kafka has no mark of %s (away for longer than offsets.retention.minutes?): the "
+                            "spool's counts, some may come twice",
+                            l->name);
+        kafka_way(at, f, at->what);
 }
 
 static void judge_heartbeat(struct health *h, const struct health_facts *f)
@@ -180,6 +201,8 @@ void health_judge_uplink(struct health *h, struct health_memory *m, const struct
                             u->fault.why, held(f));
                 kafka_way(at, f, *u->fault.why ? u->fault.why : "answered yet");
         }
+        for (int i = 0; i < u->n_lanes; i++)
+                judge_mark(h, f, &u->lane[i]);
         for (int i = 0; i < u->n_lanes && !stalled; i++)
                 judge_lane(h, f, &u->lane[i]);
         judge_heartbeat(h, f);

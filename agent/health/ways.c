@@ -23,6 +23,16 @@ static const struct way ways[] = {
          "give its user the right to write: kafka-acls.sh --bootstrap-server {where} --add --operation Write "
          "--topic {topic} --allow-principal User:…"},
         {"kafka", "larger than Kafka takes", "raise max.message.bytes of the topic, or send smaller messages"},
+        {"kafka", "another agent sends",
+         "stop the other one, or give one of the two another name (gateway:); this one tries again every 5 minutes"},
+        {"kafka", "no mark of", "nothing; readers tell records that came twice by their id"},
+        {"kafka", "Group authorization",
+         "give its user the right: kafka-acls.sh --bootstrap-server {where} --add --operation Read "
+         "--group millrace- --resource-pattern-type prefixed --allow-principal User:…"},
+        {"kafka", "ransactional Id authorization",
+         "give its user the right: kafka-acls.sh --bootstrap-server {where} --add --operation Write --operation "
+         "Describe "
+         "--transactional-id millrace- --resource-pattern-type prefixed --allow-principal User:…"},
         {"kafka", "no TLS at that port", "correct security.protocol in kafka.properties: plaintext, ssl, sasl_…"},
         {"kafka", "wants our certificate", "correct ssl.certificate.location and ssl.key.location in kafka.properties"},
         {"kafka", "certificate", "renew the broker's certificate, or correct ssl.ca.location in kafka.properties"},

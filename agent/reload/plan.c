@@ -174,5 +174,9 @@ size_t reload_hold_back(struct config *is, const struct config *was, const char 
                                              : NULL;
                 keys[n++] = "kafka.sign_key";
         }
+        if (is->kafka.delivery != was->kafka.delivery) {
+                is->kafka.delivery = was->kafka.delivery;
+                keys[n++] = "kafka.delivery";
+        }
         return n;
 }

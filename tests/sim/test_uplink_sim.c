@@ -52,6 +52,8 @@ struct scenario {
         int full_permille;    /* of produce calls */
         int poison_permille;  /* of rows */
         int cuts;
+        bool exact;          /* in transactions: nothing twice, whatever is cut when */
+        int line_permille;   /* of what is done with transactions: not yet, only to be aborted, broken, fenced */
         bool refuses_rights; /* at the beginning all samples are refused */
         bool drops;          /* the disk is too small for the outage */
         bool quiet;          /* half of each ten minutes no readings are sent */
@@ -92,8 +94,9 @@ struct world {
         uint64_t last_new[SINK_TOPICS][2]; /* by key: the last seq that was new in that topic */
         uint64_t bytes, backfill_bytes;    /* of readings, since the last cut */
         uint64_t highest_taken;
-        int64_t open_us, back_us, newest_us; /* since when: house, Kafka; the newest reading in the samples topic */
-        int told;                            /* what the uplink said last: up, down, -1 nothing */
+        int64_t open_us, back_us, newest_us;  /* since when: house, Kafka; the newest reading in the samples topic */
+        uint64_t last_stored[SINK_TOPICS][2]; /* exact: by key, as a reader of committed records sees it */
+        int told;                             /* what the uplink said last: up, down, -1 nothing */
 };
 
 static uint64_t rnd(struct world *w, uint64_t below)
@@ -156,18 +159,41 @@ static void check_seals(struct world *w)
         struct audit_conf conf = {.since_us = INT64_MIN, .until_us = INT64_MAX};
         struct audit *a = audit_new(&conf);
 
-        beat(w);
+        if (!w->sc->exact)
+                beat(w);
         for (size_t i = 0; i < w->beats.n; i++)
                 audit_heartbeat(a, w->beats.v[i], strlen(w->beats.v[i]));
         for (size_t i = 0; i < w->records.n; i++)
                 audit_record(a, NULL, 0, w->records.v[i], strlen(w->records.v[i]));
-        assert_true(audit_end(a, on_finding, on_sum, NULL));
+        assert_true(w->sc->exact || audit_end(a, on_finding, on_sum, NULL)); /* with transactions nothing is sealed */
         audit_free(a);
         for (struct texts *t = &w->records; t <= &w->beats; t++) {
                 for (size_t i = 0; i < t->n; i++)
                         free(t->v[i]);
                 free(t->v);
         }
+}
+
+static void check_committed(struct world *w, const struct fake_record *o)
+{
+        uint64_t *last = &w->last_stored[o->topic][strstr(o->value, "\"source\":\"a\"") != NULL];
+
+        assert_int_equal(w->times[lane_of(o)][o->seq], 0);
+        assert_true(o->seq > *last);
+        *last = o->seq;
+}
+
+static enum txn_event judge_line(struct fake_sink *k, enum sink_line line, enum txn_act act, bool *happens)
+{
+        static const enum txn_event outcomes[] = {TXN_AGAIN,  TXN_AGAIN,  TXN_ABORTABLE,
+                                                  TXN_BROKEN, TXN_BROKEN, TXN_TWIN};
+        struct world *w = (struct world *)k;
+
+        *happens = rnd(w, 2);
+        if (w->ending || (int)rnd(w, 1000) >= w->sc->line_permille)
+                return TXN_DONE;
+        *happens &= act == TXN_COMMIT;
+        return *happens ? TXN_BROKEN : outcomes[rnd(w, sizeof(outcomes) / sizeof(*outcomes))];
 }
 
 static void on_stored(struct fake_sink *k, const struct fake_record *o)
@@ -177,6 +203,8 @@ static void on_stored(struct fake_sink *k, const struct fake_record *o)
 
         assert_false(is_poison(w, lane, o->seq));
         assert_false(w->dropped[lane][o->seq]);
+        if (w->sc->exact)
+                check_committed(w, o);
         w->n_again += w->times[lane][o->seq] != 0;
         w->times[lane][o->seq]++;
         note(&w->records, o->value);
@@ -415,7 +443,7 @@ static void cut(struct world *w)
 {
         fake_sink_cut(&w->kafka, survives);
         assert_true(w->n_again <= w->n_again_allowed);
-        w->n_again_allowed += WINDOW + EVENT_WINDOW; /* they may come much later, behind a backlog */
+        w->n_again_allowed += w->sc->exact ? 0 : WINDOW + EVENT_WINDOW; /* they may come much later, behind a backlog */
         rt_sim_cut(&w->sim);
         uplink_free(w->uplink);
         spool_abandon(w->spool);
@@ -468,7 +496,8 @@ static void check(void *ctx)
         uplink_status(w->uplink, &up);
         assert_int_equal(up.in_flight, w->kafka.n_out);
         if (++w->n_checks % 5000 == 0)
-                beat(w);
+                if (!w->sc->exact)
+                        beat(w);
         check_fresh(w);
         check_progress(w, &c);
         assert_true(c.accepted == c.delivered + c.held + c.dropped);
@@ -501,6 +530,9 @@ static void set_up(struct world *w, const struct scenario *sc)
         w->kafka.answer_after_us = 0;
         w->kafka.on_produce = on_produce;
         w->kafka.on_stored = on_stored;
+        w->kafka.judge_line = judge_line;
+        if (sc->exact)
+                fake_sink_exact(&w->kafka);
         temp_dir_init_in_memory(&w->dir, "uplink_sim");
         temp_dir_path(&w->dir, "s.db", w->path);
         for (int i = 0; i < SPOOL_LANES; i++) {
@@ -517,7 +549,8 @@ static void set_up(struct world *w, const struct scenario *sc)
                                             .batch_bytes = 1 << 20,
                                             .quarantine_bytes = 65536};
         w->kafka_conf =
-                (struct kafka_conf){.seal = true,
+                (struct kafka_conf){.seal = !sc->exact,
+                                    .delivery = sc->exact ? KAFKA_EXACTLY_ONCE : KAFKA_AT_LEAST_ONCE,
                                     .window_records = sc->window ? sc->window : WINDOW,
                                     .window_bytes = 1 << 20,
                                     .rate_limit_bytes_s = sc->rate_limit,
@@ -758,6 +791,65 @@ static const struct scenario scenarios[] = {
          .max_size = 64 << 20,
          .outage_pct = 50,
          .cuts = 20},
+        {.name = "exactly once, fair weather",
+         .seed = 50,
+         .minutes = 5,
+         .rows_per_s = 200,
+         .max_size = 64 << 20,
+         .plain = true,
+         .exact = true},
+        {.name = "exactly once, transactions fail",
+         .seed = 51,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .plain = true,
+         .exact = true,
+         .line_permille = 100},
+        {.name = "exactly once, refusals and poison",
+         .seed = 52,
+         .minutes = 20,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .plain = true,
+         .exact = true,
+         .retry_permille = 1,
+         .full_permille = 2,
+         .poison_permille = 1},
+        {.name = "exactly once, cut often",
+         .seed = 53,
+         .minutes = 20,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .plain = true,
+         .exact = true,
+         .outage_pct = 30,
+         .line_permille = 50,
+         .cuts = 200},
+        {.name = "exactly once, overtaking",
+         .seed = 54,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .exact = true,
+         .rate_limit = 32768,
+         .backfill_after_s = 5,
+         .outage_pct = 40,
+         .line_permille = 20,
+         .cuts = 60},
+        {.name = "exactly once, all of it",
+         .seed = 55,
+         .minutes = 30,
+         .rows_per_s = 50,
+         .max_size = 64 << 20,
+         .exact = true,
+         .backfill_after_s = 5,
+         .outage_pct = 40,
+         .retry_permille = 1,
+         .full_permille = 2,
+         .poison_permille = 1,
+         .line_permille = 20,
+         .cuts = 60},
         {.name = "slow link", .seed = 9, .minutes = 10, .rows_per_s = 40, .max_size = 64 << 20, .rate_limit = 16384},
         {.name = "quiet hours",
          .seed = 15,

@@ -245,7 +245,7 @@ static const struct {
          "t:2:27: kafka.brokers[2]: a map is written here; allowed: a text\n"},
         {"gateway: g\nkafka: {borkers: [a:1]}\n",
          "t:2:8: kafka.brokers: missing; it is required\n"
-         "t:2:9: kafka: unknown key \"borkers\"; allowed: brokers, compression, rate_limit, live_first, "
+         "t:2:9: kafka: unknown key \"borkers\"; allowed: brokers, delivery, compression, rate_limit, live_first, "
          "backfill_after, backfill_rate_limit, hours, linger, window_records, window_bytes, samples_topic, "
          "events_topic, "
          "status_topic, "

@@ -828,6 +828,14 @@ static void the_way_fits_the_words(void **state)
                  "a port below 1024 is not for user millrace: listen at 5514, and let senders name it"},
                 {"kafka", "Kafka refuses user u: has no topic `reboot`",
                  "create it: kafka-topics.sh --bootstrap-server mqtt://10.0.0.2:1883 --create --topic TOPIC"},
+                {"kafka", "another agent sends events as gateway gw-7; this one waits, 3 held",
+                 "stop the other one, or give one of the two another name (gateway:); this one tries again every 5 "
+                 "minutes"},
+                {"kafka", "Kafka has no mark of samples", "nothing; readers tell records that came twice by their id"},
+                {"kafka", "the mark: Broker: Group authorization failed",
+                 "give its user the right: kafka-acls.sh --bootstrap-server mqtt://10.0.0.2:1883 --add --operation "
+                 "Read "
+                 "--group millrace- --resource-pattern-type prefixed --allow-principal User:…"},
                 {"nothing", "whatever", "journalctl -u millrace says more; millrace doctor looks further"},
         };
         struct health_condition c;

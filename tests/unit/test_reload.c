@@ -219,16 +219,18 @@ static void test_what_needs_a_restart_stays(void **state)
 {
         struct config *was = load(HEAD);
         struct config *is = load("gateway: gw-8\nspool: {path: /other/s.db, max_size: 2GiB}\n"
-                                 "kafka: {brokers: [b:1], window_records: 777}\ncontrol: {socket: /run/x.sock}\n");
+                                 "kafka: {brokers: [b:1], window_records: 777, delivery: exactly_once}\ncontrol: "
+                                 "{socket: /run/x.sock}\n");
         const char *keys[RELOAD_KEYS_MAX];
         struct reload_plan p;
         char words[256] = "";
 
-        assert_int_equal(reload_hold_back(is, was, keys), 4);
+        assert_int_equal(reload_hold_back(is, was, keys), 5);
         assert_string_equal(keys[0], "gateway");
         assert_string_equal(keys[1], "spool.path");
         assert_string_equal(keys[2], "control.socket");
         assert_string_equal(keys[3], "kafka.window_records");
+        assert_string_equal(keys[4], "kafka.delivery");
         assert_string_equal(is->gateway, "gw-7");
         assert_string_equal(is->spool.path, "/var/spool.db");
         assert_string_equal(is->control_socket, "/var/millrace.sock");
