@@ -432,6 +432,19 @@ static void step_alarm(struct together *m, const struct together_said *said)
         m->on = m->on ? m->n_off < OFF_ROWS : m->n_on >= ON_ROWS;
 }
 
+/* What the others say is where R^-1 z of the tag would be 0. */
+static double usual_of(const struct together *m, const struct row *w, const float *inverse,
+                       const struct together_said *said)
+{
+        const struct one *t = &m->tags[said->tag];
+
+        if (said->by == TOGETHER_RESTLESS)
+                return NAN;
+        if (said->by == TOGETHER_LEVEL)
+                return t->mean;
+        return t->mean + t->sd * (w->z[said->tag] - w->g[said->tag] / inverse[triangle(said->tag) + said->tag]);
+}
+
 static void judge(struct together *m, struct row *w, const float *inverse, struct together_said *out)
 {
         normalise(m, w);
@@ -442,6 +455,7 @@ static void judge(struct together *m, struct row *w, const float *inverse, struc
         if (m->n_rows == FIRST_ROWS)
                 begin_sizes(m, w);
         score_row(m, w, inverse, out);
+        out->usual = usual_of(m, w, inverse, out);
         out->warm = m->n_rows >= TOGETHER_WARM_ROWS;
         m->n_away = out->warm && out->score >= teach_up_to * out->limit ? m->n_away + (m->n_away < UINT32_MAX) : 0;
         step_alarm(m, out);

@@ -33,6 +33,7 @@ enum together_by {
 struct together_said {
         double score, limit;
         uint32_t tag; /* which made the score */
+        double usual; /* what it should say: its mean, or what the others say; NaN: restless */
         enum together_by by;
         bool higher;  /* that tag, than its mean or than the others say */
         bool warm;    /* score counts */
