@@ -85,6 +85,8 @@ static void put_transition(struct text *x, const struct rules_transition *t, con
         put_row(x, &t->row, alarm_change_name(t->change));
         put_number(x, "value", t->value);
         put_limit(x, t->limit);
+        if (t->says)
+                put(x, ",\"says\":\"%s\"", t->says);
         if (t->grouped)
                 put(x, ",\"grouped\":true");
         put_operator(x, "operator", operator->by);

@@ -73,9 +73,9 @@ static void print_line(struct run *run, const struct rules_transition *t)
         }
         put_value(value, sizeof(value), t->value);
         put_value(limit, sizeof(limit), t->limit);
-        fprintf(f, "%.*s  %-8s  %4d  %s/%s %s %s  value %s, limit %s  %s\n", (int)text_put_time(time, t->ts_us), time,
-                alarm_change_name(t->change), t->row.severity, t->row.source, t->row.tag, t->row.rule,
-                t->row.limit_kind, value, limit, t->row.event_id);
+        fprintf(f, "%.*s  %-8s  %4d  %s/%s %s %s  value %s, limit %s%s%s  %s\n", (int)text_put_time(time, t->ts_us),
+                time, alarm_change_name(t->change), t->row.severity, t->row.source, t->row.tag, t->row.rule,
+                t->row.limit_kind, value, limit, t->says ? ", " : "", t->says ? t->says : "", t->row.event_id);
 }
 
 static void on_transition(void *ctx, const struct rules_transition *t)

@@ -21,6 +21,12 @@ static size_t no_bytes(const struct rule_conf *c)
         return 0;
 }
 
+/* Which group of its source, and its place there: rules_together.c. */
+static size_t group_bytes(const struct rule_conf *c)
+{
+        return 2 * sizeof(uint32_t);
+}
+
 const struct judge judges[RULE_KINDS] = {
         [RULE_LIMITS] = {no_bytes},
         [RULE_RATE] = {rate_bytes, rate_judge},
@@ -31,6 +37,7 @@ const struct judge judges[RULE_KINDS] = {
         [RULE_OFF_NORMAL] = {no_bytes, off_normal_judge},
         [RULE_COUNT] = {count_bytes, count_judge, count_pass, count_due},
         [RULE_DUPLICATE] = {duplicate_bytes, duplicate_judge},
+        [RULE_TOGETHER] = {group_bytes},
 };
 
 static bool is_text(const struct sample *s)

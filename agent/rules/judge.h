@@ -44,7 +44,7 @@ struct judge {
         bool (*sound)(const void *memory); /* of one that learns: these bytes could be its memory */
 };
 
-/* By kind; limits and device_down have no functions here. */
+/* By kind; limits, device_down and together have no functions here. */
 extern const struct judge judges[RULE_KINDS];
 
 /* What the parts of it are made of. */

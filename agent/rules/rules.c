@@ -224,6 +224,9 @@ static void judge_slot(struct rules *r, uint32_t at, const struct sample *sample
         if (kind == RULE_SILENT) {
                 if (!bad && !(sample->r->flags & READING_RETAINED))
                         judge_reading(r, at, sample, *o);
+        } else if (kind == RULE_TOGETHER) {
+                r->n_untyped += !bad && isnan(sample->num);
+                group_reading(r, at, sample->num, o);
         } else if (bad) {
                 judge_unknown(r, at, o);
         } else if (kind != RULE_LIMITS) {

@@ -81,6 +81,7 @@ struct rules_transition {
         bool notify;         /* tell it by itself */
         bool grouped;        /* not told by itself because of a flood: it will be in a group */
         double value, limit; /* NaN: none to show */
+        const char *says;    /* what is wrong, in words, for ever; NULL: the rule's kind says it */
         int64_t ts_us;       /* of the reading that did it, or of the deadline */
         uint64_t ordinal;    /* of transitions, from 1 since start */
 };

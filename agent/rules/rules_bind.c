@@ -83,6 +83,7 @@ void rules_free(struct rules *r)
                         free(r->rules[i].names[k]);
                 free(r->rules[i].names);
         }
+        group_free(r);
         free((char *)r->gateway);
         free(r->rules);
         free(r->words);
@@ -242,6 +243,8 @@ size_t rules_bind(struct rules *r, uint32_t tag, const char *source, const char 
                         continue;
                 at = add_slot(r, i, tag, twins_before(r, &r->rules[i], b->first, b->n_slots));
                 b->n_slots++;
+                if (c->kind == RULE_TOGETHER)
+                        group_bind(r, at, of);
                 if (c->kind != RULE_SILENT)
                         continue;
                 silent_restart(slot_memory(r, slot_at(r, at)), r->now_ms * 1000);

@@ -15,13 +15,14 @@
 
 #include "agent/base/err.h"
 #include "agent/base/text.h"
+#include "agent/rules/together.h"
 
 #define MS     1e3
 #define SECOND 1e6
 #define DAY    86400e6
 
-static const char *const kinds[] = {"limits",      "rate",       "deviation", "stuck",     "silent",
-                                    "device_down", "off_normal", "count",     "duplicate", NULL};
+static const char *const kinds[] = {"limits",     "rate",  "deviation", "stuck",    "silent", "device_down",
+                                    "off_normal", "count", "duplicate", "together", NULL};
 static const char *const directions[] = {"both", "rise", "fall", NULL};
 /* The first choice is what stands there when nothing was said. */
 static const char *const whats[] = {"default", "readings", "sum", "distinct", NULL};
@@ -29,9 +30,9 @@ static const char *const pers[] = {"default", "tag", "value", NULL};
 
 /* Where the configuration says none; of limits that of hi and lo. */
 static const int severities[RULE_KINDS] = {
-        [RULE_LIMITS] = 500,     [RULE_RATE] = 500,   [RULE_DEVIATION] = 400,
-        [RULE_STUCK] = 300,      [RULE_SILENT] = 300, [RULE_DEVICE_DOWN] = 700,
-        [RULE_OFF_NORMAL] = 500, [RULE_COUNT] = 400,  [RULE_DUPLICATE] = 300,
+        [RULE_LIMITS] = 500,    [RULE_RATE] = 500,        [RULE_DEVIATION] = 400,  [RULE_STUCK] = 300,
+        [RULE_SILENT] = 300,    [RULE_DEVICE_DOWN] = 700, [RULE_OFF_NORMAL] = 500, [RULE_COUNT] = 400,
+        [RULE_DUPLICATE] = 300, [RULE_TOGETHER] = 400,
 };
 
 const char *rule_kind_name(enum rule_kind kind)
@@ -114,7 +115,8 @@ enum {
         K_DOWN = 1 << RULE_DEVICE_DOWN,
         K_OFF = 1 << RULE_OFF_NORMAL,
         K_COUNT = 1 << RULE_COUNT,
-        K_DUPLICATE = 1 << RULE_DUPLICATE
+        K_DUPLICATE = 1 << RULE_DUPLICATE,
+        K_TOGETHER = 1 << RULE_TOGETHER
 };
 
 /* Keys that were given to a rule that does not know them. */
@@ -143,6 +145,7 @@ static int check_foreign(const struct rule_conf *c, const char **key, struct err
                 {"what", c->what, K_COUNT},
                 {"per", c->per, K_COUNT},
                 {"value", c->value, K_COUNT},
+                {"settle", c->settle_rows && c->settle_rows != TOGETHER_SETTLE_ROWS, K_TOGETHER},
                 {"at_least", !isnan(c->at_least), K_COUNT},
                 {"at_most", !isnan(c->at_most), K_COUNT},
                 {"deadband", !isnan(c->deadband), K_LIMITS | K_RATE | K_DEVIATION | K_COUNT},
@@ -234,6 +237,9 @@ static int check_kind(struct rule_conf *c, const char **key, struct err *e)
         case RULE_DUPLICATE:
                 return c->window_us ? 0
                                     : fault(key, "window", e, "missing; how long a value may not come again, as 8h");
+        case RULE_TOGETHER:
+                c->settle_rows = c->settle_rows ? c->settle_rows : TOGETHER_SETTLE_ROWS;
+                break;
         case RULE_DEVICE_DOWN:
         case RULE_KINDS:
                 break;
@@ -296,6 +302,8 @@ static const struct schema_key keys[] = {
         {"per", SCHEMA_CHOICE, 0, AT(per), .choices = pers, .def = "default",
          .help = "count: over all readings of the tag (default), or for each value by itself."},
         {"value", SCHEMA_TEXT, SCHEMA_SCALAR, AT(value), .help = "count: only readings with this value."},
+        {"settle", SCHEMA_INT, 0, AT(settle_rows), 50, 1000000, .def = "1000",
+         .help = "together: a state that stays for so many rows is taken as normal."},
         {"at_least", SCHEMA_FLOAT, SCHEMA_NAN, AT(at_least), -1e300, 1e300, .help = "count: so many are an alarm."},
         {"at_most", SCHEMA_FLOAT, SCHEMA_NAN, AT(at_most), -1e300, 1e300,
          .help = "count: so few are an alarm, once a whole window has been seen."},

@@ -27,6 +27,7 @@ enum rule_kind {
         RULE_OFF_NORMAL,
         RULE_COUNT,
         RULE_DUPLICATE,
+        RULE_TOGETHER, /* an alarm per tag, judged in groups by source */
         RULE_KINDS
 };
 
@@ -56,6 +57,7 @@ struct rule_conf {
         int64_t window_us;         /* count, duplicate */
         int what, per;             /* count */
         const char *value;         /* count: only readings that are this; NULL: all */
+        int64_t settle_rows;       /* together */
         double at_least, at_most;  /* count; NaN: no such bound */
         double deadband;
         int64_t on_delay_us, off_delay_us, re_alarm_us;

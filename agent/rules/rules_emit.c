@@ -146,6 +146,7 @@ enum alarm_change emit_step(struct rules *r, uint32_t at, unsigned nth, const st
                                       .value = o->value,
                                       .limit = o->limit,
                                       .ts_us = o->ts_us,
+                                      .says = change == ALARM_ACTIVATED || change == ALARM_RETURNED ? o->says : NULL,
                                       .ordinal = ++r->ordinal};
         emit_row(r, at, nth, &t.row);
         decide(r, a, emit_key(at, nth), &t, o->mono_ms * 1000);

@@ -77,6 +77,8 @@ struct shelved {
         int64_t until_wall_us;
 };
 
+struct together_group;
+
 struct rules {
         struct rules_upcalls up;
         const char *gateway;
@@ -93,6 +95,8 @@ struct rules {
         struct heap_entry *heap; /* from 1 */
         size_t n_heap, cap_heap;
         size_t n_slots, n_alarms, n_bound;
+        struct together_group **groups;
+        size_t n_groups;
         int64_t now_ms;         /* never goes back */
         int64_t wall_offset_us; /* wall - mono */
         struct shelved *shelf;
@@ -110,6 +114,7 @@ struct rules {
 struct context {
         int64_t mono_ms, ts_us;
         double value, limit;
+        const char *says; /* in words; NULL: nothing more */
 };
 
 static inline struct rule_slot *slot_at(const struct rules *r, uint32_t at)
@@ -148,6 +153,12 @@ bool engine_is_replaced(const struct rules *r, const struct rule_slot *s); /* it
  */
 void engine_hand_over(struct rules *r, uint32_t at, unsigned outer, const struct context *o);
 void engine_source_is(struct rules *r, uint32_t source, const struct context *o);
+
+/* rules_together.c: the tags of a source that are judged together */
+void group_bind(struct rules *r, uint32_t at, uint32_t source);
+void group_reading(struct rules *r, uint32_t at, double num, const struct context *o); /* NaN: can't be used */
+void group_free(struct rules *r);
+void group_take_over(struct rules *r, const struct rules *was, const uint32_t *same);
 
 /* rules_emit.c: one step of an alarm; what changed is told. */
 enum alarm_change emit_step(struct rules *r, uint32_t at, unsigned nth, const struct alarm_policy *policy,

@@ -319,6 +319,8 @@ size_t replay_put_json(char out[REPLAY_JSON_MAX], const struct rules_transition 
         n = put_text(out, n, ",\"state\":", alarm_change_name(t->change));
         n = put_number(out, n, ",\"value\":", t->value);
         n = put_number(out, n, ",\"limit\":", t->limit);
+        if (t->says)
+                n = put_text(out, n, ",\"says\":", t->says);
         n = put(out, n, ",\"severity\":");
         n += text_put_i64(out + n, t->row.severity);
         n = put_text(out, n, ",\"event_id\":", t->row.event_id);

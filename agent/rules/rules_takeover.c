@@ -51,7 +51,8 @@ static void copy_slot(struct takeover *c, uint32_t from, uint32_t to)
         struct rule_slot *s = slot_at(c->was, from), *mine = slot_at(c->r, to);
         const struct rule *rule = &c->r->rules[mine->rule];
 
-        memcpy(mine->alarm, s->alarm, rule->bytes - offsetof(struct rule_slot, alarm));
+        memcpy(mine->alarm, s->alarm,
+               (rule->kind == RULE_TOGETHER ? rule->memory_at : rule->bytes) - offsetof(struct rule_slot, alarm));
         c->moved[from] = to;
         if (s->heap_at)
                 engine_schedule(c->r, to,
@@ -174,6 +175,7 @@ void rules_take_over(struct rules *r, const struct rules *was, const uint32_t *s
                 take_over_source(&c, &was->sources[i]);
         for (uint32_t tag = 0; tag < was->n_tags; tag++)
                 take_over_tag(&c, tag);
+        group_take_over(r, was, same);
         take_over_flood(&c);
         take_over_counts(r, was);
         free(c.moved);
