@@ -1,7 +1,8 @@
 /* Curves of tags: asked for by columns, drawn with the least and the greatest of each; gaps stay gaps, bad quality is shown as such. */
 const COLOURS = ["#1f77b4", "#c2571a", "#2f8f4e", "#8a4fb0", "#a88200", "#c0397b", "#3b9aa5", "#6b6b6b"];
 const curve_key = c => `${c.source}/${c.tag}${c.labels ? "{" + c.labels + "}" : ""}`;
-const labels_text = labels => Object.keys(labels || {}).length ? Object.entries(labels).map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(",") : "";
+/* As members of an object without its braces, which is how some lists have them. */
+const labels_text = labels => typeof labels === "string" ? labels : Object.keys(labels || {}).length ? Object.entries(labels).map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(",") : "";
 
 async function curve_load(c, from_us, to_us, width) {
     const q = new URLSearchParams({ source: c.source, tag: c.tag, from_us, to_us, width });

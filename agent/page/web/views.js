@@ -94,7 +94,10 @@ VIEWS.tags = parameters => {
     } };
 };
 
-const alarm_name = a => `${a.source}/${a.tag || "-"}${labels_text(a.labels) ? `{${Object.entries(a.labels).map(([k, v]) => `${k}=${v}`).sort().join(",")}}` : ""}/${a.rule}${a.limit_kind ? "." + a.limit_kind : ""}`;
+function alarm_name(a) {
+    const labels = Object.entries(JSON.parse(`{${labels_text(a.labels)}}`)).map(([k, v]) => `${k}=${v}`).sort().join(",");
+    return `${a.source}/${a.tag || "-"}${labels ? `{${labels}}` : ""}/${a.rule}${a.limit_kind ? "." + a.limit_kind : ""}`;
+}
 VIEWS.alarms = () => {
     const list = el("div", {}), log = el("div", {}), around = el("div", {}), all = el("input", { type: "checkbox", id: "all-alarms" });
     const note = el("p", { class: "note" }), root = el("section", {}, heading("alarms"), el("div", { class: "plate" }, el("div", { class: "row" }, all, el("label", { for: "all-alarms" }, t("everything"))), note, list),
