@@ -1,6 +1,8 @@
 /* The views: each makes its section, and says what to do with news. */
 const VIEWS = {};
 const heading = key => el("h1", {}, t(key));
+/* What is wrong, in the language chosen where its kind has words there, then the daemon's own. */
+const in_words = c => { const ours = (WORDS[`c.${c.name}`] || {})[language]; return ours ? `${ours}: ${c.what}` : c.what; };
 const good_state = s => (s === "up" ? "state" : s === "connecting" || s === "backoff" ? "state warn" : "state bad");
 
 VIEWS.overview = () => {
@@ -18,11 +20,11 @@ VIEWS.overview = () => {
         plate(t("running"), shows("uptime_s", "span"), note("millrace ", shows("version", "text")))));
     const tell = s => {
         const [first, ...rest] = s.conditions || [], todo = c => (c.todo ? el("p", { class: "todo" }, t("todo"), ": ", el("bdi", {}, c.todo)) : null);
-        const words = s.health === "ok" ? t("ok") : `${t(s.health)}${first ? ": " + first.what : ""}`;
+        const words = s.health === "ok" ? t("ok") : `${t(s.health)}${first ? ": " + in_words(first) : ""}`;
         verdict.dataset.health = s.health;
         verdict.replaceChildren(el("p", { id: "verdict", "data-path": "health", "data-form": "text", hidden: true }), el("p", { dir: "auto" }, words),
             ...(s.health === "ok" ? [] : [first && todo(first)].filter(Boolean)),
-            el("ul", { class: "conditions" }, (s.health === "ok" ? s.conditions || [] : rest).map(c => el("li", {}, el("bdi", {}, c.what), " ", el("span", { class: "note" }, `${t("since")} ${clock(c.since)}`), todo(c)))));
+            el("ul", { class: "conditions" }, (s.health === "ok" ? s.conditions || [] : rest).map(c => el("li", {}, el("bdi", {}, in_words(c)), " ", el("span", { class: "note" }, `${t("since")} ${clock(c.since)}`), todo(c)))));
         refresh(verdict, s);
     };
     let told = "";
