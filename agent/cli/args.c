@@ -87,7 +87,7 @@ static const struct option options[CLI_OPTIONS] = {
         [CLI_OPT_BUS] = {"bus", 0, VALUE_TEXT, "NAME", IN(bus), "the modbus item that the devices hang on, or a port"},
         [CLI_OPT_NAME] = {"name", 0, VALUE_TEXT, "NAME", IN(name), "the source's, where the file names no device"},
         [CLI_OPT_LEARN] = {"learn", 0, VALUE_NONE, NULL, 0, "propose devices and profiles of what was heard"},
-        [CLI_OPT_GATEWAY] = {"gateway", 0, VALUE_TEXT, "NAME", IN(gateway), "this gateway's name in every record"},
+        [CLI_OPT_GATEWAY] = {"gateway", 0, VALUE_TEXT, "NAME", IN(gateway), "the gateway's name in every record"},
         [CLI_OPT_KAFKA_LOGIN] = {"kafka-login", 0, VALUE_TEXT, "HOW", IN(kafka_login),
                                  "none, tls, scram or plain: how Kafka lets us in"},
         [CLI_OPT_KAFKA_USER] = {"kafka-user", 0, VALUE_TEXT, "NAME", IN(kafka_user), "user at Kafka"},

@@ -19,6 +19,7 @@ struct audit;
 
 struct audit_conf {
         int64_t since_us, until_us; /* seals made in that time count */
+        const char *gateway;        /* it alone is told of; NULL: each */
         /* NULL: signatures are not looked at. */
         bool (*is_signed)(void *ctx, const char *text, size_t len, const char *signature);
         void *ctx;
@@ -46,7 +47,7 @@ struct audit *audit_new(const struct audit_conf *conf);
 void audit_free(struct audit *a);
 void audit_heartbeat(struct audit *a, const char *value, size_t len);
 void audit_record(struct audit *a, const char *identity, size_t identity_len, const char *value, size_t len);
-/* Once, at the end.  False: there is no seal at all. */
+/* Once, at the end.  False: there is no seal of who is told of. */
 bool audit_end(struct audit *a, void (*on_finding)(void *ctx, const struct audit_finding *f),
                void (*on_sum)(void *ctx, const struct audit_sum *s), void *ctx);
 uint64_t audit_unread(const struct audit *a); /* records that are not millrace's */

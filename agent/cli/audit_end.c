@@ -324,9 +324,13 @@ static void end_lane(struct ending *x, struct audit_lane *l, struct audit_sum *s
 bool audit_end(struct audit *a, void (*on_finding)(void *ctx, const struct audit_finding *f),
                void (*on_sum)(void *ctx, const struct audit_sum *s), void *ctx)
 {
+        bool has_seals = false;
+
         if (!a->arranged)
                 audit_arrange(a);
-        for (size_t i = 0; i < a->n_epochs; i++)
+        for (size_t i = 0; i < a->n_epochs; i++) {
+                if (a->conf.gateway && strcmp(a->epoch[i]->gateway, a->conf.gateway) != 0)
+                        continue;
                 for (int lane = 0; lane < SPOOL_LANES; lane++) {
                         struct audit_epoch *e = a->epoch[i];
                         struct ending x = {.e = e, .lane = lane, .on_finding = on_finding, .ctx = ctx};
@@ -339,6 +343,8 @@ bool audit_end(struct audit *a, void (*on_finding)(void *ctx, const struct audit
                         sum.n_faults = x.n_faults;
                         if (sum.n_sealed || sum.n_faults || sum.n_dropped)
                                 on_sum(ctx, &sum);
+                        has_seals |= e->lane[lane].n_seals[0] || e->lane[lane].n_seals[1];
                 }
-        return a->n_seals != 0;
+        }
+        return a->conf.gateway ? has_seals : a->n_seals != 0;
 }

@@ -93,14 +93,15 @@ const struct cli_command cli_commands[] = {
          .example = "millrace metrics > /var/lib/prometheus/node-exporter/millrace.prom"},
         {.name = "verify",
          .args = "",
-         .options =
-                 CLI_BIT(KAFKA) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(PUBLIC_KEY) | CLI_BIT(JSON) | CLI_BIT(WIDE),
+         .options = CLI_BIT(KAFKA) | CLI_BIT(SINCE) | CLI_BIT(UNTIL) | CLI_BIT(GATEWAY) | CLI_BIT(PUBLIC_KEY) |
+                    CLI_BIT(JSON) | CLI_BIT(WIDE),
          .run = cmd_verify,
          .summary = "is all in Kafka that gateways delivered, and is it what they sent",
          .detail =
                  "Reads the topics, all of them, and holds the records against the seals in the heartbeats; a row\n"
                  "for each record that is missing, altered or came twice and for each gap with its reason, then a\n"
-                 "verdict for each gateway, epoch and lane. --since and --until choose heartbeats by their time.\n"
+                 "verdict for each gateway (or the one of --gateway), epoch and lane. --since and --until choose\n"
+                 "heartbeats by their time.\n"
                  "Topics and login are the configuration's, or with --kafka those of a configuration that names\n"
                  "nothing else. With --public-key only seals count that the gateway signed (kafka.sign_key). What is\n"
                  "hashed, and how to check it without this program: verify.md.",

@@ -55,7 +55,10 @@ void cli_print_help(const struct cli_command *k, FILE *f)
                 fprintf(f, "  69  the daemon or the spool's file can't be reached\n");
         if (k->options & CLI_BIT(TOPICS))
                 fprintf(f, "  69  --kafka: no broker answers\n");
-        if (k->options & (CLI_BIT(SPOOL) | CLI_BIT(DUMP) | CLI_BIT(REPORT)) || k->run == cmd_try)
+        if (k->run == cmd_verify)
+                fprintf(f, "  69  no broker answers\n");
+        if (k->options & (CLI_BIT(SPOOL) | CLI_BIT(DUMP) | CLI_BIT(REPORT)) || k->run == cmd_try ||
+            k->run == cmd_verify)
                 fprintf(f, "  78  the configuration is wrong\n");
         fprintf(f, "\nExample:\n  %s\n", k->example);
 }

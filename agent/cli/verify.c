@@ -127,6 +127,7 @@ static int look(struct verify *v, const struct kafka_conf *conf)
                 audit.since_us = v->c->since_us;
         if (cli_has(v->c, CLI_BIT(UNTIL)))
                 audit.until_us = v->c->until_us;
+        audit.gateway = v->c->gateway;
         if (v->key)
                 audit.is_signed = is_signed;
         v->audit = audit_new(&audit);

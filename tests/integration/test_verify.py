@@ -108,9 +108,11 @@ def check_each_alteration_is_named(lines, n):
 
 def tool_says(agent, gateway, public=None):
     """Of the gateway: (kinds of findings, the verdicts of its lanes). Other tests' gateways are in the topics as well."""
-    done = agent.tool("verify", "--json", *(["--public-key", public] if public else []), code=None, seconds=120)
+    done = agent.tool("verify", "--json", "--gateway", gateway, *(["--public-key", public] if public else []), code=None, seconds=120)
     assert done.returncode in (0, 1), done.stderr
-    rows = [r for r in map(json.loads, done.stdout.splitlines()) if r["gateway"] == gateway]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(r["gateway"] == gateway for r in rows), rows
+    assert done.returncode == any(not r["complete"] for r in rows if "complete" in r), rows
     return {r["what"] for r in rows if "what" in r}, [r for r in rows if "complete" in r]
 
 
@@ -180,6 +182,7 @@ def test_live_first_is_complete(room, own_kafka, tmp_path, status_since):
     code, found = python_says(tmp_path, lines)
     assert code == 0, found
     both_agree(agent, room.gateway, found)
+    agent.tool("verify", "--gateway", "nobody", code=1, seconds=120)
 
 
 def test_a_thousand_alterations_are_named(room, status_since):
