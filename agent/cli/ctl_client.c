@@ -155,6 +155,7 @@ static int read_answer(int fd, json_t **reply, struct err *e)
                 return err_set(e, "the daemon closed the connection without an answer");
         if (!json_is_object(*reply)) {
                 json_decref(*reply);
+                *reply = NULL;
                 return err_set(e, "the daemon's answer is no JSON object (%s)", fault.text);
         }
         refusal = json_string_value(json_object_get(*reply, "error"));
@@ -162,6 +163,7 @@ static int read_answer(int fd, json_t **reply, struct err *e)
                 return 0;
         err_set(e, "%s", refusal);
         json_decref(*reply);
+        *reply = NULL;
         return CTL_E_REFUSED;
 }
 
@@ -169,6 +171,7 @@ int ctl_ask(const char *path, const json_t *request, json_t **reply, struct err 
 {
         int fd = connect_to(path), r;
 
+        *reply = NULL;
         if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)) {
                 err_set(e, "no daemon listens at %s", path);
                 return CTL_E_AWAY;

@@ -16,7 +16,7 @@ enum {
 
 /*
  * 0 and *reply (the caller's reference); CTL_E_*; or -1: no rights, no answer
- * in time, or nonsense. All but 0 fill *e.
+ * in time, or nonsense. All but 0 fill *e, and leave *reply NULL.
  */
 int ctl_ask(const char *path, const json_t *request, json_t **reply, struct err *e);
 
