@@ -622,6 +622,8 @@ int http_start(const struct http_conf *conf, struct err *e)
 
         if (page_address(conf->listen, &address, &len, &server.near, e) < 0)
                 return -1;
+        if (!server.near && address.any.ss_family != AF_UNIX && !conf->certificate)
+                return err_set(e, "beyond loopback the page needs page.certificate and page.key (millrace-page cert)");
         server.conf = conf;
         server.local = address.any.ss_family == AF_UNIX;
         fd = listen_on(&address, len, conf->listen, e);

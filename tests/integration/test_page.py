@@ -217,6 +217,8 @@ def test_beyond_loopback(room):
     agent.conf["page"]["listen"] = "0.0.0.0:1"
     agent.write()
     assert "beyond loopback" in agent.tool("check", code=78).stderr + agent.tool("check", code=None).stdout
+    bare = subprocess.run([program(), "--config", room.agent({"page": {"users": f"{folder}/users"}}).config, "--listen", "0.0.0.0:1"], check=False, timeout=20, capture_output=True, text=True)
+    assert bare.returncode == 69 and "beyond loopback" in bare.stderr
     agent.conf["page"].update(listen="0.0.0.0:1", certificate=f"{folder}/crt", key=f"{folder}/key")
     agent.write()
     agent.start()

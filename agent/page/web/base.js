@@ -1,3 +1,5 @@
+/* Browsers of before 2020. */
+if (!Element.prototype.replaceChildren) Element.prototype.replaceChildren = function (...nodes) { while (this.firstChild) this.firstChild.remove(); this.append(...nodes); };
 /* What the views share: words, elements, numbers, times, the server. All text from outside goes in as text. */
 const LANGUAGES = { en: "English", ko: "한국어", de: "Deutsch" };
 const kept = { get: k => { try { return localStorage.getItem(k); } catch (e) { return null; } }, set: (k, v) => { try { localStorage.setItem(k, v); } catch (e) { /* private window */ } } };
@@ -44,7 +46,8 @@ function clock(iso) {
     const d = new Date(iso);
     return isNaN(d) ? String(iso) : d.toLocaleString(language, { dateStyle: "short", timeStyle: "medium" });
 }
-const FORMS = { count, rate, size, span, clock, text: v => (v === null || v === undefined || v === "" ? "–" : String(v)) };
+const percent = n => (typeof n === "number" ? digits(100 * n, 0) + " %" : "–");
+const FORMS = { count, percent, rate, size, span, clock, text: v => (v === null || v === undefined || v === "" ? "–" : String(v)) };
 /* An element that shows a number of the status object, and goes on showing it. */
 const shows = (path, form, attributes) => el("span", Object.assign({ "data-path": path, "data-form": form }, attributes), "–");
 function refresh(root, status) {

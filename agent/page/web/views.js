@@ -45,7 +45,7 @@ VIEWS.sources = () => {
     const list = el("div", {}), root = el("section", {}, heading("sources"), el("div", { class: "plate" }, list));
     let shape = "";
     const row = (base, o, kind) => el("tr", {}, cell(theirs(o.name || o.device || "–")), cell(theirs(kind)), cell(shows(`${base}.state`, "text", { class: good_state(o.state) })),
-        cell(shows(`${base}.readings`, "count"), "n"), cell(shows(`${base}.errors`, "count"), "n"), cell(typeof o.load === "number" ? shows(`${base}.load`, "count") : "–", "n"),
+        cell(shows(`${base}.readings`, "count"), "n"), cell(shows(`${base}.errors`, "count"), "n"), cell(typeof o.load === "number" ? shows(`${base}.load`, "percent") : "–", "n"),
         cell(theirs(o.last_error || o.why || "–")), cell(clock(o.since)));
     return { root, news: s => {
         const key = JSON.stringify((s.drivers || []).map(d => [d.name, d.state, d.last_error, d.since, (d.devices || []).map(v => [v.name, v.state, v.why])]));
