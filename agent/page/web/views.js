@@ -70,7 +70,7 @@ VIEWS.tags = parameters => {
     const panel = curve_panel(() => chosen, () => { const now = Date.now() * 1000; return [now - minutes.value * 60e6, now]; }, key => { location.hash = here(chosen.filter(c => curve_key(c) !== key)); });
     const root = el("section", {}, heading("tags"), el("div", { class: "plate", hidden: !chosen.length }, el("div", { class: "row" }, minutes), panel), el("div", { class: "plate" }, el("div", { class: "row" }, search), list, more));
     minutes.addEventListener("change", () => { location.hash = here(chosen); });
-    let rows = [], next = null, timer, at_ms = 0;
+    let rows = [], next = null, timer, due_ms = 0;
     const draw = () => list.replaceChildren(table([[t("source")], [t("tag")], [t("value"), "n"], [t("quality")], [t("age"), "n"], [""]], rows.map(r => {
         const labels = Object.entries(r.labels || {}).map(([k, v]) => `${k}=${v}`).join(" "), c = { source: r.source, tag: r.tag, labels: labels_text(r.labels) };
         return el("tr", {}, cell(theirs(r.source)), cell([theirs(r.tag), labels ? el("span", { class: "note" }, theirs(labels)) : null]), cell(el("bdi", { title: String(r.last_value) }, `${r.last_value === null || r.last_value === undefined ? "–" : short(r.last_value, 40)} ${r.unit || ""}`), "n"),
@@ -86,12 +86,18 @@ VIEWS.tags = parameters => {
         draw();
     };
     const fail = e => list.replaceChildren(el("p", { class: "bad", role: "alert" }, e.message));
+    /* Every five seconds, or so seldom that the gateway is busy with it a twentieth of the time. */
+    const again = async () => {
+        const begin_ms = Date.now();
+        due_ms = Infinity;
+        if (chosen.length) await panel.load();
+        due_ms = Date.now() + Math.max(5000, 20 * (Date.now() - begin_ms));
+    };
     search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => load().catch(fail), 200); });
     more.addEventListener("click", () => load(next).catch(fail));
-    return { root, begin: () => { at_ms = Date.now(); load().catch(fail); if (chosen.length) panel.load(); }, news: () => {
-        if (Date.now() - at_ms < 5000 || document.hidden) return;
-        at_ms = Date.now();
-        if (chosen.length) panel.load();
+    return { root, begin: () => { again(); load().catch(fail); }, news: () => {
+        if (Date.now() < due_ms || document.hidden) return;
+        again();
         if (rows.length <= 200 && document.activeElement !== search) load().catch(() => {});
     } };
 };
