@@ -83,7 +83,7 @@ def floor(tmp_path):
         slave.put(unit, 90 if unit == 1 else 20, 7)
     agent = agents.Agent(str(tmp_path), "127.0.0.1:1", "mqtt://127.0.0.1:1", "gw-devices", {
         "alarms": RULES,
-        "modbus": [{"name": "line", "port": f"tcp://127.0.0.1:{slave.port}", "timeout": "100ms", "retries": 0}],
+        "modbus": [{"name": "line", "port": f"tcp://127.0.0.1:{slave.port}", "timeout": "250ms", "retries": 0}],
         "profiles": [{"name": "all", "period": "100ms", "registers": [
             {"tag": "temp", "at": "holding:0", "type": "float32"}, {"tag": "level", "at": "holding:2", "type": "uint16"}]}],
         "devices": [{"source": f"m-{unit}", "bus": "line", "unit": unit, "profile": "all"} for unit in (1, 2)],
